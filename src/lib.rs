@@ -1,0 +1,1 @@
+//! Crossdock: one broker for AMQP, MQTT, STOMP, SQS and SNS.
