@@ -1,1 +1,36 @@
+//! What every wire protocol shares: the message model, the commands and events that pass between a protocol machine
+//! and the core, the [`Machine`] trait, limits, and the test kit.
+//!
+//! There is no networking code here, no clock, no randomness from outside and no queue: bytes and [`Now`] go in;
+//! commands, bytes and the next deadline come out.
 
+pub mod command;
+pub mod definition;
+pub mod envelope;
+pub mod event;
+pub mod hub;
+pub mod limits;
+pub mod machine;
+pub mod message;
+pub mod names;
+pub mod output;
+pub mod random;
+pub mod refusal;
+#[cfg(any(test, feature = "testkit"))]
+pub mod testkit;
+pub mod time;
+pub mod value;
+pub mod value_text;
+
+pub use bytestring::ByteString as Text;
+pub use command::Command;
+pub use event::Event;
+pub use hub::Hub;
+pub use limits::Limits;
+pub use machine::Machine;
+pub use message::{Format, FormatTag, Message};
+pub use names::{ConsumerId, Lane, Name, RequestId};
+pub use output::Output;
+pub use refusal::Refusal;
+pub use time::{Instant, Now, UnixMillis};
+pub use value::{Table, Value};

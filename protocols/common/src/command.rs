@@ -1,0 +1,174 @@
+//! What a machine asks of the core.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::definition::Definition;
+use crate::names::DeliveryId;
+use crate::{ConsumerId, Lane, Message, Name, RequestId, Table};
+
+/// One command. Commands of one connection are carried out in order; those that touch messages reach the shards as one
+/// batch per read.
+#[derive(Debug)]
+pub enum Command {
+    /// Check who the peer is. Answered by [`crate::Event::Authenticated`]. Must come before every other command.
+    Authenticate { request: RequestId, credentials: Credentials },
+    /// Enter a vhost. Answered by a reply. Must come before every command below.
+    Open { request: RequestId, vhost: Name },
+    /// Ask about or change definitions. Answered by a reply, after the change is durable.
+    Define { request: RequestId, definition: Box<Definition> },
+    /// Publish a message.
+    Publish(Publish),
+    /// Start a consumer. Answered by a reply, then deliveries follow.
+    Subscribe { request: RequestId, subscribe: Box<Subscribe> },
+    /// End a consumer. Answered by a reply; its unsettled deliveries stay leased to the connection.
+    Unsubscribe { request: RequestId, consumer: ConsumerId },
+    /// Change how many unsettled deliveries a consumer may hold; 0 means any number.
+    Window { consumer: ConsumerId, window: u32 },
+    /// Change how many unsettled deliveries all consumers of the lane together may hold; 0 means any number.
+    LaneWindow { lane: Lane, window: u32 },
+    /// Take up to some messages at once. Answered by [`crate::Event::Fetched`] or a refusing reply.
+    Fetch { request: RequestId, fetch: Box<Fetch> },
+    /// Settle deliveries. With a `request`, answered by a reply after the settlement is durable; then a delivery whose
+    /// lease is over is refused, else it is passed over.
+    Settle { deliveries: Vec<DeliveryId>, outcome: Outcome, request: Option<RequestId> },
+    /// Let a delivery's lease end that many milliseconds from now. Answered by a reply.
+    ExtendLease { request: RequestId, delivery: DeliveryId, lease_ms: u64 },
+    /// The retained messages whose routing key the topic pattern matches. Answered by a reply.
+    FetchRetained { request: RequestId, exchange: Name, pattern: Bytes },
+    /// Resume or make a session, taking it over from another connection of the same user. Answered by a reply.
+    OpenSession { request: RequestId, session: Box<OpenSession> },
+    /// Change when the session ends after its connection (MQTT 5 DISCONNECT may); `None` is never.
+    SessionExpiry { expiry_ms: Option<u64> },
+    /// The will is not to be sent: the peer said goodbye.
+    DiscardWill,
+    /// Keep (or, with `None`, forget) a small piece of the machine's own state with the session. With a `request`,
+    /// answered by a reply after it is durable.
+    SessionState { request: Option<RequestId>, key: Bytes, value: Option<Bytes> },
+}
+
+/// How a peer proves who it is.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Credentials {
+    /// A name and a password, from whatever exchange the protocol has.
+    Password { user: Name, password: Bytes },
+    /// The peer shows nothing; allowed where the configuration says so.
+    Anonymous,
+    /// The name in the client certificate that the listener has verified.
+    Certificate,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Password { user, .. } => write!(f, "Password({user:?}, ***)"),
+            Self::Anonymous => f.write_str("Anonymous"),
+            Self::Certificate => f.write_str("Certificate"),
+        }
+    }
+}
+
+/// One message on its way in.
+#[derive(Clone, Debug)]
+pub struct Publish {
+    /// Where outcome events go.
+    pub lane: Lane,
+    /// Set when the publisher wants to know: the number comes back in the outcome, which is sent once the message is as
+    /// durable as it asked to be in every queue that took it. Numbers grow within a lane.
+    pub confirm: Option<u64>,
+    /// Where it goes: `message.exchange` with `message.routing_key` and the rare extra keys.
+    pub message: Arc<Message>,
+    /// Give it back ([`crate::Event::Returned`]) when no queue takes it.
+    pub mandatory: bool,
+    /// Keep it as the last value of its exchange and key; an empty body forgets the value (MQTT retained).
+    pub retain: bool,
+}
+
+/// A new consumer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Subscribe {
+    /// Its id in deliveries.
+    pub consumer: ConsumerId,
+    /// Its part of the connection, whose window it shares.
+    pub lane: Lane,
+    /// The queue.
+    pub queue: Name,
+    /// Deliveries count as accepted when they are sent.
+    pub presettled: bool,
+    /// Nobody else may consume.
+    pub exclusive: bool,
+    /// Higher ones are served first.
+    pub priority: i32,
+    /// Most unsettled deliveries; 0 means any number.
+    pub window: u32,
+    /// Further arguments of the protocol.
+    pub arguments: Table,
+}
+
+/// A request for messages now, or soon.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fetch {
+    /// Where refusals go.
+    pub lane: Lane,
+    /// The queue.
+    pub queue: Name,
+    /// At most so many messages.
+    pub count_max: u32,
+    /// They count as accepted when they are sent.
+    pub presettled: bool,
+    /// How long they stay leased.
+    pub lease: Lease,
+    /// If there is none, wait this long for the first, in milliseconds.
+    pub wait_ms: u64,
+}
+
+/// How long a delivery may stay unsettled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lease {
+    /// Until it is settled or the connection ends.
+    Connection,
+    /// So many milliseconds, whatever becomes of the connection (SQS VisibilityTimeout).
+    Timed { lease_ms: u64 },
+    /// As the queue's settings say; 30,000 ms if they do not.
+    QueueDefault,
+}
+
+/// The outcome of a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Done: the message goes.
+    Accepted,
+    /// Back to its place. The attempt counts and the message is marked redelivered.
+    Released,
+    /// Back after `delay_ms`; the attempt counts.
+    Modified { delay_ms: u64 },
+    /// To the dead letters, or away if the queue has none.
+    Rejected,
+}
+
+/// A session to resume or make (MQTT).
+#[derive(Debug)]
+pub struct OpenSession {
+    /// Its name: the MQTT client identifier.
+    pub name: Name,
+    /// Forget what there was.
+    pub clean: bool,
+    /// It lives for so long after its connection, in milliseconds; `None` is for ever, 0 ends with the connection.
+    pub expiry_ms: Option<u64>,
+    /// Published when the connection ends without a goodbye.
+    pub will: Option<Box<Will>>,
+    /// Most unsettled deliveries of the session's own queue; 0 means any number.
+    pub window: u32,
+    /// The consumer id of deliveries from the session's own queue.
+    pub consumer: ConsumerId,
+}
+
+/// A message to be published by the broker when a connection ends without a goodbye.
+#[derive(Debug)]
+pub struct Will {
+    /// The message and how to publish it; no confirm.
+    pub publish: Publish,
+    /// Wait so long, and not at all if the session is resumed before, in milliseconds.
+    pub delay_ms: u64,
+}

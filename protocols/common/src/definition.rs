@@ -1,0 +1,181 @@
+//! What exists in a vhost, as it is declared, changed and shown.
+
+use bytes::Bytes;
+
+use crate::{Name, Table, UnixMillis};
+
+/// An exchange as declared.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExchangeSpec {
+    /// Its name; the empty name is the default exchange.
+    pub name: Name,
+    /// `direct`, `fanout`, `topic`, `headers`; another word is refused.
+    pub kind: Name,
+    /// Survives a restart.
+    pub durable: bool,
+    /// Deleted when its last binding goes.
+    pub auto_delete: bool,
+    /// Only other exchanges publish to it.
+    pub internal: bool,
+    /// AMQP's declaration arguments (`alternate-exchange` …): compared when declared again.
+    pub arguments: Table,
+    /// What a protocol keeps with it and may change later (SNS topic attributes); the core does not look inside.
+    pub attributes: Table,
+}
+
+/// A queue as declared.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct QueueSpec {
+    /// Its name; empty asks the broker for one.
+    pub name: Name,
+    /// Survives a restart.
+    pub durable: bool,
+    /// Only this connection uses it, and it goes with the connection.
+    pub exclusive: bool,
+    /// Deleted when its last consumer goes.
+    pub auto_delete: bool,
+    /// AMQP's declaration arguments (`x-message-ttl` …): compared when declared again.
+    pub arguments: Table,
+    /// Settings a protocol gives directly instead of through arguments (SQS); they override the arguments' meaning.
+    pub settings: QueueSettings,
+    /// What a protocol keeps with it and may change later (SQS attributes and tags); the core does not look inside.
+    pub attributes: Table,
+}
+
+/// What a queue does with its messages. `None` means no such rule.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct QueueSettings {
+    /// Messages older than this expire, in milliseconds (`x-message-ttl`, SQS MessageRetentionPeriod).
+    pub message_ttl_ms: Option<u64>,
+    /// The queue goes after being unused for this long, in milliseconds (`x-expires`).
+    pub expires_ms: Option<u64>,
+    /// Most ready messages (`x-max-length`).
+    pub length_max: Option<u64>,
+    /// Most ready body bytes (`x-max-length-bytes`).
+    pub bytes_max: Option<u64>,
+    /// What happens at those limits (`x-overflow`).
+    pub overflow: Option<Overflow>,
+    /// Where dead letters go (`x-dead-letter-exchange`, SQS RedrivePolicy).
+    pub dead_letter: Option<DeadLetter>,
+    /// Handed out more often than this, a message is dead-lettered (`x-delivery-limit`, SQS maxReceiveCount).
+    pub delivery_limit: Option<u32>,
+    /// Number of priorities above 0 that are told apart (`x-max-priority`).
+    pub priority_max: Option<u8>,
+    /// One consumer at a time gets messages (`x-single-active-consumer`).
+    pub single_active_consumer: bool,
+    /// How long a fetch without its own lease time hides a message, in milliseconds (SQS VisibilityTimeout).
+    pub lease_ms: Option<u64>,
+    /// Every message becomes visible only after this many milliseconds (SQS DelaySeconds).
+    pub delay_ms: Option<u64>,
+    /// Groups are handed out in order and messages deduplicated (SQS FIFO queues).
+    pub fifo: bool,
+}
+
+/// What a full queue does (`x-overflow`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Overflow {
+    /// The oldest message goes (to the dead-letter exchange, if there is one).
+    #[default]
+    DropHead,
+    /// The new message is refused.
+    RejectPublish,
+    /// The new message is refused and dead-lettered.
+    RejectPublishDeadLetter,
+}
+
+/// Where dead letters go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// The exchange; empty means the default exchange, so that `routing_key` names a queue.
+    pub exchange: Name,
+    /// The key; the message's own keys if `None`.
+    pub routing_key: Option<Bytes>,
+}
+
+/// One end of a binding.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Destination {
+    /// A queue.
+    Queue(Name),
+    /// An exchange.
+    Exchange(Name),
+}
+
+/// A binding as declared. Source, destination, key and arguments together identify it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BindingSpec {
+    /// The exchange that messages come from.
+    pub source: Name,
+    /// Where they go.
+    pub destination: Destination,
+    /// The key or pattern; any bytes.
+    pub key: Bytes,
+    /// Headers to match, and what protocols keep with it.
+    pub arguments: Table,
+    /// Deliveries tell that they came through this binding ([`crate::event::Delivery::binding`]).
+    pub announced: bool,
+    /// What a protocol keeps with it and may change (SNS subscription attributes, MQTT subscription options); not part of
+    /// the identity. Binding again with other attributes replaces them.
+    pub attributes: Table,
+}
+
+/// What can be asked about or changed in a vhost's definitions.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Definition {
+    /// Make it, or check that it is the same; `passive` only asks whether it exists.
+    DeclareExchange { spec: ExchangeSpec, passive: bool },
+    /// Remove it.
+    DeleteExchange { name: Name, if_unused: bool },
+    /// Replace an exchange's attributes.
+    UpdateExchange { name: Name, attributes: Table },
+    /// Make it, or check that it is the same; `passive` only asks whether it exists.
+    DeclareQueue { spec: QueueSpec, passive: bool },
+    /// Remove it with its messages.
+    DeleteQueue { name: Name, if_unused: bool, if_empty: bool },
+    /// Replace a queue's direct settings and attributes.
+    UpdateQueue { name: Name, settings: QueueSettings, attributes: Table },
+    /// Remove its ready messages.
+    PurgeQueue { name: Name },
+    /// Make a binding, or replace its attributes.
+    Bind(BindingSpec),
+    /// Remove a binding; removing what is not there is no error.
+    Unbind(BindingSpec),
+    /// Everything about one queue.
+    InspectQueue { name: Name },
+    /// Everything about one exchange.
+    InspectExchange { name: Name },
+    /// Queues whose names begin so, in name order, after `after`, `count_max` at most.
+    ListQueues { prefix: Name, after: Option<Name>, count_max: usize },
+    /// Exchanges whose names begin so, in name order, after `after`, `count_max` at most.
+    ListExchanges { prefix: Name, after: Option<Name>, count_max: usize },
+    /// The bindings of an exchange (as source), in the order in which they were made; of all exchanges if `None`.
+    ListBindings { source: Option<Name> },
+}
+
+/// A queue as it is now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QueueInfo {
+    /// As declared, with what was changed since.
+    pub spec: QueueSpec,
+    /// Messages that a consumer could have now.
+    pub ready: u64,
+    /// Messages that are leased.
+    pub unsettled: u64,
+    /// Messages that are not visible yet.
+    pub delayed: u64,
+    /// Consumers.
+    pub consumers: u32,
+    /// When it was made.
+    pub created_at: UnixMillis,
+    /// When its settings or attributes were changed last.
+    pub changed_at: UnixMillis,
+}
+
+/// An exchange as it is now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExchangeInfo {
+    /// As declared, with what was changed since.
+    pub spec: ExchangeSpec,
+    /// When it was made.
+    pub created_at: UnixMillis,
+}

@@ -1,0 +1,114 @@
+//! What the core tells a machine.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::definition::{BindingSpec, ExchangeInfo, QueueInfo};
+use crate::names::DeliveryId;
+use crate::{ConsumerId, Instant, Lane, Message, Name, Refusal, RequestId, UnixMillis};
+
+/// One event.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The answer to [`crate::Command::Authenticate`].
+    Authenticated { request: RequestId, result: Result<Principal, Refusal> },
+    /// The answer to a request.
+    Reply { request: RequestId, result: Result<Reply, Refusal> },
+    /// Messages for consumers, in order.
+    Deliver(Vec<Delivery>),
+    /// The answer to a fetch: no deliveries when there were none in time.
+    Fetched { request: RequestId, deliveries: Vec<Delivery>, ready: u64 },
+    /// Messages are where they shall be, as durable as they asked to be. In no particular order.
+    Confirmed { lane: Lane, confirms: Vec<u64> },
+    /// A queue did not take the message (`x-overflow: reject-publish`, memory or disk alarm): AMQP `basic.nack`.
+    Rejected { lane: Lane, confirm: u64, reason: RejectReason },
+    /// The message was not published at all: no such exchange, no permission. `confirm` as in the publish.
+    PublishRefused { lane: Lane, confirm: Option<u64>, refusal: Refusal },
+    /// A mandatory message that no queue took, or a message that no queue took and whose publisher should know
+    /// (`mandatory` false: only told when a confirm was asked; MQTT 5 reason 0x10). Comes before its confirm.
+    Unroutable { lane: Lane, confirm: Option<u64>, mandatory: bool, message: Arc<Message> },
+    /// The core ended a consumer: its queue is gone.
+    ConsumerCancelled { consumer: ConsumerId },
+    /// Publishers must stop: memory or disk is short.
+    Blocked { reason: &'static str },
+    /// Publishers may go on.
+    Unblocked,
+    /// Another connection took the session.
+    TakenOver,
+}
+
+/// Who the peer is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Principal {
+    /// The user's name.
+    pub name: Name,
+    /// Management rights and the like.
+    pub tags: Vec<Name>,
+}
+
+/// The good answer to a request.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    /// Done; there is nothing more to say.
+    Done,
+    /// A declared queue.
+    Queue { name: Name, ready: u64, consumers: u32 },
+    /// How many messages were purged or deleted.
+    Count(u64),
+    /// One queue.
+    QueueInfo(Box<QueueInfo>),
+    /// One exchange.
+    ExchangeInfo(Box<ExchangeInfo>),
+    /// Several queues.
+    Queues(Vec<QueueInfo>),
+    /// Several exchanges.
+    Exchanges(Vec<ExchangeInfo>),
+    /// Several bindings.
+    Bindings(Vec<BindingSpec>),
+    /// Retained messages.
+    Messages(Vec<Arc<Message>>),
+    /// A session.
+    Session(Box<SessionInfo>),
+}
+
+/// A resumed or new session.
+#[derive(Clone, Debug)]
+pub struct SessionInfo {
+    /// It was there before.
+    pub present: bool,
+    /// Its queue, to which the machine binds subscriptions.
+    pub queue: Name,
+    /// Its subscriptions.
+    pub bindings: Vec<BindingSpec>,
+    /// The machine's own state, by key.
+    pub state: Vec<(Bytes, Bytes)>,
+}
+
+/// Why a queue did not take a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RejectReason {
+    /// The queue is full and refuses.
+    QueueFull,
+    /// The journal cannot take it.
+    Journal,
+}
+
+/// One handing-out of one message.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// Who gets it; meaningless in [`Event::Fetched`].
+    pub consumer: ConsumerId,
+    /// What settles it.
+    pub id: DeliveryId,
+    /// The message.
+    pub message: Arc<Message>,
+    /// How often it was handed out before: above 0 means redelivered.
+    pub delivery_count: u32,
+    /// When it was handed out first.
+    pub first_delivered_at: UnixMillis,
+    /// When it will expire, if it will.
+    pub expires_at: Option<Instant>,
+    /// The announced binding through which it came.
+    pub binding: Option<Arc<BindingSpec>>,
+}

@@ -1,0 +1,187 @@
+//! The message: what arrived as it arrived, with the broker's own facts beside it.
+
+use std::fmt;
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+
+use crate::{Hub, Name, Text, UnixMillis};
+
+/// Which protocol's property sections a message carries. Written to disk: a number is never given twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FormatTag(pub u8);
+
+impl FormatTag {
+    /// AMQP 0-9-1: the property flags and property list of the content header frame.
+    pub const AMQP_0_9_1: Self = Self(1);
+    /// MQTT: the PUBLISH properties of version 5 (empty for older versions).
+    pub const MQTT: Self = Self(2);
+    /// STOMP: the header lines of the SEND frame.
+    pub const STOMP: Self = Self(3);
+    /// SQS and SNS: the attributes of SendMessage or Publish.
+    pub const AWS: Self = Self(4);
+}
+
+/// A protocol's way to explain its property sections to everyone else. Each protocol crate has one static instance, so
+/// a message can be converted wherever it is, without the reader knowing the writer's protocol.
+pub trait Format: Sync + fmt::Debug {
+    /// The number under which messages of this format are stored.
+    fn tag(&self) -> FormatTag;
+
+    /// Converts to the hub form. Sections that cannot be read (which a machine never lets in) give what could be read.
+    fn to_hub(&self, message: &Message) -> Hub;
+}
+
+/// One message. Immutable once it is shared; a reader of the same protocol copies `properties` and `body` verbatim, a
+/// reader of another protocol asks for [`hub`](Message::hub).
+#[derive(Debug)]
+pub struct Message {
+    /// The protocol in whose form `properties` is.
+    pub format: &'static dyn Format,
+    /// The original property sections, in the writer's own encoding.
+    pub properties: Bytes,
+    /// The body as it arrived.
+    pub body: Bytes,
+    /// Where it was published.
+    pub exchange: Name,
+    /// With which routing key; any bytes.
+    pub routing_key: Bytes,
+    /// It survives `kill -9` and power loss in a durable queue.
+    pub durable: bool,
+    /// 0 (lowest, default) to 255.
+    pub priority: u8,
+    /// Time to live from the moment it was received, in milliseconds.
+    pub ttl_ms: Option<u64>,
+    /// The authenticated user who published it.
+    pub user: Name,
+    /// When the broker received it.
+    pub received_at: UnixMillis,
+    /// What few messages have.
+    pub rare: Option<Box<Rare>>,
+    hub: OnceLock<Box<Hub>>,
+}
+
+/// Facts that few messages have, kept out of the others' memory.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rare {
+    /// Further routing keys (AMQP `CC` and `BCC`).
+    pub extra_keys: Vec<Bytes>,
+    /// Becomes visible only after this many milliseconds.
+    pub delay_ms: Option<u64>,
+    /// Messages of one group are handed out in order (SQS `MessageGroupId`, JMSXGroupID).
+    pub group: Option<Text>,
+    /// A message with the same id within the queue's window is not kept again.
+    pub deduplication_id: Option<Text>,
+    /// The session that published it, for subscribers that do not want their own messages (MQTT no-local).
+    pub session: Option<Name>,
+    /// Why and where it was dead-lettered, newest first.
+    pub deaths: Vec<Death>,
+}
+
+/// One entry of a message's dead-letter history (AMQP `x-death`; the first is SQS's `DeadLetterQueueSourceArn`).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Death {
+    /// The queue in which it died.
+    pub queue: Name,
+    /// Why.
+    pub reason: DeathReason,
+    /// How often it died there for this reason.
+    pub count: u64,
+    /// When it died there first.
+    pub time: UnixMillis,
+    /// The exchange it had come from.
+    pub exchange: Name,
+    /// The routing keys it had come with.
+    pub routing_keys: Vec<Bytes>,
+    /// The time to live that was removed from it, so that it does not expire again, in milliseconds.
+    pub original_ttl_ms: Option<u64>,
+}
+
+/// Why a message was dead-lettered. The words are RabbitMQ's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeathReason {
+    /// A consumer refused it for good.
+    Rejected,
+    /// Its time to live ran out.
+    Expired,
+    /// The queue was full.
+    MaxLength,
+    /// It was handed out too often.
+    DeliveryLimit,
+}
+
+impl DeathReason {
+    /// The word in `x-death` and `x-first-death-reason`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Rejected => "rejected",
+            Self::Expired => "expired",
+            Self::MaxLength => "maxlen",
+            Self::DeliveryLimit => "delivery_limit",
+        }
+    }
+}
+
+impl Message {
+    /// A transient message without priority, time to live or rare facts; the machine sets what its protocol says.
+    pub fn new(
+        format: &'static dyn Format,
+        exchange: Name,
+        routing_key: Bytes,
+        properties: Bytes,
+        body: Bytes,
+    ) -> Self {
+        Self {
+            format,
+            properties,
+            body,
+            exchange,
+            routing_key,
+            durable: false,
+            priority: 0,
+            ttl_ms: None,
+            user: Name::default(),
+            received_at: UnixMillis::default(),
+            rare: None,
+            hub: OnceLock::new(),
+        }
+    }
+
+    /// The message in hub form, converted at the first call and kept.
+    pub fn hub(&self) -> &Hub {
+        self.hub.get_or_init(|| Box::new(self.format.to_hub(self)))
+    }
+
+    /// The rare facts, made on first use.
+    pub fn rare_mut(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    /// The dead-letter history, newest first.
+    pub fn deaths(&self) -> &[Death] {
+        self.rare.as_ref().map_or(&[], |rare| &rare.deaths)
+    }
+
+    /// Bytes it counts for in limits and metrics: the body, as RabbitMQ counts `x-max-length-bytes`.
+    pub fn body_bytes(&self) -> usize {
+        self.body.len()
+    }
+
+    /// A copy that can be changed, without the kept hub form: for dead-lettering.
+    pub fn to_mutable(&self) -> Self {
+        Self {
+            format: self.format,
+            properties: self.properties.clone(),
+            body: self.body.clone(),
+            exchange: self.exchange.clone(),
+            routing_key: self.routing_key.clone(),
+            durable: self.durable,
+            priority: self.priority,
+            ttl_ms: self.ttl_ms,
+            user: self.user.clone(),
+            received_at: self.received_at,
+            rare: self.rare.clone(),
+            hub: OnceLock::new(),
+        }
+    }
+}
