@@ -1,1 +1,28 @@
+//! The core: what the broker does with messages, whatever protocol they came by.
+//!
+//! Pure and synchronous: no sockets, no clock, no files, no runtime, and no protocol's name. Time comes in as
+//! [`Now`](crossdock_common::Now), records go out through [`Log`], events go out through an [`Outbox`].
+//!
+//! Entry points: [`Broker`] is everything there is; [`Client`] is one connection's view of it. Locks are taken in the order
+//! definitions, then one shard at a time.
 
+mod broker;
+mod client;
+mod definitions;
+mod log;
+mod outbox;
+mod permissions;
+mod record;
+mod settings;
+mod shard;
+#[cfg(test)]
+mod tests;
+mod window;
+
+pub use broker::recovery::Recovery;
+pub use broker::{Broker, BrokerOptions, Partition};
+pub use client::{Client, Execution};
+pub use log::{Log, RecordKind, Sequence};
+pub use outbox::cost_bytes;
+pub use permissions::{Grant, Permissions, Who};
+pub use record::RecordError;

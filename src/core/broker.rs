@@ -1,0 +1,243 @@
+//! The broker: definitions, shards and connections together.
+
+mod declare;
+pub(crate) mod define;
+pub(crate) mod followup;
+pub(crate) mod recovery;
+mod session;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crossdock_common::names::ConnectionId;
+use crossdock_common::refusal::{Access, Resource};
+use crossdock_common::{Event, Instant, Message, Name, Now, Refusal};
+use parking_lot::{Mutex, RwLock};
+
+use crate::client::Client;
+use crate::definitions::Definitions;
+use crate::log::{Log, Sequence};
+use crate::outbox::Outbox;
+use crate::permissions::{Permissions, Who};
+use crate::shard::Shard;
+use crate::shard::command::{Effects, ShardCommand};
+
+/// A part of the core with a log and timers of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Partition {
+    /// Vhosts, exchanges, queues, bindings, sessions.
+    Definitions,
+    /// The messages of some queues.
+    Shard(usize),
+}
+
+/// What the broker needs to know from outside.
+pub struct BrokerOptions {
+    /// Deliveries that may wait for one connection, in bytes; beyond them its consumers are not served.
+    pub outgoing_bytes_max: usize,
+    /// Called when a partition's [`deadline`](Broker::deadline) may have come nearer. Must be cheap and must not call back.
+    pub deadline_changed: Box<dyn Fn(Partition) + Send + Sync>,
+}
+
+/// Everything there is. Shared by all connections.
+pub struct Broker {
+    definitions: RwLock<Definitions>,
+    /// Moves with every change of definitions or permissions.
+    version: AtomicU64,
+    permissions: RwLock<Arc<Permissions>>,
+    shards: Box<[Mutex<Shard>]>,
+    deadlines: Box<[AtomicU64]>,
+    answers: Mutex<HeldAnswers>,
+    connections: Mutex<hashbrown::HashMap<ConnectionId, Arc<Outbox>>>,
+    next_connection: AtomicU64,
+    blocked: RwLock<Option<&'static str>>,
+    options: BrokerOptions,
+}
+
+/// Answers that wait until the definitions are durable.
+#[derive(Default)]
+struct HeldAnswers {
+    durable: Sequence,
+    waiting: VecDeque<(Sequence, Arc<Outbox>, Event)>,
+}
+
+impl Broker {
+    /// A new connection, not yet authenticated. `wake` is called when events wait for it; it must be cheap.
+    pub fn connect(self: &Arc<Self>, wake: Box<dyn Fn() + Send + Sync>) -> Client {
+        let connection = ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed));
+        let outbox = Outbox::new(connection, self.options.outgoing_bytes_max, wake);
+        self.connections.lock().insert(connection, outbox.clone());
+        if let Some(reason) = *self.blocked.read() {
+            outbox.push(Event::Blocked { reason });
+        }
+        Client::new(self.clone(), outbox)
+    }
+
+    /// Replaces who may do what. Connections see it at their next command.
+    pub fn set_permissions(&self, permissions: Permissions) {
+        *self.permissions.write() = Arc::new(permissions);
+        self.version.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Makes a vhost, unless it exists.
+    pub fn add_vhost(&self, name: &Name) {
+        self.definitions.write().add_vhost(name);
+    }
+
+    /// Stops publishers (`Some`) or lets them go on: memory or disk is short. Every connection is told.
+    pub fn set_blocked(&self, reason: Option<&'static str>) {
+        let mut blocked = self.blocked.write();
+        if *blocked == reason {
+            return;
+        }
+        *blocked = reason;
+        let event = reason.map_or(Event::Unblocked, |reason| Event::Blocked { reason });
+        for outbox in self.connections.lock().values() {
+            outbox.push(event.clone());
+            outbox.wake();
+        }
+    }
+
+    /// Why publishers are stopped, if they are.
+    pub fn blocked(&self) -> Option<&'static str> {
+        *self.blocked.read()
+    }
+
+    /// Connections, authenticated or not.
+    pub fn connection_count(&self) -> usize {
+        self.connections.lock().len()
+    }
+
+    /// The partition's log is durable up to `sequence`: confirms and replies go out, messages become ready.
+    pub fn durable(self: &Arc<Self>, partition: Partition, sequence: Sequence, now: Now) {
+        match partition {
+            Partition::Shard(index) => self.run(now, index, |shard, effects| shard.durable(now, sequence, effects)),
+            Partition::Definitions => self.definitions_durable(sequence),
+        }
+    }
+
+    /// When [`tick`](Self::tick) wants to be called for the partition.
+    pub fn deadline(&self, partition: Partition) -> Option<Instant> {
+        match partition {
+            Partition::Shard(index) => self.shards.get(index)?.lock().deadline(),
+            Partition::Definitions => self.definitions.read().session_deadline(),
+        }
+    }
+
+    /// Does what is due in the partition.
+    pub fn tick(self: &Arc<Self>, partition: Partition, now: Now) {
+        match partition {
+            Partition::Shard(index) => self.run(now, index, |shard, effects| shard.tick(now, effects)),
+            Partition::Definitions => self.end_sessions(now),
+        }
+    }
+
+    /// Writes everything of the partition that survives into `log`, and gives the number of the last batch that is in it.
+    pub fn snapshot(&self, partition: Partition, log: &mut dyn Log, last: impl FnOnce(&mut dyn Log)) {
+        match partition {
+            Partition::Shard(index) => {
+                let Some(shard) = self.shards.get(index) else { return };
+                let mut shard = shard.lock();
+                shard.snapshot(log);
+                last(log);
+            }
+            Partition::Definitions => {
+                let definitions = self.definitions.write();
+                definitions.snapshot(log);
+                last(log);
+            }
+        }
+    }
+
+    pub(crate) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn definitions(&self) -> parking_lot::RwLockReadGuard<'_, Definitions> {
+        self.definitions.read()
+    }
+
+    pub(crate) fn vhost_exists(&self, vhost: &Name) -> Result<(), Refusal> {
+        self.definitions.read().vhost(vhost).map(drop)
+    }
+
+    /// The retained messages of an exchange that the pattern matches, after permission was asked.
+    pub(crate) fn retained(
+        &self,
+        now: Now,
+        who: &Who,
+        exchange: &Name,
+        pattern: &[u8],
+    ) -> Result<Vec<Arc<Message>>, Refusal> {
+        self.permissions().check(who, Access::Read, Resource::Exchange, exchange)?;
+        let mut found = Vec::new();
+        for shard in &self.shards {
+            shard.lock().retained(now, &who.vhost, exchange, pattern, &mut found);
+        }
+        Ok(found)
+    }
+
+    pub(crate) fn permissions(&self) -> Arc<Permissions> {
+        self.permissions.read().clone()
+    }
+
+    pub(crate) fn shard_count(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// Hands a batch to a shard.
+    pub(crate) fn send_batch(self: &Arc<Self>, now: Now, index: usize, batch: &mut Vec<ShardCommand>) {
+        self.run(now, index, |shard, effects| shard.handle(now, batch, effects));
+    }
+
+    pub(crate) fn forget_connection(&self, connection: ConnectionId) {
+        self.connections.lock().remove(&connection);
+    }
+
+    /// Works on one shard under its lock, then, without it, does what the shard could not.
+    fn run(self: &Arc<Self>, now: Now, index: usize, work: impl FnOnce(&mut Shard, &mut Effects)) {
+        let mut effects = Effects::default();
+        self.with_shard(index, |shard| work(shard, &mut effects));
+        self.follow_up(now, effects);
+    }
+
+    /// Works on one shard under its lock. The caller handles effects.
+    fn with_shard<T>(&self, index: usize, work: impl FnOnce(&mut Shard) -> T) -> Option<T> {
+        let mut shard = self.shards.get(index)?.lock();
+        let result = work(&mut shard);
+        let deadline = shard.deadline().map_or(u64::MAX, |at| at.0);
+        drop(shard);
+        if self.deadlines[index].swap(deadline, Ordering::AcqRel) > deadline {
+            (self.options.deadline_changed)(Partition::Shard(index));
+        }
+        Some(result)
+    }
+
+    /// Holds an answer back until the definitions' log is durable up to `sequence`, or up to what others already wait for.
+    pub(crate) fn answer_when_durable(&self, sequence: Option<Sequence>, outbox: Arc<Outbox>, event: Event) {
+        let mut answers = self.answers.lock();
+        let last = answers.waiting.back().map_or(answers.durable, |(last, _, _)| *last);
+        let sequence = sequence.unwrap_or(last).max(last);
+        answers.waiting.push_back((sequence, outbox, event));
+        answers.release();
+    }
+
+    fn definitions_durable(&self, sequence: Sequence) {
+        let mut answers = self.answers.lock();
+        answers.durable = answers.durable.max(sequence);
+        answers.release();
+    }
+}
+
+impl HeldAnswers {
+    /// Sends the answers that need not wait any longer.
+    fn release(&mut self) {
+        while self.waiting.front().is_some_and(|(at, _, _)| *at <= self.durable) {
+            if let Some((_, outbox, event)) = self.waiting.pop_front() {
+                outbox.push_definition(event);
+                outbox.wake();
+            }
+        }
+    }
+}

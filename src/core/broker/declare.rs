@@ -1,0 +1,206 @@
+//! Declarations: making something, or checking that what is there is the same.
+
+use std::sync::Arc;
+
+use crossdock_common::definition::{ExchangeSpec, QueueSpec};
+use crossdock_common::event::Reply;
+use crossdock_common::names::{ConnectionId, QueueId};
+use crossdock_common::value::lookup;
+use crossdock_common::value_text::to_text;
+use crossdock_common::{Name, Now, Refusal, Table, Value};
+
+use super::Broker;
+use super::define::{Caller, accessible, forbid_default};
+use crate::definitions::{Definitions, QueueEntry, shard_of};
+use crate::shard::command::NewQueue;
+
+/// Longest name of a queue or exchange in bytes, as AMQP 0-9-1's short strings.
+const NAME_BYTES_MAX: usize = 255;
+
+/// Arguments that RabbitMQ compares when a queue is declared again.
+const QUEUE_ARGUMENTS: [&str; 11] = [
+    "x-expires",
+    "x-message-ttl",
+    "x-dead-letter-exchange",
+    "x-dead-letter-routing-key",
+    "x-max-length",
+    "x-max-length-bytes",
+    "x-max-priority",
+    "x-overflow",
+    "x-single-active-consumer",
+    "x-delivery-limit",
+    "x-queue-type",
+];
+
+impl Broker {
+    pub(super) fn declare_exchange(
+        self: &Arc<Self>,
+        now: Now,
+        definitions: &mut Definitions,
+        vhost: &Name,
+        spec: ExchangeSpec,
+    ) -> Result<Reply, Refusal> {
+        forbid_default(&spec.name)?;
+        check_length("exchange", &spec.name)?;
+        if let Some(known) = definitions.vhost(vhost)?.exchanges.get(&spec.name) {
+            return same_exchange(&known.spec, &spec, vhost).map(|()| Reply::Done);
+        }
+        if spec.name.starts_with("amq.") {
+            let name = &spec.name;
+            return Err(Refusal::Forbidden(format!("exchange name '{name}' contains reserved prefix 'amq.*'")));
+        }
+        definitions.add_exchange(vhost, spec, now.unix).map(|()| Reply::Done)
+    }
+
+    pub(super) fn declare_queue(
+        self: &Arc<Self>,
+        now: Now,
+        definitions: &mut Definitions,
+        caller: &Caller<'_>,
+        mut spec: QueueSpec,
+    ) -> Result<Reply, Refusal> {
+        let vhost = &caller.who.vhost;
+        check_length("queue", &spec.name)?;
+        if spec.name.is_empty() {
+            spec.name = definitions.generate_queue_name();
+        } else if definitions.vhost(vhost)?.queues.contains_key(&spec.name) {
+            let known = accessible(definitions, caller, &spec.name)?;
+            same_queue(known, &spec, vhost)?;
+            return Ok(self.queue_reply(known));
+        } else if spec.name.starts_with("amq.") {
+            let name = &spec.name;
+            return Err(Refusal::Forbidden(format!("queue name '{name}' contains reserved prefix 'amq.*'")));
+        }
+        let name = spec.name.clone();
+        let owner = spec.exclusive.then_some(caller.connection);
+        // An exclusive queue goes with its connection: writing it down would be for nothing.
+        spec.durable &= !spec.exclusive;
+        self.create_queue(definitions, vhost, spec, owner, now)?;
+        Ok(Reply::Queue { name, ready: 0, consumers: 0 })
+    }
+
+    /// Makes a queue in the definitions and in its shard.
+    pub(super) fn create_queue(
+        &self,
+        definitions: &mut Definitions,
+        vhost: &Name,
+        spec: QueueSpec,
+        owner: Option<ConnectionId>,
+        now: Now,
+    ) -> Result<QueueId, Refusal> {
+        let name = spec.name.clone();
+        let id = definitions.add_queue(vhost, spec, owner, now.unix)?;
+        let new = definitions.vhost(vhost)?.queue(vhost, &name)?.for_shard(vhost);
+        self.with_shard(shard_of(id), |shard| shard.add_queue(new, now));
+        Ok(id)
+    }
+}
+
+impl QueueEntry {
+    /// What the shard needs to know of the queue.
+    pub(crate) fn for_shard(&self, vhost: &Name) -> NewQueue {
+        NewQueue {
+            id: self.id,
+            vhost: vhost.clone(),
+            name: self.spec.name.clone(),
+            durable: self.spec.durable,
+            auto_delete: self.spec.auto_delete,
+            settings: self.settings.clone(),
+        }
+    }
+}
+
+fn check_length(what: &str, name: &Name) -> Result<(), Refusal> {
+    if name.len() > NAME_BYTES_MAX {
+        return Err(Refusal::PreconditionFailed(format!("{what} name is longer than {NAME_BYTES_MAX} bytes")));
+    }
+    Ok(())
+}
+
+fn same_exchange(known: &ExchangeSpec, asked: &ExchangeSpec, vhost: &Name) -> Result<(), Refusal> {
+    let thing = Thing { word: "exchange", name: &asked.name, vhost };
+    thing.same("type", &asked.kind, &known.kind)?;
+    thing.same("durable", asked.durable, known.durable)?;
+    thing.same("auto_delete", asked.auto_delete, known.auto_delete)?;
+    thing.same("internal", asked.internal, known.internal)?;
+    thing.same_argument("alternate-exchange", &asked.arguments, &known.arguments)
+}
+
+fn same_queue(known: &QueueEntry, asked: &QueueSpec, vhost: &Name) -> Result<(), Refusal> {
+    let thing = Thing { word: "queue", name: &asked.name, vhost };
+    let exclusive = known.owner.is_some();
+    // What an exclusive queue's declaration says of durability is not kept.
+    if !exclusive {
+        thing.same("durable", asked.durable, known.spec.durable)?;
+    }
+    if asked.exclusive != exclusive {
+        return Err(Refusal::ResourceLocked { name: asked.name.clone(), vhost: vhost.clone() });
+    }
+    thing.same("auto_delete", asked.auto_delete, known.spec.auto_delete)?;
+    QUEUE_ARGUMENTS.iter().try_for_each(|name| thing.same_argument(name, &asked.arguments, &known.spec.arguments))
+}
+
+/// Something that is declared again, for RabbitMQ's wording of how it differs.
+struct Thing<'a> {
+    word: &'static str,
+    name: &'a Name,
+    vhost: &'a Name,
+}
+
+impl Thing<'_> {
+    fn same<T: PartialEq + std::fmt::Display>(&self, property: &str, asked: T, known: T) -> Result<(), Refusal> {
+        if asked == known {
+            return Ok(());
+        }
+        Err(self.differs(property, &format!("received '{asked}' but current is '{known}'")))
+    }
+
+    fn same_argument(&self, argument: &str, asked: &Table, known: &Table) -> Result<(), Refusal> {
+        let (asked, known) = (lookup(asked, argument), lookup(known, argument));
+        let equal = match (asked, known) {
+            (Some(asked), Some(known)) => match (asked.as_i64(), known.as_i64()) {
+                (Some(asked), Some(known)) => asked == known,
+                _ => asked == known,
+            },
+            (None, None) => true,
+            _ => false,
+        };
+        if equal {
+            return Ok(());
+        }
+        let (asked, known) = (described(asked), described(known));
+        let received = asked.map_or_else(|| "none".to_owned(), |asked| format!("the value {asked}"));
+        let current = known.map_or_else(|| "none".to_owned(), |known| format!("the value {known}"));
+        Err(self.differs(argument, &format!("received {received} but current is {current}")))
+    }
+
+    fn differs(&self, what: &str, how: &str) -> Refusal {
+        let Self { word, name, vhost } = self;
+        Refusal::PreconditionFailed(format!("inequivalent arg '{what}' for {word} '{name}' in vhost '{vhost}': {how}"))
+    }
+}
+
+/// A value with RabbitMQ's name of its type.
+fn described(value: Option<&Value>) -> Option<String> {
+    let value = value?;
+    let kind = match value {
+        Value::Null => "void",
+        Value::Bool(_) => "bool",
+        Value::I8(_) => "byte",
+        Value::U8(_) => "unsignedbyte",
+        Value::I16(_) => "short",
+        Value::U16(_) => "unsignedshort",
+        Value::I32(_) => "signedint",
+        Value::U32(_) => "unsignedint",
+        Value::I64(_) | Value::U64(_) => "long",
+        Value::F32(_) => "float",
+        Value::F64(_) => "double",
+        Value::Decimal { .. } => "decimal",
+        Value::Timestamp(_) => "timestamp",
+        Value::Binary(_) => "binary",
+        Value::String(_) => "longstr",
+        Value::List(_) => "array",
+        Value::Map(_) => "table",
+    };
+    Some(format!("'{}' of type '{kind}'", to_text(value)))
+}

@@ -1,0 +1,364 @@
+//! Questions about and changes of definitions, after permission was asked.
+
+use std::sync::Arc;
+
+use crossdock_common::definition::{BindingSpec, Definition, Destination, ExchangeInfo, QueueInfo};
+use crossdock_common::event::Reply;
+use crossdock_common::names::{ConnectionId, QueueId};
+use crossdock_common::refusal::{Access, Resource};
+use crossdock_common::value::lookup;
+use crossdock_common::{Name, Now, Refusal, Table, Value};
+
+use super::Broker;
+use crate::definitions::exchange::Exchange;
+use crate::definitions::{Definitions, QueueEntry, shard_of};
+use crate::log::Sequence;
+use crate::permissions::{Permissions, Who};
+use crate::shard::command::Effects;
+
+/// On whose behalf a definition is asked about or changed.
+pub(crate) struct Caller<'a> {
+    pub who: &'a Who,
+    pub connection: ConnectionId,
+    /// The queue of the connection's own session, which needs no permission.
+    pub session_queue: Option<&'a Name>,
+}
+
+impl Broker {
+    /// Carries out a definition command. With a number, the answer has to wait until the definitions' log is durable up to it.
+    pub(crate) fn define(
+        self: &Arc<Self>,
+        now: Now,
+        caller: &Caller<'_>,
+        definition: Definition,
+    ) -> (Result<Reply, Refusal>, Option<Sequence>) {
+        if let Err(refusal) = authorise(&self.permissions(), caller, &definition) {
+            return (Err(refusal), None);
+        }
+        if is_question(&definition) {
+            return (self.answer(&self.definitions.read(), caller, definition), None);
+        }
+        let mut effects = Effects::default();
+        let mut definitions = self.definitions.write();
+        let before = definitions.log.next_sequence();
+        let result = self.change(now, &mut definitions, caller, definition, &mut effects);
+        definitions.log.commit();
+        let changed = definitions.log.next_sequence() != before;
+        self.bump();
+        drop(definitions);
+        self.follow_up(now, effects);
+        (result, changed.then_some(before))
+    }
+
+    fn change(
+        self: &Arc<Self>,
+        now: Now,
+        definitions: &mut Definitions,
+        caller: &Caller<'_>,
+        definition: Definition,
+        effects: &mut Effects,
+    ) -> Result<Reply, Refusal> {
+        let vhost = &caller.who.vhost;
+        match definition {
+            Definition::DeclareExchange { spec, .. } => self.declare_exchange(now, definitions, vhost, spec),
+            Definition::DeleteExchange { name, if_unused } => delete_exchange(definitions, vhost, &name, if_unused),
+            Definition::UpdateExchange { name, attributes } => {
+                definitions.set_exchange_attributes(vhost, &name, attributes).map(|()| Reply::Done)
+            }
+            Definition::DeclareQueue { spec, .. } => self.declare_queue(now, definitions, caller, spec),
+            Definition::DeleteQueue { name, if_unused, if_empty } => {
+                self.delete_queue(definitions, caller, &name, if_unused, if_empty, effects)
+            }
+            Definition::UpdateQueue { name, settings, attributes } => {
+                let (id, settings) = definitions.update_queue(vhost, &name, settings, attributes, now.unix)?;
+                self.with_shard(shard_of(id), |shard| shard.configure_queue(id, settings));
+                Ok(Reply::Done)
+            }
+            Definition::PurgeQueue { name } => {
+                let id = accessible(definitions, caller, &name)?.id;
+                Ok(Reply::Count(self.with_shard(shard_of(id), |shard| shard.purge_queue(id)).unwrap_or(0)))
+            }
+            Definition::Bind(spec) => bind(definitions, caller, spec),
+            Definition::Unbind(spec) => unbind(definitions, caller, &spec),
+            _ => Err(Refusal::Invalid("a question is not a change".to_owned())),
+        }
+    }
+
+    fn answer(&self, definitions: &Definitions, caller: &Caller<'_>, definition: Definition) -> Result<Reply, Refusal> {
+        let vhost = definitions.vhost(&caller.who.vhost)?;
+        match definition {
+            Definition::DeclareExchange { spec, .. } => {
+                vhost.exchange(&caller.who.vhost, &spec.name).map(|_| Reply::Done)
+            }
+            Definition::DeclareQueue { spec, .. } => {
+                accessible(definitions, caller, &spec.name).map(|queue| self.queue_reply(queue))
+            }
+            Definition::InspectQueue { name } => {
+                accessible(definitions, caller, &name).map(|queue| Reply::QueueInfo(Box::new(self.queue_info(queue))))
+            }
+            Definition::InspectExchange { name } => vhost
+                .exchange(&caller.who.vhost, &name)
+                .map(|exchange| Reply::ExchangeInfo(Box::new(exchange_info(exchange)))),
+            Definition::ListQueues { prefix, after, count_max } => {
+                let queues = range(&vhost.queues, &prefix, after.as_ref()).map(|(_, queue)| queue);
+                Ok(Reply::Queues(queues.take(count_max).map(|queue| self.queue_info(queue)).collect()))
+            }
+            Definition::ListExchanges { prefix, after, count_max } => {
+                let exchanges = range(&vhost.exchanges, &prefix, after.as_ref()).map(|(_, exchange)| exchange);
+                Ok(Reply::Exchanges(exchanges.take(count_max).map(exchange_info).collect()))
+            }
+            Definition::ListBindings { source } => {
+                let exchanges: Vec<&Exchange> = match &source {
+                    Some(name) => vec![vhost.exchange(&caller.who.vhost, name)?],
+                    None => vhost.exchanges.values().collect(),
+                };
+                let bindings = exchanges.into_iter().flat_map(Exchange::bindings);
+                Ok(Reply::Bindings(bindings.map(|binding| (*binding.spec).clone()).collect()))
+            }
+            _ => Err(Refusal::Invalid("a change is not a question".to_owned())),
+        }
+    }
+
+    fn delete_queue(
+        &self,
+        definitions: &mut Definitions,
+        caller: &Caller<'_>,
+        name: &Name,
+        if_unused: bool,
+        if_empty: bool,
+        effects: &mut Effects,
+    ) -> Result<Reply, Refusal> {
+        let vhost = &caller.who.vhost;
+        // Deleting what is not there is fine (RabbitMQ since 3.2).
+        if !definitions.vhost(vhost)?.queues.contains_key(name) {
+            return Ok(Reply::Count(0));
+        }
+        let id = accessible(definitions, caller, name)?.id;
+        let counts = self.with_shard(shard_of(id), |shard| shard.counts(id)).unwrap_or_default();
+        if if_unused && counts.consumers > 0 {
+            return Err(Refusal::PreconditionFailed(format!("queue '{name}' in vhost '{vhost}' in use")));
+        }
+        if if_empty && counts.ready > 0 {
+            return Err(Refusal::PreconditionFailed(format!("queue '{name}' in vhost '{vhost}' not empty")));
+        }
+        definitions.remove_queue(vhost, name)?;
+        Ok(Reply::Count(self.with_shard(shard_of(id), |shard| shard.remove_queue(id, effects)).unwrap_or(0)))
+    }
+
+    /// An auto-delete or expired queue goes.
+    pub(super) fn delete_queue_by_id(&self, id: QueueId, effects: &mut Effects) {
+        let mut definitions = self.definitions.write();
+        let Some((vhost, name)) = definitions.queue_name(id).cloned() else { return };
+        // Somebody may have come back between the shard's lock and this one.
+        let counts = self.with_shard(shard_of(id), |shard| shard.counts(id)).unwrap_or_default();
+        if counts.consumers > 0 {
+            return;
+        }
+        if definitions.remove_queue(&vhost, &name).is_ok() {
+            definitions.log.commit();
+            self.with_shard(shard_of(id), |shard| shard.remove_queue(id, effects));
+            self.bump();
+        }
+    }
+
+    /// The queues that were exclusive to a connection go with it.
+    pub(crate) fn delete_exclusive(self: &Arc<Self>, now: Now, vhost: &Name, names: &[Name], owner: ConnectionId) {
+        let mut effects = Effects::default();
+        let mut definitions = self.definitions.write();
+        for name in names {
+            let entry = definitions.vhosts.get(vhost).and_then(|entry| entry.queues.get(name));
+            let Some(id) = entry.filter(|queue| queue.owner == Some(owner)).map(|queue| queue.id) else { continue };
+            if definitions.remove_queue(vhost, name).is_ok() {
+                self.with_shard(shard_of(id), |shard| shard.remove_queue(id, &mut effects));
+            }
+        }
+        definitions.log.commit();
+        self.bump();
+        drop(definitions);
+        self.follow_up(now, effects);
+    }
+
+    pub(super) fn queue_reply(&self, queue: &QueueEntry) -> Reply {
+        let counts = self.with_shard(shard_of(queue.id), |shard| shard.counts(queue.id)).unwrap_or_default();
+        Reply::Queue { name: queue.spec.name.clone(), ready: counts.ready, consumers: counts.consumers }
+    }
+
+    fn queue_info(&self, queue: &QueueEntry) -> QueueInfo {
+        let counts = self.with_shard(shard_of(queue.id), |shard| shard.counts(queue.id)).unwrap_or_default();
+        QueueInfo {
+            spec: queue.spec.clone(),
+            ready: counts.ready,
+            unsettled: counts.unsettled,
+            delayed: counts.delayed,
+            consumers: counts.consumers,
+            created_at: queue.created_at,
+            changed_at: queue.changed_at,
+        }
+    }
+
+    /// Definitions have changed: routes that were found before are looked up again.
+    pub(super) fn bump(&self) {
+        self.version.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
+    }
+}
+
+/// The queue, if it is not exclusive to another connection.
+pub(crate) fn accessible<'a>(
+    definitions: &'a Definitions,
+    caller: &Caller<'_>,
+    name: &Name,
+) -> Result<&'a QueueEntry, Refusal> {
+    let vhost = &caller.who.vhost;
+    let queue = definitions.vhost(vhost)?.queue(vhost, name)?;
+    if queue.owner.is_some_and(|owner| owner != caller.connection) {
+        return Err(Refusal::ResourceLocked { name: name.clone(), vhost: vhost.clone() });
+    }
+    Ok(queue)
+}
+
+fn delete_exchange(
+    definitions: &mut Definitions,
+    vhost: &Name,
+    name: &Name,
+    if_unused: bool,
+) -> Result<Reply, Refusal> {
+    forbid_default(name)?;
+    if name.starts_with("amq.") {
+        return Err(Refusal::Forbidden(format!("exchange name '{name}' contains reserved prefix 'amq.*'")));
+    }
+    // Deleting what is not there is fine (RabbitMQ since 3.2).
+    let Some(exchange) = definitions.vhost(vhost)?.exchanges.get(name) else { return Ok(Reply::Done) };
+    if if_unused && exchange.has_bindings() {
+        return Err(Refusal::PreconditionFailed(format!("exchange '{name}' in vhost '{vhost}' in use")));
+    }
+    definitions.remove_exchange(vhost, name).map(|()| Reply::Done)
+}
+
+fn bind(definitions: &mut Definitions, caller: &Caller<'_>, spec: BindingSpec) -> Result<Reply, Refusal> {
+    check_ends(definitions, caller, &spec)?;
+    let key = bytes::Bytes::copy_from_slice(&spec.key);
+    definitions.bind(&caller.who.vhost, BindingSpec { key, ..spec }).map(|()| Reply::Done)
+}
+
+fn unbind(definitions: &mut Definitions, caller: &Caller<'_>, spec: &BindingSpec) -> Result<Reply, Refusal> {
+    forbid_default(&spec.source)?;
+    if let Destination::Queue(name) = &spec.destination
+        && definitions.vhost(&caller.who.vhost)?.queues.contains_key(name)
+    {
+        accessible(definitions, caller, name)?;
+    }
+    definitions.unbind(&caller.who.vhost, spec).map(|()| Reply::Done)
+}
+
+fn check_ends(definitions: &Definitions, caller: &Caller<'_>, spec: &BindingSpec) -> Result<(), Refusal> {
+    forbid_default(&spec.source)?;
+    let vhost = &caller.who.vhost;
+    match &spec.destination {
+        Destination::Queue(name) => accessible(definitions, caller, name).map(drop)?,
+        Destination::Exchange(name) => {
+            forbid_default(name)?;
+            definitions.vhost(vhost)?.exchange(vhost, name)?;
+        }
+    }
+    definitions.vhost(vhost)?.exchange(vhost, &spec.source).map(drop)
+}
+
+pub(super) fn forbid_default(exchange: &Name) -> Result<(), Refusal> {
+    if exchange.is_empty() {
+        return Err(Refusal::Forbidden("operation not permitted on the default exchange".to_owned()));
+    }
+    Ok(())
+}
+
+/// Those of a sorted map whose names begin with `prefix`, after `after`.
+fn range<'a, T>(
+    map: &'a std::collections::BTreeMap<Name, T>,
+    prefix: &'a Name,
+    after: Option<&'a Name>,
+) -> impl Iterator<Item = (&'a Name, &'a T)> {
+    use std::ops::Bound;
+    let start = match after {
+        Some(after) if after >= prefix => Bound::Excluded(after.as_str()),
+        _ => Bound::Included(prefix.as_str()),
+    };
+    map.range::<str, _>((start, Bound::Unbounded)).take_while(move |(name, _)| name.starts_with(prefix.as_str()))
+}
+
+fn exchange_info(exchange: &Exchange) -> ExchangeInfo {
+    ExchangeInfo { spec: exchange.spec.clone(), created_at: exchange.created_at }
+}
+
+fn is_question(definition: &Definition) -> bool {
+    match definition {
+        Definition::DeclareExchange { passive, .. } | Definition::DeclareQueue { passive, .. } => *passive,
+        Definition::InspectQueue { .. }
+        | Definition::InspectExchange { .. }
+        | Definition::ListQueues { .. }
+        | Definition::ListExchanges { .. }
+        | Definition::ListBindings { .. } => true,
+        _ => false,
+    }
+}
+
+/// What a definition command needs, asked of the one permission function (RabbitMQ's table of operations).
+fn authorise(permissions: &Permissions, caller: &Caller<'_>, definition: &Definition) -> Result<(), Refusal> {
+    let check = |access, resource, name: &Name| permissions.check(caller.who, access, resource, name);
+    let queue = |access, name: &Name| {
+        if caller.session_queue == Some(name) { Ok(()) } else { check(access, Resource::Queue, name) }
+    };
+    let exchange = |access, name: &Name| check(access, Resource::Exchange, name);
+    match definition {
+        // A question tells that something exists: any right on it will do, none is not enough.
+        Definition::DeclareExchange { spec, passive: true } => any_access(|access| exchange(access, &spec.name)),
+        Definition::DeclareQueue { spec, passive: true } => any_access(|access| queue(access, &spec.name)),
+        Definition::InspectQueue { name } => any_access(|access| queue(access, name)),
+        Definition::InspectExchange { name } => any_access(|access| exchange(access, name)),
+        Definition::DeclareExchange { spec, passive: false } => {
+            exchange(Access::Configure, &spec.name)?;
+            let Some(alternate) = named(&spec.arguments, "alternate-exchange") else { return Ok(()) };
+            exchange(Access::Read, &spec.name)?;
+            exchange(Access::Write, &alternate)
+        }
+        Definition::DeclareQueue { spec, passive: false } => {
+            // A generated name begins with amq.gen, and that is what is asked for.
+            let generated = Name::from("amq.gen");
+            let name = if spec.name.is_empty() { &generated } else { &spec.name };
+            queue(Access::Configure, name)?;
+            let direct = spec.settings.dead_letter.as_ref().map(|dead_letter| dead_letter.exchange.clone());
+            let Some(letters) = direct.or_else(|| named(&spec.arguments, "x-dead-letter-exchange")) else {
+                return Ok(());
+            };
+            queue(Access::Read, name)?;
+            exchange(Access::Write, &letters)
+        }
+        Definition::UpdateQueue { name, settings, .. } => {
+            queue(Access::Configure, name)?;
+            let Some(dead_letter) = &settings.dead_letter else { return Ok(()) };
+            queue(Access::Read, name)?;
+            exchange(Access::Write, &dead_letter.exchange)
+        }
+        Definition::DeleteExchange { name, .. } | Definition::UpdateExchange { name, .. } => {
+            exchange(Access::Configure, name)
+        }
+        Definition::DeleteQueue { name, .. } => queue(Access::Configure, name),
+        Definition::PurgeQueue { name } => queue(Access::Read, name),
+        Definition::Bind(spec) | Definition::Unbind(spec) => {
+            match &spec.destination {
+                Destination::Queue(name) => queue(Access::Write, name)?,
+                Destination::Exchange(name) => exchange(Access::Write, name)?,
+            }
+            exchange(Access::Read, &spec.source)
+        }
+        // Lists name what is there; whoever may enter the vhost may see its names, as in RabbitMQ's management.
+        Definition::ListQueues { .. } | Definition::ListExchanges { .. } | Definition::ListBindings { .. } => Ok(()),
+    }
+}
+
+fn any_access(check: impl Fn(Access) -> Result<(), Refusal>) -> Result<(), Refusal> {
+    check(Access::Configure)
+        .or_else(|refusal| check(Access::Write).or_else(|_| check(Access::Read)).map_err(|_| refusal))
+}
+
+fn named(arguments: &Table, name: &str) -> Option<Name> {
+    lookup(arguments, name).and_then(Value::as_str).map(Name::from)
+}

@@ -1,0 +1,105 @@
+//! What shards could not do under their own lock.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use bytes::Bytes;
+use crossdock_common::message::DeathReason;
+use crossdock_common::{Message, Name, Now};
+
+use super::Broker;
+use crate::definitions::route::{Route, route};
+use crate::definitions::shard_of;
+use crate::shard::command::{Confirmee, DeadLetterOut, Effects, Followup, ShardCommand, Shares, Targets};
+
+impl Broker {
+    /// Wakes connections, and does the work that one shard has for others, until there is none left.
+    pub(super) fn follow_up(self: &Arc<Self>, now: Now, effects: Effects) {
+        let mut effects = effects;
+        loop {
+            for outbox in effects.wakes.drain(..) {
+                outbox.wake();
+            }
+            let Some(followup) = effects.followups.pop() else { return };
+            self.follow(now, followup, &mut effects);
+        }
+    }
+
+    fn follow(self: &Arc<Self>, now: Now, followup: Followup, effects: &mut Effects) {
+        match followup {
+            Followup::DeadLetter(letter) => self.forward(now, *letter, effects),
+            Followup::DeleteQueue { queue } => self.delete_queue_by_id(queue, effects),
+            Followup::Departed { queue, position } => {
+                self.command(now, shard_of(queue), ShardCommand::Departed { queue, position }, effects);
+            }
+        }
+    }
+
+    fn command(self: &Arc<Self>, now: Now, index: usize, command: ShardCommand, effects: &mut Effects) {
+        self.with_shard(index, |shard| shard.handle(now, &mut vec![command], effects));
+    }
+
+    /// Publishes a dead letter where its queue's policy says.
+    fn forward(self: &Arc<Self>, now: Now, letter: DeadLetterOut, effects: &mut Effects) {
+        let shares = self.route_letter(&letter).map(|route| split_by_shard(self.shard_count(), &route));
+        let shares: Vec<(usize, Targets)> = shares.unwrap_or_default();
+        let Some(position) = letter.position else {
+            for (index, targets) in shares {
+                let message = letter.message.clone();
+                self.command(now, index, ShardCommand::Enqueue { message, targets, confirm: None }, effects);
+            }
+            return;
+        };
+        if shares.is_empty() {
+            effects.followups.push(Followup::Departed { queue: letter.source, position });
+        }
+        let count = share_count(shares.len());
+        for (index, targets) in shares {
+            let confirm = Confirmee::DeadLetter { queue: letter.source, position, shares: count.clone() };
+            let message = letter.message.clone();
+            self.command(now, index, ShardCommand::Enqueue { message, targets, confirm: Some(confirm) }, effects);
+        }
+    }
+
+    fn route_letter(&self, letter: &DeadLetterOut) -> Option<Route> {
+        let definitions = self.definitions.read();
+        let vhost = definitions.vhosts.get(&letter.vhost)?;
+        let mut found = route(vhost, &letter.message.exchange, &letter.keys, &letter.message)?;
+        found.targets.retain(|target| {
+            let name = definitions.queue_name(target.queue).map(|(_, name)| name);
+            name.is_none_or(|name| !is_cycle(&letter.message, name))
+        });
+        Some(found)
+    }
+}
+
+/// RabbitMQ's rule: a message that comes back to a queue where it died, without anybody having rejected it on the way, goes
+/// round for ever; it is dropped instead.
+fn is_cycle(message: &Message, queue: &Name) -> bool {
+    let deaths = message.deaths();
+    let rejected = deaths.iter().any(|death| death.reason == DeathReason::Rejected);
+    !rejected && deaths.iter().any(|death| death.queue == *queue)
+}
+
+/// The targets of a route by shard.
+pub(crate) fn split_by_shard(shards: usize, route: &Route) -> Vec<(usize, Targets)> {
+    let mut split: Vec<(usize, Targets)> = (0..shards).map(|index| (index, Targets::new())).collect();
+    for target in &route.targets {
+        if let Some((_, targets)) = split.get_mut(shard_of(target.queue)) {
+            targets.push(target.clone());
+        }
+    }
+    split.retain(|(_, targets)| !targets.is_empty());
+    split
+}
+
+/// A counter for as many shards as have to confirm, if there are several.
+pub(crate) fn share_count(shards: usize) -> Shares {
+    (shards > 1).then(|| Arc::new(AtomicUsize::new(shards)))
+}
+
+/// The keys of a message, borrowed by whoever routes it.
+pub(crate) fn routing_keys(message: &Message) -> smallvec::SmallVec<[Bytes; 1]> {
+    let extra = message.rare.iter().flat_map(|rare| rare.extra_keys.iter().cloned());
+    std::iter::once(message.routing_key.clone()).chain(extra).collect()
+}

@@ -1,0 +1,265 @@
+//! Sessions: opening, taking over, ending, and the wills of those that ended badly.
+
+use std::sync::Arc;
+
+use crossdock_common::command::{OpenSession, Publish, Will};
+use crossdock_common::definition::QueueSpec;
+use crossdock_common::event::{Reply, SessionInfo};
+use crossdock_common::names::QueueId;
+use crossdock_common::{Event, Instant, Name, Now, Refusal};
+
+use super::Broker;
+use crate::definitions::session::Session;
+use crate::definitions::{Definitions, shard_of};
+use crate::log::Sequence;
+use crate::outbox::Outbox;
+use crate::permissions::Who;
+use crate::shard::command::{Effects, ShardCommand};
+
+/// Session queues are called after their session.
+const QUEUE_PREFIX: &str = "session.";
+
+impl Definitions {
+    /// When the next session ends or the next will is due.
+    pub(crate) fn session_deadline(&self) -> Option<Instant> {
+        self.vhosts.values().flat_map(|vhost| vhost.sessions.values()).filter_map(Session::deadline).min()
+    }
+
+    /// After a restart nobody is connected: every session's time runs.
+    pub(crate) fn detach_sessions(&mut self, now: Now) {
+        for session in self.vhosts.values_mut().flat_map(|vhost| vhost.sessions.values_mut()) {
+            session.ends_at = session.expiry_ms.map(|expiry_ms| now.instant.after_ms(expiry_ms));
+        }
+    }
+}
+
+/// A will that is to be published, and by whom.
+type DueWill = (Who, Box<Will>);
+
+impl Broker {
+    /// Resumes or makes a session for a connection. The answer may have to wait until the definitions are durable.
+    pub(crate) fn open_session(
+        self: &Arc<Self>,
+        now: Now,
+        who: &Who,
+        outbox: &Arc<Outbox>,
+        open: OpenSession,
+    ) -> (Result<Reply, Refusal>, Option<Sequence>, Option<QueueId>) {
+        let mut effects = Effects::default();
+        let mut wills = Vec::new();
+        let mut definitions = self.definitions.write();
+        let before = definitions.log.next_sequence();
+        let result = self.open_session_locked(now, &mut definitions, who, outbox, open, &mut effects, &mut wills);
+        definitions.log.commit();
+        let wait = (definitions.log.next_sequence() != before).then_some(before);
+        self.bump();
+        drop(definitions);
+        self.follow_up(now, effects);
+        self.publish_wills(now, wills);
+        match result {
+            Ok((info, queue)) => (Ok(Reply::Session(Box::new(info))), wait, Some(queue)),
+            Err(refusal) => (Err(refusal), wait, None),
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn open_session_locked(
+        self: &Arc<Self>,
+        now: Now,
+        definitions: &mut Definitions,
+        who: &Who,
+        outbox: &Arc<Outbox>,
+        open: OpenSession,
+        effects: &mut Effects,
+        wills: &mut Vec<DueWill>,
+    ) -> Result<(SessionInfo, QueueId), Refusal> {
+        let known = definitions.vhost(&who.vhost)?.sessions.get(&open.name);
+        if known.is_some_and(|known| known.user != who.user) {
+            return Err(Refusal::Forbidden(format!("session '{}' belongs to another user", open.name)));
+        }
+        let present = known.is_some_and(|known| !open.clean && known.expiry_ms != Some(0));
+        self.take_over(now, definitions, &who.vhost, &open.name, present, effects, wills);
+        if !present {
+            self.end_session(definitions, who, &open.name, effects, wills);
+        }
+        let queue = match definitions.vhost(&who.vhost)?.sessions.get(&open.name) {
+            Some(session) => session.queue.clone(),
+            None => self.make_session(now, definitions, who, &open)?,
+        };
+        let changed = {
+            let Some(session) = definitions.vhost_mut(&who.vhost)?.sessions.get_mut(&open.name) else {
+                return Err(Refusal::Unavailable("the session is gone".to_owned()));
+            };
+            session.attached = Some(outbox.clone());
+            (session.ends_at, session.will_at, session.will) = (None, None, open.will);
+            std::mem::replace(&mut session.expiry_ms, open.expiry_ms) != open.expiry_ms
+        };
+        if changed || !present {
+            definitions.record_session(&who.vhost, &open.name);
+        }
+        let vhost = definitions.vhost(&who.vhost)?;
+        let entry = vhost.queue(&who.vhost, &queue)?;
+        let bindings = vhost.bindings_of_queue(entry).iter().map(|binding| (*binding.spec).clone()).collect();
+        let state = self.with_shard(shard_of(entry.id), |shard| shard.session_state(entry.id)).unwrap_or_default();
+        Ok((SessionInfo { present, queue, bindings, state }, entry.id))
+    }
+
+    /// The connection that has the session loses it.
+    #[allow(clippy::too_many_arguments)]
+    fn take_over(
+        self: &Arc<Self>,
+        now: Now,
+        definitions: &mut Definitions,
+        vhost: &Name,
+        name: &Name,
+        resumed: bool,
+        effects: &mut Effects,
+        wills: &mut Vec<DueWill>,
+    ) {
+        let Some(entry) = definitions.vhosts.get_mut(vhost) else { return };
+        let Some(session) = entry.sessions.get_mut(name) else { return };
+        let Some(old) = session.attached.take() else { return };
+        old.push(Event::TakenOver);
+        effects.wake(&old);
+        let who = Who { user: session.user.clone(), vhost: vhost.clone() };
+        // A will that may wait is not sent when the session goes on (MQTT 5 section 3.1.3.2.2).
+        let due = session.will.take().filter(|will| !resumed || will.delay_ms == 0);
+        wills.extend(due.map(|will| (who, will)));
+        if let Some(queue) = entry.queues.get(&session.queue) {
+            let command = ShardCommand::Detach { queue: queue.id, connection: old.connection };
+            self.with_shard(shard_of(queue.id), |shard| shard.handle(now, &mut vec![command], effects));
+        }
+    }
+
+    fn make_session(
+        &self,
+        now: Now,
+        definitions: &mut Definitions,
+        who: &Who,
+        open: &OpenSession,
+    ) -> Result<Name, Refusal> {
+        let queue = Name::from(format!("{QUEUE_PREFIX}{}", open.name));
+        let spec = QueueSpec { name: queue.clone(), durable: open.expiry_ms != Some(0), ..QueueSpec::default() };
+        if definitions.vhost(&who.vhost)?.queues.contains_key(&queue) {
+            return Err(Refusal::Forbidden(format!("queue '{queue}' exists and is not a session's")));
+        }
+        self.create_queue(definitions, &who.vhost, spec, None, now)?;
+        let session = Session {
+            name: open.name.clone(),
+            user: who.user.clone(),
+            queue: queue.clone(),
+            expiry_ms: open.expiry_ms,
+            attached: None,
+            ends_at: None,
+            will: None,
+            will_at: None,
+        };
+        definitions.vhost_mut(&who.vhost)?.sessions.insert(open.name.clone(), session);
+        Ok(queue)
+    }
+
+    /// The session and its queue go; a will that still waits is sent now.
+    fn end_session(
+        &self,
+        definitions: &mut Definitions,
+        who: &Who,
+        name: &Name,
+        effects: &mut Effects,
+        wills: &mut Vec<DueWill>,
+    ) {
+        let Some(session) = definitions.remove_session(&who.vhost, name) else { return };
+        wills.extend(session.will.map(|will| (who.clone(), will)));
+        if let Ok(Some(queue)) = definitions.remove_queue(&who.vhost, &session.queue) {
+            self.with_shard(shard_of(queue), |shard| shard.remove_queue(queue, effects));
+        }
+    }
+
+    /// The session ends so long after its connection.
+    pub(crate) fn set_session_expiry(&self, who: &Who, name: &Name, outbox: &Arc<Outbox>, expiry_ms: Option<u64>) {
+        let mut definitions = self.definitions.write();
+        if let Some(session) = attached(&mut definitions, who, name, outbox) {
+            session.expiry_ms = expiry_ms;
+            definitions.record_session(&who.vhost, name);
+            definitions.log.commit();
+        }
+    }
+
+    pub(crate) fn discard_will(&self, who: &Who, name: &Name, outbox: &Arc<Outbox>) {
+        if let Some(session) = attached(&mut self.definitions.write(), who, name, outbox) {
+            session.will = None;
+        }
+    }
+
+    /// The connection is gone: the session ends, or its time begins to run; a will is sent or waits.
+    pub(crate) fn detach_session(self: &Arc<Self>, now: Now, who: &Who, name: &Name, outbox: &Arc<Outbox>) {
+        let mut effects = Effects::default();
+        let mut wills = Vec::new();
+        let mut definitions = self.definitions.write();
+        let Some(session) = attached(&mut definitions, who, name, outbox) else { return };
+        session.attached = None;
+        session.ends_at = session.expiry_ms.map(|expiry_ms| now.instant.after_ms(expiry_ms));
+        match session.will.take() {
+            Some(will) if will.delay_ms == 0 => wills.push((who.clone(), will)),
+            Some(will) => {
+                session.will_at = Some(now.instant.after_ms(will.delay_ms));
+                session.will = Some(will);
+            }
+            None => {}
+        }
+        if session.expiry_ms == Some(0) {
+            self.end_session(&mut definitions, who, name, &mut effects, &mut wills);
+            definitions.log.commit();
+            self.bump();
+        }
+        drop(definitions);
+        (self.options.deadline_changed)(super::Partition::Definitions);
+        self.follow_up(now, effects);
+        self.publish_wills(now, wills);
+    }
+
+    /// Ends the sessions whose time has come and sends the wills that are due.
+    pub(super) fn end_sessions(self: &Arc<Self>, now: Now) {
+        let mut effects = Effects::default();
+        let mut wills = Vec::new();
+        let mut definitions = self.definitions.write();
+        let mut over = Vec::new();
+        for (vhost, entry) in &mut definitions.vhosts {
+            for session in entry.sessions.values_mut() {
+                let who = Who { user: session.user.clone(), vhost: vhost.clone() };
+                if session.ends_at.is_some_and(|at| at <= now.instant) {
+                    over.push((who, session.name.clone()));
+                } else if session.will_at.is_some_and(|at| at <= now.instant) {
+                    session.will_at = None;
+                    wills.extend(session.will.take().map(|will| (who, will)));
+                }
+            }
+        }
+        for (who, name) in over {
+            self.end_session(&mut definitions, &who, &name, &mut effects, &mut wills);
+        }
+        definitions.log.commit();
+        self.bump();
+        drop(definitions);
+        self.follow_up(now, effects);
+        self.publish_wills(now, wills);
+    }
+
+    fn publish_wills(self: &Arc<Self>, now: Now, wills: Vec<DueWill>) {
+        for (who, will) in wills {
+            let Publish { message, retain, .. } = will.publish;
+            self.publish_for(now, &who, message, retain);
+        }
+    }
+}
+
+/// The session, if this connection has it.
+fn attached<'a>(
+    definitions: &'a mut Definitions,
+    who: &Who,
+    name: &Name,
+    outbox: &Arc<Outbox>,
+) -> Option<&'a mut Session> {
+    let session = definitions.vhosts.get_mut(&who.vhost)?.sessions.get_mut(name)?;
+    let attached = session.attached.as_ref().is_some_and(|attached| Arc::ptr_eq(attached, outbox));
+    attached.then_some(session)
+}

@@ -1,0 +1,273 @@
+//! One connection's view of the broker.
+
+mod consume;
+mod publish;
+mod session;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crossdock_common::command::Credentials;
+use crossdock_common::definition::Definition;
+use crossdock_common::event::Reply;
+use crossdock_common::names::QueueId;
+use crossdock_common::{Command, ConsumerId, Event, Lane, Name, Now, Refusal, RequestId};
+use hashbrown::{HashMap, HashSet};
+
+use crate::broker::Broker;
+use crate::broker::define::Caller;
+use crate::outbox::{Item, Outbox};
+use crate::permissions::Who;
+use crate::shard::command::ShardCommand;
+use crate::window::LaneWindow;
+use publish::RouteCache;
+
+/// A connection as the core sees it. The driver gives it the machine's commands and takes its events.
+pub struct Client {
+    broker: Arc<Broker>,
+    outbox: Arc<Outbox>,
+    who: Who,
+    entered: bool,
+    /// Commands for each shard, sent as one batch.
+    pending: Vec<Vec<ShardCommand>>,
+    routes: RouteCache,
+    consumers: HashMap<ConsumerId, ConsumerPlace>,
+    lanes: HashMap<Lane, Arc<LaneWindow>>,
+    /// Queues where something of the connection may have to be cleaned up.
+    touched: HashSet<QueueId>,
+    exclusive: Vec<Name>,
+    session: Option<session::OwnSession>,
+    /// Answers to definition commands that are not durable yet: other commands wait for them.
+    held_answers: usize,
+    items: Vec<Item>,
+    published: bool,
+}
+
+/// Where a consumer is.
+#[derive(Clone, Copy)]
+struct ConsumerPlace {
+    queue: QueueId,
+    lane: Lane,
+}
+
+/// Why [`Client::execute`] returned.
+#[derive(Debug)]
+pub enum Execution {
+    /// All commands are carried out.
+    Done,
+    /// The rest waits for a definition to become durable: call again after the next events.
+    Waiting,
+    /// The rest waits for [`Client::authenticated`] or [`Client::rejected`].
+    Authenticate { request: RequestId, credentials: Credentials },
+}
+
+impl Client {
+    pub(crate) fn new(broker: Arc<Broker>, outbox: Arc<Outbox>) -> Self {
+        let pending = (0..broker.shard_count()).map(|_| Vec::new()).collect();
+        Self {
+            broker,
+            outbox,
+            who: Who::default(),
+            entered: false,
+            pending,
+            routes: RouteCache::default(),
+            consumers: HashMap::default(),
+            lanes: HashMap::default(),
+            touched: HashSet::default(),
+            exclusive: Vec::new(),
+            session: None,
+            held_answers: 0,
+            items: Vec::new(),
+            published: false,
+        }
+    }
+
+    /// Carries out commands in order, as far as it can. What touches messages goes to the shards as one batch each.
+    pub fn execute(&mut self, now: Now, commands: &mut VecDeque<Command>) -> Execution {
+        let mut execution = Execution::Done;
+        while let Some(command) = commands.pop_front() {
+            if self.held_answers > 0 && !matches!(command, Command::Define { .. }) {
+                commands.push_front(command);
+                execution = Execution::Waiting;
+                break;
+            }
+            if let Command::Authenticate { request, credentials } = command {
+                execution = Execution::Authenticate { request, credentials };
+                break;
+            }
+            self.command(now, command);
+        }
+        self.flush(now);
+        execution
+    }
+
+    /// The driver has checked the credentials and they are good.
+    pub fn authenticated(&mut self, request: RequestId, principal: crossdock_common::event::Principal) {
+        self.who.user = principal.name.clone();
+        self.outbox.push(Event::Authenticated { request, result: Ok(principal) });
+    }
+
+    /// The driver has checked the credentials and they are not good.
+    pub fn rejected(&mut self, request: RequestId, refusal: Refusal) {
+        self.outbox.push(Event::Authenticated { request, result: Err(refusal) });
+    }
+
+    /// Takes everything that waits for the machine.
+    pub fn take_events(&mut self, now: Now, into: &mut VecDeque<Event>) {
+        let mut items = std::mem::take(&mut self.items);
+        self.outbox.take(&mut items);
+        for item in items.drain(..) {
+            let event = match item {
+                Item::Event(event) => event,
+                Item::Definition(event) => {
+                    self.held_answers = self.held_answers.saturating_sub(1);
+                    event
+                }
+            };
+            if let Event::Reply { result: Ok(Reply::Session(_)), .. } = &event {
+                self.start_session(now);
+            }
+            into.push_back(event);
+        }
+        self.items = items;
+    }
+
+    /// Deliveries that cost so many bytes ([`crate::cost_bytes`]) are written to the peer: there is room for more.
+    pub fn written(&mut self, now: Now, bytes: usize) {
+        if bytes > 0 && self.outbox.written(bytes) {
+            let queues: HashSet<QueueId> = self.consumers.values().map(|place| place.queue).collect();
+            let own = self.session.as_ref().map(|session| session.queue);
+            for queue in queues.into_iter().chain(own) {
+                self.push(queue, ShardCommand::Resume { queue });
+            }
+            self.flush(now);
+        }
+    }
+
+    /// The driver should not read from this connection: it publishes, and publishers are stopped.
+    pub fn must_pause(&self) -> bool {
+        self.published && self.broker.blocked().is_some()
+    }
+
+    /// The user, once authenticated.
+    pub fn user(&self) -> &Name {
+        &self.who.user
+    }
+
+    /// The connection is over: consumers end, deliveries are released, exclusive queues and temporary sessions go.
+    pub fn close(mut self, now: Now) {
+        self.flush(now);
+        let connection = self.outbox.connection;
+        for queue in std::mem::take(&mut self.touched) {
+            self.push(queue, ShardCommand::Detach { queue, connection });
+        }
+        self.flush(now);
+        self.close_session(now);
+        if !self.exclusive.is_empty() {
+            self.broker.delete_exclusive(now, &self.who.vhost, &self.exclusive, connection);
+        }
+        self.broker.forget_connection(connection);
+    }
+
+    fn command(&mut self, now: Now, command: Command) {
+        if !self.entered && !matches!(command, Command::Open { .. }) {
+            // A machine lets nothing through before it has entered a vhost.
+            debug_assert!(false, "command before Open: {command:?}");
+            return;
+        }
+        match command {
+            Command::Publish(publish) => self.publish(publish),
+            Command::Settle { deliveries, outcome, request } => self.settle(deliveries, outcome, request),
+            Command::Define { request, definition } => self.define(now, request, *definition),
+            Command::Subscribe { request, subscribe } => self.subscribe(now, request, *subscribe),
+            Command::Unsubscribe { request, consumer } => self.unsubscribe(request, consumer),
+            Command::Window { consumer, window } => self.set_window(consumer, window),
+            Command::LaneWindow { lane, window } => self.set_lane_window(lane, window),
+            Command::Fetch { request, fetch } => self.fetch(now, request, *fetch),
+            Command::ExtendLease { request, delivery, lease_ms } => {
+                let outbox = self.outbox.clone();
+                self.push(delivery.queue, ShardCommand::ExtendLease { delivery, lease_ms, request, outbox });
+            }
+            Command::FetchRetained { request, exchange, pattern } => {
+                self.fetch_retained(now, request, &exchange, &pattern);
+            }
+            Command::OpenSession { request, session } => self.open_session(now, request, *session),
+            Command::SessionExpiry { expiry_ms } => self.set_session_expiry(expiry_ms),
+            Command::DiscardWill => self.discard_will(),
+            Command::SessionState { request, key, value } => self.set_session_state(request, key, value),
+            Command::Open { request, vhost } => self.open(request, vhost),
+            Command::Authenticate { .. } => {}
+        }
+    }
+
+    fn open(&mut self, request: RequestId, vhost: Name) {
+        let result = self.enter(&vhost);
+        if result.is_ok() {
+            self.who.vhost = vhost;
+            self.entered = true;
+        }
+        self.answer(request, result.map(|()| Reply::Done));
+    }
+
+    fn enter(&self, vhost: &Name) -> Result<(), Refusal> {
+        self.broker.vhost_exists(vhost)?;
+        if self.broker.permissions().may_enter(&self.who.user, vhost) {
+            return Ok(());
+        }
+        Err(Refusal::VhostRefused { vhost: vhost.clone(), user: self.who.user.clone() })
+    }
+
+    fn define(&mut self, now: Now, request: RequestId, definition: Definition) {
+        self.flush(now);
+        let exclusive = match &definition {
+            Definition::DeclareQueue { spec, passive: false } => spec.exclusive,
+            _ => false,
+        };
+        let broker = self.broker.clone();
+        let (result, wait) = broker.define(now, &self.caller(), definition);
+        if let (true, Ok(Reply::Queue { name, .. })) = (exclusive, &result) {
+            self.exclusive.push(name.clone());
+        }
+        self.answer_after(request, result, wait);
+    }
+
+    fn caller(&self) -> Caller<'_> {
+        let session_queue = self.session.as_ref().map(|session| &session.queue_name);
+        Caller { who: &self.who, connection: self.outbox.connection, session_queue }
+    }
+
+    fn answer(&mut self, request: RequestId, result: Result<Reply, Refusal>) {
+        self.outbox.push(Event::Reply { request, result });
+    }
+
+    /// Answers, after the definitions are durable up to `wait`; later answers do not overtake it.
+    fn answer_after(&mut self, request: RequestId, result: Result<Reply, Refusal>, wait: Option<crate::log::Sequence>) {
+        let event = Event::Reply { request, result };
+        if wait.is_none() && self.held_answers == 0 {
+            return self.outbox.push(event);
+        }
+        self.held_answers += 1;
+        self.broker.answer_when_durable(wait, self.outbox.clone(), event);
+    }
+
+    /// Adds a command to the batch of the queue's shard.
+    fn push(&mut self, queue: QueueId, command: ShardCommand) {
+        self.push_to(crate::definitions::shard_of(queue), command);
+    }
+
+    fn push_to(&mut self, index: usize, command: ShardCommand) {
+        if let Some(batch) = self.pending.get_mut(index) {
+            batch.push(command);
+        }
+    }
+
+    /// Sends the batches.
+    fn flush(&mut self, now: Now) {
+        for index in 0..self.pending.len() {
+            if !self.pending[index].is_empty() {
+                self.broker.send_batch(now, index, &mut self.pending[index]);
+            }
+        }
+        self.resume_starved_lanes(now);
+    }
+}

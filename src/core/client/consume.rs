@@ -1,0 +1,138 @@
+//! Consuming, fetching, settling.
+
+use std::sync::Arc;
+
+use crossdock_common::command::{Fetch, Outcome, Subscribe};
+use crossdock_common::event::Reply;
+use crossdock_common::names::{DeliveryId, QueueId};
+use crossdock_common::refusal::{Access, Resource};
+use crossdock_common::{ConsumerId, Lane, Name, Now, Refusal, RequestId};
+
+use super::{Client, ConsumerPlace};
+use crate::broker::define::accessible;
+use crate::definitions::shard_of;
+use crate::shard::command::{NewConsumer, ShardCommand, ShardFetch};
+
+impl Client {
+    pub(super) fn subscribe(&mut self, now: Now, request: RequestId, subscribe: Subscribe) {
+        // Refusals of the shard come as replies; what is found out here is answered here, in order.
+        self.flush(now);
+        let queue = match self.readable(&subscribe.queue) {
+            Ok(queue) => queue,
+            Err(refusal) => return self.answer(request, Err(refusal)),
+        };
+        let consumer = NewConsumer {
+            outbox: self.outbox.clone(),
+            id: subscribe.consumer,
+            presettled: subscribe.presettled,
+            exclusive: subscribe.exclusive,
+            priority: subscribe.priority,
+            window: subscribe.window,
+            lane_window: Some(self.lane_window(subscribe.lane)),
+        };
+        self.consumers.insert(subscribe.consumer, ConsumerPlace { queue, lane: subscribe.lane });
+        self.touched.insert(queue);
+        self.push(queue, ShardCommand::Subscribe { queue, consumer: Box::new(consumer), request: Some(request) });
+    }
+
+    pub(super) fn unsubscribe(&mut self, request: RequestId, consumer: ConsumerId) {
+        let Some(place) = self.consumers.remove(&consumer) else {
+            return self.answer(request, Ok(Reply::Done));
+        };
+        let (queue, connection) = (place.queue, self.outbox.connection);
+        let request = Some((request, self.outbox.clone()));
+        self.push(queue, ShardCommand::Unsubscribe { queue, connection, consumer, request });
+    }
+
+    pub(super) fn set_window(&mut self, consumer: ConsumerId, window: u32) {
+        let own = self.session.as_ref().filter(|session| session.consumer == consumer).map(|session| session.queue);
+        let Some(queue) = self.consumers.get(&consumer).map(|place| place.queue).or(own) else { return };
+        let connection = self.outbox.connection;
+        self.push(queue, ShardCommand::Window { queue, connection, consumer, window });
+    }
+
+    pub(super) fn set_lane_window(&mut self, lane: Lane, window: u32) {
+        self.lane_window(lane).set(window);
+        self.resume_lane(lane);
+    }
+
+    fn lane_window(&mut self, lane: Lane) -> Arc<crate::window::LaneWindow> {
+        self.lanes.entry(lane).or_default().clone()
+    }
+
+    fn resume_lane(&mut self, lane: Lane) {
+        let queues: Vec<QueueId> =
+            self.consumers.values().filter(|place| place.lane == lane).map(|place| place.queue).collect();
+        for queue in queues {
+            self.push(queue, ShardCommand::Resume { queue });
+        }
+    }
+
+    /// Consumers that found their lane's window full are served again after the connection has settled something.
+    pub(super) fn resume_starved_lanes(&mut self, now: Now) {
+        let starved: Vec<Lane> =
+            self.lanes.iter().filter(|(_, window)| window.take_starved()).map(|(lane, _)| *lane).collect();
+        if starved.is_empty() {
+            return;
+        }
+        starved.into_iter().for_each(|lane| self.resume_lane(lane));
+        for index in 0..self.pending.len() {
+            if !self.pending[index].is_empty() {
+                self.broker.send_batch(now, index, &mut self.pending[index]);
+            }
+        }
+    }
+
+    pub(super) fn fetch(&mut self, now: Now, request: RequestId, fetch: Fetch) {
+        self.flush(now);
+        let queue = match self.readable(&fetch.queue) {
+            Ok(queue) => queue,
+            Err(refusal) => return self.answer(request, Err(refusal)),
+        };
+        self.touched.insert(queue);
+        let fetch = ShardFetch {
+            outbox: self.outbox.clone(),
+            request,
+            count_max: fetch.count_max,
+            presettled: fetch.presettled,
+            lease: fetch.lease,
+            wait_ms: fetch.wait_ms,
+        };
+        self.push(queue, ShardCommand::Fetch { queue, fetch: Box::new(fetch) });
+    }
+
+    /// Sorts deliveries by shard. A request is only ever made for deliveries of one queue.
+    pub(super) fn settle(&mut self, deliveries: Vec<DeliveryId>, outcome: Outcome, request: Option<RequestId>) {
+        let Some(first) = deliveries.first().map(|id| shard_of(id.queue)) else {
+            if let Some(request) = request {
+                self.answer(request, Ok(Reply::Done));
+            }
+            return;
+        };
+        let request = request.map(|request| (request, self.outbox.clone()));
+        if deliveries.iter().all(|id| shard_of(id.queue) == first) {
+            return self.push_to(first, ShardCommand::Settle { deliveries, outcome, request });
+        }
+        let mut request = request;
+        for index in 0..self.pending.len() {
+            let deliveries: Vec<DeliveryId> =
+                deliveries.iter().filter(|id| shard_of(id.queue) == index).copied().collect();
+            if !deliveries.is_empty() {
+                self.push_to(index, ShardCommand::Settle { deliveries, outcome, request: request.take() });
+            }
+        }
+    }
+
+    pub(super) fn fetch_retained(&mut self, now: Now, request: RequestId, exchange: &Name, pattern: &[u8]) {
+        self.flush(now);
+        let result = self.broker.retained(now, &self.who, exchange, pattern).map(Reply::Messages);
+        self.answer(request, result);
+    }
+
+    /// The queue, if it exists, is not somebody else's, and may be read.
+    fn readable(&self, name: &Name) -> Result<QueueId, Refusal> {
+        let caller = self.caller();
+        self.broker.permissions().check(caller.who, Access::Read, Resource::Queue, name)?;
+        accessible(&self.broker.definitions(), &caller, name).map(|queue| queue.id)
+    }
+}

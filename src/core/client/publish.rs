@@ -1,0 +1,168 @@
+//! Publishing: permission, route, and the batch for each shard.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use crossdock_common::command::Publish;
+use crossdock_common::refusal::{Access, Resource};
+use crossdock_common::{Event, Message, Name, Now, Refusal};
+use hashbrown::HashMap;
+
+use super::Client;
+use crate::broker::Broker;
+use crate::broker::followup::{routing_keys, share_count, split_by_shard};
+use crate::definitions::route::{Route, route};
+use crate::permissions::Who;
+use crate::shard::command::{Confirmee, ShardCommand, Shares};
+
+/// Routes that a connection remembers; beyond them it starts anew.
+const ROUTES_MAX: usize = 4_096;
+
+/// Routes that were found and permitted, valid until definitions or permissions change.
+#[derive(Default)]
+pub(super) struct RouteCache {
+    version: u64,
+    last: Option<(Name, Bytes, Arc<Route>)>,
+    routes: HashMap<(Name, Bytes), Arc<Route>, foldhash::fast::RandomState>,
+}
+
+impl RouteCache {
+    fn get(&mut self, version: u64, message: &Message) -> Option<Arc<Route>> {
+        if self.version != version {
+            self.version = version;
+            self.last = None;
+            self.routes.clear();
+        }
+        if message.rare.as_ref().is_some_and(|rare| !rare.extra_keys.is_empty()) {
+            return None;
+        }
+        if let Some((exchange, key, route)) = &self.last
+            && *key == message.routing_key
+            && *exchange == message.exchange
+        {
+            return Some(route.clone());
+        }
+        let found = self.routes.get(&(message.exchange.clone(), message.routing_key.clone()))?.clone();
+        self.last = Some((message.exchange.clone(), message.routing_key.clone(), found.clone()));
+        Some(found)
+    }
+
+    fn keep(&mut self, message: &Message, route: &Arc<Route>) {
+        if !route.cacheable || message.rare.as_ref().is_some_and(|rare| !rare.extra_keys.is_empty()) {
+            return;
+        }
+        if self.routes.len() >= ROUTES_MAX {
+            self.routes.clear();
+        }
+        // A copy of the key: the message's own may be a slice of a large buffer.
+        let key = Bytes::copy_from_slice(&message.routing_key);
+        self.routes.insert((message.exchange.clone(), key), route.clone());
+    }
+}
+
+impl Client {
+    pub(super) fn publish(&mut self, publish: Publish) {
+        self.published = true;
+        let version = self.broker.version();
+        let found = match self.routes.get(version, &publish.message) {
+            Some(found) => Ok(found),
+            None => self.find_route(&publish.message),
+        };
+        let found = match found {
+            Ok(found) => found,
+            Err(refusal) => {
+                let (lane, confirm) = (publish.lane, publish.confirm);
+                return self.outbox.push(Event::PublishRefused { lane, confirm, refusal });
+            }
+        };
+        if publish.retain {
+            self.retain(&publish, found.targets.is_empty());
+        }
+        match &found.targets[..] {
+            [] => self.unroutable(publish),
+            [only] => {
+                let confirm = self.confirmee(&publish, None);
+                let targets = found.targets.clone();
+                self.push(only.queue, ShardCommand::Enqueue { message: publish.message, targets, confirm });
+            }
+            _ => self.fan_out(&publish, &found),
+        }
+    }
+
+    fn find_route(&mut self, message: &Message) -> Result<Arc<Route>, Refusal> {
+        let found = Arc::new(self.broker.find_route(&self.who, message)?);
+        self.routes.keep(message, &found);
+        Ok(found)
+    }
+
+    fn fan_out(&mut self, publish: &Publish, found: &Route) {
+        let split = split_by_shard(self.pending.len(), found);
+        let shares = share_count(split.len());
+        for (index, targets) in split {
+            let confirm = self.confirmee(publish, shares.clone());
+            self.push_to(index, ShardCommand::Enqueue { message: publish.message.clone(), targets, confirm });
+        }
+    }
+
+    fn confirmee(&self, publish: &Publish, shares: Shares) -> Option<Confirmee> {
+        let confirm = publish.confirm?;
+        Some(Confirmee::Publisher { outbox: self.outbox.clone(), lane: publish.lane, confirm, shares })
+    }
+
+    fn unroutable(&mut self, publish: Publish) {
+        let Publish { lane, confirm, message, mandatory, retain } = publish;
+        if mandatory || confirm.is_some() {
+            self.outbox.push(Event::Unroutable { lane, confirm, mandatory, message });
+        }
+        // A retained message is confirmed by the shard that keeps it.
+        if let (Some(confirm), false) = (confirm, retain) {
+            self.outbox.confirm(lane, confirm);
+        }
+    }
+
+    /// Keeps the message as its key's last value. The shard that keeps it confirms it only if no queue does.
+    fn retain(&mut self, publish: &Publish, confirms: bool) {
+        let index = retained_shard(&publish.message.routing_key, self.pending.len());
+        let confirm = if confirms { self.confirmee(publish, None) } else { None };
+        let (vhost, message) = (self.who.vhost.clone(), publish.message.clone());
+        self.push_to(index, ShardCommand::Retain { vhost, message, confirm });
+    }
+}
+
+/// The shard that keeps the retained message of a key.
+fn retained_shard(key: &[u8], shards: usize) -> usize {
+    let hash = key.iter().fold(0u64, |hash, byte| hash.wrapping_mul(31).wrapping_add(u64::from(*byte)));
+    (hash % shards.max(1) as u64) as usize
+}
+
+impl Broker {
+    /// The route of a message that this user publishes, after permission was asked.
+    pub(crate) fn find_route(&self, who: &Who, message: &Message) -> Result<Route, Refusal> {
+        let definitions = self.definitions();
+        let vhost = definitions.vhost(&who.vhost)?;
+        let exchange = vhost.exchange(&who.vhost, &message.exchange)?;
+        self.permissions().check(who, Access::Write, Resource::Exchange, &message.exchange)?;
+        if exchange.spec.internal {
+            let name = &message.exchange;
+            return Err(Refusal::Forbidden(format!(
+                "cannot publish to internal exchange '{name}' in vhost '{}'",
+                who.vhost
+            )));
+        }
+        Ok(route(vhost, &message.exchange, &routing_keys(message), message).unwrap_or_default())
+    }
+
+    /// Publishes on behalf of a user whose connection is gone.
+    pub(crate) fn publish_for(self: &Arc<Self>, now: Now, who: &Who, message: Arc<Message>, retain: bool) {
+        let Ok(found) = self.find_route(who, &message) else { return };
+        if retain {
+            let index = retained_shard(&message.routing_key, self.shard_count());
+            let command = ShardCommand::Retain { vhost: who.vhost.clone(), message: message.clone(), confirm: None };
+            self.send_batch(now, index, &mut vec![command]);
+        }
+        for (index, targets) in split_by_shard(self.shard_count(), &found) {
+            let command = ShardCommand::Enqueue { message: message.clone(), targets, confirm: None };
+            self.send_batch(now, index, &mut vec![command]);
+        }
+    }
+}

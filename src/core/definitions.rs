@@ -1,0 +1,413 @@
+//! What exists: vhosts with their exchanges, queues, bindings and sessions.
+//!
+//! One lock guards all of it. Changes are made in place (a declaration costs the same with 10 and with 100,000 queues) and
+//! bump [`Definitions::version`]; publishers keep the routes they found until the version moves, so the hot path reads one atomic
+//! and takes no lock.
+
+pub(crate) mod binding;
+pub(crate) mod exchange;
+mod persist;
+mod replay;
+pub(crate) mod route;
+pub(crate) mod session;
+mod trie;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use crossdock_common::definition::{BindingSpec, Destination, ExchangeSpec, QueueSettings, QueueSpec};
+use crossdock_common::names::{ConnectionId, QueueId};
+use crossdock_common::random::Random;
+use crossdock_common::refusal::Resource;
+use crossdock_common::{Name, Refusal, Table, UnixMillis};
+use hashbrown::HashMap;
+
+use crate::log::{Log, RecordKind};
+use crate::record::encode_table;
+use binding::{Binding, BindingIdentity, Target, identity};
+use exchange::Exchange;
+use session::Session;
+pub(crate) use trie::pattern_matches;
+
+/// Everything that exists.
+pub(crate) struct Definitions {
+    pub vhosts: BTreeMap<Name, Vhost>,
+    queue_names: HashMap<QueueId, (Name, Name)>,
+    next_queue: u64,
+    next_serial: u64,
+    shards: u8,
+    random: Random,
+    pub log: Box<dyn Log>,
+}
+
+/// One vhost.
+#[derive(Default)]
+pub(crate) struct Vhost {
+    pub exchanges: BTreeMap<Name, Exchange>,
+    pub queues: BTreeMap<Name, QueueEntry>,
+    pub sessions: BTreeMap<Name, Session>,
+}
+
+/// A queue that exists.
+pub(crate) struct QueueEntry {
+    pub id: QueueId,
+    pub spec: QueueSpec,
+    /// What the specification means.
+    pub settings: QueueSettings,
+    /// The connection it is exclusive to.
+    pub owner: Option<ConnectionId>,
+    pub created_at: UnixMillis,
+    pub changed_at: UnixMillis,
+    /// Where it is bound.
+    bindings: Vec<(Name, BindingIdentity)>,
+}
+
+/// The exchanges that every vhost has. The default exchange has the empty name.
+const PREDECLARED: [(&str, &str); 6] = [
+    ("", "direct"),
+    ("amq.direct", "direct"),
+    ("amq.fanout", "fanout"),
+    ("amq.headers", "headers"),
+    ("amq.match", "headers"),
+    ("amq.topic", "topic"),
+];
+
+/// The shard of a queue: the low byte of its number.
+pub(crate) fn shard_of(queue: QueueId) -> usize {
+    (queue.0 & 0xff) as usize
+}
+
+impl Definitions {
+    pub(crate) fn new(shards: u8, seed: u64, log: Box<dyn Log>) -> Self {
+        let random = Random::from_seed(seed);
+        Self {
+            vhosts: BTreeMap::new(),
+            queue_names: HashMap::default(),
+            next_queue: 1,
+            next_serial: 0,
+            shards,
+            random,
+            log,
+        }
+    }
+
+    /// Makes a vhost with its predeclared exchanges, unless it exists.
+    pub(crate) fn add_vhost(&mut self, name: &Name) {
+        if self.vhosts.contains_key(name) {
+            return;
+        }
+        let mut vhost = Vhost::default();
+        for (exchange, kind) in PREDECLARED {
+            let spec = ExchangeSpec {
+                name: exchange.into(),
+                kind: kind.into(),
+                durable: true,
+                auto_delete: false,
+                internal: false,
+                arguments: Table::new(),
+                attributes: Table::new(),
+            };
+            if let Ok(made) = Exchange::new(spec, UnixMillis(0)) {
+                vhost.exchanges.insert(exchange.into(), made);
+            }
+        }
+        self.vhosts.insert(name.clone(), vhost);
+    }
+
+    /// # Errors
+    /// [`Refusal::VhostNotFound`].
+    pub(crate) fn vhost(&self, name: &Name) -> Result<&Vhost, Refusal> {
+        self.vhosts.get(name).ok_or_else(|| Refusal::VhostNotFound { vhost: name.clone() })
+    }
+
+    pub(crate) fn vhost_mut(&mut self, name: &Name) -> Result<&mut Vhost, Refusal> {
+        self.vhosts.get_mut(name).ok_or_else(|| Refusal::VhostNotFound { vhost: name.clone() })
+    }
+
+    /// The vhost and name of a queue that exists.
+    pub(crate) fn queue_name(&self, id: QueueId) -> Option<&(Name, Name)> {
+        self.queue_names.get(&id)
+    }
+
+    /// A name nobody has, as RabbitMQ's: `amq.gen-` and 22 characters.
+    pub(crate) fn generate_queue_name(&mut self) -> Name {
+        const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        let random = &mut self.random;
+        let tail: String = (0..22).map(|_| char::from(ALPHABET[(random.next_u64() & 63) as usize])).collect();
+        Name::from(format!("amq.gen-{tail}"))
+    }
+
+    pub(crate) fn add_exchange(&mut self, vhost: &Name, spec: ExchangeSpec, now: UnixMillis) -> Result<(), Refusal> {
+        let exchange = Exchange::new(spec, now)?;
+        self.record_exchange(vhost, &exchange);
+        let name = exchange.spec.name.clone();
+        self.vhost_mut(vhost)?.exchanges.insert(name, exchange);
+        Ok(())
+    }
+
+    pub(crate) fn set_exchange_attributes(
+        &mut self,
+        vhost: &Name,
+        name: &Name,
+        attributes: Table,
+    ) -> Result<(), Refusal> {
+        let exchange = self.vhost_mut(vhost)?.exchange_mut(vhost, name)?;
+        exchange.spec.attributes = attributes;
+        let table = persist::exchange_to_table(vhost, exchange);
+        if exchange.spec.durable {
+            push_table(&mut *self.log, RecordKind::Exchange, 0, &table);
+        }
+        Ok(())
+    }
+
+    /// Removes an exchange and every binding from and to it, and auto-delete exchanges that this leaves unused.
+    pub(crate) fn remove_exchange(&mut self, vhost: &Name, name: &Name) -> Result<(), Refusal> {
+        let entry = self.vhost_mut(vhost)?;
+        let Some(exchange) = entry.exchanges.remove(name) else { return Ok(()) };
+        let mut doomed = Vec::new();
+        for binding in exchange.bindings() {
+            entry.forget_target(name, &binding);
+        }
+        for source in exchange.sources.keys() {
+            let bindings = entry.exchanges.get(source).map(Exchange::bindings).unwrap_or_default();
+            let here = Target::Exchange(name.clone());
+            doomed.extend(bindings.into_iter().filter(|binding| binding.target == here).map(|b| b.spec.clone()));
+        }
+        if exchange.spec.durable {
+            push_table(&mut *self.log, RecordKind::ExchangeDeleted, 0, &persist::key_table(vhost, name));
+        }
+        for spec in doomed {
+            self.unbind(vhost, &spec)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn add_queue(
+        &mut self,
+        vhost: &Name,
+        spec: QueueSpec,
+        owner: Option<ConnectionId>,
+        now: UnixMillis,
+    ) -> Result<QueueId, Refusal> {
+        let settings = crate::settings::effective(&spec, vhost)?;
+        let id = self.next_queue_id(&spec.name);
+        let (created_at, changed_at) = (now, now);
+        let queue = QueueEntry { id, spec, settings, owner, created_at, changed_at, bindings: Vec::new() };
+        self.record_queue(vhost, &queue);
+        self.insert_queue(vhost, queue)?;
+        Ok(id)
+    }
+
+    fn insert_queue(&mut self, vhost: &Name, queue: QueueEntry) -> Result<(), Refusal> {
+        let name = queue.spec.name.clone();
+        self.queue_names.insert(queue.id, (vhost.clone(), name.clone()));
+        self.vhost_mut(vhost)?.queues.insert(name, queue);
+        Ok(())
+    }
+
+    pub(crate) fn update_queue(
+        &mut self,
+        vhost: &Name,
+        name: &Name,
+        settings: QueueSettings,
+        attributes: Table,
+        now: UnixMillis,
+    ) -> Result<(QueueId, QueueSettings), Refusal> {
+        let queue = self.vhost_mut(vhost)?.queue_mut(vhost, name)?;
+        let spec = QueueSpec { settings, attributes, ..queue.spec.clone() };
+        queue.settings = crate::settings::effective(&spec, vhost)?;
+        queue.spec = spec;
+        queue.changed_at = now;
+        let changed = (queue.id, queue.settings.clone());
+        let table = queue.spec.durable.then(|| persist::queue_to_table(vhost, queue));
+        if let Some(table) = table {
+            push_table(&mut *self.log, RecordKind::Queue, changed.0.0, &table);
+        }
+        Ok(changed)
+    }
+
+    /// Removes a queue and its bindings, and auto-delete exchanges that this leaves unused.
+    pub(crate) fn remove_queue(&mut self, vhost: &Name, name: &Name) -> Result<Option<QueueId>, Refusal> {
+        let entry = self.vhost_mut(vhost)?;
+        let Some(queue) = entry.queues.remove(name) else { return Ok(None) };
+        let mut unused = Vec::new();
+        for (source, identity) in &queue.bindings {
+            let Some(exchange) = entry.exchanges.get_mut(source) else { continue };
+            exchange.remove(identity);
+            if exchange.is_unused() {
+                unused.push(source.clone());
+            }
+        }
+        self.queue_names.remove(&queue.id);
+        if queue.spec.durable {
+            push_table(&mut *self.log, RecordKind::QueueDeleted, queue.id.0, &persist::key_table(vhost, name));
+        }
+        for exchange in unused {
+            self.remove_exchange(vhost, &exchange)?;
+        }
+        Ok(Some(queue.id))
+    }
+
+    pub(crate) fn bind(&mut self, vhost: &Name, spec: BindingSpec) -> Result<(), Refusal> {
+        let serial = self.next_serial + 1;
+        let durable = self.vhost_mut(vhost)?.bind(vhost, spec.clone(), serial)?;
+        self.next_serial = serial;
+        if durable {
+            let table = persist::binding_to_table(vhost, &spec, serial);
+            push_table(&mut *self.log, RecordKind::Binding, 0, &table);
+        }
+        Ok(())
+    }
+
+    /// Removes a binding if it is there, and its source if that is an auto-delete exchange and now unused.
+    pub(crate) fn unbind(&mut self, vhost: &Name, spec: &BindingSpec) -> Result<(), Refusal> {
+        let entry = self.vhost_mut(vhost)?;
+        let target_survives = entry.survives(spec);
+        let Some(exchange) = entry.exchanges.get_mut(&spec.source) else { return Ok(()) };
+        let Some(removed) = exchange.remove(&identity(spec)) else { return Ok(()) };
+        let unused = exchange.is_unused();
+        let durable = exchange.spec.durable && target_survives;
+        entry.forget_target(&spec.source, &removed);
+        if durable {
+            let table = persist::binding_to_table(vhost, spec, removed.serial);
+            push_table(&mut *self.log, RecordKind::BindingDeleted, 0, &table);
+        }
+        if unused { self.remove_exchange(vhost, &spec.source) } else { Ok(()) }
+    }
+
+    /// Writes the session as it is now, if it is one that survives.
+    pub(crate) fn record_session(&mut self, vhost: &Name, name: &Name) {
+        let session = self.vhosts.get(vhost).and_then(|entry| entry.sessions.get(name));
+        if let Some(session) = session.filter(|session| session.is_durable()) {
+            push_table(&mut *self.log, RecordKind::Session, 0, &persist::session_to_table(vhost, session));
+        }
+    }
+
+    pub(crate) fn remove_session(&mut self, vhost: &Name, name: &Name) -> Option<Session> {
+        let session = self.vhosts.get_mut(vhost)?.sessions.remove(name)?;
+        if session.is_durable() {
+            push_table(&mut *self.log, RecordKind::SessionDeleted, 0, &persist::key_table(vhost, name));
+        }
+        Some(session)
+    }
+
+    /// Spreads queues over shards by name, so that a queue made again lands where it was.
+    fn next_queue_id(&mut self, name: &Name) -> QueueId {
+        let hash = name
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+        let shard = (hash ^ (hash >> 32)) % u64::from(self.shards.max(1));
+        let id = QueueId((self.next_queue << 8) | shard);
+        self.next_queue += 1;
+        id
+    }
+
+    fn record_exchange(&mut self, vhost: &Name, exchange: &Exchange) {
+        if exchange.spec.durable {
+            push_table(&mut *self.log, RecordKind::Exchange, 0, &persist::exchange_to_table(vhost, exchange));
+        }
+    }
+
+    fn record_queue(&mut self, vhost: &Name, queue: &QueueEntry) {
+        if queue.spec.durable {
+            push_table(&mut *self.log, RecordKind::Queue, queue.id.0, &persist::queue_to_table(vhost, queue));
+        }
+    }
+}
+
+fn push_table(log: &mut dyn Log, kind: RecordKind, stream: u64, table: &Table) {
+    let mut out = BytesMut::new();
+    encode_table(table, &mut out);
+    log.push(kind, stream, &[&out]);
+}
+
+impl Vhost {
+    /// # Errors
+    /// [`Refusal::NotFound`].
+    pub(crate) fn queue(&self, vhost: &Name, name: &Name) -> Result<&QueueEntry, Refusal> {
+        self.queues.get(name).ok_or_else(|| not_found(Resource::Queue, vhost, name))
+    }
+
+    pub(crate) fn queue_mut(&mut self, vhost: &Name, name: &Name) -> Result<&mut QueueEntry, Refusal> {
+        self.queues.get_mut(name).ok_or_else(|| not_found(Resource::Queue, vhost, name))
+    }
+
+    /// # Errors
+    /// [`Refusal::NotFound`].
+    pub(crate) fn exchange(&self, vhost: &Name, name: &Name) -> Result<&Exchange, Refusal> {
+        self.exchanges.get(name).ok_or_else(|| not_found(Resource::Exchange, vhost, name))
+    }
+
+    pub(crate) fn exchange_mut(&mut self, vhost: &Name, name: &Name) -> Result<&mut Exchange, Refusal> {
+        self.exchanges.get_mut(name).ok_or_else(|| not_found(Resource::Exchange, vhost, name))
+    }
+
+    /// Makes the binding; true when it survives a restart.
+    fn bind(&mut self, vhost: &Name, spec: BindingSpec, serial: u64) -> Result<bool, Refusal> {
+        let (target, target_durable) = match &spec.destination {
+            Destination::Queue(name) => {
+                let queue = self.queue(vhost, name)?;
+                (Target::Queue(queue.id), queue.spec.durable)
+            }
+            Destination::Exchange(name) => (Target::Exchange(name.clone()), self.exchange(vhost, name)?.spec.durable),
+        };
+        let (identity, source) = (identity(&spec), spec.source.clone());
+        let exchange = self.exchange_mut(vhost, &source)?;
+        // Binding again keeps the number: messages on disk name it.
+        let serial = exchange.find(&identity).map_or(serial, |kept| kept.serial);
+        let binding = Arc::new(Binding::new(spec, target, serial)?);
+        let durable = exchange.spec.durable && target_durable;
+        if exchange.insert(identity.clone(), binding.clone()).is_none() {
+            self.remember_target(source, identity, &binding);
+        }
+        Ok(durable)
+    }
+
+    fn remember_target(&mut self, source: Name, identity: BindingIdentity, binding: &Binding) {
+        match &binding.spec.destination {
+            Destination::Queue(name) => {
+                if let Some(queue) = self.queues.get_mut(name) {
+                    queue.bindings.push((source, identity));
+                }
+            }
+            Destination::Exchange(name) => {
+                if let Some(exchange) = self.exchanges.get_mut(name) {
+                    *exchange.sources.entry(source).or_default() += 1;
+                }
+            }
+        }
+    }
+
+    fn forget_target(&mut self, source: &Name, binding: &Binding) {
+        match &binding.spec.destination {
+            Destination::Queue(name) => {
+                let identity = identity(&binding.spec);
+                if let Some(queue) = self.queues.get_mut(name) {
+                    queue.bindings.retain(|(exchange, kept)| exchange != source || *kept != identity);
+                }
+            }
+            Destination::Exchange(name) => {
+                let Some(exchange) = self.exchanges.get_mut(name) else { return };
+                if let Some(count) = exchange.sources.get_mut(source) {
+                    *count -= 1;
+                    if *count == 0 {
+                        exchange.sources.remove(source);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The bindings that lead to a queue, in the order in which they were made.
+    pub(crate) fn bindings_of_queue(&self, queue: &QueueEntry) -> Vec<Arc<Binding>> {
+        let find = |(source, identity): &(Name, BindingIdentity)| self.exchanges.get(source)?.find(identity).cloned();
+        let mut bindings: Vec<_> = queue.bindings.iter().filter_map(find).collect();
+        bindings.sort_unstable_by_key(|binding| binding.serial);
+        bindings
+    }
+}
+
+fn not_found(resource: Resource, vhost: &Name, name: &Name) -> Refusal {
+    Refusal::NotFound { resource, name: name.clone(), vhost: vhost.clone() }
+}

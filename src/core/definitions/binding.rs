@@ -1,0 +1,134 @@
+//! Bindings.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use crossdock_common::definition::{BindingSpec, Destination};
+use crossdock_common::names::QueueId;
+use crossdock_common::{Name, Refusal, Value};
+
+use crate::record::encode_table;
+
+/// What makes two bindings of an exchange the same: destination, key and arguments.
+pub(crate) type BindingIdentity = Bytes;
+
+/// A binding that exists.
+pub(crate) struct Binding {
+    /// As declared.
+    pub spec: Arc<BindingSpec>,
+    /// Where it leads.
+    pub target: Target,
+    /// Bindings of a vhost are numbered in the order in which they were made.
+    pub serial: u64,
+    /// How a headers exchange matches it.
+    pub headers: HeadersMatch,
+}
+
+/// Where a binding leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    Queue(QueueId),
+    Exchange(Name),
+}
+
+/// RabbitMQ's `x-match`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct HeadersMatch {
+    any: bool,
+    with_x: bool,
+}
+
+impl Binding {
+    pub(crate) fn new(spec: BindingSpec, target: Target, serial: u64) -> Result<Self, Refusal> {
+        let headers = HeadersMatch::parse(crossdock_common::value::lookup(&spec.arguments, "x-match"))?;
+        Ok(Self { spec: Arc::new(spec), target, serial, headers })
+    }
+
+    /// Whether the message's headers satisfy the arguments. An argument without a value asks only that the header exists.
+    pub(crate) fn headers_match(&self, headers: &crossdock_common::Table) -> bool {
+        let mut wanted = self.spec.arguments.iter().filter(|(name, _)| self.headers.considers(name));
+        let fits = |(name, value): &(crossdock_common::Text, Value)| {
+            crossdock_common::value::lookup(headers, name)
+                .is_some_and(|have| *value == Value::Null || same(have, value))
+        };
+        if self.headers.any { wanted.any(fits) } else { wanted.all(fits) }
+    }
+}
+
+impl HeadersMatch {
+    fn parse(value: Option<&Value>) -> Result<Self, Refusal> {
+        let Some(value) = value else { return Ok(Self { any: false, with_x: false }) };
+        match value.as_str() {
+            Some("all") => Ok(Self { any: false, with_x: false }),
+            Some("any") => Ok(Self { any: true, with_x: false }),
+            Some("all-with-x") => Ok(Self { any: false, with_x: true }),
+            Some("any-with-x") => Ok(Self { any: true, with_x: true }),
+            _ => Err(Refusal::PreconditionFailed(format!(
+                "Invalid x-match field value {}; expected all, any, all-with-x, or any-with-x",
+                crossdock_common::value_text::to_text(value)
+            ))),
+        }
+    }
+
+    fn considers(self, name: &str) -> bool {
+        name != "x-match" && (self.with_x || !name.starts_with("x-"))
+    }
+}
+
+/// Numbers are compared by value, whatever their width on the wire.
+fn same(have: &Value, wanted: &Value) -> bool {
+    match (have.as_i64(), wanted.as_i64()) {
+        (Some(have), Some(wanted)) => have == wanted,
+        _ => have == wanted,
+    }
+}
+
+/// The identity of a binding.
+pub(crate) fn identity(spec: &BindingSpec) -> BindingIdentity {
+    let mut out = BytesMut::new();
+    let (kind, name) = match &spec.destination {
+        Destination::Queue(name) => (0, name),
+        Destination::Exchange(name) => (1, name),
+    };
+    out.extend_from_slice(&[kind]);
+    crate::record::put_bytes(&mut out, name.as_bytes());
+    crate::record::put_bytes(&mut out, &spec.key);
+    encode_table(&spec.arguments, &mut out);
+    out.freeze()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn binding(key: &str) -> Arc<Binding> {
+        binding_with(key, vec![])
+    }
+
+    fn binding_with(key: &str, arguments: crossdock_common::Table) -> Arc<Binding> {
+        let spec = BindingSpec {
+            source: "x".into(),
+            destination: Destination::Queue("q".into()),
+            key: Bytes::copy_from_slice(key.as_bytes()),
+            arguments,
+            announced: false,
+            attributes: vec![],
+        };
+        Arc::new(Binding::new(spec, Target::Queue(QueueId(1)), 1).expect("valid"))
+    }
+
+    #[test]
+    fn headers_all_any_and_with_x() {
+        let table = |pairs: &[(&str, Value)]| pairs.iter().map(|(n, v)| ((*n).into(), v.clone())).collect::<Vec<_>>();
+        let have = table(&[("a", Value::I32(1)), ("b", Value::string("x")), ("x-c", Value::Bool(true))]);
+        let fits = |pairs: &[(&str, Value)]| binding_with("", table(pairs)).headers_match(&have);
+        let mode = |word: &'static str| ("x-match", Value::string(word));
+        assert!(fits(&[mode("all"), ("a", Value::I64(1)), ("b", Value::Null)]));
+        assert!(!fits(&[mode("all"), ("a", Value::I64(2)), ("b", Value::Null)]));
+        assert!(fits(&[mode("any"), ("a", Value::I64(2)), ("b", Value::Null)]));
+        assert!(!fits(&[mode("any"), ("x-c", Value::Bool(true))]), "x- headers do not count");
+        assert!(fits(&[mode("any-with-x"), ("x-c", Value::Bool(true))]));
+        assert!(fits(&[]), "no arguments match everything");
+        assert!(!fits(&[mode("any")]), "any of nothing matches nothing");
+    }
+}

@@ -1,0 +1,129 @@
+//! Exchanges and how each kind finds its bindings.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use crossdock_common::definition::ExchangeSpec;
+use crossdock_common::{Message, Name, Refusal, UnixMillis};
+use hashbrown::HashMap;
+
+use super::binding::{Binding, BindingIdentity};
+use super::trie::Trie;
+
+/// An exchange that exists.
+pub(crate) struct Exchange {
+    pub spec: ExchangeSpec,
+    pub created_at: UnixMillis,
+    routes: Routes,
+    bindings: HashMap<BindingIdentity, Arc<Binding>>,
+    /// Exchanges with a binding to this one: they are looked at when it is deleted.
+    pub sources: BTreeMap<Name, usize>,
+    had_binding: bool,
+}
+
+/// The structure in which an exchange of some kind finds bindings.
+enum Routes {
+    Direct(HashMap<Bytes, Vec<Arc<Binding>>, foldhash::fast::RandomState>),
+    Fanout(Vec<Arc<Binding>>),
+    Topic(Trie),
+    Headers(Vec<Arc<Binding>>),
+}
+
+impl Exchange {
+    pub(crate) fn new(spec: ExchangeSpec, created_at: UnixMillis) -> Result<Self, Refusal> {
+        let routes = Routes::of_kind(&spec.kind)?;
+        let (bindings, sources) = (HashMap::default(), BTreeMap::new());
+        Ok(Self { spec, created_at, routes, bindings, sources, had_binding: false })
+    }
+
+    /// Whether the same key always leads to the same bindings.
+    pub(crate) fn routes_by_key_alone(&self) -> bool {
+        !matches!(self.routes, Routes::Headers(_))
+    }
+
+    /// Adds a binding, or replaces the one of that identity, which is given back.
+    pub(crate) fn insert(&mut self, identity: BindingIdentity, binding: Arc<Binding>) -> Option<Arc<Binding>> {
+        let replaced = self.bindings.insert(identity, binding.clone());
+        if let Some(replaced) = &replaced {
+            self.routes.remove(replaced);
+        }
+        self.routes.insert(binding);
+        self.had_binding = true;
+        replaced
+    }
+
+    pub(crate) fn find(&self, identity: &BindingIdentity) -> Option<&Arc<Binding>> {
+        self.bindings.get(identity)
+    }
+
+    pub(crate) fn remove(&mut self, identity: &BindingIdentity) -> Option<Arc<Binding>> {
+        let removed = self.bindings.remove(identity)?;
+        self.routes.remove(&removed);
+        Some(removed)
+    }
+
+    /// An auto-delete exchange whose last binding is gone.
+    pub(crate) fn is_unused(&self) -> bool {
+        self.spec.auto_delete && self.had_binding && self.bindings.is_empty()
+    }
+
+    pub(crate) fn has_bindings(&self) -> bool {
+        !self.bindings.is_empty()
+    }
+
+    /// All bindings in the order in which they were made.
+    pub(crate) fn bindings(&self) -> Vec<Arc<Binding>> {
+        let mut all: Vec<_> = self.bindings.values().cloned().collect();
+        all.sort_unstable_by_key(|binding| binding.serial);
+        all
+    }
+
+    /// Calls `found` for every binding that the message follows under one of its keys.
+    pub(crate) fn matches(&self, key: &[u8], message: &Message, mut found: impl FnMut(&Arc<Binding>)) {
+        match &self.routes {
+            Routes::Direct(keys) => keys.get(key).into_iter().flatten().for_each(found),
+            Routes::Fanout(all) => all.iter().for_each(found),
+            Routes::Topic(trie) => trie.matches(key, found),
+            Routes::Headers(all) => {
+                let headers = &message.hub().application_properties;
+                all.iter().filter(|binding| binding.headers_match(headers)).for_each(&mut found);
+            }
+        }
+    }
+}
+
+impl Routes {
+    fn of_kind(kind: &Name) -> Result<Self, Refusal> {
+        Ok(match kind.as_str() {
+            "direct" => Self::Direct(HashMap::default()),
+            "fanout" => Self::Fanout(Vec::new()),
+            "topic" => Self::Topic(Trie::default()),
+            "headers" => Self::Headers(Vec::new()),
+            other => return Err(Refusal::PreconditionFailed(format!("invalid exchange type '{other}'"))),
+        })
+    }
+
+    fn insert(&mut self, binding: Arc<Binding>) {
+        match self {
+            Self::Direct(keys) => keys.entry(binding.spec.key.clone()).or_default().push(binding),
+            Self::Fanout(all) | Self::Headers(all) => all.push(binding),
+            Self::Topic(trie) => trie.insert(binding),
+        }
+    }
+
+    fn remove(&mut self, binding: &Arc<Binding>) {
+        match self {
+            Self::Direct(keys) => {
+                if let Some(same_key) = keys.get_mut(&binding.spec.key) {
+                    same_key.retain(|kept| !Arc::ptr_eq(kept, binding));
+                    if same_key.is_empty() {
+                        keys.remove(&binding.spec.key);
+                    }
+                }
+            }
+            Self::Fanout(all) | Self::Headers(all) => all.retain(|kept| !Arc::ptr_eq(kept, binding)),
+            Self::Topic(trie) => trie.remove(binding),
+        }
+    }
+}

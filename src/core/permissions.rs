@@ -1,0 +1,114 @@
+//! Who may do what: the one place that decides. Every path that reads or writes a resource asks here.
+
+use std::sync::Arc;
+
+use crossdock_common::refusal::{Access, Resource};
+use crossdock_common::{Name, Refusal};
+use hashbrown::HashMap;
+use regex::bytes::Regex;
+
+/// What a user may do in one vhost: a name is allowed when the expression matches it from end to end or in part, as
+/// RabbitMQ does; an empty expression allows nothing.
+#[derive(Clone, Debug)]
+pub struct Grant {
+    configure: Option<Regex>,
+    write: Option<Regex>,
+    read: Option<Regex>,
+}
+
+impl Grant {
+    /// # Errors
+    /// The text of the first expression that is not one.
+    pub fn new(configure: &str, write: &str, read: &str) -> Result<Self, regex::Error> {
+        let parse = |text: &str| if text.is_empty() { Ok(None) } else { Regex::new(text).map(Some) };
+        Ok(Self { configure: parse(configure)?, write: parse(write)?, read: parse(read)? })
+    }
+
+    fn allows(&self, access: Access, name: &[u8]) -> bool {
+        let expression = match access {
+            Access::Configure => &self.configure,
+            Access::Write => &self.write,
+            Access::Read => &self.read,
+        };
+        expression.as_ref().is_some_and(|expression| expression.is_match(name))
+    }
+}
+
+/// All grants, replaced as a whole.
+#[derive(Clone, Debug, Default)]
+pub struct Permissions {
+    grants: HashMap<(Name, Name), Arc<Grant>>,
+    everything: bool,
+}
+
+impl Permissions {
+    /// Everybody may do everything: development mode, and tests that are about something else.
+    pub fn everything() -> Self {
+        Self { everything: true, ..Self::default() }
+    }
+
+    /// Gives a user a grant in a vhost, in place of an earlier one.
+    pub fn grant(&mut self, user: Name, vhost: Name, grant: Grant) {
+        self.grants.insert((user, vhost), Arc::new(grant));
+    }
+
+    /// Whether the user may enter the vhost at all.
+    pub fn may_enter(&self, user: &Name, vhost: &Name) -> bool {
+        self.everything || self.grants.contains_key(&(user.clone(), vhost.clone()))
+    }
+
+    /// Whether the user may do that to the resource of that name. The default exchange is called `amq.default` here, as in
+    /// RabbitMQ.
+    ///
+    /// # Errors
+    /// [`Refusal::AccessRefused`].
+    pub fn check(&self, who: &Who, access: Access, resource: Resource, name: &Name) -> Result<(), Refusal> {
+        if self.everything {
+            return Ok(());
+        }
+        let asked = if name.is_empty() { "amq.default" } else { name.as_str() };
+        let grant = self.grants.get(&(who.user.clone(), who.vhost.clone()));
+        if grant.is_some_and(|grant| grant.allows(access, asked.as_bytes())) {
+            return Ok(());
+        }
+        Err(Refusal::AccessRefused {
+            access,
+            resource,
+            name: Name::from(asked),
+            vhost: who.vhost.clone(),
+            user: who.user.clone(),
+        })
+    }
+}
+
+/// A user in a vhost.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Who {
+    /// The user.
+    pub user: Name,
+    /// The vhost.
+    pub vhost: Name,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn who(user: &str) -> Who {
+        Who { user: user.into(), vhost: "/".into() }
+    }
+
+    #[test]
+    fn a_grant_allows_what_it_names_and_nothing_else() {
+        let mut permissions = Permissions::default();
+        permissions.grant("alice".into(), "/".into(), Grant::new("^a-", "", ".*").expect("valid"));
+        let check =
+            |access, name: &str| permissions.check(&who("alice"), access, Resource::Queue, &name.into()).is_ok();
+        assert!(check(Access::Configure, "a-1") && !check(Access::Configure, "b-1"));
+        assert!(!check(Access::Write, "a-1") && !check(Access::Write, ""));
+        assert!(check(Access::Read, "anything"));
+        assert!(permissions.may_enter(&"alice".into(), &"/".into()));
+        assert!(!permissions.may_enter(&"bob".into(), &"/".into()));
+        assert!(permissions.check(&who("bob"), Access::Read, Resource::Queue, &"a-1".into()).is_err());
+    }
+}

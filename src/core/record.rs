@@ -1,0 +1,45 @@
+//! How the core's records look on disk: little-endian numbers, lengths before bytes, and named tables for everything that may
+//! grow new fields.
+
+mod message;
+mod table;
+
+pub(crate) use message::{StoredPlace, decode_body, decode_message, encode_message, push_message};
+pub(crate) use table::{TableReader, TableWriter, decode_table, encode_table};
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+
+/// A record that cannot be understood. It passed its checksum, so it was written by another version or a defect.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("record cannot be understood: {0}")]
+pub struct RecordError(pub &'static str);
+
+pub(crate) fn put_bytes(out: &mut BytesMut, bytes: &[u8]) {
+    out.put_u32_le(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+    out.put_slice(bytes);
+}
+
+pub(crate) fn take_bytes(input: &mut Bytes) -> Result<Bytes, RecordError> {
+    let length = take_u32(input)? as usize;
+    if input.len() < length {
+        return Err(RecordError("bytes end early"));
+    }
+    Ok(input.split_to(length))
+}
+
+pub(crate) fn take_u8(input: &mut Bytes) -> Result<u8, RecordError> {
+    input.try_get_u8().map_err(|_| RecordError("number ends early"))
+}
+
+pub(crate) fn take_u32(input: &mut Bytes) -> Result<u32, RecordError> {
+    input.try_get_u32_le().map_err(|_| RecordError("number ends early"))
+}
+
+pub(crate) fn take_u64(input: &mut Bytes) -> Result<u64, RecordError> {
+    input.try_get_u64_le().map_err(|_| RecordError("number ends early"))
+}
+
+pub(crate) fn take_name(input: &mut Bytes) -> Result<crossdock_common::Name, RecordError> {
+    let bytes = take_bytes(input)?;
+    std::str::from_utf8(&bytes).map(crossdock_common::Name::from).map_err(|_| RecordError("name is not UTF-8"))
+}

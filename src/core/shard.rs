@@ -1,0 +1,452 @@
+//! A shard: some of the queues, driven in batches by synchronous code.
+//!
+//! A call takes a batch and `now`, changes the queues, writes records to the shard's log, and leaves effects: connections to
+//! wake and work for others. Durable messages become ready, and publishers hear of them, only after the log says that the
+//! batch is durable ([`Shard::durable`]); until then they wait in `awaiting`, and so does whatever came after them for the
+//! same queue, so that the order of a publisher's messages holds.
+
+pub(crate) mod command;
+mod consumers;
+mod dead_letter;
+mod entry;
+mod publish;
+mod queue;
+mod ready;
+pub(crate) mod replay;
+mod retained;
+mod settle;
+mod timers;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use crossdock_common::definition::QueueSettings;
+use crossdock_common::event::Reply;
+use crossdock_common::names::{ConnectionId, QueueId};
+use crossdock_common::{Event, Format, FormatTag, Instant, Name, Now, Refusal, RequestId};
+use hashbrown::HashMap;
+
+use crate::log::{Log, RecordKind, Sequence};
+use crate::outbox::Outbox;
+use command::{Confirmee, Effects, Followup, NewConsumer, NewQueue, ShardCommand, ShardFetch};
+use entry::Entry;
+use queue::{HandOut, Queue};
+use retained::Retained;
+use timers::{Timer, Timers};
+
+/// What the core can read of messages written by protocols it does not know.
+pub(crate) type Formats = Arc<Vec<&'static dyn Format>>;
+
+/// Some of the queues.
+pub(crate) struct Shard {
+    queues: HashMap<QueueId, Queue, foldhash::fast::RandomState>,
+    log: Box<dyn Log>,
+    awaiting: VecDeque<(Sequence, Awaiting)>,
+    timers: Timers,
+    retained: Retained,
+    formats: Formats,
+    dirty: Vec<QueueId>,
+    settled: Vec<(QueueId, u64)>,
+    scratch: BytesMut,
+}
+
+/// What happens once the log is durable up to some batch.
+enum Awaiting {
+    /// A message becomes ready.
+    Entry(QueueId, Entry),
+    /// Somebody is told.
+    Confirm(Confirmee),
+    /// A request is answered.
+    Reply(RequestId, Arc<Outbox>),
+}
+
+/// What a queue holds at the moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub ready: u64,
+    pub unsettled: u64,
+    pub delayed: u64,
+    pub consumers: u32,
+}
+
+impl Shard {
+    pub(crate) fn new(log: Box<dyn Log>, formats: Formats) -> Self {
+        Self {
+            queues: HashMap::default(),
+            log,
+            awaiting: VecDeque::new(),
+            timers: Timers::default(),
+            retained: Retained::default(),
+            formats,
+            dirty: Vec::new(),
+            settled: Vec::new(),
+            scratch: BytesMut::new(),
+        }
+    }
+
+    /// Carries out a batch.
+    pub(crate) fn handle(&mut self, now: Now, batch: &mut Vec<ShardCommand>, effects: &mut Effects) {
+        for command in batch.drain(..) {
+            self.command(now, command, effects);
+        }
+        self.finish(now, effects);
+    }
+
+    /// The log is durable up to `sequence`: what waited for that happens.
+    pub(crate) fn durable(&mut self, now: Now, sequence: Sequence, effects: &mut Effects) {
+        while self.awaiting.front().is_some_and(|(at, _)| *at <= sequence) {
+            match self.awaiting.pop_front() {
+                Some((_, Awaiting::Entry(queue, entry))) => self.admit_awaited(now, queue, entry),
+                Some((_, Awaiting::Confirm(confirmee))) => confirm(confirmee, effects),
+                Some((_, Awaiting::Reply(request, outbox))) => reply(request, &outbox, Ok(Reply::Done), effects),
+                None => {}
+            }
+        }
+        self.finish(now, effects);
+    }
+
+    /// Does what is due.
+    pub(crate) fn tick(&mut self, now: Now, effects: &mut Effects) {
+        while let Some(timer) = self.timers.pop_due(now.instant) {
+            self.fire(now, timer, effects);
+        }
+        self.finish(now, effects);
+    }
+
+    /// When [`tick`](Self::tick) wants to be called next.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// Where records go from now on.
+    pub(crate) fn set_log(&mut self, log: Box<dyn Log>) {
+        self.log = log;
+    }
+
+    pub(crate) fn add_queue(&mut self, new: NewQueue, now: Now) {
+        let mut queue = Queue::new(new, now.instant);
+        watch_unused(&mut queue, &mut self.timers, now.instant);
+        self.queues.insert(queue.id, queue);
+    }
+
+    pub(crate) fn configure_queue(&mut self, id: QueueId, settings: QueueSettings) {
+        if let Some(queue) = self.queues.get_mut(&id) {
+            queue.settings = settings;
+            self.mark(id);
+        }
+    }
+
+    /// Removes a queue with its messages; its consumers and fetches are told.
+    pub(crate) fn remove_queue(&mut self, id: QueueId, effects: &mut Effects) -> u64 {
+        let Some(queue) = self.queues.remove(&id) else { return 0 };
+        for consumer in queue.consumers.iter() {
+            consumer.outbox.push(Event::ConsumerCancelled { consumer: consumer.id });
+            effects.wake(&consumer.outbox);
+        }
+        for fetch in &queue.fetches {
+            let gone = Refusal::NotFound {
+                resource: crossdock_common::refusal::Resource::Queue,
+                name: queue.name.clone(),
+                vhost: queue.vhost.clone(),
+            };
+            reply(fetch.request, &fetch.outbox, Err(gone), effects);
+        }
+        queue.ready.len() as u64
+    }
+
+    /// Removes the ready messages of a queue, for good.
+    pub(crate) fn purge_queue(&mut self, id: QueueId) -> u64 {
+        let Some(queue) = self.queues.get_mut(&id) else { return 0 };
+        let purged = queue.ready.drain();
+        self.settled.extend(purged.iter().filter(|entry| entry.logged).map(|entry| (id, entry.position)));
+        self.write_settled();
+        self.log.commit();
+        purged.len() as u64
+    }
+
+    pub(crate) fn counts(&self, id: QueueId) -> Counts {
+        self.queues.get(&id).map_or_else(Counts::default, |queue| Counts {
+            ready: (queue.ready.len() + queue.awaiting) as u64,
+            unsettled: queue.unsettled.len() as u64,
+            delayed: queue.delayed.len() as u64,
+            consumers: u32::try_from(queue.consumers.len()).unwrap_or(u32::MAX),
+        })
+    }
+
+    /// Session state of a queue, by key.
+    pub(crate) fn session_state(&self, id: QueueId) -> Vec<(Bytes, Bytes)> {
+        let Some(queue) = self.queues.get(&id) else { return Vec::new() };
+        queue.state.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
+    }
+
+    /// The retained messages of an exchange that the pattern matches.
+    pub(crate) fn retained(
+        &self,
+        now: Now,
+        vhost: &Name,
+        exchange: &Name,
+        pattern: &[u8],
+        found: &mut Vec<Arc<crossdock_common::Message>>,
+    ) {
+        self.retained.matching(now, vhost, exchange, pattern, found);
+    }
+
+    fn command(&mut self, now: Now, command: ShardCommand, effects: &mut Effects) {
+        match command {
+            ShardCommand::Enqueue { message, targets, confirm } => {
+                self.enqueue(now, message, targets, confirm, effects);
+            }
+            ShardCommand::Settle { deliveries, outcome, request } => {
+                self.settle(now, &deliveries, outcome, request, effects);
+            }
+            ShardCommand::Subscribe { queue, consumer, request } => {
+                let outbox = consumer.outbox.clone();
+                let result = self.subscribe(queue, *consumer);
+                if let Some(request) = request {
+                    reply(request, &outbox, result, effects);
+                }
+            }
+            ShardCommand::Unsubscribe { queue, connection, consumer, request } => {
+                self.unsubscribe(now, queue, connection, consumer, effects);
+                if let Some((request, outbox)) = request {
+                    reply(request, &outbox, Ok(Reply::Done), effects);
+                }
+            }
+            ShardCommand::Window { queue, connection, consumer, window } => {
+                self.with_queue(queue, |queue| queue.consumers.set_window(connection, consumer, window));
+            }
+            ShardCommand::Resume { queue } => self.mark(queue),
+            ShardCommand::Fetch { queue, fetch } => self.fetch(now, queue, *fetch, effects),
+            ShardCommand::ExtendLease { delivery, lease_ms, request, outbox } => {
+                self.extend_lease(now, delivery, lease_ms, request, &outbox, effects);
+            }
+            ShardCommand::Detach { queue, connection } => self.detach(now, queue, connection, effects),
+            ShardCommand::Retain { vhost, message, confirm } => self.retain(&vhost, message, confirm, effects),
+            ShardCommand::SessionState { queue, key, value, request } => {
+                self.set_session_state(queue, key, value, request, effects);
+            }
+            ShardCommand::Departed { queue, position } => self.departed(queue, position),
+        }
+    }
+
+    fn fire(&mut self, now: Now, timer: Timer, effects: &mut Effects) {
+        match timer {
+            Timer::Lease { queue, position, lease } => self.lease_ended(now, queue, position, lease, effects),
+            Timer::Expiry { queue } => self.with_queue(queue, Queue::expiry_timer_fired),
+            Timer::Delay { queue } => self.with_queue(queue, |queue| queue.wake_delayed(now.instant)),
+            Timer::Fetch { queue, connection, request } => self.fetch_timed_out(queue, connection, request, effects),
+            Timer::Unused { queue } => self.unused(now, queue, effects),
+        }
+    }
+
+    /// Hands out what became ready, writes what was settled, and gives the batch to the log.
+    fn finish(&mut self, now: Now, effects: &mut Effects) {
+        while let Some(id) = self.dirty.pop() {
+            self.dispatch(now, id, effects);
+        }
+        self.write_settled();
+        self.log.commit();
+    }
+
+    fn dispatch(&mut self, now: Now, id: QueueId, effects: &mut Effects) {
+        let Some(queue) = self.queues.get_mut(&id) else { return };
+        queue.dirty = false;
+        self.drop_expired(now, id, effects);
+        self.drop_overflow(now, id, effects);
+        let Self { queues, timers, settled, log, .. } = self;
+        let Some(queue) = queues.get_mut(&id) else { return };
+        queue.hand_out(now, timers, effects, |what| note(id, what, settled, log.as_mut()));
+    }
+
+    fn subscribe(&mut self, id: QueueId, consumer: NewConsumer) -> Result<Reply, Refusal> {
+        let Some(queue) = self.queues.get_mut(&id) else {
+            return Err(Refusal::Unavailable("the queue was deleted".to_owned()));
+        };
+        if queue.consumers.has_exclusive() || (consumer.exclusive && !queue.consumers.is_empty()) {
+            return Err(Refusal::ExclusiveUse { name: queue.name.clone(), vhost: queue.vhost.clone() });
+        }
+        queue.consumers.add(consumer);
+        self.mark(id);
+        Ok(Reply::Done)
+    }
+
+    fn unsubscribe(
+        &mut self,
+        now: Now,
+        id: QueueId,
+        connection: ConnectionId,
+        consumer: crossdock_common::ConsumerId,
+        effects: &mut Effects,
+    ) {
+        let Some(queue) = self.queues.get_mut(&id) else { return };
+        if queue.consumers.remove(connection, consumer).is_some() {
+            self.consumer_left(now, id, effects);
+        }
+    }
+
+    fn consumer_left(&mut self, now: Now, id: QueueId, effects: &mut Effects) {
+        let Some(queue) = self.queues.get_mut(&id) else { return };
+        watch_unused(queue, &mut self.timers, now.instant);
+        if queue.auto_delete && queue.consumers.is_empty() {
+            effects.followups.push(Followup::DeleteQueue { queue: id });
+        }
+        // With a single active consumer, the next one takes over.
+        self.mark(id);
+    }
+
+    fn detach(&mut self, now: Now, id: QueueId, connection: ConnectionId, effects: &mut Effects) {
+        let Some(queue) = self.queues.get_mut(&id) else { return };
+        let had_consumer = queue.consumers.remove_connection(connection);
+        queue.fetches.retain(|fetch| fetch.outbox.connection != connection);
+        let held = queue.held_by(connection);
+        self.settle(now, &held, crossdock_common::command::Outcome::Released, None, effects);
+        if had_consumer {
+            self.consumer_left(now, id, effects);
+        }
+    }
+
+    fn fetch(&mut self, now: Now, id: QueueId, fetch: ShardFetch, effects: &mut Effects) {
+        // What waits in the queue goes first to those who came before.
+        self.dispatch(now, id, effects);
+        let Self { queues, timers, settled, log, .. } = self;
+        let Some(queue) = queues.get_mut(&id) else {
+            let gone = Refusal::Unavailable("the queue was deleted".to_owned());
+            return reply(fetch.request, &fetch.outbox, Err(gone), effects);
+        };
+        queue.unused_since = now.instant;
+        if queue.ready.len() == 0 && fetch.wait_ms > 0 {
+            let until = now.instant.after_ms(fetch.wait_ms);
+            let (connection, request) = (fetch.outbox.connection, fetch.request);
+            timers.add(until, Timer::Fetch { queue: id, connection, request });
+            queue.fetches.push_back(fetch);
+            return;
+        }
+        queue.serve_fetch(fetch, now, timers, effects, &mut |what| note(id, what, settled, log.as_mut()));
+    }
+
+    fn fetch_timed_out(&mut self, id: QueueId, connection: ConnectionId, request: RequestId, effects: &mut Effects) {
+        let Some(queue) = self.queues.get_mut(&id) else { return };
+        let is_it =
+            |waiting: &WaitingFetch| waiting.fetch.request == request && waiting.fetch.outbox.connection == connection;
+        let Some(index) = queue.fetches.iter().position(is_it) else { return };
+        if let Some(fetch) = queue.fetches.remove(index) {
+            fetch.outbox.push(Event::Fetched { request, deliveries: Vec::new(), ready: 0 });
+            effects.wake(&fetch.outbox);
+        }
+    }
+
+    fn unused(&mut self, now: Now, id: QueueId, effects: &mut Effects) {
+        let Some(queue) = self.queues.get_mut(&id) else { return };
+        let Some(expires_ms) = queue.settings.expires_ms else { return };
+        if !queue.is_unused() {
+            return;
+        }
+        if queue.unused_since.after_ms(expires_ms) <= now.instant {
+            effects.followups.push(Followup::DeleteQueue { queue: id });
+        } else {
+            self.timers.add(queue.unused_since.after_ms(expires_ms), Timer::Unused { queue: id });
+        }
+    }
+
+    fn set_session_state(
+        &mut self,
+        id: QueueId,
+        key: Bytes,
+        value: Option<Bytes>,
+        request: Option<(RequestId, Arc<Outbox>)>,
+        effects: &mut Effects,
+    ) {
+        let Some(queue) = self.queues.get_mut(&id) else { return };
+        let durable = queue.durable;
+        if durable {
+            self.scratch.clear();
+            crate::record::put_bytes(&mut self.scratch, &key);
+            self.scratch.put_u8(u8::from(value.is_some()));
+            let value = value.as_deref().unwrap_or_default();
+            self.log.push(RecordKind::SessionState, id.0, &[&self.scratch, value]);
+        }
+        match value {
+            Some(value) => queue.state.insert(key, value),
+            None => queue.state.remove(&key),
+        };
+        let Some((request, outbox)) = request else { return };
+        if durable {
+            self.awaiting.push_back((self.log.next_sequence(), Awaiting::Reply(request, outbox)));
+        } else {
+            reply(request, &outbox, Ok(Reply::Done), effects);
+        }
+    }
+
+    fn with_queue(&mut self, id: QueueId, change: impl FnOnce(&mut Queue)) {
+        if let Some(queue) = self.queues.get_mut(&id) {
+            change(queue);
+            self.mark(id);
+        }
+    }
+
+    /// Puts the queue on the list of those that may have something to hand out.
+    fn mark(&mut self, id: QueueId) {
+        if let Some(queue) = self.queues.get_mut(&id)
+            && !std::mem::replace(&mut queue.dirty, true)
+        {
+            self.dirty.push(id);
+        }
+    }
+
+    /// Writes the settlements of this batch, one record for each run of one queue.
+    fn write_settled(&mut self) {
+        for run in self.settled.chunk_by(|a, b| a.0 == b.0) {
+            self.scratch.clear();
+            run.iter().for_each(|(_, position)| self.scratch.put_u64_le(*position));
+            self.log.push(RecordKind::Settled, run[0].0.0, &[&self.scratch]);
+        }
+        self.settled.clear();
+    }
+
+    fn format(&self, tag: FormatTag) -> Option<&'static dyn Format> {
+        self.formats.iter().copied().find(|format| format.tag() == tag)
+    }
+}
+
+/// Writes down what handing out a message means.
+fn note(id: QueueId, what: HandOut, settled: &mut Vec<(QueueId, u64)>, log: &mut dyn Log) {
+    match what {
+        HandOut::Settled { position, logged: true } => settled.push((id, position)),
+        HandOut::Settled { .. } => {}
+        HandOut::Attempt { position, attempts } => {
+            log.push(RecordKind::Attempts, id.0, &[&position.to_le_bytes(), &attempts.to_le_bytes()]);
+        }
+    }
+}
+
+/// Tells whoever waits for a message that it is safe, once all shards have said so.
+fn confirm(confirmee: Confirmee, effects: &mut Effects) {
+    let is_last =
+        |shares: &command::Shares| shares.as_ref().is_none_or(|shares| shares.fetch_sub(1, Ordering::AcqRel) == 1);
+    match confirmee {
+        Confirmee::Publisher { outbox, lane, confirm, shares } if is_last(&shares) => {
+            outbox.confirm(lane, confirm);
+            effects.wake(&outbox);
+        }
+        Confirmee::DeadLetter { queue, position, shares } if is_last(&shares) => {
+            effects.followups.push(Followup::Departed { queue, position });
+        }
+        _ => {}
+    }
+}
+
+fn reply(request: RequestId, outbox: &Arc<Outbox>, result: Result<Reply, Refusal>, effects: &mut Effects) {
+    outbox.push(Event::Reply { request, result });
+    effects.wake(outbox);
+}
+
+/// Starts the clock of `x-expires` if nobody uses the queue.
+fn watch_unused(queue: &mut Queue, timers: &mut Timers, now: Instant) {
+    let Some(expires_ms) = queue.settings.expires_ms else { return };
+    if queue.is_unused() {
+        queue.unused_since = now;
+        timers.add(now.after_ms(expires_ms), Timer::Unused { queue: queue.id });
+    }
+}

@@ -1,0 +1,128 @@
+//! What connections ask of a shard, and what a shard asks of the broker.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use crossdock_common::command::{Lease, Outcome};
+use crossdock_common::definition::QueueSettings;
+use crossdock_common::names::{ConnectionId, DeliveryId, QueueId};
+use crossdock_common::{ConsumerId, Lane, Message, Name, RequestId};
+
+use crate::definitions::route::RouteTarget;
+use crate::outbox::Outbox;
+use crate::window::LaneWindow;
+
+/// One command to one shard.
+pub(crate) enum ShardCommand {
+    /// A message for queues of this shard.
+    Enqueue { message: Arc<Message>, targets: Targets, confirm: Option<Confirmee> },
+    /// A new consumer; the queue exists and the caller may consume from it.
+    Subscribe { queue: QueueId, consumer: Box<NewConsumer>, request: Option<RequestId> },
+    /// A consumer ends.
+    Unsubscribe {
+        queue: QueueId,
+        connection: ConnectionId,
+        consumer: ConsumerId,
+        request: Option<(RequestId, Arc<Outbox>)>,
+    },
+    /// A consumer's window changes.
+    Window { queue: QueueId, connection: ConnectionId, consumer: ConsumerId, window: u32 },
+    /// Consumers of the queue may have room again.
+    Resume { queue: QueueId },
+    /// Messages are wanted now.
+    Fetch { queue: QueueId, fetch: Box<ShardFetch> },
+    /// Deliveries of this shard are settled.
+    Settle { deliveries: Vec<DeliveryId>, outcome: Outcome, request: Option<(RequestId, Arc<Outbox>)> },
+    /// A lease shall end at another time.
+    ExtendLease { delivery: DeliveryId, lease_ms: u64, request: RequestId, outbox: Arc<Outbox> },
+    /// The connection is gone (or loses this queue to another): its consumers end, its leases are released.
+    Detach { queue: QueueId, connection: ConnectionId },
+    /// The retained message of an exchange and key; an empty body forgets it.
+    Retain { vhost: Name, message: Arc<Message>, confirm: Option<Confirmee> },
+    /// A piece of session state.
+    SessionState { queue: QueueId, key: Bytes, value: Option<Bytes>, request: Option<(RequestId, Arc<Outbox>)> },
+    /// A dead letter has arrived where it was sent: the original may go.
+    Departed { queue: QueueId, position: u64 },
+}
+
+/// Queues of one shard that take a message.
+pub(crate) type Targets = smallvec::SmallVec<[RouteTarget; 1]>;
+
+/// A consumer as it is made.
+pub(crate) struct NewConsumer {
+    pub outbox: Arc<Outbox>,
+    pub id: ConsumerId,
+    pub presettled: bool,
+    pub exclusive: bool,
+    pub priority: i32,
+    pub window: u32,
+    pub lane_window: Option<Arc<LaneWindow>>,
+}
+
+/// A fetch as a shard sees it.
+pub(crate) struct ShardFetch {
+    pub outbox: Arc<Outbox>,
+    pub request: RequestId,
+    pub count_max: u32,
+    pub presettled: bool,
+    pub lease: Lease,
+    pub wait_ms: u64,
+}
+
+/// Who wants to know that a message is safe.
+pub(crate) enum Confirmee {
+    /// A publisher.
+    Publisher { outbox: Arc<Outbox>, lane: Lane, confirm: u64, shares: Shares },
+    /// The queue that the message died in.
+    DeadLetter { queue: QueueId, position: u64, shares: Shares },
+}
+
+/// How many shards still have to say yes; `None` when there is only one.
+pub(crate) type Shares = Option<Arc<std::sync::atomic::AtomicUsize>>;
+
+/// The settings that a shard needs to make a queue.
+pub(crate) struct NewQueue {
+    pub id: QueueId,
+    pub vhost: Name,
+    pub name: Name,
+    pub durable: bool,
+    pub auto_delete: bool,
+    pub settings: QueueSettings,
+}
+
+/// What a shard could not do alone; done by the broker once the shard's lock is free.
+pub(crate) enum Followup {
+    /// Publish a dead letter, then tell the queue if it waits for that.
+    DeadLetter(Box<DeadLetterOut>),
+    /// An auto-delete queue lost its last consumer, or a queue was unused for too long.
+    DeleteQueue { queue: QueueId },
+    /// A dead letter is safe: its queue may forget it.
+    Departed { queue: QueueId, position: u64 },
+}
+
+/// A dead letter on its way out of its queue.
+pub(crate) struct DeadLetterOut {
+    pub vhost: Name,
+    pub message: Arc<Message>,
+    pub keys: Vec<Bytes>,
+    pub source: QueueId,
+    /// Set when the original is kept until the copy is safe.
+    pub position: Option<u64>,
+}
+
+/// Everything that comes out of a shard's work.
+#[derive(Default)]
+pub(crate) struct Effects {
+    /// Connections with new events.
+    pub wakes: Vec<Arc<Outbox>>,
+    pub followups: Vec<Followup>,
+}
+
+impl Effects {
+    /// Remembers to wake the connection once the lock is free.
+    pub(crate) fn wake(&mut self, outbox: &Arc<Outbox>) {
+        if !self.wakes.last().is_some_and(|last| Arc::ptr_eq(last, outbox)) {
+            self.wakes.push(outbox.clone());
+        }
+    }
+}

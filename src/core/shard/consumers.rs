@@ -1,0 +1,159 @@
+//! The consumers of a queue, and whose turn it is.
+
+use std::sync::Arc;
+
+use crossdock_common::ConsumerId;
+use crossdock_common::event::Delivery;
+use crossdock_common::names::ConnectionId;
+
+use super::command::{Effects, NewConsumer};
+use crate::outbox::Outbox;
+use crate::window::LaneWindow;
+
+/// A consumer and what it holds.
+pub(crate) struct Consumer {
+    pub outbox: Arc<Outbox>,
+    pub id: ConsumerId,
+    pub presettled: bool,
+    pub exclusive: bool,
+    priority: i32,
+    window: u32,
+    unsettled: u32,
+    pub lane_window: Option<Arc<LaneWindow>>,
+    /// Deliveries of the current batch, sent together.
+    outgoing: Vec<Delivery>,
+}
+
+/// All consumers of a queue, highest priority first, within a priority in the order in which they came.
+#[derive(Default)]
+pub(crate) struct Consumers {
+    all: Vec<Consumer>,
+    turn: usize,
+}
+
+impl Consumer {
+    /// Takes room for one delivery, if there is.
+    fn acquire(&mut self) -> bool {
+        if !self.outbox.has_room() {
+            return false;
+        }
+        if self.presettled {
+            return true;
+        }
+        if self.window != 0 && self.unsettled >= self.window {
+            return false;
+        }
+        if self.lane_window.as_ref().is_some_and(|window| !window.acquire()) {
+            return false;
+        }
+        self.unsettled += 1;
+        true
+    }
+
+    pub(crate) fn send(&mut self, delivery: Delivery) {
+        self.outgoing.push(delivery);
+    }
+
+    fn flush(&mut self, effects: &mut Effects) {
+        if !self.outgoing.is_empty() {
+            self.outbox.deliver(&mut self.outgoing);
+            effects.wake(&self.outbox);
+        }
+    }
+
+    fn is(&self, connection: ConnectionId, id: ConsumerId) -> bool {
+        self.id == id && self.outbox.connection == connection
+    }
+}
+
+impl Consumers {
+    pub(crate) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    pub(crate) fn has_exclusive(&self) -> bool {
+        self.all.iter().any(|consumer| consumer.exclusive)
+    }
+
+    pub(crate) fn add(&mut self, new: NewConsumer) {
+        let place = self.all.partition_point(|other| other.priority >= new.priority);
+        let consumer = Consumer {
+            outbox: new.outbox,
+            id: new.id,
+            presettled: new.presettled,
+            exclusive: new.exclusive,
+            priority: new.priority,
+            window: new.window,
+            unsettled: 0,
+            lane_window: new.lane_window,
+            outgoing: Vec::new(),
+        };
+        self.all.insert(place, consumer);
+    }
+
+    pub(crate) fn remove(&mut self, connection: ConnectionId, id: ConsumerId) -> Option<Consumer> {
+        let index = self.all.iter().position(|consumer| consumer.is(connection, id))?;
+        Some(self.all.remove(index))
+    }
+
+    /// Removes all consumers of a connection; true if there were any.
+    pub(crate) fn remove_connection(&mut self, connection: ConnectionId) -> bool {
+        let before = self.all.len();
+        self.all.retain(|consumer| consumer.outbox.connection != connection);
+        self.all.len() != before
+    }
+
+    pub(crate) fn set_window(&mut self, connection: ConnectionId, id: ConsumerId, window: u32) {
+        if let Some(consumer) = self.all.iter_mut().find(|consumer| consumer.is(connection, id)) {
+            consumer.window = window;
+        }
+    }
+
+    /// The next consumer with room, its room taken: the highest priority first, in turn within a priority. With `single`,
+    /// only the first consumer is ever served.
+    pub(crate) fn next(&mut self, single: bool) -> Option<&mut Consumer> {
+        let count = if single { self.all.len().min(1) } else { self.all.len() };
+        let mut start = 0;
+        while start < count {
+            let priority = self.all[start].priority;
+            let end = start + self.all[start..count].partition_point(|consumer| consumer.priority == priority);
+            if let Some(index) = self.next_within(start, end) {
+                return self.all.get_mut(index);
+            }
+            start = end;
+        }
+        None
+    }
+
+    fn next_within(&mut self, start: usize, end: usize) -> Option<usize> {
+        let width = end - start;
+        for step in 0..width {
+            let index = start + (self.turn + step) % width;
+            if self.all[index].acquire() {
+                self.turn = (self.turn + step + 1) % width;
+                return Some(index);
+            }
+        }
+        None
+    }
+
+    /// A consumer's delivery is settled: it has room again.
+    pub(crate) fn release(&mut self, connection: ConnectionId, id: ConsumerId) {
+        if let Some(consumer) = self.all.iter_mut().find(|consumer| consumer.is(connection, id)) {
+            consumer.unsettled = consumer.unsettled.saturating_sub(1);
+        }
+    }
+
+    /// Sends what was handed out since the last flush.
+    pub(crate) fn flush(&mut self, effects: &mut Effects) {
+        self.all.iter_mut().for_each(|consumer| consumer.flush(effects));
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Consumer> {
+        self.all.iter()
+    }
+}

@@ -1,0 +1,94 @@
+//! Dead letters: messages that leave a queue otherwise than by being accepted.
+//!
+//! A logged message stays in its queue's records until its copy is durable where it was sent, so a crash in between
+//! gives two rather than none.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use crossdock_common::message::{Death, DeathReason};
+use crossdock_common::names::QueueId;
+use crossdock_common::{Message, Now};
+
+use super::Shard;
+use super::command::{DeadLetterOut, Effects, Followup};
+use super::entry::Entry;
+use super::queue::Queue;
+
+impl Shard {
+    /// Sends the entry to the queue's dead-letter exchange, or forgets it if the queue has none.
+    pub(super) fn bury(&mut self, now: Now, id: QueueId, entry: Entry, reason: DeathReason, effects: &mut Effects) {
+        let Some(queue) = self.queues.get_mut(&id) else { return };
+        let Some(letter) = dead_letter(queue, &entry, reason, now) else { return self.forget(id, &entry) };
+        effects.followups.push(Followup::DeadLetter(Box::new(letter)));
+        if entry.logged {
+            queue.departing.insert(entry.position, entry);
+        }
+    }
+
+    /// The copy of a dead letter is safe.
+    pub(super) fn departed(&mut self, id: QueueId, position: u64) {
+        let entry = self.queues.get_mut(&id).and_then(|queue| queue.departing.remove(&position));
+        if let Some(entry) = entry {
+            self.forget(id, &entry);
+        }
+    }
+
+    pub(super) fn drop_expired(&mut self, now: Now, id: QueueId, effects: &mut Effects) {
+        while let Some(entry) = self.queues.get_mut(&id).and_then(|queue| queue.ready.pop_expired(now.instant)) {
+            self.bury(now, id, entry, DeathReason::Expired, effects);
+        }
+    }
+
+    pub(super) fn drop_overflow(&mut self, now: Now, id: QueueId, effects: &mut Effects) {
+        while let Some(entry) = self.queues.get_mut(&id).and_then(Queue::pop_overflow) {
+            self.bury(now, id, entry, DeathReason::MaxLength, effects);
+        }
+    }
+}
+
+fn dead_letter(queue: &Queue, entry: &Entry, reason: DeathReason, now: Now) -> Option<DeadLetterOut> {
+    let policy = queue.settings.dead_letter.as_ref()?;
+    let mut message = entry.message.to_mutable();
+    let old_keys = keys_of(&message);
+    add_death(&mut message, queue, reason, now, old_keys.clone());
+    message.exchange = policy.exchange.clone();
+    let keys = policy.routing_key.clone().map_or(old_keys, |key| vec![key]);
+    message.routing_key = keys.first().cloned().unwrap_or_default();
+    // A delay was for the first queue only.
+    message.rare_mut().delay_ms = None;
+    Some(DeadLetterOut {
+        vhost: queue.vhost.clone(),
+        message: Arc::new(message),
+        keys,
+        source: queue.id,
+        position: entry.logged.then_some(entry.position),
+    })
+}
+
+/// The routing key and the further ones.
+pub(crate) fn keys_of(message: &Message) -> Vec<Bytes> {
+    let extra = message.rare.iter().flat_map(|rare| rare.extra_keys.iter().cloned());
+    std::iter::once(message.routing_key.clone()).chain(extra).collect()
+}
+
+/// Counts the death in the message's history, newest first; an expired message loses its time to live.
+fn add_death(message: &mut Message, queue: &Queue, reason: DeathReason, now: Now, routing_keys: Vec<Bytes>) {
+    let exchange = message.exchange.clone();
+    let original_ttl_ms = if reason == DeathReason::Expired { message.ttl_ms.take() } else { None };
+    let deaths = &mut message.rare_mut().deaths;
+    let known = deaths.iter().position(|death| death.queue == queue.name && death.reason == reason);
+    let death = match known.map(|index| deaths.remove(index)) {
+        Some(known) => Death { count: known.count + 1, ..known },
+        None => Death {
+            queue: queue.name.clone(),
+            reason,
+            count: 1,
+            time: now.unix,
+            exchange,
+            routing_keys,
+            original_ttl_ms,
+        },
+    };
+    deaths.insert(0, death);
+}

@@ -1,0 +1,110 @@
+//! Settlement: what becomes of a delivery.
+
+use std::sync::Arc;
+
+use crossdock_common::command::Outcome;
+use crossdock_common::event::Reply;
+use crossdock_common::message::DeathReason;
+use crossdock_common::names::{DeliveryId, QueueId};
+use crossdock_common::{Now, Refusal, RequestId};
+
+use super::command::Effects;
+use super::entry::{Entry, Holder};
+use super::{Awaiting, Shard, reply};
+use crate::outbox::Outbox;
+
+impl Shard {
+    /// Settles deliveries. With a request, the answer comes after the settlement is durable.
+    pub(super) fn settle(
+        &mut self,
+        now: Now,
+        deliveries: &[DeliveryId],
+        outcome: Outcome,
+        request: Option<(RequestId, Arc<Outbox>)>,
+        effects: &mut Effects,
+    ) {
+        let mut unknown = false;
+        for id in deliveries {
+            match self.queues.get_mut(&id.queue).and_then(|queue| queue.take_unsettled(id)) {
+                Some(entry) => self.settle_entry(now, id.queue, entry, outcome, effects),
+                None => unknown = true,
+            }
+            self.mark(id.queue);
+        }
+        let Some((request, outbox)) = request else { return };
+        if unknown {
+            let expired = Refusal::UnknownDelivery("the lease of the delivery is over".to_owned());
+            return reply(request, &outbox, Err(expired), effects);
+        }
+        self.write_settled();
+        self.awaiting.push_back((self.log.next_sequence(), Awaiting::Reply(request, outbox)));
+    }
+
+    fn settle_entry(&mut self, now: Now, id: QueueId, entry: Entry, outcome: Outcome, effects: &mut Effects) {
+        match outcome {
+            Outcome::Accepted => self.forget(id, &entry),
+            Outcome::Rejected => self.bury(now, id, entry, DeathReason::Rejected, effects),
+            Outcome::Released => self.give_back(now, id, entry, 0, effects),
+            Outcome::Modified { delay_ms } => self.give_back(now, id, entry, delay_ms, effects),
+        }
+    }
+
+    /// Back to its place, unless it was handed out too often.
+    fn give_back(&mut self, now: Now, id: QueueId, entry: Entry, delay_ms: u64, effects: &mut Effects) {
+        let Self { queues, timers, .. } = self;
+        let Some(queue) = queues.get_mut(&id) else { return };
+        if queue.settings.delivery_limit.is_some_and(|limit| entry.attempts >= limit) {
+            self.bury(now, id, entry, DeathReason::DeliveryLimit, effects);
+        } else if delay_ms > 0 {
+            queue.delay(entry, now.instant.after_ms(delay_ms), timers);
+        } else {
+            queue.ready.insert(entry);
+            self.mark(id);
+        }
+    }
+
+    /// The message is done with.
+    pub(super) fn forget(&mut self, id: QueueId, entry: &Entry) {
+        if entry.logged {
+            self.settled.push((id, entry.position));
+        }
+    }
+
+    pub(super) fn extend_lease(
+        &mut self,
+        now: Now,
+        delivery: DeliveryId,
+        lease_ms: u64,
+        request: RequestId,
+        outbox: &Arc<Outbox>,
+        effects: &mut Effects,
+    ) {
+        let Self { queues, timers, .. } = self;
+        let unsettled = queues.get_mut(&delivery.queue).and_then(|queue| {
+            let lease = queue.timed_lease(&delivery, lease_ms, now, timers);
+            let unsettled = queue.unsettled.get_mut(&delivery.position)?;
+            (unsettled.entry.attempts == delivery.lease).then_some((unsettled, lease))
+        });
+        let result = match unsettled {
+            Some((unsettled, lease)) => {
+                unsettled.holder = lease;
+                Ok(Reply::Done)
+            }
+            None => Err(Refusal::UnknownDelivery("the message is not in flight".to_owned())),
+        };
+        reply(request, outbox, result, effects);
+    }
+
+    /// A timed lease may have ended, unless it was extended or settled since.
+    pub(super) fn lease_ended(&mut self, now: Now, id: QueueId, position: u64, lease: u32, effects: &mut Effects) {
+        let Some(queue) = self.queues.get_mut(&id) else { return };
+        let ended = queue.unsettled.get(&position).is_some_and(|unsettled| {
+            unsettled.entry.attempts == lease
+                && matches!(unsettled.holder, Holder::Timed(until) if until <= now.instant)
+        });
+        if ended {
+            let delivery = DeliveryId { queue: id, position, lease };
+            self.settle(now, &[delivery], Outcome::Released, None, effects);
+        }
+    }
+}
