@@ -328,8 +328,7 @@ impl Shard {
 
     fn fetch_timed_out(&mut self, id: QueueId, connection: ConnectionId, request: RequestId, effects: &mut Effects) {
         let Some(queue) = self.queues.get_mut(&id) else { return };
-        let is_it =
-            |waiting: &WaitingFetch| waiting.fetch.request == request && waiting.fetch.outbox.connection == connection;
+        let is_it = |fetch: &ShardFetch| fetch.request == request && fetch.outbox.connection == connection;
         let Some(index) = queue.fetches.iter().position(is_it) else { return };
         if let Some(fetch) = queue.fetches.remove(index) {
             fetch.outbox.push(Event::Fetched { request, deliveries: Vec::new(), ready: 0 });

@@ -1,1 +1,10 @@
+//! The core as a whole, under virtual time, with a log in memory.
 
+mod dead_letters;
+mod leases;
+mod permissions;
+mod queues;
+mod routing;
+mod sessions;
+mod simulation;
+mod support;

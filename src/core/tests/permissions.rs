@@ -1,0 +1,87 @@
+use crossdock_common::command::{Fetch, Lease};
+use crossdock_common::definition::{Definition, ExchangeSpec, QueueSpec};
+use crossdock_common::{Command, Event, Lane, Refusal, RequestId};
+
+use super::support::{World, binding, message, queue_spec};
+use crate::{Grant, Permissions};
+
+/// A world where `reader` may only read `r-…`, and everything else is forbidden to him.
+fn world() -> World {
+    let world = World::new();
+    let mut admin = world.client("admin");
+    admin.queue(&world, "r-1", &[]);
+    admin.queue(&world, "secret", &[]);
+    let mut permissions = Permissions::default();
+    permissions.grant("reader".into(), "/".into(), Grant::new("", "", "^r-").expect("valid"));
+    world.broker.set_permissions(permissions);
+    world
+}
+
+#[test]
+fn every_path_asks() {
+    let world = world();
+    let mut reader = world.client("reader");
+    let queue = |name: &str| QueueSpec { durable: true, ..queue_spec(name, &[]) };
+    let exchange = ExchangeSpec {
+        name: "amq.topic".into(),
+        kind: "topic".into(),
+        durable: true,
+        auto_delete: false,
+        internal: false,
+        arguments: vec![],
+        attributes: vec![],
+    };
+    let denied = [
+        Definition::DeclareQueue { spec: queue("new"), passive: false },
+        Definition::DeclareQueue { spec: queue(""), passive: false },
+        Definition::DeclareQueue { spec: queue("secret"), passive: true },
+        Definition::DeclareQueue { spec: queue("no such queue"), passive: true },
+        Definition::DeclareExchange { spec: exchange.clone(), passive: false },
+        Definition::DeclareExchange { spec: exchange, passive: true },
+        Definition::DeleteQueue { name: "r-1".into(), if_unused: false, if_empty: false },
+        Definition::DeleteExchange { name: "amq.topic".into(), if_unused: false },
+        Definition::PurgeQueue { name: "secret".into() },
+        Definition::InspectQueue { name: "secret".into() },
+        Definition::InspectExchange { name: "amq.topic".into() },
+        Definition::Bind(binding("amq.topic", "r-1", "#")),
+        Definition::Unbind(binding("amq.topic", "r-1", "#")),
+    ];
+    for definition in denied {
+        let result = reader.define(&world, definition.clone());
+        assert!(matches!(result, Err(Refusal::AccessRefused { .. })), "{definition:?}: {result:?}");
+    }
+    assert!(matches!(reader.consume(&world, "secret", 1, 0), Err(Refusal::AccessRefused { .. })));
+    reader.publish_message(&world, message(&world, "", "r-1", "m"), Some(1));
+    assert!(
+        reader
+            .events
+            .iter()
+            .any(|event| { matches!(event, Event::PublishRefused { refusal: Refusal::AccessRefused { .. }, .. }) })
+    );
+    let retained = |request| Command::FetchRetained { request, exchange: "amq.topic".into(), pattern: "#".into() };
+    assert!(matches!(reader.request(&world, retained), Err(Refusal::AccessRefused { .. })));
+    let fetch = Fetch {
+        lane: Lane(0),
+        queue: "secret".into(),
+        count_max: 1,
+        presettled: true,
+        lease: Lease::Connection,
+        wait_ms: 0,
+    };
+    reader.send(&world, Command::Fetch { request: RequestId(99), fetch: Box::new(fetch) });
+    assert!(reader.events.iter().any(|event| {
+        matches!(event, Event::Reply { request: RequestId(99), result: Err(Refusal::AccessRefused { .. }) })
+    }));
+    reader.consume(&world, "r-1", 2, 0).expect("may read");
+}
+
+#[test]
+fn a_right_that_is_taken_away_is_gone_at_once() {
+    let world = World::new();
+    let mut client = world.client("u");
+    client.queue(&world, "q", &[]);
+    client.publish(&world, "", "q", "1");
+    world.broker.set_permissions(Permissions::default());
+    client.publish(&world, "", "q", "2");
+    assert!(client.events.iter().any(|event| matches!(event, Event::PublishRefused { .. })));
+}

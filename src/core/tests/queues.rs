@@ -1,0 +1,167 @@
+use crossdock_common::command::{Lease, Outcome};
+use crossdock_common::definition::{Definition, QueueSpec};
+use crossdock_common::{Event, Refusal, Value};
+
+use super::support::{World, bodies, message, queue_spec};
+
+#[test]
+fn a_confirm_and_a_delivery_wait_for_the_log() {
+    let mut world = World::new();
+    let mut client = world.client("u");
+    client.queue(&world, "q", &[]);
+    client.consume(&world, "q", 1, 0).expect("consumes");
+    world.instantly_durable = false;
+    client.publish_message(&world, message(&world, "", "q", "durable"), Some(1));
+    assert!(client.bodies(&world).is_empty() && client.confirmed(&world).is_empty());
+    world.sync();
+    assert_eq!(client.bodies(&world), ["durable"]);
+    assert_eq!(client.confirmed(&world), [1]);
+}
+
+#[test]
+fn a_transient_message_does_not_overtake_a_durable_one() {
+    let mut world = World::new();
+    let mut client = world.client("u");
+    client.queue(&world, "q", &[]);
+    client.consume(&world, "q", 1, 0).expect("consumes");
+    world.instantly_durable = false;
+    client.publish(&world, "", "q", "1");
+    let mut transient = message(&world, "", "q", "2");
+    transient.durable = false;
+    client.publish_message(&world, transient, Some(2));
+    assert!(client.bodies(&world).is_empty());
+    assert_eq!(client.confirmed(&world), [2], "a transient message is confirmed once it has its place");
+    world.sync();
+    assert_eq!(client.bodies(&world), ["1", "2"]);
+}
+
+#[test]
+fn durable_messages_of_durable_queues_survive_a_restart_in_order() {
+    let mut world = World::new();
+    let mut client = world.client("u");
+    client.queue(&world, "q", &[]);
+    let spec = QueueSpec { durable: false, ..queue_spec("gone", &[]) };
+    client.define(&world, Definition::DeclareQueue { spec, passive: false }).expect("declares");
+    for body in ["1", "2", "3"] {
+        client.publish(&world, "", "q", body);
+    }
+    let first = client.fetch(&world, "q", 1, Lease::Connection);
+    client.settle(&world, &first, Outcome::Accepted);
+    world.restart();
+    let mut client = world.client("u");
+    assert_eq!(client.drain(&world, "q"), ["2", "3"]);
+    let gone = client.define(&world, Definition::InspectQueue { name: "gone".into() });
+    assert!(matches!(gone, Err(Refusal::NotFound { .. })));
+    world.restart();
+    assert!(world.client("u").drain(&world, "q").is_empty());
+}
+
+#[test]
+fn the_window_bounds_what_a_consumer_holds() {
+    let world = World::new();
+    let mut client = world.client("u");
+    client.queue(&world, "q", &[]);
+    client.consume(&world, "q", 1, 2).expect("consumes");
+    (1..=4).for_each(|n| client.publish(&world, "", "q", &n.to_string()));
+    let first = client.deliveries(&world);
+    assert_eq!(bodies(&first), ["1", "2"]);
+    client.settle(&world, &first[..1], Outcome::Accepted);
+    assert_eq!(client.bodies(&world), ["3"]);
+}
+
+#[test]
+fn consumers_take_turns_and_released_messages_go_back_to_their_place() {
+    let world = World::new();
+    let (mut one, mut two) = (world.client("u"), world.client("u"));
+    one.queue(&world, "q", &[]);
+    one.consume(&world, "q", 1, 0).expect("consumes");
+    two.consume(&world, "q", 1, 0).expect("consumes");
+    (1..=4).for_each(|n| one.publish(&world, "", "q", &n.to_string()));
+    assert_eq!((one.bodies(&world), two.bodies(&world)), (vec!["1".into(), "3".into()], vec!["2".into(), "4".into()]));
+    one.client.close(world.now);
+    let again = two.deliveries(&world);
+    assert_eq!(bodies(&again), ["1", "3"]);
+    assert!(again.iter().all(|delivery| delivery.delivery_count == 1));
+}
+
+#[test]
+fn max_length_drops_the_head_or_refuses() {
+    let world = World::new();
+    let mut client = world.client("u");
+    client.queue(&world, "drop", &[("x-max-length", Value::I32(2))]);
+    let refuse = [("x-max-length", Value::I32(2)), ("x-overflow", Value::string("reject-publish"))];
+    client.queue(&world, "refuse", &refuse);
+    for n in 1..=3 {
+        client.publish_message(&world, message(&world, "", "drop", &n.to_string()), Some(n));
+        client.publish_message(&world, message(&world, "", "refuse", &n.to_string()), Some(10 + n));
+    }
+    assert_eq!(client.confirmed(&world), [1, 11, 2, 12, 3]);
+    assert!(client.events.iter().any(|event| matches!(event, Event::Rejected { confirm: 13, .. })));
+    assert_eq!(client.drain(&world, "drop"), ["2", "3"]);
+    assert_eq!(client.drain(&world, "refuse"), ["1", "2"]);
+}
+
+#[test]
+fn priorities_come_first() {
+    let world = World::new();
+    let mut client = world.client("u");
+    client.queue(&world, "q", &[("x-max-priority", Value::I32(5))]);
+    for (priority, body) in [(0, "low"), (9, "capped"), (3, "mid"), (5, "high")] {
+        let mut message = message(&world, "", "q", body);
+        message.priority = priority;
+        client.publish_message(&world, message, None);
+    }
+    assert_eq!(client.drain(&world, "q"), ["capped", "high", "mid", "low"]);
+}
+
+#[test]
+fn auto_delete_exclusive_and_expiring_queues_go() {
+    let mut world = World::new();
+    let (mut owner, mut other) = (world.client("u"), world.client("u"));
+    let exclusive = QueueSpec { exclusive: true, ..queue_spec("mine", &[]) };
+    owner.define(&world, Definition::DeclareQueue { spec: exclusive, passive: false }).expect("declares");
+    let locked = other.define(&world, Definition::InspectQueue { name: "mine".into() });
+    assert!(matches!(locked, Err(Refusal::ResourceLocked { .. })));
+    let auto = QueueSpec { auto_delete: true, ..queue_spec("auto", &[]) };
+    other.define(&world, Definition::DeclareQueue { spec: auto, passive: false }).expect("declares");
+    other.queue(&world, "expires", &[("x-expires", Value::I32(1000))]);
+    owner.consume(&world, "auto", 1, 0).expect("consumes");
+    owner.client.close(world.now);
+    world.advance_ms(1001);
+    for name in ["mine", "auto", "expires"] {
+        let gone = other.define(&world, Definition::InspectQueue { name: name.into() });
+        assert!(matches!(gone, Err(Refusal::NotFound { .. })), "{name}");
+    }
+}
+
+#[test]
+fn declaring_again_with_other_arguments_is_refused_in_rabbitmqs_words() {
+    let world = World::new();
+    let mut client = world.client("u");
+    client.queue(&world, "q", &[("x-message-ttl", Value::I32(5))]);
+    let declare = |spec| Definition::DeclareQueue { spec, passive: false };
+    let text = |result: Result<_, Refusal>| result.expect_err("refused").to_string();
+    let other = QueueSpec { durable: true, ..queue_spec("q", &[("x-message-ttl", Value::I32(6))]) };
+    assert_eq!(
+        text(client.define(&world, declare(other))),
+        "inequivalent arg 'x-message-ttl' for queue 'q' in vhost '/': received the value '6' of type 'signedint' but \
+         current is the value '5' of type 'signedint'"
+    );
+    let transient = queue_spec("q", &[("x-message-ttl", Value::I32(5))]);
+    assert_eq!(
+        text(client.define(&world, declare(transient))),
+        "inequivalent arg 'durable' for queue 'q' in vhost '/': received 'false' but current is 'true'"
+    );
+}
+
+#[test]
+fn a_deleted_queue_cancels_its_consumers() {
+    let world = World::new();
+    let mut client = world.client("u");
+    client.queue(&world, "q", &[]);
+    client.consume(&world, "q", 9, 0).expect("consumes");
+    let delete = |if_unused| Definition::DeleteQueue { name: "q".into(), if_unused, if_empty: false };
+    assert!(matches!(client.define(&world, delete(true)), Err(Refusal::PreconditionFailed(_))));
+    client.define(&world, delete(false)).expect("deletes");
+    assert!(client.events.iter().any(|event| matches!(event, Event::ConsumerCancelled { .. })));
+}

@@ -1,0 +1,159 @@
+use std::sync::Arc;
+
+use crossdock_common::command::{OpenSession, Publish, Will};
+use crossdock_common::definition::Definition;
+use crossdock_common::event::{Reply, SessionInfo};
+use crossdock_common::{Command, ConsumerId, Event, Lane, Refusal};
+
+use super::support::{Tester, World, message};
+
+fn open(
+    world: &World,
+    client: &mut Tester,
+    clean: bool,
+    expiry_ms: Option<u64>,
+    will: Option<Box<Will>>,
+) -> Box<SessionInfo> {
+    try_open(world, client, clean, expiry_ms, will).expect("opens")
+}
+
+fn try_open(
+    world: &World,
+    client: &mut Tester,
+    clean: bool,
+    expiry_ms: Option<u64>,
+    will: Option<Box<Will>>,
+) -> Result<Box<SessionInfo>, Refusal> {
+    let session = OpenSession { name: "s".into(), clean, expiry_ms, will, window: 10, consumer: ConsumerId(0) };
+    let reply = client.request(world, |request| Command::OpenSession { request, session: Box::new(session) })?;
+    match reply {
+        Reply::Session(info) => Ok(info),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn will(world: &World, delay_ms: u64) -> Option<Box<Will>> {
+    let message = Arc::new(message(world, "amq.topic", "will", "goodbye"));
+    let publish = Publish { lane: Lane(0), confirm: None, message, mandatory: false, retain: false };
+    Some(Box::new(Will { publish, delay_ms }))
+}
+
+#[test]
+fn a_session_keeps_its_messages_bindings_and_state_over_a_restart() {
+    let mut world = World::new();
+    let mut client = world.client("u");
+    let info = open(&world, &mut client, false, None, None);
+    assert!(!info.present);
+    client.bind(&world, "amq.topic", &info.queue, "a.*");
+    client
+        .request(&world, |request| Command::SessionState {
+            request: Some(request),
+            key: "k".into(),
+            value: Some("v".into()),
+        })
+        .expect("keeps");
+    client.client.close(world.now);
+    world.client("u").publish(&world, "amq.topic", "a.b", "missed");
+    world.restart();
+    let mut client = world.client("u");
+    let info = open(&world, &mut client, false, None, None);
+    assert!(info.present);
+    assert_eq!((info.bindings.len(), info.state.len()), (1, 1));
+    assert_eq!(client.bodies(&world), ["missed"]);
+}
+
+#[test]
+fn taking_over_moves_the_messages_and_tells_the_old_connection() {
+    let world = World::new();
+    let (mut old, mut new) = (world.client("u"), world.client("u"));
+    let info = open(&world, &mut old, false, Some(60_000), None);
+    old.bind(&world, "amq.topic", &info.queue, "#");
+    world.client("u").publish(&world, "amq.topic", "x", "m");
+    assert_eq!(old.bodies(&world), ["m"]);
+    assert!(open(&world, &mut new, false, Some(60_000), None).present);
+    old.hear(&world);
+    assert!(old.events.iter().any(|event| matches!(event, Event::TakenOver)));
+    let again = new.deliveries(&world);
+    assert_eq!(again[0].delivery_count, 1);
+    old.client.close(world.now);
+    world.client("u").publish(&world, "amq.topic", "x", "n");
+    assert_eq!(new.bodies(&world), ["n"], "the old connection's end does not hurt the session");
+    let mut stranger = world.client("somebody else");
+    assert!(matches!(try_open(&world, &mut stranger, true, None, None), Err(Refusal::Forbidden(_))));
+}
+
+#[test]
+fn a_clean_session_forgets_and_an_expired_one_is_gone() {
+    let mut world = World::new();
+    let mut client = world.client("u");
+    let info = open(&world, &mut client, false, Some(1_000), None);
+    client.bind(&world, "amq.topic", &info.queue, "#");
+    client.client.close(world.now);
+    world.advance_ms(999);
+    let mut client = world.client("u");
+    assert!(open(&world, &mut client, false, Some(1_000), None).present);
+    client.client.close(world.now);
+    world.advance_ms(1_001);
+    let mut client = world.client("u");
+    let gone = client.define(&world, Definition::InspectQueue { name: info.queue.clone() });
+    assert!(matches!(gone, Err(Refusal::NotFound { .. })));
+    let info = open(&world, &mut client, true, Some(0), None);
+    client.client.close(world.now);
+    let mut client = world.client("u");
+    assert!(client.define(&world, Definition::InspectQueue { name: info.queue }).is_err());
+}
+
+#[test]
+fn wills_are_sent_delayed_discarded_and_cancelled() {
+    let mut world = World::new();
+    let mut watcher = world.client("u");
+    watcher.queue(&world, "wills", &[]);
+    watcher.bind(&world, "amq.topic", "wills", "will");
+    let mut count = |world: &World| watcher.drain(world, "wills").len();
+
+    let mut client = world.client("u");
+    open(&world, &mut client, true, Some(0), will(&world, 0));
+    client.client.close(world.now);
+    assert_eq!(count(&world), 1, "at once");
+
+    let mut client = world.client("u");
+    open(&world, &mut client, true, Some(0), will(&world, 0));
+    client.send(&world, Command::DiscardWill);
+    client.client.close(world.now);
+    assert_eq!(count(&world), 0, "discarded");
+
+    let mut client = world.client("u");
+    open(&world, &mut client, false, Some(10_000), will(&world, 1_000));
+    client.client.close(world.now);
+    world.advance_ms(500);
+    assert_eq!(count(&world), 0, "delayed");
+    let mut client = world.client("u");
+    open(&world, &mut client, false, Some(10_000), will(&world, 1_000));
+    world.advance_ms(1_000);
+    assert_eq!(count(&world), 0, "cancelled by coming back");
+    client.client.close(world.now);
+    world.advance_ms(1_000);
+    assert_eq!(count(&world), 1, "due");
+}
+
+#[test]
+fn retained_messages_are_kept_replaced_and_forgotten() {
+    let mut world = World::new();
+    let mut client = world.client("u");
+    let mut retain = |world: &World, client: &mut Tester, key: &str, body: &str, confirm| {
+        let message = Arc::new(message(world, "amq.topic", key, body));
+        let publish = Publish { lane: Lane(0), confirm: Some(confirm), message, mandatory: false, retain: true };
+        client.send(world, Command::Publish(publish));
+    };
+    for (confirm, (key, body)) in [("a.b", "1"), ("a.c", "2"), ("a.b", "3"), ("x", "4"), ("x", "")].iter().enumerate() {
+        retain(&world, &mut client, key, body, confirm as u64);
+    }
+    assert_eq!(client.confirmed(&world).len(), 5);
+    world.restart();
+    let mut client = world.client("u");
+    let fetch = |request| Command::FetchRetained { request, exchange: "amq.topic".into(), pattern: "#".into() };
+    let Ok(Reply::Messages(found)) = client.request(&world, fetch) else { panic!("no answer") };
+    let mut bodies: Vec<_> = found.iter().map(|message| message.body.clone()).collect();
+    bodies.sort();
+    assert_eq!(bodies, ["2", "3"]);
+}

@@ -1,0 +1,304 @@
+//! A broker in memory whose logs become durable when the test says so.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use crossdock_common::command::{Fetch, Lease, Outcome, Publish, Subscribe};
+use crossdock_common::definition::{BindingSpec, Definition, Destination, ExchangeSpec, QueueSpec};
+use crossdock_common::event::{Delivery, Principal, Reply};
+use crossdock_common::names::DeliveryId;
+use crossdock_common::testkit::plain_format;
+use crossdock_common::{
+    Command, ConsumerId, Event, Instant, Lane, Message, Name, Now, Refusal, RequestId, Table, Text, UnixMillis, Value,
+};
+use parking_lot::Mutex;
+
+use crate::{Broker, BrokerOptions, Client, Log, Partition, Permissions, RecordKind, Recovery, Sequence};
+
+pub(super) const SHARDS: usize = 2;
+
+/// The batches of one partition, as a journal would keep them.
+#[derive(Default)]
+pub(super) struct Batches(pub Vec<Vec<(RecordKind, u64, Vec<u8>)>>);
+
+/// A log that keeps its batches in memory.
+pub(super) struct MemoryLog {
+    batches: Arc<Mutex<Batches>>,
+    building: Vec<(RecordKind, u64, Vec<u8>)>,
+}
+
+impl MemoryLog {
+    pub(super) fn new(batches: Arc<Mutex<Batches>>) -> Self {
+        Self { batches, building: Vec::new() }
+    }
+}
+
+impl Log for MemoryLog {
+    fn push(&mut self, kind: RecordKind, stream: u64, parts: &[&[u8]]) {
+        self.building.push((kind, stream, parts.concat()));
+    }
+
+    fn next_sequence(&self) -> Sequence {
+        Sequence(self.batches.lock().0.len() as u64 + 1)
+    }
+
+    fn commit(&mut self) {
+        if !self.building.is_empty() {
+            self.batches.lock().0.push(std::mem::take(&mut self.building));
+        }
+    }
+}
+
+/// A broker, its logs and the time.
+pub(super) struct World {
+    pub broker: Arc<Broker>,
+    pub logs: Vec<Arc<Mutex<Batches>>>,
+    pub now: Now,
+    /// Everything is durable at once, as on a very fast disk.
+    pub instantly_durable: bool,
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        let now = Now { instant: Instant(1_000_000), unix: UnixMillis(1_700_000_000_000) };
+        let mut world = Self::start((0..=SHARDS).map(|_| Arc::default()).collect(), now);
+        world.broker.add_vhost(&"/".into());
+        world.instantly_durable = true;
+        world
+    }
+
+    fn start(logs: Vec<Arc<Mutex<Batches>>>, now: Now) -> Self {
+        let mut recovery = Recovery::new(SHARDS as u8, vec![plain_format()], 7, now);
+        for (kind, _, payload) in logs[0].lock().0.iter().flatten() {
+            recovery.replay_definition(*kind, payload).expect("readable");
+        }
+        recovery.begin_shards();
+        for (index, log) in logs[1..].iter().enumerate() {
+            for (kind, stream, payload) in log.lock().0.iter().flatten() {
+                recovery.replay_shard(index, *kind, *stream, payload).expect("readable");
+            }
+        }
+        let log = |batches: &Arc<Mutex<Batches>>| Box::new(MemoryLog::new(batches.clone())) as Box<dyn Log>;
+        let options = BrokerOptions { outgoing_bytes_max: 1 << 20, deadline_changed: Box::new(|_| {}) };
+        let broker = recovery.finish(log(&logs[0]), logs[1..].iter().map(log).collect(), options);
+        broker.set_permissions(Permissions::everything());
+        let mut world = Self { broker, logs, now, instantly_durable: true };
+        world.tick();
+        world
+    }
+
+    /// The process dies and starts again from what is in the logs.
+    pub(super) fn restart(&mut self) {
+        self.sync();
+        *self = Self::start(self.logs.clone(), self.now);
+        self.broker.add_vhost(&"/".into());
+    }
+
+    pub(super) fn client(&self, user: &str) -> Tester {
+        let mut client = self.broker.connect(Box::new(|| {}));
+        client.authenticated(RequestId(0), Principal { name: user.into(), tags: vec![] });
+        let mut tester = Tester { client, next_request: 1, events: VecDeque::new() };
+        tester.request(self, |request| Command::Open { request, vhost: "/".into() }).expect("enters");
+        tester
+    }
+
+    /// All that was handed to the logs is durable.
+    pub(super) fn sync(&self) {
+        loop {
+            let before: Vec<usize> = self.logs.iter().map(|log| log.lock().0.len()).collect();
+            for (index, &length) in before.iter().enumerate() {
+                let partition = if index == 0 { Partition::Definitions } else { Partition::Shard(index - 1) };
+                self.broker.durable(partition, Sequence(length as u64), self.now);
+            }
+            if self.logs.iter().map(|log| log.lock().0.len()).eq(before) {
+                return;
+            }
+        }
+    }
+
+    pub(super) fn advance_ms(&mut self, ms: u64) {
+        self.now = Now { instant: self.now.instant.after_ms(ms), unix: UnixMillis(self.now.unix.0 + ms) };
+        self.tick();
+    }
+
+    fn tick(&mut self) {
+        for partition in [Partition::Definitions, Partition::Shard(0), Partition::Shard(1)] {
+            self.broker.tick(partition, self.now);
+        }
+        if self.instantly_durable {
+            self.sync();
+        }
+    }
+}
+
+/// A connection and what it heard.
+pub(super) struct Tester {
+    pub client: Client,
+    next_request: u64,
+    pub events: VecDeque<Event>,
+}
+
+impl Tester {
+    pub(super) fn send(&mut self, world: &World, command: Command) {
+        let mut commands = VecDeque::from([command]);
+        while !commands.is_empty() {
+            self.client.execute(world.now, &mut commands);
+            self.hear(world);
+        }
+    }
+
+    pub(super) fn hear(&mut self, world: &World) {
+        if world.instantly_durable {
+            world.sync();
+        }
+        self.client.take_events(world.now, &mut self.events);
+    }
+
+    pub(super) fn request(&mut self, world: &World, make: impl FnOnce(RequestId) -> Command) -> Result<Reply, Refusal> {
+        self.next_request += 1;
+        let request = RequestId(self.next_request);
+        self.send(world, make(request));
+        let is_it = |event: &Event| matches!(event, Event::Reply { request: of, .. } if *of == request);
+        let index = self.events.iter().position(is_it).expect("an answer");
+        match self.events.remove(index) {
+            Some(Event::Reply { result, .. }) => result,
+            _ => unreachable!("just found"),
+        }
+    }
+
+    pub(super) fn define(&mut self, world: &World, definition: Definition) -> Result<Reply, Refusal> {
+        self.request(world, |request| Command::Define { request, definition: Box::new(definition) })
+    }
+
+    pub(super) fn queue(&mut self, world: &World, name: &str, arguments: &[(&str, Value)]) {
+        let spec = QueueSpec { durable: true, ..queue_spec(name, arguments) };
+        self.define(world, Definition::DeclareQueue { spec, passive: false }).expect("declares");
+    }
+
+    pub(super) fn exchange(&mut self, world: &World, name: &str, kind: &str, arguments: &[(&str, Value)]) {
+        let spec = ExchangeSpec {
+            name: name.into(),
+            kind: kind.into(),
+            durable: true,
+            auto_delete: false,
+            internal: false,
+            arguments: table(arguments),
+            attributes: vec![],
+        };
+        self.define(world, Definition::DeclareExchange { spec, passive: false }).expect("declares");
+    }
+
+    pub(super) fn bind(&mut self, world: &World, source: &str, queue: &str, key: &str) {
+        self.define(world, Definition::Bind(binding(source, queue, key))).expect("binds");
+    }
+
+    pub(super) fn publish(&mut self, world: &World, exchange: &str, key: &str, body: &str) {
+        self.publish_message(world, message(world, exchange, key, body), None);
+    }
+
+    pub(super) fn publish_message(&mut self, world: &World, message: Message, confirm: Option<u64>) {
+        let lane = Lane(0);
+        let message = Arc::new(message);
+        self.send(world, Command::Publish(Publish { lane, confirm, message, mandatory: true, retain: false }));
+    }
+
+    pub(super) fn consume(&mut self, world: &World, queue: &str, consumer: u64, window: u32) -> Result<Reply, Refusal> {
+        let subscribe = Box::new(Subscribe {
+            consumer: ConsumerId(consumer),
+            lane: Lane(0),
+            queue: queue.into(),
+            presettled: false,
+            exclusive: false,
+            priority: 0,
+            window,
+            arguments: vec![],
+        });
+        self.request(world, |request| Command::Subscribe { request, subscribe })
+    }
+
+    pub(super) fn fetch(&mut self, world: &World, queue: &str, count_max: u32, lease: Lease) -> Vec<Delivery> {
+        self.next_request += 1;
+        let fetch = Fetch { lane: Lane(0), queue: queue.into(), count_max, presettled: false, lease, wait_ms: 0 };
+        self.send(world, Command::Fetch { request: RequestId(self.next_request), fetch: Box::new(fetch) });
+        self.fetched().expect("an answer")
+    }
+
+    pub(super) fn fetched(&mut self) -> Option<Vec<Delivery>> {
+        let index = self.events.iter().position(|event| matches!(event, Event::Fetched { .. }))?;
+        match self.events.remove(index) {
+            Some(Event::Fetched { deliveries, .. }) => Some(deliveries),
+            _ => None,
+        }
+    }
+
+    pub(super) fn settle(&mut self, world: &World, deliveries: &[Delivery], outcome: Outcome) {
+        let deliveries: Vec<DeliveryId> = deliveries.iter().map(|delivery| delivery.id).collect();
+        self.send(world, Command::Settle { deliveries, outcome, request: None });
+    }
+
+    /// The deliveries that came since the last call.
+    pub(super) fn deliveries(&mut self, world: &World) -> Vec<Delivery> {
+        self.hear(world);
+        let mut found = Vec::new();
+        self.events.retain(|event| match event {
+            Event::Deliver(deliveries) => {
+                found.extend(deliveries.iter().cloned());
+                false
+            }
+            _ => true,
+        });
+        found
+    }
+
+    pub(super) fn bodies(&mut self, world: &World) -> Vec<String> {
+        bodies(&self.deliveries(world))
+    }
+
+    pub(super) fn confirmed(&mut self, world: &World) -> Vec<u64> {
+        self.hear(world);
+        let confirms = self.events.iter().filter_map(|event| match event {
+            Event::Confirmed { confirms, .. } => Some(confirms.clone()),
+            _ => None,
+        });
+        confirms.flatten().collect()
+    }
+
+    /// Everything in the queue, taken and settled.
+    pub(super) fn drain(&mut self, world: &World, queue: &str) -> Vec<String> {
+        let all = self.fetch(world, queue, u32::MAX, Lease::Connection);
+        self.settle(world, &all, Outcome::Accepted);
+        bodies(&all)
+    }
+}
+
+pub(super) fn bodies(deliveries: &[Delivery]) -> Vec<String> {
+    deliveries.iter().map(|delivery| String::from_utf8_lossy(&delivery.message.body).into_owned()).collect()
+}
+
+pub(super) fn message(world: &World, exchange: &str, key: &str, body: &str) -> Message {
+    let bytes = |text: &str| Bytes::copy_from_slice(text.as_bytes());
+    let mut message = Message::new(plain_format(), exchange.into(), bytes(key), Bytes::new(), bytes(body));
+    message.durable = true;
+    message.received_at = world.now.unix;
+    message
+}
+
+pub(super) fn table(entries: &[(&str, Value)]) -> Table {
+    entries.iter().map(|(name, value)| (Text::from(*name), value.clone())).collect()
+}
+
+pub(super) fn queue_spec(name: &str, arguments: &[(&str, Value)]) -> QueueSpec {
+    QueueSpec { name: name.into(), arguments: table(arguments), ..QueueSpec::default() }
+}
+
+pub(super) fn binding(source: &str, queue: &str, key: &str) -> BindingSpec {
+    BindingSpec {
+        source: source.into(),
+        destination: Destination::Queue(Name::from(queue)),
+        key: Bytes::copy_from_slice(key.as_bytes()),
+        arguments: vec![],
+        announced: false,
+        attributes: vec![],
+    }
+}
