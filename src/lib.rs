@@ -1,1 +1,4 @@
 //! Crossdock: one broker for AMQP, MQTT, STOMP, SQS and SNS.
+
+pub mod auth;
+pub mod config;
