@@ -5,6 +5,7 @@
 mod authenticator;
 mod password;
 mod plain;
+pub mod tls;
 mod user;
 mod verified;
 
