@@ -36,7 +36,7 @@ impl Visitor for ExampleWriter {
         self.text.push('\n');
         self.documentation(declaration);
         if !bounds.is_empty() {
-            self.text.push_str(&format!("# From {bounds}.\n"));
+            self.text.push_str(&format!("# Range: {bounds}.\n"));
         }
         let value = declaration.example.map(str::to_owned).or(default).unwrap_or_else(|| format!("… # {expected}"));
         self.text.push_str(&format!("#{} = {value}\n", declaration.key));

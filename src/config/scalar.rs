@@ -26,9 +26,9 @@ pub trait Scalar: Sized {
         None
     }
 
-    /// A bound of the range, in the setting's own unit.
-    fn show_bound(bound: u64) -> String {
-        bound.to_string()
+    /// A magnitude in the setting's own unit.
+    fn show_magnitude(magnitude: u64) -> String {
+        magnitude.to_string()
     }
 }
 
@@ -109,8 +109,8 @@ impl Scalar for String {
     fn magnitude(&self) -> Option<u64> {
         Some(self.len() as u64)
     }
-    fn show_bound(bound: u64) -> String {
-        format!("{bound} bytes of text")
+    fn show_magnitude(magnitude: u64) -> String {
+        format!("{magnitude} bytes of text")
     }
 }
 
@@ -129,8 +129,8 @@ impl Scalar for Secret {
     fn magnitude(&self) -> Option<u64> {
         Some(self.expose().len() as u64)
     }
-    fn show_bound(bound: u64) -> String {
-        String::show_bound(bound)
+    fn show_magnitude(magnitude: u64) -> String {
+        String::show_magnitude(magnitude)
     }
 }
 
@@ -174,8 +174,8 @@ impl Scalar for ByteSize {
     fn magnitude(&self) -> Option<u64> {
         Some(self.0)
     }
-    fn show_bound(bound: u64) -> String {
-        Self(bound).to_string()
+    fn show_magnitude(magnitude: u64) -> String {
+        Self(magnitude).to_string()
     }
 }
 
@@ -209,8 +209,8 @@ impl<T: Scalar> Scalar for Option<T> {
     fn magnitude(&self) -> Option<u64> {
         self.as_ref().and_then(T::magnitude)
     }
-    fn show_bound(bound: u64) -> String {
-        T::show_bound(bound)
+    fn show_magnitude(magnitude: u64) -> String {
+        T::show_magnitude(magnitude)
     }
 }
 

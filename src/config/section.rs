@@ -165,12 +165,17 @@ fn check_range<T: Scalar>(value: &T, declaration: &Declaration) -> Result<(), St
     if range.contains(&magnitude) {
         return Ok(());
     }
-    Err(format!("expected {}, found {}", bounds::<T>(declaration), T::show_bound(magnitude)))
+    Err(format!("expected {}, found {}", bounds::<T>(declaration), T::show_magnitude(magnitude)))
 }
 
+/// `1 to 255 bytes of text`: the unit once, when both ends share it.
 fn bounds<T: Scalar>(declaration: &Declaration) -> String {
     let Some(range) = &declaration.range else { return String::new() };
-    format!("{} to {}", T::show_bound(*range.start()), T::show_bound(*range.end()))
+    let (least, most) = (T::show_magnitude(*range.start()), T::show_magnitude(*range.end()));
+    match (least.split_once(' '), most.split_once(' ')) {
+        (Some((least, unit)), Some((_, same))) if unit == same => format!("{least} to {most}"),
+        _ => format!("{least} to {most}"),
+    }
 }
 
 /// The value for a message: numbers and words are quoted, secrets and anything long only named by their kind.
