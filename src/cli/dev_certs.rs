@@ -46,6 +46,19 @@ pub fn write_dev_certificates(directory: &Path, host_name: Option<&str>, overwri
     Ok(paths)
 }
 
+/// What to tell after [`write_dev_certificates`]: the files and how to use them.
+pub fn summary(paths: &[PathBuf]) -> String {
+    let mut text: String = paths.iter().map(|path| format!("wrote {}\n", path.display())).collect();
+    if let Some(directory) = paths.first().and_then(|path| path.parent()) {
+        let directory = directory.display();
+        text.push_str(&format!(
+            "serve TLS with: crossdock --set tls.certificate={directory}/server.pem \
+             --set tls.private_key={directory}/server.key\n"
+        ));
+    }
+    text
+}
+
 /// A file that is replaced is removed first, so that a key never takes over the wider mode of an old file.
 fn write_file(path: &Path, file: &PemFile) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;

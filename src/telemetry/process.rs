@@ -4,8 +4,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::gauge::ConstGauge;
 
-/// Linux reports pages; 4 KiB on every platform we build for except some arm64 kernels, where the auxiliary vector would
-/// have to be asked. `VmRSS` in /proc/self/status is in KiB everywhere, so that is what is read.
+/// Its `VmRSS` is in KiB everywhere; /proc/self/statm counts pages, whose size differs between machines.
 const STATUS_PATH: &str = "/proc/self/status";
 
 /// The gauges `crossdock_process_resident_memory_bytes` and `crossdock_process_open_fds`.
