@@ -1,6 +1,7 @@
 //! Checks names and passwords.
 
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -10,6 +11,7 @@ use zeroize::Zeroizing;
 use super::password::{PASSWORD_BYTES_MAX, PasswordHash, PasswordHashError};
 use super::user::{ADMINISTRATOR, Users};
 use super::verified::{Fingerprint, Fingerprinter, VerifiedCredentials};
+use crate::config::Settings;
 
 /// Longest user name, in bytes.
 pub const USER_NAME_BYTES_MAX: usize = 255;
@@ -43,6 +45,15 @@ pub struct AuthenticatorOptions {
     pub accept_all_from_loopback: bool,
 }
 
+impl From<&Settings> for AuthenticatorOptions {
+    fn from(settings: &Settings) -> Self {
+        Self {
+            verifications_concurrent_max: settings.limits.password_verifications_concurrent_max.into(),
+            accept_all_from_loopback: settings.dev,
+        }
+    }
+}
+
 /// Checks names and passwords against a set of users that can be replaced at any time.
 ///
 /// - At most `verifications_concurrent_max` checks run at a time, on blocking threads, whoever gives up waiting.
@@ -56,6 +67,8 @@ pub struct Authenticator {
     /// Hash of a random password, checked in place of one that is missing or cheap.
     decoy: PasswordHash,
     accept_all_from_loopback: bool,
+    /// Checks that were not answered from memory, for metrics and tests.
+    checks_begun: AtomicU64,
 }
 
 impl Authenticator {
@@ -74,6 +87,7 @@ impl Authenticator {
             permits: Arc::new(Semaphore::new(options.verifications_concurrent_max.max(1))),
             decoy: PasswordHash::create(&decoy_password)?,
             accept_all_from_loopback: options.accept_all_from_loopback,
+            checks_begun: AtomicU64::new(0),
         })
     }
 
@@ -85,6 +99,11 @@ impl Authenticator {
     /// Replaces all users; takes effect for the next login.
     pub fn replace_users(&self, users: Users) {
         self.users.store(Arc::new(users));
+    }
+
+    /// Password hashes computed since the start; logins that were remembered are not among them.
+    pub fn checks_begun(&self) -> u64 {
+        self.checks_begun.load(Ordering::Relaxed)
     }
 
     /// Checks the name and password that `peer` gave.
@@ -132,13 +151,12 @@ impl Authenticator {
         if self.was_verified(fingerprint) {
             return Ok(());
         }
+        self.checks_begun.fetch_add(1, Ordering::Relaxed);
         let (password, decoy) = (Zeroizing::new(password.to_vec()), self.decoy.clone());
-        let check = move || {
-            let matches = verify_at_one_price(stored_hash.as_ref(), &decoy, &password);
-            drop(permit);
-            matches
-        };
-        let matches = tokio::task::spawn_blocking(check).await.map_err(|_| AuthenticationError::Unavailable)?;
+        // The permit travels with the check, and stays taken until a right password is remembered.
+        let check = move || (verify_at_one_price(stored_hash.as_ref(), &decoy, &password), permit);
+        let (matches, _permit) =
+            tokio::task::spawn_blocking(check).await.map_err(|_| AuthenticationError::Unavailable)?;
         let fingerprint = fingerprint.filter(|_| matches).ok_or(AuthenticationError::Refused)?;
         self.lock_verified().insert(fingerprint);
         Ok(())
@@ -244,6 +262,39 @@ mod tests {
         assert!(authenticator.authenticate("::ffff:127.0.0.1".parse().unwrap(), "anyone", b"").await.is_ok());
         let answer = authenticator.authenticate(ELSEWHERE, "anyone", b"any").await;
         assert_eq!(answer, Err(AuthenticationError::Refused));
+    }
+
+    /// One permit and a current-thread runtime: all thousand wait, the first checks, the others find it remembered.
+    #[tokio::test]
+    async fn a_thousand_clients_with_the_same_credentials_cost_one_check() {
+        let authenticator = Arc::new(authenticator(users(b"right"), false));
+        let logins: Vec<_> = (0..1000)
+            .map(|_| {
+                let authenticator = Arc::clone(&authenticator);
+                tokio::spawn(async move { authenticator.authenticate(LOOPBACK, "a", b"right").await })
+            })
+            .collect();
+        for login in logins {
+            assert!(login.await.unwrap().is_ok());
+        }
+        assert_eq!(authenticator.checks_begun(), 1);
+    }
+
+    /// The only blocking thread is kept busy, so the check cannot have finished while we look.
+    #[test]
+    fn a_check_whose_caller_gave_up_still_holds_its_permit() {
+        let authenticator = authenticator(users(b"right"), false);
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).enable_time().build().unwrap();
+        runtime.block_on(async {
+            let (release, released) = std::sync::mpsc::channel::<()>();
+            tokio::task::spawn_blocking(move || released.recv());
+            let login = authenticator.authenticate(LOOPBACK, "a", b"wrong");
+            assert!(tokio::time::timeout(std::time::Duration::ZERO, login).await.is_err());
+            assert_eq!(authenticator.permits.available_permits(), 0);
+            release.send(()).unwrap();
+            assert!(authenticator.permits.acquire().await.is_ok());
+        });
     }
 
     #[test]

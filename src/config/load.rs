@@ -14,6 +14,9 @@ use super::tree::{self, Node, Origin, Value};
 /// Variables with this prefix are settings: `CROSSDOCK__LISTENERS__MQTT__PORT` is `listeners.mqtt.port`.
 const ENVIRONMENT_PREFIX: &str = "CROSSDOCK__";
 
+/// A path that were changed to fit would be another path, so this is refused.
+const NOT_UTF8: &str = "expected UTF-8 text";
+
 /// Largest configuration file, in bytes. A larger one is some other file, given by mistake.
 const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
@@ -49,11 +52,11 @@ pub fn load(sources: &Sources) -> Result<Settings, ConfigurationError> {
 
 fn merge(sources: &Sources, problems: &mut Problems) -> Node {
     let mut tree = Node::empty_table(Origin::Default);
-    add_state_directory(&mut tree, sources);
+    add_state_directory(&mut tree, sources, problems);
     add_file(&mut tree, sources, problems);
     add_environment(&mut tree, sources, problems);
     add_assignments(&mut tree, sources, problems);
-    add_options(&mut tree, sources);
+    add_options(&mut tree, sources, problems);
     tree
 }
 
@@ -62,12 +65,13 @@ fn text(text: &str) -> Value {
 }
 
 /// systemd passes a colon-separated list; ours is the first.
-fn add_state_directory(tree: &mut Node, sources: &Sources) {
-    let variable = sources.environment.iter().find(|(name, _)| name == "STATE_DIRECTORY");
-    let Some(directories) = variable.and_then(|(_, value)| value.to_str()) else { return };
-    let first = directories.split(':').next().unwrap_or_default();
-    if !first.is_empty() {
-        tree.insert("data_dir", &Origin::Environment("STATE_DIRECTORY".into()), text(first));
+fn add_state_directory(tree: &mut Node, sources: &Sources, problems: &mut Problems) {
+    let Some((name, value)) = sources.environment.iter().find(|(name, _)| name == "STATE_DIRECTORY") else { return };
+    let origin = Origin::Environment(name.to_string_lossy().into_owned());
+    match value.to_str().map(|directories| directories.split(':').next().unwrap_or_default()) {
+        Some("") => {}
+        Some(first) => tree.insert("data_dir", &origin, text(first)),
+        None => problems.push(origin, "data_dir", NOT_UTF8),
     }
 }
 
@@ -102,7 +106,7 @@ fn add_environment(tree: &mut Node, sources: &Sources, problems: &mut Problems) 
         match value.to_str() {
             Some(value) if is_path(&path) => tree.insert(&path, &origin, text(value)),
             Some(_) => problems.push(origin, "", "expected a name such as CROSSDOCK__LISTENERS__MQTT__PORT"),
-            None => problems.push(origin, path, "expected UTF-8 text"),
+            None => problems.push(origin, path, NOT_UTF8),
         }
     }
 }
@@ -130,9 +134,13 @@ fn add_assignments(tree: &mut Node, sources: &Sources, problems: &mut Problems) 
     }
 }
 
-fn add_options(tree: &mut Node, sources: &Sources) {
+fn add_options(tree: &mut Node, sources: &Sources, problems: &mut Problems) {
     if let Some(directory) = &sources.data_dir {
-        tree.insert("data_dir", &Origin::CommandLine("--data-dir".into()), text(&directory.to_string_lossy()));
+        let origin = Origin::CommandLine("--data-dir".into());
+        match directory.to_str() {
+            Some(directory) => tree.insert("data_dir", &origin, text(directory)),
+            None => problems.push(origin, "data_dir", NOT_UTF8),
+        }
     }
     if sources.dev {
         tree.insert("dev", &Origin::CommandLine("--dev".into()), Value::Boolean(true));

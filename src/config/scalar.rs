@@ -54,9 +54,9 @@ fn integer_of(value: &Value) -> Option<u64> {
     }
 }
 
-/// Text as a TOML basic string.
+/// Text as a TOML basic string. Rust and TOML escape alike, but for control characters, which no default has.
 pub fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.escape_debug())
+    format!("{text:?}")
 }
 
 macro_rules! integer_scalar {

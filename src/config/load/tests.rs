@@ -198,3 +198,16 @@ fn ranges_hold_at_their_edges() {
         assert_eq!(load_with("", &[], &[&assignment]).is_ok(), valid, "{value}");
     }
 }
+
+#[test]
+fn a_directory_that_is_not_utf8_is_refused_and_not_replaced_by_another() {
+    use std::os::unix::ffi::OsStringExt;
+    let name = || OsString::from_vec(b"/d\xff".to_vec());
+    let sources = Sources {
+        environment: vec![("STATE_DIRECTORY".into(), name()), ("CROSSDOCK__DATA_DIR".into(), name())],
+        data_dir: Some(name().into()),
+        ..Sources::default()
+    };
+    let found = load(&sources).unwrap_err().to_string();
+    assert_eq!(found.matches("data_dir: expected UTF-8 text").count(), 3, "{found}");
+}
