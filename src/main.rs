@@ -1,1 +1,7 @@
-fn main() {}
+//! The program `crossdock`; everything is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    crossdock::cli::run(std::env::args_os())
+}

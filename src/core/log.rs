@@ -14,6 +14,9 @@ pub trait Log: Send {
     /// The number that the batch being built will have.
     fn next_sequence(&self) -> Sequence;
 
+    /// Whether the batch being built has no record yet.
+    fn is_empty(&self) -> bool;
+
     /// Hands over the batch, if it has any record.
     fn commit(&mut self);
 }

@@ -358,8 +358,7 @@ impl Shard {
         effects: &mut Effects,
     ) {
         let Some(queue) = self.queues.get_mut(&id) else { return };
-        let durable = queue.durable;
-        if durable {
+        if queue.durable {
             self.scratch.clear();
             crate::record::put_bytes(&mut self.scratch, &key);
             self.scratch.put_u8(u8::from(value.is_some()));
@@ -371,11 +370,7 @@ impl Shard {
             None => queue.state.remove(&key),
         };
         let Some((request, outbox)) = request else { return };
-        if durable {
-            self.awaiting.push_back((self.log.next_sequence(), Awaiting::Reply(request, outbox)));
-        } else {
-            reply(request, &outbox, Ok(Reply::Done), effects);
-        }
+        self.wait(Awaiting::Reply(request, outbox), effects);
     }
 
     fn with_queue(&mut self, id: QueueId, change: impl FnOnce(&mut Queue)) {
@@ -391,6 +386,27 @@ impl Shard {
             && !std::mem::replace(&mut queue.dirty, true)
         {
             self.dirty.push(id);
+        }
+    }
+
+    /// Lets something wait until everything written so far is durable; if nothing is under way, it happens at once.
+    fn wait(&mut self, awaiting: Awaiting, effects: &mut Effects) {
+        match self.barrier() {
+            Some(sequence) => self.awaiting.push_back((sequence, awaiting)),
+            None => match awaiting {
+                Awaiting::Confirm(confirmee) => confirm(confirmee, effects),
+                Awaiting::Reply(request, outbox) => reply(request, &outbox, Ok(Reply::Done), effects),
+                Awaiting::Entry(..) => debug_assert!(false, "an entry waits only behind others"),
+            },
+        }
+    }
+
+    /// The batch to wait for: the one being built, or the last that something waits for.
+    fn barrier(&self) -> Option<Sequence> {
+        if self.log.is_empty() {
+            self.awaiting.back().map(|(sequence, _)| *sequence)
+        } else {
+            Some(self.log.next_sequence())
         }
     }
 

@@ -116,5 +116,9 @@ impl Log for Closed {
         Sequence(0)
     }
 
+    fn is_empty(&self) -> bool {
+        true
+    }
+
     fn commit(&mut self) {}
 }

@@ -26,8 +26,9 @@ impl Shard {
     ) {
         let mut places: SmallVec<[StoredPlace; 1]> = SmallVec::new();
         let mut refused = false;
-        let sequence = self.log.next_sequence();
+        let next = self.log.next_sequence();
         for target in targets {
+            let behind = self.barrier().unwrap_or(next);
             let Some(queue) = self.queues.get_mut(&target.queue) else { continue };
             if queue.refuses(&message) {
                 refused = true;
@@ -36,6 +37,7 @@ impl Shard {
             }
             let binding = target.binding.as_ref().map_or(0, |binding| binding.serial);
             let entry = queue.new_entry(message.clone(), target.binding, now);
+            let sequence = if entry.logged { next } else { behind };
             if entry.logged {
                 places.push(StoredPlace { queue: target.queue, position: entry.position, binding, attempts: 0 });
             }
@@ -55,7 +57,7 @@ impl Shard {
         } else if places.is_empty() {
             tell(confirmee, effects);
         } else {
-            self.awaiting.push_back((sequence, Awaiting::Confirm(confirmee)));
+            self.wait(Awaiting::Confirm(confirmee), effects);
         }
     }
 

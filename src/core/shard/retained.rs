@@ -66,11 +66,10 @@ impl Shard {
         confirm: Option<Confirmee>,
         effects: &mut Effects,
     ) {
-        let _ = effects;
         write_retained(self.log.as_mut(), &mut self.scratch, vhost, &message);
         self.retained.set(vhost, message);
         if let Some(confirmee) = confirm {
-            self.awaiting.push_back((self.log.next_sequence(), Awaiting::Confirm(confirmee)));
+            self.wait(Awaiting::Confirm(confirmee), effects);
         }
     }
 }

@@ -37,7 +37,7 @@ impl Shard {
             return reply(request, &outbox, Err(expired), effects);
         }
         self.write_settled();
-        self.awaiting.push_back((self.log.next_sequence(), Awaiting::Reply(request, outbox)));
+        self.wait(Awaiting::Reply(request, outbox), effects);
     }
 
     fn settle_entry(&mut self, now: Now, id: QueueId, entry: Entry, outcome: Outcome, effects: &mut Effects) {

@@ -49,7 +49,7 @@ fn a_fetch_waits_for_the_first_message_or_its_time() {
     let mut client = world.client("u");
     let mut publisher = world.client("u");
     client.queue(&world, "q", &[]);
-    let mut wait = |client: &mut super::support::Tester, world: &World, request| {
+    let wait = |client: &mut super::support::Tester, world: &World, request| {
         let fetch =
             Fetch { lane: Lane(0), queue: "q".into(), count_max: 10, presettled: false, lease: SHORT, wait_ms: 2_000 };
         client.send(world, Command::Fetch { request: RequestId(request), fetch: Box::new(fetch) });

@@ -109,7 +109,10 @@ fn wills_are_sent_delayed_discarded_and_cancelled() {
     let mut watcher = world.client("u");
     watcher.queue(&world, "wills", &[]);
     watcher.bind(&world, "amq.topic", "wills", "will");
-    let mut count = |world: &World| watcher.drain(world, "wills").len();
+    let mut count = |world: &World| {
+        world.sync();
+        watcher.drain(world, "wills").len()
+    };
 
     let mut client = world.client("u");
     open(&world, &mut client, true, Some(0), will(&world, 0));
@@ -140,7 +143,7 @@ fn wills_are_sent_delayed_discarded_and_cancelled() {
 fn retained_messages_are_kept_replaced_and_forgotten() {
     let mut world = World::new();
     let mut client = world.client("u");
-    let mut retain = |world: &World, client: &mut Tester, key: &str, body: &str, confirm| {
+    let retain = |world: &World, client: &mut Tester, key: &str, body: &str, confirm| {
         let message = Arc::new(message(world, "amq.topic", key, body));
         let publish = Publish { lane: Lane(0), confirm: Some(confirm), message, mandatory: false, retain: true };
         client.send(world, Command::Publish(publish));

@@ -43,6 +43,10 @@ impl Log for MemoryLog {
         Sequence(self.batches.lock().0.len() as u64 + 1)
     }
 
+    fn is_empty(&self) -> bool {
+        self.building.is_empty()
+    }
+
     fn commit(&mut self) {
         if !self.building.is_empty() {
             self.batches.lock().0.push(std::mem::take(&mut self.building));

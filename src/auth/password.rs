@@ -1,0 +1,193 @@
+//! Password hashes: argon2id for our own, RabbitMQ's salted SHA for those that were brought along.
+
+use std::fmt;
+
+use argon2::password_hash::phc;
+use argon2::{Argon2, Params, PasswordHasher, PasswordVerifier};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest, Sha256, Sha512};
+use subtle::ConstantTimeEq;
+
+use crate::config::Secret;
+
+/// Longest password, in bytes. Longer ones are refused unseen, so that nobody makes us hash megabytes.
+pub const PASSWORD_BYTES_MAX: usize = 1024;
+
+/// Most memory a stored hash may ask for, in KiB: with the bound on concurrent checks this bounds all of them.
+const ARGON2_MEMORY_KIB_MAX: u32 = 64 * 1024;
+
+/// Most passes over that memory a stored hash may ask for.
+const ARGON2_PASSES_MAX: u32 = 16;
+
+/// RabbitMQ puts this many bytes of salt before the digest.
+const RABBITMQ_SALT_BYTES: usize = 4;
+
+/// A stored password hash. `Debug` does not show it.
+#[derive(Clone)]
+pub struct PasswordHash {
+    text: Secret,
+    scheme: Scheme,
+}
+
+#[derive(Clone)]
+enum Scheme {
+    Argon2id,
+    RabbitMqSha256(Vec<u8>),
+    RabbitMqSha512(Vec<u8>),
+}
+
+/// Why a text is not a usable password hash. It never quotes the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PasswordHashError {
+    #[error("expected the output of `crossdock hash-password`, or a RabbitMQ SHA-256 or SHA-512 hash in base64")]
+    Unknown,
+    #[error(
+        "this argon2id hash asks for more than {ARGON2_MEMORY_KIB_MAX} KiB of memory or {ARGON2_PASSES_MAX} passes"
+    )]
+    TooExpensive,
+    #[error("expected a password of 1 to {PASSWORD_BYTES_MAX} bytes")]
+    PasswordLength,
+    #[error("could not hash: {0}")]
+    Hashing(argon2::password_hash::Error),
+}
+
+impl PasswordHash {
+    /// Reads an argon2id PHC string or a RabbitMQ hash: base64 of 4 bytes of salt and the SHA-256 or SHA-512 of salt and
+    /// password.
+    ///
+    /// # Errors
+    /// [`PasswordHashError::Unknown`] and [`PasswordHashError::TooExpensive`].
+    pub fn parse(text: &str) -> Result<Self, PasswordHashError> {
+        let scheme = if text.starts_with('$') { argon2_scheme(text)? } else { rabbitmq_scheme(text)? };
+        Ok(Self { text: Secret::new(text), scheme })
+    }
+
+    /// Hashes a new password with argon2id, 19 MiB, 2 passes (OWASP's minimum). Takes some 20 ms of a core.
+    ///
+    /// # Errors
+    /// [`PasswordHashError::PasswordLength`], or [`PasswordHashError::Hashing`] when memory or randomness is missing.
+    pub fn create(password: &[u8]) -> Result<Self, PasswordHashError> {
+        if password.is_empty() || password.len() > PASSWORD_BYTES_MAX {
+            return Err(PasswordHashError::PasswordLength);
+        }
+        let hash = Argon2::default().hash_password(password).map_err(PasswordHashError::Hashing)?;
+        Ok(Self { text: Secret::new(hash.to_string()), scheme: Scheme::Argon2id })
+    }
+
+    /// Whether `password` is the one that was hashed. Blocks: argon2id takes 19 MiB and some 20 ms.
+    pub fn verify(&self, password: &[u8]) -> bool {
+        match &self.scheme {
+            Scheme::Argon2id => Argon2::default().verify_password(password, self.text.expose()).is_ok(),
+            Scheme::RabbitMqSha256(salted) => salted_digest_matches::<Sha256>(salted, password),
+            Scheme::RabbitMqSha512(salted) => salted_digest_matches::<Sha512>(salted, password),
+        }
+    }
+
+    /// The hash as text, for storing; [`PasswordHash::parse`] reads it back.
+    pub fn expose(&self) -> &str {
+        self.text.expose()
+    }
+
+    /// Whether checking it costs next to nothing, so that a refusal would come faster than for other users.
+    pub(super) fn is_cheap(&self) -> bool {
+        !matches!(self.scheme, Scheme::Argon2id)
+    }
+}
+
+impl fmt::Debug for PasswordHash {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "PasswordHash({})", self.text)
+    }
+}
+
+fn argon2_scheme(text: &str) -> Result<Scheme, PasswordHashError> {
+    let hash = phc::PasswordHash::new(text).map_err(|_| PasswordHashError::Unknown)?;
+    let params = Params::try_from(&hash).map_err(|_| PasswordHashError::Unknown)?;
+    if hash.algorithm.as_str() != "argon2id" || hash.hash.is_none() || hash.salt.is_none() {
+        return Err(PasswordHashError::Unknown);
+    }
+    if params.m_cost() > ARGON2_MEMORY_KIB_MAX || params.t_cost() > ARGON2_PASSES_MAX {
+        return Err(PasswordHashError::TooExpensive);
+    }
+    Ok(Scheme::Argon2id)
+}
+
+fn rabbitmq_scheme(text: &str) -> Result<Scheme, PasswordHashError> {
+    const SHA256_BYTES: usize = RABBITMQ_SALT_BYTES + 32;
+    const SHA512_BYTES: usize = RABBITMQ_SALT_BYTES + 64;
+    let salted = STANDARD.decode(text.trim()).map_err(|_| PasswordHashError::Unknown)?;
+    match salted.len() {
+        SHA256_BYTES => Ok(Scheme::RabbitMqSha256(salted)),
+        SHA512_BYTES => Ok(Scheme::RabbitMqSha512(salted)),
+        _ => Err(PasswordHashError::Unknown),
+    }
+}
+
+fn salted_digest_matches<D: Digest>(salted: &[u8], password: &[u8]) -> bool {
+    let (salt, expected) = salted.split_at(RABBITMQ_SALT_BYTES);
+    let digest = D::new().chain_update(salt).chain_update(password).finalize();
+    digest.as_slice().ct_eq(expected).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_created_hash_verifies_its_password_and_no_other_and_reads_back() {
+        let hash = PasswordHash::create(b"canary").unwrap();
+        assert!(hash.expose().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
+        let read_back = PasswordHash::parse(hash.expose()).unwrap();
+        assert!(read_back.verify(b"canary") && !read_back.verify(b"canar") && !read_back.verify(b""));
+        assert_eq!(format!("{hash:?}"), "PasswordHash(***)");
+    }
+
+    #[test]
+    fn two_hashes_of_one_password_differ() {
+        let hashes = [(); 2].map(|()| PasswordHash::create(b"same").unwrap());
+        assert_ne!(hashes[0].expose(), hashes[1].expose());
+    }
+
+    /// The example of RabbitMQ's documentation, "Computing a password hash".
+    #[test]
+    fn rabbitmq_sha256_example_verifies() {
+        let hash = PasswordHash::parse("kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR").unwrap();
+        assert!(hash.verify(b"test12") && !hash.verify(b"test13"));
+    }
+
+    #[test]
+    fn rabbitmq_sha512_verifies() {
+        let digest = Sha512::digest(b"saltsecret");
+        let text = STANDARD.encode([b"salt".as_slice(), digest.as_slice()].concat());
+        let hash = PasswordHash::parse(&text).unwrap();
+        assert!(hash.verify(b"secret") && !hash.verify(b"Secret"));
+    }
+
+    #[test]
+    fn what_is_not_a_hash_is_refused() {
+        let md5 = STANDARD.encode([0; 20]);
+        let argon2i = "$argon2i$v=19$m=16,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA";
+        let no_digest = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ";
+        for text in ["", "$", "canary", &md5, argon2i, no_digest, "$argon2id$v=19$m=x$a$b"] {
+            assert_eq!(PasswordHash::parse(text).unwrap_err(), PasswordHashError::Unknown, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_hash_that_costs_too_much_is_refused() {
+        let hash =
+            |memory, passes| format!("$argon2id$v=19$m={memory},t={passes},p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA");
+        assert!(PasswordHash::parse(&hash(65536, 16)).is_ok());
+        assert_eq!(PasswordHash::parse(&hash(65537, 16)).unwrap_err(), PasswordHashError::TooExpensive);
+        assert_eq!(PasswordHash::parse(&hash(65536, 17)).unwrap_err(), PasswordHashError::TooExpensive);
+    }
+
+    #[test]
+    fn passwords_have_a_length() {
+        assert_eq!(PasswordHash::create(b"").unwrap_err(), PasswordHashError::PasswordLength);
+        assert!(PasswordHash::create(&[b'a'; PASSWORD_BYTES_MAX]).is_ok());
+        let error = PasswordHash::create(&[b'a'; PASSWORD_BYTES_MAX + 1]).unwrap_err();
+        assert_eq!(error, PasswordHashError::PasswordLength);
+    }
+}

@@ -1,0 +1,29 @@
+//! The configuration: one typed [`Settings`], read from a TOML file, the environment and the command line.
+//!
+//! - [`settings`] declares every setting once; adding one is adding it there (and running
+//!   `CROSSDOCK_WRITE_EXAMPLE=1 cargo test --lib example` for the example file).
+//! - [`load`] merges the sources and reports *everything* that is wrong, each with file, line and column.
+//! - [`rules`] holds what must be true between settings.
+//!
+//! Invariant: a broken configuration never leads to defaults. Either all of it is understood or nothing runs.
+
+mod example;
+mod listener;
+mod load;
+mod problem;
+mod rules;
+mod scalar;
+mod secret;
+mod section;
+mod settings;
+mod tree;
+mod units;
+
+pub use example::example_file;
+pub use listener::{Listener, ListenerKind};
+pub use load::{Sources, load};
+pub use problem::{ConfigurationError, Problem};
+pub use secret::Secret;
+pub use settings::*;
+pub use tree::Origin;
+pub use units::{ByteSize, GIB, KIB, MIB, Milliseconds};

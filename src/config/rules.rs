@@ -1,0 +1,161 @@
+//! Rules between settings. What would quietly open more than the operator meant is an error, not a default.
+
+use super::listener::{Listener, ListenerKind};
+use super::problem::Problems;
+use super::settings::{ClientCertificates, Settings, Switch, UserSettings};
+use super::tree::Node;
+use crate::auth::PasswordHash;
+
+/// Checks all rules; each complaint names the place in `tree`.
+pub fn check(settings: &Settings, tree: &Node, problems: &mut Problems) {
+    let mut rules = Rules { settings, tree, problems };
+    rules.tls_has_both_halves();
+    rules.client_certificates_have_an_authority();
+    rules.tls_is_used();
+    rules.listeners_do_not_collide();
+    rules.open_modes_stay_on_loopback();
+    rules.names_are_usable();
+    rules.users_are_complete();
+}
+
+struct Rules<'a> {
+    settings: &'a Settings,
+    tree: &'a Node,
+    problems: &'a mut Problems,
+}
+
+impl Rules<'_> {
+    fn complain(&mut self, path: &str, message: impl Into<String>) {
+        self.problems.push(self.tree.origin_of(path), path, message);
+    }
+
+    fn tls_has_both_halves(&mut self) {
+        let tls = &self.settings.tls;
+        match (&tls.certificate, &tls.private_key) {
+            (Some(_), None) => self.complain("tls.certificate", "tls.private_key is missing; set both or neither"),
+            (None, Some(_)) => self.complain("tls.private_key", "tls.certificate is missing; set both or neither"),
+            (None, None) => self.tls_listeners_are_not_forced(),
+            (Some(_), Some(_)) => {}
+        }
+    }
+
+    fn tls_listeners_are_not_forced(&mut self) {
+        for kind in ListenerKind::ALL.into_iter().filter(|kind| kind.is_tls()) {
+            if self.settings.listeners.of(kind).enabled == Switch::On {
+                let message = "a TLS listener needs tls.certificate and tls.private_key; \
+                               `crossdock dev-certs` makes a set for development";
+                self.complain(&format!("listeners.{kind}.enabled"), message);
+            }
+        }
+    }
+
+    fn client_certificates_have_an_authority(&mut self) {
+        let tls = &self.settings.tls;
+        let asked = tls.client_certificates != ClientCertificates::Off;
+        if asked && tls.client_ca.is_none() {
+            self.complain("tls.client_certificates", "tls.client_ca is missing, so no client could be trusted");
+        }
+        if !asked && tls.client_ca.is_some() {
+            let message =
+                "has no effect while tls.client_certificates is \"off\"; set it to \"optional\" or \"required\"";
+            self.complain("tls.client_ca", message);
+        }
+    }
+
+    /// TLS settings that no listener uses mean that someone believes to be protected and is not (COM-9).
+    fn tls_is_used(&mut self) {
+        let tls = &self.settings.tls;
+        if self.settings.active_listeners().iter().any(|listener| listener.kind.is_tls()) {
+            return;
+        }
+        if tls.certificate.is_some() {
+            self.complain(
+                "tls.certificate",
+                "has no effect, since listeners.amqps, .mqtts and .stomps are all disabled",
+            );
+        }
+        if tls.client_certificates != ClientCertificates::Off {
+            self.complain("tls.client_certificates", "has no effect, since no TLS listener is enabled");
+        }
+    }
+
+    fn listeners_do_not_collide(&mut self) {
+        let listeners = self.settings.active_listeners();
+        for (index, listener) in listeners.iter().enumerate() {
+            if let Some(other) = listeners[..index].iter().find(|other| collide(listener, other)) {
+                let message = format!("{} is taken by listeners.{}", listener.address, other.kind);
+                self.complain(&format!("listeners.{}.port", listener.kind), message);
+            }
+        }
+    }
+
+    fn open_modes_stay_on_loopback(&mut self) {
+        for Listener { kind, address } in self.settings.active_listeners() {
+            if address.ip().is_loopback() {
+                continue;
+            }
+            let path = format!("listeners.{kind}.bind");
+            if self.settings.dev {
+                let message = format!("development mode accepts everyone, so it must not listen on {}", address.ip());
+                self.complain(&path, message);
+            }
+            if kind == ListenerKind::Aws && !self.settings.aws.verify_signatures {
+                let message = format!("aws.verify_signatures is false, so it must not listen on {}", address.ip());
+                self.complain(&path, message);
+            }
+        }
+    }
+
+    fn names_are_usable(&mut self) {
+        if !self.settings.aws.account_id.bytes().all(|byte| byte.is_ascii_digit()) {
+            self.complain("aws.account_id", "expected 12 digits");
+        }
+        if self.settings.vhosts.is_empty() || self.settings.vhosts.iter().any(String::is_empty) {
+            self.complain("vhosts", "expected at least one name, and no empty one");
+        }
+        let key_ids = self.settings.aws.keys.iter().map(|key| key.access_key_id.as_str());
+        self.names_are_unique("aws.keys", "access_key_id", key_ids.collect());
+        let user_names = self.settings.users.iter().map(|user| user.name.as_str());
+        self.names_are_unique("users", "name", user_names.collect());
+    }
+
+    fn names_are_unique(&mut self, array: &str, key: &str, names: Vec<&str>) {
+        for (index, name) in names.iter().enumerate() {
+            if !name.is_empty() && names[..index].contains(name) {
+                self.complain(&format!("{array}[{index}].{key}"), format!("{name:?} is there twice"));
+            }
+        }
+    }
+
+    fn users_are_complete(&mut self) {
+        for (index, user) in self.settings.users.iter().enumerate() {
+            if let Some((key, message)) = password_problem(user) {
+                self.complain(&format!("users[{index}]{key}"), message);
+            }
+            for (entry, permission) in user.permissions.iter().enumerate() {
+                if !self.settings.vhosts.contains(&permission.vhost) {
+                    let message = format!("{:?} is not among vhosts", permission.vhost);
+                    self.complain(&format!("users[{index}].permissions[{entry}].vhost"), message);
+                }
+            }
+        }
+    }
+}
+
+fn collide(one: &Listener, other: &Listener) -> bool {
+    let (a, b) = (one.address, other.address);
+    let overlap = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
+    a.port() != 0 && a.port() == b.port() && overlap
+}
+
+fn password_problem(user: &UserSettings) -> Option<(&'static str, String)> {
+    match (&user.password, &user.password_hash) {
+        (None, None) => Some(("", "password_hash (or password) is missing".into())),
+        (Some(_), Some(_)) => Some((".password", "password_hash is set too; keep one of them".into())),
+        (Some(_), None) => None,
+        (None, Some(hash)) => {
+            let error = PasswordHash::parse(hash.expose()).err()?;
+            Some((".password_hash", error.to_string()))
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! Every setting of the broker, declared once: key, type, default, bounds, documentation.
+//! `packaging/crossdock.example.toml` is generated from this file.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+
+use super::scalar::choice;
+use super::secret::Secret;
+use super::section::section;
+use super::units::{ByteSize, GIB, KIB, MIB, Milliseconds};
+
+/// One day, for expiry bounds.
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
+section! {
+    /// The whole configuration.
+    pub struct Settings {
+        /// Name of this node, shown to clients and in metrics.
+        pub node_name: String = "crossdock".into(), in 1..=255;
+        /// Directory of the journal. Only one broker may use it. Without this setting systemd's $STATE_DIRECTORY is
+        /// taken, and without that ./data.
+        pub data_dir: PathBuf = "./data".into();
+        /// Development mode: every name and password is accepted. All listeners must be on loopback addresses.
+        pub dev: bool = false;
+        /// When a publish is confirmed: "fsync" once it survives power loss, "os" once it survives a crash of the
+        /// broker, "memory" at once.
+        pub durability: Durability = Durability::Fsync;
+        /// Virtual hosts that exist after the first start.
+        pub vhosts: Vec<String> = vec!["/".into()];
+        /// Where clients connect. Port 0 takes a free port (see --ports-file).
+        pub listeners: ListenersSettings = ListenersSettings::default();
+        /// Certificates of the TLS listeners. PEM files; `crossdock dev-certs` makes a set for development.
+        pub tls: TlsSettings = TlsSettings::default();
+        /// Bounds on what a peer can make the broker do or keep.
+        pub limits: LimitsSettings = LimitsSettings::default();
+        /// The journal.
+        pub store: StoreSettings = StoreSettings::default();
+        /// Queues and routing.
+        pub core: CoreSettings = CoreSettings::default();
+        /// MQTT 3.1.1 and 5.
+        pub mqtt: MqttSettings = MqttSettings::default();
+        /// The SQS and SNS APIs.
+        pub aws: AwsSettings = AwsSettings::default();
+        /// Log lines on standard error. The variable RUST_LOG overrides the level.
+        pub log: LogSettings = LogSettings::default();
+        /// What happens on SIGTERM and SIGINT.
+        pub shutdown: ShutdownSettings = ShutdownSettings::default();
+        /// Users that exist beside those made at run time. If there are none at all, the first start makes `admin` and prints its
+        /// password.
+        pub users: Vec<UserSettings> = Vec::new();
+    }
+}
+
+choice! {
+    /// When a publish is confirmed.
+    pub enum Durability {
+        /// After fdatasync: survives power loss.
+        Fsync = "fsync",
+        /// After write: survives a crash of the broker, not of the machine.
+        Os = "os",
+        /// At once: survives nothing.
+        Memory = "memory",
+    }
+}
+
+section! {
+    /// One listener per protocol, with and without TLS.
+    pub struct ListenersSettings {
+        /// AMQP 0-9-1.
+        pub amqp: ListenerSettings = ListenerSettings::plain(5672);
+        /// AMQP 0-9-1 over TLS.
+        pub amqps: ListenerSettings = ListenerSettings::tls(5671);
+        /// MQTT 3.1.1 and 5.
+        pub mqtt: ListenerSettings = ListenerSettings::plain(1883);
+        /// MQTT over TLS.
+        pub mqtts: ListenerSettings = ListenerSettings::tls(8883);
+        /// STOMP 1.0 to 1.2.
+        pub stomp: ListenerSettings = ListenerSettings::plain(61613);
+        /// STOMP over TLS.
+        pub stomps: ListenerSettings = ListenerSettings::tls(61614);
+        /// The SQS and SNS APIs over HTTP.
+        pub aws: ListenerSettings = ListenerSettings::plain(9324);
+        /// Management API, console, health and metrics over HTTP.
+        pub management: ListenerSettings = ListenerSettings::plain(15672);
+    }
+}
+
+section! {
+    /// A TCP listener.
+    pub struct ListenerSettings {
+        /// true, false, or "auto": on, for TLS only if tls.certificate is set.
+        pub enabled: Switch = Switch::Auto;
+        /// The address to listen on; "0.0.0.0" or "::" for all.
+        pub bind: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        /// The TCP port; 0 takes a free one.
+        pub port: u16 = 0;
+    }
+}
+
+impl ListenerSettings {
+    fn plain(port: u16) -> Self {
+        Self { enabled: Switch::On, port, ..Self::default() }
+    }
+
+    fn tls(port: u16) -> Self {
+        Self { enabled: Switch::Auto, port, ..Self::default() }
+    }
+}
+
+/// Whether something runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Switch {
+    On,
+    Off,
+    /// Decided by what else is configured.
+    Auto,
+}
+
+section! {
+    /// Certificates of the TLS listeners.
+    pub struct TlsSettings {
+        /// Certificate chain of the server, leaf first.
+        pub certificate: Option<PathBuf> = None, example "\"certs/server.pem\"";
+        /// Private key of the first certificate: PKCS#8, SEC1 or PKCS#1.
+        pub private_key: Option<PathBuf> = None, example "\"certs/server.key\"";
+        /// Authorities whose client certificates are trusted. Needs client_certificates.
+        pub client_ca: Option<PathBuf> = None, example "\"certs/ca.pem\"";
+        /// Whether clients show a certificate: "off", "optional" or "required".
+        pub client_certificates: ClientCertificates = ClientCertificates::Off;
+    }
+}
+
+choice! {
+    /// Whether clients show a certificate.
+    pub enum ClientCertificates {
+        /// Never asked for.
+        Off = "off",
+        /// Asked for and checked if shown.
+        Optional = "optional",
+        /// No connection without one.
+        Required = "required",
+    }
+}
+
+section! {
+    /// Bounds on what a peer can make the broker do or keep.
+    pub struct LimitsSettings {
+        /// Time from the first byte to a finished login.
+        pub handshake_timeout_ms: Milliseconds = Milliseconds(10_000), in 100..=600_000;
+        /// Time for the TLS handshake.
+        pub tls_handshake_timeout_ms: Milliseconds = Milliseconds(5_000), in 100..=600_000;
+        /// Largest first frame or packet, before anything is known of the peer.
+        pub first_frame_bytes_max: ByteSize = ByteSize(8 * KIB), in 256..=MIB;
+        /// Memory that a connection may cost before login.
+        pub unauthenticated_bytes_max: ByteSize = ByteSize(16 * KIB), in KIB..=MIB;
+        /// Largest frame (AMQP frame_max).
+        pub frame_bytes_max: ByteSize = ByteSize(128 * KIB), in 4 * KIB..=16 * MIB;
+        /// Largest message body of AMQP, MQTT and STOMP.
+        pub message_bytes_max: ByteSize = ByteSize(16 * MIB), in KIB..=512 * MIB;
+        /// Largest message of SQS and SNS, attributes included. AWS has 1 MiB.
+        pub aws_message_bytes_max: ByteSize = ByteSize(MIB), in KIB..=16 * MIB;
+        /// Heartbeat offered to AMQP and STOMP clients; 0 for none.
+        pub heartbeat_ms: Milliseconds = Milliseconds(60_000), in 0..=3_600_000;
+        /// AMQP channels of one connection.
+        pub channels_per_connection_max: u16 = 2047, in 1..=65535;
+        /// Nesting of field tables and arrays.
+        pub table_depth_max: u16 = 32, in 1..=128;
+        /// Entries of one message's field tables, all levels together.
+        pub table_entries_max: u32 = 1024, in 1..=65_536;
+        /// All headers and properties of one message.
+        pub header_bytes_max: ByteSize = ByteSize(64 * KIB), in 256..=MIB;
+        /// Levels of a topic name, routing key or filter.
+        pub topic_levels_max: u16 = 128, in 1..=1024;
+        /// Connections of all protocols together.
+        pub connections_max: u32 = 65_536, in 1..=10_000_000;
+        /// Bytes that wait for a slow reader, per connection; then it gets no more deliveries until it has read some.
+        pub connection_outgoing_bytes_max: ByteSize = ByteSize(MIB), in 64 * KIB..=GIB;
+        /// Passwords checked at the same time; each costs 19 MiB of memory and some 20 ms of a core.
+        pub password_verifications_concurrent_max: u16 = 4, in 1..=256;
+    }
+}
+
+section! {
+    /// The journal.
+    pub struct StoreSettings {
+        /// Size of one journal file.
+        pub segment_bytes: ByteSize = ByteSize(64 * MIB), in MIB..=4 * GIB;
+    }
+}
+
+section! {
+    /// Queues and routing.
+    pub struct CoreSettings {
+        /// Groups of queues that run in parallel; 0 for one per processor core.
+        pub shards: u16 = 0, in 0..=1024;
+    }
+}
+
+section! {
+    /// MQTT 3.1.1 and 5.
+    pub struct MqttSettings {
+        /// The topic exchange that PUBLISH goes to and subscriptions are bound to.
+        pub exchange: String = "amq.topic".into(), in 1..=255;
+        /// Longest time a session outlives its connection; what clients ask beyond that is cut to it.
+        pub session_expiry_ms_max: Milliseconds = Milliseconds(7 * DAY_MS), in 0..=366 * DAY_MS;
+        /// QoS 1 and 2 messages a client may have unacknowledged (Receive Maximum).
+        pub receive_maximum: u16 = 1024, in 1..=65535;
+        /// Topic aliases a client may define on one connection; 0 for none.
+        pub topic_alias_maximum: u16 = 64, in 0..=65535;
+    }
+}
+
+section! {
+    /// The SQS and SNS APIs.
+    pub struct AwsSettings {
+        /// The account in queue URLs and ARNs: 12 digits.
+        pub account_id: String = "000000000000".into(), in 12..=12;
+        /// The region in ARNs and in signatures.
+        pub region: String = "us-east-1".into(), in 1..=64;
+        /// Check request signatures. Without it every caller may do everything, so it can only be turned off on a loopback address.
+        pub verify_signatures: bool = true;
+        /// Access keys and the users they act for.
+        pub keys: Vec<AwsKeySettings> = Vec::new();
+    }
+}
+
+section! {
+    /// An access key and the user it acts for.
+    pub struct AwsKeySettings {
+        /// The public half.
+        pub access_key_id: String = String::new(), in 1..=128, example "\"AKIDEXAMPLE\"";
+        /// The secret half.
+        pub secret_access_key: Secret = Secret::default(), in 1..=256, example "\"change me\"";
+        /// The user whose permissions apply.
+        pub user: String = String::new(), in 1..=255, example "\"orders\"";
+    }
+}
+
+section! {
+    /// Log lines on standard error.
+    pub struct LogSettings {
+        /// "text" for people, "json" for collectors.
+        pub format: LogFormat = LogFormat::Text;
+        /// "error", "warn", "info", "debug" or "trace".
+        pub level: LogLevel = LogLevel::Info;
+    }
+}
+
+choice! {
+    /// How log lines look.
+    pub enum LogFormat {
+        /// For people.
+        Text = "text",
+        /// One JSON object per line.
+        Json = "json",
+    }
+}
+
+choice! {
+    /// The least important log lines that are written.
+    pub enum LogLevel {
+        /// Something failed and needs an operator.
+        Error = "error",
+        /// Something is about to need one.
+        Warn = "warn",
+        /// Life cycle of the broker and its connections.
+        Info = "info",
+        /// What clients do.
+        Debug = "debug",
+        /// Everything.
+        Trace = "trace",
+    }
+}
+
+section! {
+    /// What happens on SIGTERM and SIGINT.
+    pub struct ShutdownSettings {
+        /// Time for connections to finish before they are cut.
+        pub drain_ms_max: Milliseconds = Milliseconds(5_000), in 0..=600_000;
+    }
+}
+
+section! {
+    /// A user and what it may do.
+    pub struct UserSettings {
+        /// The login name.
+        pub name: String = String::new(), in 1..=255, example "\"orders\"";
+        /// The password in clear. Prefer password_hash; exactly one of the two is needed.
+        pub password: Option<Secret> = None, in 1..=1024;
+        /// Output of `crossdock hash-password`, or a RabbitMQ SHA-256 or SHA-512 hash.
+        pub password_hash: Option<Secret> = None, in 1..=1024, example "\"$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA\"";
+        /// "administrator", "monitoring", "policymaker" or "management", as in RabbitMQ.
+        pub tags: Vec<String> = Vec::new();
+        /// What the user may do, per virtual host. Nothing where there is no entry.
+        pub permissions: Vec<PermissionSettings> = Vec::new();
+    }
+}
+
+section! {
+    /// Regular expressions over names of queues and exchanges. An empty one allows nothing.
+    pub struct PermissionSettings {
+        /// The virtual host.
+        pub vhost: String = "/".into(), in 1..=255;
+        /// Names that may be declared and deleted.
+        pub configure: String = String::new(), in 0..=1024, example "\"^orders\\\\..*\"";
+        /// Names that may be published to.
+        pub write: String = String::new(), in 0..=1024, example "\".*\"";
+        /// Names that may be consumed from.
+        pub read: String = String::new(), in 0..=1024, example "\".*\"";
+    }
+}

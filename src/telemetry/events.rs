@@ -1,0 +1,149 @@
+//! Things that happen, each with its log line and its metric.
+//!
+//! What a peer sent (names, reasons) is logged with `?`, so that line breaks and escape sequences in it do no harm.
+
+use std::net::SocketAddr;
+
+use super::metrics::{Metrics, Protocol, RuleLabel};
+
+/// A listener accepts connections.
+#[derive(Clone, Copy, Debug)]
+pub struct ListenerStarted {
+    /// Key under `listeners`, such as `mqtts`.
+    pub listener: &'static str,
+    /// The address with the port that was really taken.
+    pub address: SocketAddr,
+}
+
+impl ListenerStarted {
+    pub fn emit(&self, metrics: &Metrics) {
+        tracing::info!(listener = self.listener, address = %self.address, "listening");
+        metrics.listeners.inc();
+    }
+}
+
+/// A peer connected; nothing is known of it yet.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionOpened {
+    pub protocol: Protocol,
+    pub peer: SocketAddr,
+}
+
+impl ConnectionOpened {
+    pub fn emit(&self, metrics: &Metrics) {
+        tracing::debug!(protocol = %self.protocol, peer = %self.peer, "connection opened");
+        let metrics = metrics.protocol(self.protocol);
+        metrics.connections_opened.inc();
+        metrics.connections.inc();
+    }
+}
+
+/// A connection is gone. Goes with exactly one [`ConnectionOpened`].
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionClosed<'a> {
+    pub protocol: Protocol,
+    pub peer: SocketAddr,
+    pub reason: &'a str,
+}
+
+impl ConnectionClosed<'_> {
+    pub fn emit(&self, metrics: &Metrics) {
+        tracing::debug!(protocol = %self.protocol, peer = %self.peer, reason = ?self.reason, "connection closed");
+        let metrics = metrics.protocol(self.protocol);
+        metrics.connections_closed.inc();
+        metrics.connections.dec();
+    }
+}
+
+/// A peer broke a rule of its protocol or went over a limit. One per connection at most, since the connection ends.
+#[derive(Clone, Copy, Debug)]
+pub struct ProtocolViolation {
+    pub protocol: Protocol,
+    pub peer: SocketAddr,
+    /// Which rule: one of our own fixed words, never something the peer sent, since it becomes a metric label.
+    pub rule: &'static str,
+}
+
+impl ProtocolViolation {
+    pub fn emit(&self, metrics: &Metrics) {
+        tracing::warn!(protocol = %self.protocol, peer = %self.peer, rule = self.rule, "protocol violation");
+        metrics.protocol_violations.get_or_create(&RuleLabel { protocol: self.protocol, rule: self.rule }).inc();
+    }
+}
+
+/// A login was refused.
+#[derive(Clone, Copy, Debug)]
+pub struct AuthenticationFailed<'a> {
+    pub protocol: Protocol,
+    pub peer: SocketAddr,
+    /// The name that was claimed.
+    pub user: &'a str,
+}
+
+impl AuthenticationFailed<'_> {
+    pub fn emit(&self, metrics: &Metrics) {
+        tracing::warn!(protocol = %self.protocol, peer = %self.peer, user = ?self.user, "authentication failed");
+        metrics.protocol(self.protocol).authentication_failures.inc();
+    }
+}
+
+/// The disk of a journal is full: publishers wait, consumers drain.
+#[derive(Clone, Copy, Debug)]
+pub struct JournalFull {
+    pub shard: usize,
+}
+
+impl JournalFull {
+    pub fn emit(&self, metrics: &Metrics) {
+        tracing::error!(shard = self.shard, "disk full: publishers wait until space is freed");
+        metrics.journals_full.inc();
+    }
+}
+
+/// A journal takes writes again. Goes with exactly one [`JournalFull`].
+#[derive(Clone, Copy, Debug)]
+pub struct JournalWritable {
+    pub shard: usize,
+}
+
+impl JournalWritable {
+    pub fn emit(&self, metrics: &Metrics) {
+        tracing::info!(shard = self.shard, "disk has space again: publishers go on");
+        metrics.journals_full.dec();
+    }
+}
+
+/// A journal failed and is not used again before a restart.
+#[derive(Clone, Copy, Debug)]
+pub struct JournalFailed<'a> {
+    pub shard: usize,
+    pub error: &'a dyn std::error::Error,
+}
+
+impl JournalFailed<'_> {
+    pub fn emit(&self, metrics: &Metrics) {
+        let error = self.error;
+        tracing::error!(shard = self.shard, %error, "journal failed: nothing more is confirmed; check the disk, then restart");
+        metrics.journals_failed.inc();
+    }
+}
+
+/// All journals were read at the start.
+#[derive(Clone, Copy, Debug)]
+pub struct RecoveryFinished {
+    pub messages: u64,
+    pub queues: u64,
+    pub elapsed_ms: u64,
+}
+
+impl RecoveryFinished {
+    pub fn emit(&self, metrics: &Metrics) {
+        let Self { messages, queues, elapsed_ms } = *self;
+        tracing::info!(messages, queues, elapsed_ms, "recovery finished");
+        metrics.recovered_messages.set(i64::try_from(messages).unwrap_or(i64::MAX));
+        metrics.recovery_ms.set(i64::try_from(elapsed_ms).unwrap_or(i64::MAX));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,211 @@
+//! The numbers behind `/metrics`.
+
+use std::fmt;
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
+
+use super::process::ProcessCollector;
+
+/// Every metric's name begins with this and an underscore.
+const PREFIX: &str = "crossdock";
+
+/// What a connection speaks, with or without TLS; the label `protocol`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    Amqp091,
+    Mqtt,
+    Stomp,
+    Aws,
+    Management,
+}
+
+impl Protocol {
+    /// All protocols, in the order of their discriminants.
+    pub const ALL: [Self; 5] = [Self::Amqp091, Self::Mqtt, Self::Stomp, Self::Aws, Self::Management];
+
+    /// The value of the label `protocol` and of the log field.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Amqp091 => "amqp091",
+            Self::Mqtt => "mqtt",
+            Self::Stomp => "stomp",
+            Self::Aws => "aws",
+            Self::Management => "management",
+        }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+impl EncodeLabelValue for Protocol {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        EncodeLabelValue::encode(&self.name(), encoder)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ProtocolLabel {
+    protocol: Protocol,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct RuleLabel {
+    pub protocol: Protocol,
+    pub rule: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BuildLabels {
+    version: &'static str,
+}
+
+macro_rules! protocol_metrics {
+    ($($(#[doc = $help:literal])* $field:ident: $type:ty => $name:literal;)*) => {
+        /// The metrics of one protocol. Adding to one is one atomic instruction; clones count together.
+        #[derive(Clone, Debug, Default)]
+        pub struct ProtocolMetrics { $($(#[doc = $help])* pub $field: $type,)* }
+
+        impl ProtocolMetrics {
+            /// Registers one family per metric, and gives the handles of each protocol.
+            fn register(registry: &mut Registry) -> [Self; Protocol::ALL.len()] {
+                $(let $field = Family::<ProtocolLabel, $type>::default();
+                  registry.register($name, [$($help),*].concat().trim().to_owned(), $field.clone());)*
+                Protocol::ALL.map(|protocol| Self { $($field: $field.get_or_create_owned(&ProtocolLabel { protocol }),)* })
+            }
+        }
+    };
+}
+
+protocol_metrics! {
+    /// Connections that were opened
+    connections_opened: Counter => "connections_opened";
+    /// Connections that were closed
+    connections_closed: Counter => "connections_closed";
+    /// Connections that are open
+    connections: Gauge => "connections";
+    /// Bytes read from clients, without TLS
+    received_bytes: Counter => "received_bytes";
+    /// Bytes written to clients, without TLS
+    sent_bytes: Counter => "sent_bytes";
+    /// Messages that clients published
+    messages_published: Counter => "messages_published";
+    /// Messages handed out to consumers, repeated ones included
+    messages_delivered: Counter => "messages_delivered";
+    /// Deliveries that consumers settled
+    messages_settled: Counter => "messages_settled";
+    /// Publishes that were confirmed to their publisher
+    messages_confirmed: Counter => "messages_confirmed";
+    /// Logins that were refused
+    authentication_failures: Counter => "authentication_failures";
+}
+
+macro_rules! broker_metrics {
+    ($($(#[doc = $help:literal])* $field:ident: $type:ty => $name:literal;)*) => {
+        /// All metrics of the broker. Share it in an `Arc`.
+        #[derive(Debug)]
+        pub struct Metrics {
+            registry: Registry,
+            protocols: [ProtocolMetrics; Protocol::ALL.len()],
+            $($(#[doc = $help])* pub(super) $field: $type,)*
+        }
+
+        impl Metrics {
+            /// Registers all metrics, at zero.
+            pub fn new() -> Self {
+                let mut registry = Registry::with_prefix(PREFIX);
+                register_build_info(&mut registry);
+                registry.register_collector(Box::new(ProcessCollector));
+                let protocols = ProtocolMetrics::register(&mut registry);
+                $(let $field = <$type>::default();
+                  registry.register($name, [$($help),*].concat().trim().to_owned(), $field.clone());)*
+                Self { registry, protocols, $($field,)* }
+            }
+        }
+    };
+}
+
+broker_metrics! {
+    /// Connections closed because the peer broke a rule
+    protocol_violations: Family<RuleLabel, Counter> => "protocol_violations";
+    /// Listeners that accept connections
+    listeners: Gauge => "listeners";
+    /// Journals that take no writes because the disk is full
+    journals_full: Gauge => "journals_full";
+    /// Journals that failed and stay so until a restart
+    journals_failed: Gauge => "journals_failed";
+    /// Messages found in the journals at the start
+    recovered_messages: Gauge => "recovered_messages";
+    /// Time that recovery took at the start, in milliseconds
+    recovery_ms: Gauge => "recovery_milliseconds";
+}
+
+fn register_build_info(registry: &mut Registry) {
+    let labels = BuildLabels { version: env!("CARGO_PKG_VERSION") };
+    registry.register("build", "Version of the broker", Info::new(labels));
+}
+
+impl Metrics {
+    /// The handles of one protocol. Keep them with the listener: finding them is free, but there is no need to.
+    pub fn protocol(&self, protocol: Protocol) -> &ProtocolMetrics {
+        &self.protocols[protocol as usize]
+    }
+
+    /// All metrics as OpenMetrics text (`application/openmetrics-text; version=1.0.0; charset=utf-8`), which Prometheus reads.
+    pub fn encode(&self) -> String {
+        let mut page = String::new();
+        let written = text::encode(&mut page, &self.registry);
+        debug_assert!(written.is_ok(), "writing to a String does not fail");
+        page
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_has_every_metric_from_the_start() {
+        let page = Metrics::new().encode();
+        for line in [
+            "# HELP crossdock_connections Connections that are open.",
+            "crossdock_connections{protocol=\"mqtt\"} 0",
+            "crossdock_messages_published_total{protocol=\"amqp091\"} 0",
+            "crossdock_received_bytes_total{protocol=\"stomp\"} 0",
+            concat!("crossdock_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
+            "crossdock_journals_full 0",
+        ] {
+            assert!(page.lines().any(|found| found == line), "{line}\n{page}");
+        }
+        assert!(page.contains("crossdock_process_resident_memory_bytes "), "{page}");
+        assert!(page.contains("crossdock_process_open_fds "), "{page}");
+        assert!(page.ends_with("# EOF\n"));
+    }
+
+    #[test]
+    fn handles_of_one_protocol_count_together_and_apart_from_others() {
+        let metrics = Metrics::new();
+        for protocol in Protocol::ALL {
+            let handles = metrics.protocol(protocol).clone();
+            handles.sent_bytes.inc_by(protocol as u64 + 1);
+            metrics.protocol(protocol).sent_bytes.inc_by(10);
+        }
+        let page = metrics.encode();
+        assert!(page.contains("crossdock_sent_bytes_total{protocol=\"amqp091\"} 11\n"), "{page}");
+        assert!(page.contains("crossdock_sent_bytes_total{protocol=\"management\"} 15\n"), "{page}");
+    }
+}
