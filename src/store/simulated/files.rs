@@ -164,6 +164,7 @@ impl Files {
         let inode = &mut self.inodes[inode];
         change(&mut inode.current);
         inode.sync();
+        inode.durable.clone_from(&inode.current);
         Ok(())
     }
 }
