@@ -3,5 +3,7 @@
 mod crashes;
 mod damage;
 mod faults;
+mod golden;
 mod limits;
 mod support;
+mod threads;
