@@ -1,4 +1,5 @@
-//! Batches on their way to the disk: headers and copies around the callers' bytes, without copying those.
+//! Batches on their way to the disk: headers and copies around the callers' bytes. Large batches are linked, small ones
+//! copied: a part of its own costs the system call more than the copy.
 
 use std::io::IoSlice;
 
@@ -16,12 +17,15 @@ pub(crate) struct Framing {
     pub(crate) previous_crc: u32,
 }
 
+/// Batches from this size on are not copied.
+const LINKED_BYTES_MIN: u64 = 16 * 1024;
+
 /// A framed group, ready for one vectored write.
 #[derive(Debug, Default)]
 pub(crate) struct Frames {
-    /// Headers, copies and padding, in file order.
+    /// Headers, small batches, copies and padding, in file order.
     frame: Vec<u8>,
-    /// Ends of the headers in `frame`; there the table and payloads of a batch go in between.
+    /// Ends of the headers of large batches in `frame`: there the table and payloads go in between.
     cuts: Vec<usize>,
     /// Bytes the group takes, whole sectors.
     pub(crate) length_bytes: u64,
@@ -64,7 +68,12 @@ impl Frames {
         };
         let (bytes, crc) = header.encode();
         self.frame.extend_from_slice(&bytes);
-        self.cuts.push(self.frame.len());
+        if is_linked(batch) {
+            self.cuts.push(self.frame.len());
+        } else {
+            self.frame.extend_from_slice(&batch.table);
+            self.frame.extend_from_slice(&batch.payload);
+        }
         let content = 2 * HEADER_BYTES + batch.table.len() + batch.payload.len();
         self.frame.resize(self.frame.len() + length_bytes as usize - content, 0);
         self.frame.extend_from_slice(&Header { role: framing.role.copy(), ..header }.encode().0);
@@ -76,7 +85,7 @@ impl Frames {
     pub(crate) fn parts<'a>(&'a self, batches: impl Iterator<Item = &'a Batch>) -> Vec<IoSlice<'a>> {
         let mut parts = Vec::with_capacity(3 * self.cuts.len() + 1);
         let mut start = 0;
-        for (cut, batch) in self.cuts.iter().zip(batches) {
+        for (cut, batch) in self.cuts.iter().zip(batches.filter(|batch| is_linked(batch))) {
             parts.push(IoSlice::new(&self.frame[start..*cut]));
             parts.push(IoSlice::new(&batch.table));
             parts.push(IoSlice::new(&batch.payload));
@@ -85,4 +94,8 @@ impl Frames {
         parts.push(IoSlice::new(&self.frame[start..]));
         parts
     }
+}
+
+fn is_linked(batch: &Batch) -> bool {
+    batch.len_bytes() >= LINKED_BYTES_MIN
 }
