@@ -68,16 +68,17 @@ pub(crate) fn is_full(error: &io::Error) -> bool {
 const READ_BYTES: usize = 1024 * 1024;
 const PAGE_BYTES: usize = 4096;
 
-/// Reads a whole file. Unreadable pages become zeros, so one bad sector costs what is in it and not the file.
-pub(crate) fn read_whole(file: &dyn DiskFile) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; usize::try_from(file.len_bytes()?).map_err(io::Error::other)?];
+/// Reads a whole file into `bytes`, whose memory is reused. Unreadable pages become zeros, so one bad sector costs what
+/// is in it and not the file.
+pub(crate) fn read_whole(file: &dyn DiskFile, bytes: &mut Vec<u8>) -> io::Result<()> {
+    bytes.resize(usize::try_from(file.len_bytes()?).map_err(io::Error::other)?, 0);
     for (index, chunk) in bytes.chunks_mut(READ_BYTES).enumerate() {
         let offset = (index * READ_BYTES) as u64;
         if read_full(file, offset, chunk).is_err() {
             read_pages(file, offset, chunk);
         }
     }
-    Ok(bytes)
+    Ok(())
 }
 
 fn read_pages(file: &dyn DiskFile, offset: u64, chunk: &mut [u8]) {
@@ -92,6 +93,7 @@ fn read_full(file: &dyn DiskFile, mut offset: u64, mut buffer: &mut [u8]) -> io:
     while !buffer.is_empty() {
         let read = file.read_at(offset, buffer)?;
         if read == 0 {
+            buffer.fill(0);
             return Ok(());
         }
         offset += read as u64;

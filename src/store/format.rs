@@ -186,6 +186,13 @@ pub(crate) fn seal_table(table: &mut [u8], sequence: BatchSequence) {
     }
 }
 
+/// Checksum of the table for the header. It leaves the entries' own checksums out: the CRC of bytes followed by
+/// their CRC is the same for all bytes, and would say nothing.
+pub(crate) fn table_crc(table: &[u8]) -> u32 {
+    let entries = table.as_chunks::<ENTRY_BYTES>().0;
+    entries.iter().fold(0, |crc, entry| crc32c::crc32c_append(crc, &entry[..24]))
+}
+
 /// Sequence and index take part, so an entry left over from an older batch never passes for one of this batch.
 fn entry_crc(entry: &[u8; ENTRY_BYTES], sequence: BatchSequence, index: u32) -> u32 {
     let seed = crc32c::crc32c(&sequence.0.to_le_bytes());

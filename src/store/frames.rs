@@ -4,7 +4,7 @@
 use std::io::IoSlice;
 
 use crate::batch::Batch;
-use crate::format::{HEADER_BYTES, Header, Role, SECTOR_BYTES};
+use crate::format::{HEADER_BYTES, Header, Role, SECTOR_BYTES, table_crc};
 use crate::types::{BatchSequence, Epoch};
 
 /// What the headers of a group have in common.
@@ -63,7 +63,7 @@ impl Frames {
             offset,
             length_bytes: length_bytes as u32,
             records: batch.records,
-            table_crc: crc32c::crc32c(&batch.table),
+            table_crc: table_crc(&batch.table),
             previous_crc: self.last_crc,
         };
         let (bytes, crc) = header.encode();

@@ -34,7 +34,8 @@ pub(crate) fn read(disk: &dyn Disk, folder: &Path) -> io::Result<Result<Meta, u1
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Ok(Meta::default())),
         Err(error) => return Err(error),
     };
-    let bytes = read_whole(file.as_ref())?;
+    let mut bytes = Vec::new();
+    read_whole(file.as_ref(), &mut bytes)?;
     let head = Header::decode(&bytes);
     let seal = Header::decode(bytes.get(SEAL_OFFSET as usize..).unwrap_or_default());
     if let Err(HeaderError::NewerVersion(version)) = head {

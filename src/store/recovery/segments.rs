@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::report::OpenError;
 use super::walk::{Entrance, Found, Walk};
 use super::{Context, Delivery, Kept, disk_error, newer};
-use crate::disk::read_whole;
+use crate::disk::{DiskFile, read_whole};
 use crate::format::Role;
 use crate::names;
 use crate::segments::ClosedSegment;
@@ -23,6 +23,8 @@ pub(super) struct Progress {
     chained: BatchSequence,
     /// Everything up to here was durable, says the seal.
     sealed: BatchSequence,
+    /// Takes one segment after the other.
+    buffer: Vec<u8>,
 }
 
 impl Progress {
@@ -34,6 +36,7 @@ impl Progress {
             closed: VecDeque::new(),
             chained: BatchSequence::NONE,
             sealed,
+            buffer: Vec::new(),
         }
     }
 
@@ -81,29 +84,43 @@ impl Progress {
     ) -> Result<(), OpenError> {
         let name = names::segment(first);
         self.miss(first, &format!("is missing before {name}: a file is gone"), delivery);
-        let path = context.folder.join(&name);
-        let file = context.disk.open(&path).map_err(disk_error("open a segment", context.folder))?;
-        let bytes = read_whole(file.as_ref()).map_err(disk_error("read a segment", context.folder))?;
+        let file =
+            context.disk.open(&context.folder.join(&name)).map_err(disk_error("open a segment", context.folder))?;
+        let mut bytes = std::mem::take(&mut self.buffer);
+        read_whole(file.as_ref(), &mut bytes).map_err(disk_error("read a segment", context.folder))?;
         let damages_before = delivery.report.damages;
         let mut walk = Walk::new(&bytes, Role::Batch, self.entrance(context, first, limit));
-        let torn_bytes = self.walk(&mut walk, delivery, &name)?;
-        let tail_bytes = walk.offset_bytes();
+        delivery.report.torn_bytes += self.walk(&mut walk, delivery, &name)?;
         let damaged = delivery.report.damages > damages_before;
-        delivery.report.torn_bytes += torn_bytes;
+        let (used_bytes, len_bytes) = (walk.offset_bytes(), bytes.len() as u64);
+        self.buffer = bytes;
         if limit.is_some() {
-            self.close(first, bytes.len() as u64, damaged);
-        } else if tail_bytes > 0 || damaged {
-            // These batches may be in the page cache only. From now on they count as durable.
-            let mut len_bytes = bytes.len() as u64;
-            if !damaged && tail_bytes < len_bytes {
-                file.truncate(tail_bytes).map_err(disk_error("cut a segment", context.folder))?;
-                len_bytes = tail_bytes;
-            }
-            file.sync_data().map_err(disk_error("sync a segment", context.folder))?;
             self.close(first, len_bytes, damaged);
+        } else if damaged {
+            // Nothing is cut from a file that experts may want to see. The name of the next segment will say where it ends.
+            file.sync_data().map_err(disk_error("sync a segment", context.folder))?;
+            self.close(first, len_bytes, true);
         } else {
-            context.disk.remove(&path).map_err(disk_error("remove an empty segment", context.folder))?;
+            self.cut(context, file.as_ref(), first, used_bytes)?;
         }
+        Ok(())
+    }
+
+    /// Cuts what was not finished from the last segment, and makes sure of the rest: it may be in the page cache only.
+    fn cut(
+        &mut self,
+        context: &Context<'_>,
+        file: &dyn DiskFile,
+        first: BatchSequence,
+        used_bytes: u64,
+    ) -> Result<(), OpenError> {
+        if used_bytes == 0 {
+            let path = context.folder.join(names::segment(first));
+            return context.disk.remove(&path).map_err(disk_error("remove an empty segment", context.folder));
+        }
+        file.truncate(used_bytes).map_err(disk_error("cut a segment", context.folder))?;
+        file.sync_data().map_err(disk_error("sync a segment", context.folder))?;
+        self.close(first, used_bytes, false);
         Ok(())
     }
 

@@ -65,7 +65,8 @@ impl Snapshot {
         let name = names::snapshot(at);
         let path = context.folder.join(&name);
         let file = context.disk.open(&path).map_err(disk_error("open a snapshot", context.folder))?;
-        let bytes = read_whole(file.as_ref()).map_err(disk_error("read a snapshot", context.folder))?;
+        let mut bytes = Vec::new();
+        read_whole(file.as_ref(), &mut bytes).map_err(disk_error("read a snapshot", context.folder))?;
         let mut snapshot = Snapshot { name, at, identity: context.identity, bytes, intact: false, epoch: Epoch(0) };
         let mut silent = |_: Recovered<'_>| ();
         let mut trial = Delivery::new(&mut silent);

@@ -1,6 +1,6 @@
 //! A batch as it lies in a file, possibly damaged.
 
-use crate::format::{ENTRY_BYTES, Entry, HEADER_BYTES, Header};
+use crate::format::{ENTRY_BYTES, Entry, HEADER_BYTES, Header, table_crc};
 
 /// A batch whose header is intact.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +36,7 @@ impl<'a> BatchView<'a> {
         let table_bytes = (header.records as usize).saturating_mul(ENTRY_BYTES).min(content.len());
         let (table, payload) = content.split_at(table_bytes);
         let mut view = BatchView { header, table, payload, intact: false };
-        view.intact = crc32c::crc32c(table) == header.table_crc && view.records().all(|record| record.is_ok());
+        view.intact = table_crc(table) == header.table_crc && view.records().all(|record| record.is_ok());
         view
     }
 

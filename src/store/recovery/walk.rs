@@ -153,12 +153,13 @@ impl<'a> Walk<'a> {
     }
 
     fn is_expected(&self, header: &Header) -> bool {
+        self.belongs(header) && header.role == self.head && self.is_next(header)
+    }
+
+    /// The very batch that has to come here: right place in the order, in the file, and in the chain.
+    fn is_next(&self, header: &Header) -> bool {
         let chained = self.previous_crc == 0 || header.previous_crc == 0 || header.previous_crc == self.previous_crc;
-        self.belongs(header)
-            && header.role == self.head
-            && header.sequence == self.expected
-            && header.offset == self.offset as u64
-            && chained
+        header.sequence == self.expected && header.offset == self.offset as u64 && chained
     }
 
     /// Not left over from an earlier use of the file, not from another journal, not impossible.
@@ -197,9 +198,8 @@ impl<'a> Walk<'a> {
     }
 
     fn landmark(&self, header: Header, place: usize) -> Option<Landmark> {
-        let here = header.offset == self.offset as u64;
         let copy_place = self.offset + header.length_bytes as usize - HEADER_BYTES;
-        if header.role == self.head.copy() && header.sequence == self.expected && here && place == copy_place {
+        if header.role == self.head.copy() && self.is_next(&header) && place == copy_place {
             return Some(Landmark::Copy(Header { role: self.head, ..header }));
         }
         let later = header.role == self.head && header.sequence > self.expected && header.offset == place as u64;

@@ -210,6 +210,52 @@ fn forged_segment(disk: &mut SimulatedDisk) -> Vec<u8> {
     bytes
 }
 
+/// Three batches of 512 bytes each, every payload led by `mark`, written in epoch `epoch` and closed.
+fn three_batches(identity: u64, epoch: u64, mark: u8) -> SimulatedDisk {
+    let disk = SimulatedDisk::new(1);
+    let open = || try_open(&disk, Options { identity, ..options() }).unwrap();
+    (1..epoch).for_each(|_| drop(open()));
+    let mut opened = open();
+    for number in 1..=3 {
+        opened.append(&[record(u64::from(mark), &[mark, number])]).unwrap();
+        opened.settle();
+    }
+    opened.close();
+    disk.kill();
+    disk
+}
+
+/// Puts the sectors `range` of `from`'s only segment into `to`'s, and returns the payload marks that recovery delivers.
+fn transplant(from: &SimulatedDisk, to: &SimulatedDisk, range: std::ops::Range<usize>) -> (Vec<u8>, u64) {
+    let path = &segments(from)[0];
+    let foreign = from.contents().into_iter().find(|(found, _)| found == path).unwrap().1;
+    let range = range.start * 512..range.end * 512;
+    to.corrupt(path, |bytes| bytes[range.clone()].copy_from_slice(&foreign[range])).unwrap();
+    let opened = open(to);
+    assert_eq!(opened.report.last, BatchSequence(3));
+    (opened.heard.batches.iter().map(|(_, record)| record.payload[0]).collect(), opened.report.damages)
+}
+
+#[test]
+fn a_batch_of_another_journal_is_damage() {
+    let (own, other) = (three_batches(1, 1, b'a'), three_batches(2, 1, b'b'));
+    assert_eq!(transplant(&other, &own, 0..3), (vec![], 1));
+}
+
+#[test]
+fn a_batch_of_another_history_breaks_the_chain() {
+    let (own, other) = (three_batches(1, 1, b'a'), three_batches(1, 1, b'b'));
+    assert_eq!(transplant(&other, &own, 1..2), (vec![b'a', b'a'], 1));
+}
+
+#[test]
+fn a_batch_of_an_older_epoch_is_stale() {
+    let (own, other) = (three_batches(1, 2, b'a'), three_batches(1, 1, b'b'));
+    // Without the second batch there is no chain to the third, only its epoch tells.
+    own.corrupt(&segments(&own)[0], |bytes| bytes[512..1024].fill(0)).unwrap();
+    assert_eq!(transplant(&other, &own, 2..3), (vec![b'a'], 1));
+}
+
 fn segments(disk: &SimulatedDisk) -> Vec<PathBuf> {
     let is_segment = |path: &PathBuf| path.to_str().unwrap().contains("segment-");
     disk.contents().into_iter().map(|(path, _)| path).filter(is_segment).collect()
