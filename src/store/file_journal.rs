@@ -46,9 +46,10 @@ impl SteppedJournal {
             Arc::clone(&shared),
             (disk, folder.to_path_buf()),
             (recovered.continuation.meta.identity(), report.epoch),
-            options.durability,
+            &options,
             recovered.damaged_snapshot,
         );
+        snapshot_writer.refill_reserve();
         let writer = Writer::new(Arc::clone(&shared), listener, options, recovered.continuation);
         Ok((SteppedJournal { shared, writer, snapshot_writer, lock: recovered.lock }, report))
     }

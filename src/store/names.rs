@@ -12,6 +12,8 @@ pub(crate) const META_TEMPORARY: &str = "journal.meta.temporary";
 pub(crate) const SNAPSHOT_TEMPORARY: &str = "snapshot.temporary";
 /// Locked while the journal is open.
 pub(crate) const LOCK: &str = "lock";
+/// Space for a snapshot on a full disk.
+pub(crate) const RESERVE: &str = "reserve";
 /// Folder of damaged files whose place in the journal was taken by a snapshot.
 pub(crate) const QUARANTINE: &str = "quarantine";
 

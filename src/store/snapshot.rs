@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::batch::Snapshot;
-use crate::disk::{Disk, DiskFile, write_all_at};
+use crate::disk::{Disk, DiskFile, is_full, write_all_at};
 use crate::format::Role;
 use crate::frames::{Frames, Framing};
 use crate::names::{self, Listing};
 use crate::shared::{Shared, SnapshotOutcome};
-use crate::types::{BatchSequence, Durability, Epoch};
+use crate::types::{BatchSequence, Durability, Epoch, Options};
 use crate::writer::Step;
 
 /// Chunks per write: bounds how long one step holds the disk.
@@ -25,6 +25,7 @@ pub struct SnapshotWriter {
     identity: u64,
     epoch: Epoch,
     durability: Durability,
+    reserve_bytes: u64,
     /// A snapshot that recovery found damaged: kept when a better one replaces it.
     damaged: Option<BatchSequence>,
     job: Option<Job>,
@@ -50,10 +51,11 @@ impl SnapshotWriter {
         shared: Arc<Shared>,
         (disk, folder): (Arc<dyn Disk>, PathBuf),
         (identity, epoch): (u64, Epoch),
-        durability: Durability,
+        options: &Options,
         damaged: Option<BatchSequence>,
     ) -> SnapshotWriter {
-        SnapshotWriter { shared, disk, folder, identity, epoch, durability, damaged, job: None }
+        let (durability, reserve_bytes) = (options.durability, options.reserve_bytes);
+        SnapshotWriter { shared, disk, folder, identity, epoch, durability, reserve_bytes, damaged, job: None }
     }
 
     /// Starts the snapshot that waits, or writes the next part of the one under way.
@@ -76,6 +78,7 @@ impl SnapshotWriter {
         if self.durability == Durability::Memory {
             return self.shared.end_snapshot(SnapshotOutcome::Done { at, len_bytes: 0 });
         }
+        self.refill_reserve();
         match self.disk.create(&self.temporary()) {
             Ok(file) => self.job = Some(Job { at, snapshot, file, chunks_done: 0, offset: 0, previous_crc: 0 }),
             Err(error) => self.give_up(GiveUp::Harmless(format!("create the snapshot: {error}"))),
@@ -91,6 +94,8 @@ impl SnapshotWriter {
         if job.chunks_done < job.snapshot.chunks.len() {
             match self.write(&mut job) {
                 Ok(()) => self.job = Some(job),
+                // The same part again, now that there is space.
+                Err(error) if is_full(&error) && self.spend_reserve() => self.job = Some(job),
                 Err(error) => self.give_up(GiveUp::Harmless(format!("write the snapshot: {error}"))),
             }
             return;
@@ -143,6 +148,22 @@ impl SnapshotWriter {
                 self.disk.remove(&path)
             };
         }
+    }
+
+    /// Best effort: a disk too full for the reserve may still take the snapshot.
+    pub(crate) fn refill_reserve(&self) {
+        let path = self.folder.join(names::RESERVE);
+        if self.reserve_bytes == 0 || self.durability == Durability::Memory || self.disk.open(&path).is_ok() {
+            return;
+        }
+        if self.disk.create(&path).and_then(|file| file.allocate(self.reserve_bytes)).is_err() {
+            let _ = self.disk.remove(&path);
+        }
+    }
+
+    /// True if that freed space.
+    fn spend_reserve(&self) -> bool {
+        self.disk.remove(&self.folder.join(names::RESERVE)).is_ok()
     }
 
     fn sync_folder(&self) -> Result<(), GiveUp> {

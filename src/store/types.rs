@@ -69,6 +69,9 @@ pub struct Options {
     pub group_bytes_max: u64,
     /// Emptied segments kept for reuse; more are removed.
     pub spare_segments_max: usize,
+    /// Space kept back for a snapshot on a full disk: without it, a disk that the journal itself filled could never be
+    /// freed. 0 keeps none.
+    pub reserve_bytes: u64,
     /// Secret of a new journal (an existing one keeps its own): bytes a client chose can't pass for a batch header
     /// without it. The default is random.
     pub identity: u64,
@@ -81,6 +84,7 @@ impl Default for Options {
             segment_bytes: 64 * 1024 * 1024,
             group_bytes_max: 4 * 1024 * 1024,
             spare_segments_max: 2,
+            reserve_bytes: 16 * 1024 * 1024,
             identity: RandomState::new().hash_one("crossdock journal"),
         }
     }

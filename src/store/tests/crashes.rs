@@ -69,6 +69,7 @@ impl Run {
             segment_bytes: 4096 << random.below(3),
             group_bytes_max: 1 << random.below(14),
             spare_segments_max: random.below(3) as usize,
+            reserve_bytes: random.below(2) * 4096,
             identity: seed,
         };
         Run { random, disk: SimulatedDisk::new(seed), options, truth: Truth::default(), epoch: Epoch(0) }

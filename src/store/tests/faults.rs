@@ -143,6 +143,24 @@ fn a_full_disk_keeps_everything_in_order_and_frees_itself() {
 }
 
 #[test]
+fn the_reserve_lets_a_snapshot_free_a_disk_without_any_space() {
+    for (reserve_bytes, freed) in [(0, false), (8 * 1024, true)] {
+        let disk = SimulatedDisk::new(1);
+        let mut opened = try_open(&disk, Options { reserve_bytes, ..options() }).unwrap();
+        disk.set_capacity_bytes(60 * 1024);
+        let mut number = 0;
+        while opened.settle() != Step::Full {
+            number += 1;
+            opened.append(&records(number)).unwrap();
+        }
+        disk.set_capacity_bytes(disk.used_bytes());
+        opened.journal.snapshot(opened.journal.durable(), snapshot(&[])).unwrap();
+        assert_eq!(opened.settle() == Step::Idle, freed);
+        assert_eq!(opened.journal.durable() == BatchSequence(number), freed);
+    }
+}
+
+#[test]
 fn closing_on_a_full_disk_says_what_was_dropped() {
     let disk = SimulatedDisk::new(1);
     let mut opened = open(&disk);

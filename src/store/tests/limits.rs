@@ -91,6 +91,27 @@ fn snapshots_are_ordered_and_one_at_a_time() {
 }
 
 #[test]
+fn a_snapshot_waits_for_its_batch() {
+    let mut opened = open(&SimulatedDisk::new(1));
+    opened.append(&[record(1, b"x")]).unwrap();
+    opened.journal.snapshot(BatchSequence(1), snapshot(&[])).unwrap();
+    assert_eq!(opened.stepped.writer.step(), Step::Progress);
+    assert_eq!(opened.stepped.snapshot_writer.step(), Step::Idle);
+    opened.stepped.writer.step();
+    assert_eq!(opened.stepped.snapshot_writer.step(), Step::Progress);
+}
+
+#[test]
+fn a_recovered_segment_is_cut_to_its_batches() {
+    let disk = SimulatedDisk::new(1);
+    let mut opened = open(&disk);
+    opened.append(&[record(1, b"x")]).unwrap();
+    opened.settle();
+    drop(opened);
+    assert_eq!(open(&disk).journal.disk_bytes(), 512);
+}
+
+#[test]
 fn a_snapshot_of_many_chunks_comes_back() {
     let disk = SimulatedDisk::new(1);
     let mut opened = open(&disk);

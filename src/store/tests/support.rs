@@ -57,7 +57,14 @@ pub(super) fn file(name: &str) -> PathBuf {
 }
 
 pub(super) fn options() -> Options {
-    Options { segment_bytes: 16 * 1024, group_bytes_max: 8 * 1024, identity: 0x1D, ..Options::default() }
+    Options {
+        segment_bytes: 16 * 1024,
+        group_bytes_max: 8 * 1024,
+        spare_segments_max: 2,
+        reserve_bytes: 0,
+        identity: 0x1D,
+        durability: Durability::Fsync,
+    }
 }
 
 pub(super) fn listener() -> (Listener, Events) {
