@@ -1,7 +1,10 @@
 //! Crossdock: one broker for AMQP, MQTT, STOMP, SQS and SNS.
 
 pub mod auth;
+pub mod broker;
 pub mod cli;
 pub mod config;
+pub mod http;
+pub mod net;
 pub mod serve;
 pub mod telemetry;

@@ -8,8 +8,9 @@ mod session;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use bytes::Bytes;
 use crossdock_common::names::ConnectionId;
 use crossdock_common::refusal::{Access, Resource};
 use crossdock_common::{Event, Instant, Message, Name, Now, Refusal};
@@ -52,6 +53,7 @@ pub struct Broker {
     connections: Mutex<hashbrown::HashMap<ConnectionId, Arc<Outbox>>>,
     next_connection: AtomicU64,
     blocked: RwLock<Option<&'static str>>,
+    draining: AtomicBool,
     options: BrokerOptions,
 }
 
@@ -104,6 +106,18 @@ impl Broker {
         *self.blocked.read()
     }
 
+    /// Asks every connection to say goodbye ([`Client::must_leave`]).
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+        for outbox in self.connections.lock().values() {
+            outbox.wake_always();
+        }
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
     /// Connections, authenticated or not.
     pub fn connection_count(&self) -> usize {
         self.connections.lock().len()
@@ -134,20 +148,26 @@ impl Broker {
     }
 
     /// Writes everything of the partition that survives into `log`, and gives the number of the last batch that is in it.
-    pub fn snapshot(&self, partition: Partition, log: &mut dyn Log, last: impl FnOnce(&mut dyn Log)) {
-        match partition {
-            Partition::Shard(index) => {
-                let Some(shard) = self.shards.get(index) else { return };
-                let mut shard = shard.lock();
-                shard.snapshot(log);
-                last(log);
-            }
+    pub fn snapshot(&self, partition: Partition, log: &mut dyn Log) -> Option<Sequence> {
+        let next = match partition {
+            Partition::Shard(index) => self.shards.get(index)?.lock().snapshot(log),
             Partition::Definitions => {
-                let definitions = self.definitions.write();
+                let definitions = self.definitions.read();
                 definitions.snapshot(log);
-                last(log);
+                definitions.log.next_sequence()
             }
-        }
+        };
+        Some(Sequence(next.0.saturating_sub(1)))
+    }
+
+    /// What other parts of the broker keep with the definitions under a kind and a key, as bytes the core does not look into.
+    pub fn documents(&self, kind: &str) -> Vec<(Name, Bytes)> {
+        self.definitions.read().documents(kind)
+    }
+
+    /// Keeps (or, with `None`, forgets) a document. It is durable once the definitions' log is.
+    pub fn set_document(&self, kind: &str, key: &Name, document: Option<Bytes>) {
+        self.definitions.write().set_document(kind, key, document);
     }
 
     pub(crate) fn version(&self) -> u64 {

@@ -149,6 +149,11 @@ impl Client {
         self.published && self.broker.blocked().is_some()
     }
 
+    /// The broker drains: the driver should let the machine say goodbye.
+    pub fn must_leave(&self) -> bool {
+        self.broker.is_draining()
+    }
+
     /// The user, once authenticated.
     pub fn user(&self) -> &Name {
         &self.who.user

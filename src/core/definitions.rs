@@ -15,7 +15,7 @@ mod trie;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use crossdock_common::definition::{BindingSpec, Destination, ExchangeSpec, QueueSettings, QueueSpec};
 use crossdock_common::names::{ConnectionId, QueueId};
 use crossdock_common::random::Random;
@@ -33,6 +33,7 @@ pub(crate) use trie::pattern_matches;
 /// Everything that exists.
 pub(crate) struct Definitions {
     pub vhosts: BTreeMap<Name, Vhost>,
+    documents: BTreeMap<(Name, Name), Bytes>,
     queue_names: HashMap<QueueId, (Name, Name)>,
     next_queue: u64,
     next_serial: u64,
@@ -83,6 +84,7 @@ impl Definitions {
         let random = Random::from_seed(seed);
         Self {
             vhosts: BTreeMap::new(),
+            documents: BTreeMap::new(),
             queue_names: HashMap::default(),
             next_queue: 1,
             next_serial: 0,
@@ -290,6 +292,25 @@ impl Definitions {
             push_table(&mut *self.log, RecordKind::SessionDeleted, 0, &persist::key_table(vhost, name));
         }
         Some(session)
+    }
+
+    pub(crate) fn documents(&self, kind: &str) -> Vec<(Name, Bytes)> {
+        let of_kind = self.documents.iter().filter(|((known, _), _)| known.as_str() == kind);
+        of_kind.map(|((_, key), document)| (key.clone(), document.clone())).collect()
+    }
+
+    pub(crate) fn set_document(&mut self, kind: &str, key: &Name, document: Option<Bytes>) {
+        let table = persist::document_to_table(kind, key, document.as_ref());
+        push_table(&mut *self.log, RecordKind::Document, 0, &table);
+        self.log.commit();
+        self.keep_document(kind.into(), key.clone(), document);
+    }
+
+    fn keep_document(&mut self, kind: Name, key: Name, document: Option<Bytes>) {
+        match document {
+            Some(document) => self.documents.insert((kind, key), document),
+            None => self.documents.remove(&(kind, key)),
+        };
     }
 
     /// Spreads queues over shards by name, so that a queue made again lands where it was.

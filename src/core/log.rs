@@ -7,7 +7,7 @@ pub struct Sequence(pub u64);
 /// An append-only log of one partition (one shard, or the definitions). Implemented over the journal by `src/broker`, and in
 /// memory by tests. Nothing here waits for a disk: [`commit`](Log::commit) hands the batch over, and whoever owns the log calls
 /// `durable(sequence)` of the partition later.
-pub trait Log: Send {
+pub trait Log: Send + Sync {
     /// Adds a record to the batch that is being built. `stream` says whom it concerns, so that damage can be attributed.
     fn push(&mut self, kind: RecordKind, stream: u64, parts: &[&[u8]]);
 
@@ -57,6 +57,8 @@ pub enum RecordKind {
     Vhost = 24,
     /// The next queue number, so that numbers are never reused.
     NextQueue = 25,
+    /// What other parts of the broker keep.
+    Document = 26,
 }
 
 impl RecordKind {
@@ -79,6 +81,7 @@ impl RecordKind {
             23 => Self::SessionDeleted,
             24 => Self::Vhost,
             25 => Self::NextQueue,
+            26 => Self::Document,
             _ => return None,
         })
     }

@@ -102,6 +102,11 @@ impl Outbox {
         }
     }
 
+    /// Wakes the driver though nothing waits.
+    pub(crate) fn wake_always(&self) {
+        (self.wake)();
+    }
+
     /// Everything that waits.
     pub(crate) fn take(&self, into: &mut Vec<Item>) {
         let mut state = self.state.lock();

@@ -89,26 +89,27 @@ impl AuthenticationFailed<'_> {
 
 /// The disk of a journal is full: publishers wait, consumers drain.
 #[derive(Clone, Copy, Debug)]
-pub struct JournalFull {
-    pub shard: usize,
+pub struct JournalFull<'a> {
+    /// Folder of the journal, such as `shard-0`.
+    pub journal: &'a str,
 }
 
-impl JournalFull {
+impl JournalFull<'_> {
     pub fn emit(&self, metrics: &Metrics) {
-        tracing::error!(shard = self.shard, "disk full: publishers wait until space is freed");
+        tracing::error!(journal = self.journal, "disk full: publishers wait until space is freed");
         metrics.journals_full.inc();
     }
 }
 
 /// A journal takes writes again. Goes with exactly one [`JournalFull`].
 #[derive(Clone, Copy, Debug)]
-pub struct JournalWritable {
-    pub shard: usize,
+pub struct JournalWritable<'a> {
+    pub journal: &'a str,
 }
 
-impl JournalWritable {
+impl JournalWritable<'_> {
     pub fn emit(&self, metrics: &Metrics) {
-        tracing::info!(shard = self.shard, "disk has space again: publishers go on");
+        tracing::info!(journal = self.journal, "disk has space again: publishers go on");
         metrics.journals_full.dec();
     }
 }
@@ -116,14 +117,14 @@ impl JournalWritable {
 /// A journal failed and is not used again before a restart.
 #[derive(Clone, Copy, Debug)]
 pub struct JournalFailed<'a> {
-    pub shard: usize,
+    pub journal: &'a str,
     pub error: &'a dyn std::error::Error,
 }
 
 impl JournalFailed<'_> {
     pub fn emit(&self, metrics: &Metrics) {
         let error = self.error;
-        tracing::error!(shard = self.shard, %error, "journal failed: nothing more is confirmed; check the disk, then restart");
+        tracing::error!(journal = self.journal, %error, "journal failed: nothing more is confirmed; check the disk, then restart");
         metrics.journals_failed.inc();
     }
 }
@@ -131,16 +132,16 @@ impl JournalFailed<'_> {
 /// All journals were read at the start.
 #[derive(Clone, Copy, Debug)]
 pub struct RecoveryFinished {
-    pub messages: u64,
-    pub queues: u64,
+    /// Records that were read.
+    pub records: u64,
     pub elapsed_ms: u64,
 }
 
 impl RecoveryFinished {
     pub fn emit(&self, metrics: &Metrics) {
-        let Self { messages, queues, elapsed_ms } = *self;
-        tracing::info!(messages, queues, elapsed_ms, "recovery finished");
-        metrics.recovered_messages.set(i64::try_from(messages).unwrap_or(i64::MAX));
+        let Self { records, elapsed_ms } = *self;
+        tracing::info!(records, elapsed_ms, "recovery finished");
+        metrics.recovered_records.set(i64::try_from(records).unwrap_or(i64::MAX));
         metrics.recovery_ms.set(i64::try_from(elapsed_ms).unwrap_or(i64::MAX));
     }
 }

@@ -142,8 +142,8 @@ broker_metrics! {
     journals_full: Gauge => "journals_full";
     /// Journals that failed and stay so until a restart
     journals_failed: Gauge => "journals_failed";
-    /// Messages found in the journals at the start
-    recovered_messages: Gauge => "recovered_messages";
+    /// Records found in the journals at the start
+    recovered_records: Gauge => "recovered_records";
     /// Time that recovery took at the start, in milliseconds
     recovery_ms: Gauge => "recovery_milliseconds";
 }

@@ -1,7 +1,7 @@
 //! From records to a running broker.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use crossdock_common::{Format, Now};
 use parking_lot::{Mutex, RwLock};
@@ -101,6 +101,7 @@ impl Recovery {
             connections: Mutex::default(),
             next_connection: AtomicU64::new(1),
             blocked: RwLock::new(None),
+            draining: AtomicBool::new(false),
             options,
         })
     }

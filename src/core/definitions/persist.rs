@@ -1,5 +1,6 @@
 //! How definitions look in records: named tables, so that later versions may add fields.
 
+use bytes::Bytes;
 use crossdock_common::definition::{
     BindingSpec, DeadLetter, Destination, ExchangeSpec, Overflow, QueueSettings, QueueSpec,
 };
@@ -209,4 +210,17 @@ pub(super) fn key_table(vhost: &Name, name: &Name) -> Table {
 pub(super) fn key_from_table(table: &Table) -> (Name, Name) {
     let reader = TableReader(table);
     (reader.name("vhost"), reader.name("name"))
+}
+
+pub(super) fn document_to_table(kind: &str, key: &Name, document: Option<&Bytes>) -> Table {
+    let writer = TableWriter::new().text("kind", kind).text("key", key);
+    match document {
+        Some(document) => writer.bytes("document", document).finish(),
+        None => writer.finish(),
+    }
+}
+
+pub(super) fn document_from_table(table: &Table) -> (Name, Name, Option<Bytes>) {
+    let reader = TableReader(table);
+    (reader.name("kind"), reader.name("key"), reader.bytes("document"))
 }

@@ -9,7 +9,7 @@ use crossdock_common::{Name, Table};
 
 use super::exchange::Exchange;
 use super::persist::{
-    binding_from_table, binding_to_table, exchange_from_table, exchange_to_table, key_from_table, key_table,
+    binding_from_table, binding_to_table, document_from_table, document_to_table, exchange_from_table, exchange_to_table, key_from_table, key_table,
     queue_from_table, queue_to_table, session_from_table, session_to_table,
 };
 use super::{Definitions, QueueEntry, push_table};
@@ -48,6 +48,10 @@ impl Definitions {
                 let (vhost, name) = key_from_table(&table);
                 self.quietly(|definitions| definitions.remove_session(&vhost, &name));
             }
+            RecordKind::Document => {
+                let (kind, key, document) = document_from_table(&table);
+                self.keep_document(kind, key, document);
+            }
             RecordKind::NextQueue => {
                 let next = TableReader(&table).number("next").unwrap_or(0);
                 self.next_queue = self.next_queue.max(next);
@@ -61,6 +65,9 @@ impl Definitions {
     pub(crate) fn snapshot(&self, log: &mut dyn Log) {
         let next = TableWriter::new().number("next", self.next_queue).finish();
         push_table(log, RecordKind::NextQueue, 0, &next);
+        for ((kind, key), document) in &self.documents {
+            push_table(log, RecordKind::Document, 0, &document_to_table(kind, key, Some(document)));
+        }
         for (name, vhost) in &self.vhosts {
             push_table(log, RecordKind::Vhost, 0, &key_table(name, name));
             for exchange in vhost.exchanges.values().filter(|exchange| exchange.spec.durable) {

@@ -13,7 +13,7 @@ use super::Shard;
 use super::entry::Entry;
 use super::queue::Queue;
 use crate::definitions::route::AnnouncedBinding;
-use crate::log::{Log, RecordKind};
+use crate::log::{Log, RecordKind, Sequence};
 use crate::record::{
     RecordError, StoredPlace, decode_body, decode_message, encode_message, take_bytes, take_name, take_u8, take_u32,
     take_u64,
@@ -85,8 +85,9 @@ impl Shard {
         }
     }
 
-    /// Everything that survives, as records: what a snapshot holds. A message in several queues is written once.
-    pub(crate) fn snapshot(&mut self, log: &mut dyn Log) {
+    /// Everything that survives, as records: what a snapshot holds. A message in several queues is written once. Gives the
+    /// number of the first batch that is not in it.
+    pub(crate) fn snapshot(&mut self, log: &mut dyn Log) -> Sequence {
         let mut messages: HashMap<*const Message, (Arc<Message>, Vec<StoredPlace>)> = HashMap::default();
         let mut order = Vec::new();
         for queue in self.queues.values().filter(|queue| queue.durable) {
@@ -119,6 +120,7 @@ impl Shard {
             }
         }
         self.retained.write(log, &mut self.scratch);
+        self.log.next_sequence()
     }
 
     fn replay_message(&mut self, replay: &mut Replay, payload: Bytes) -> Result<(), RecordError> {

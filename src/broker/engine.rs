@@ -1,0 +1,62 @@
+//! The running broker without its listeners.
+
+use std::sync::Arc;
+
+use crossdock_core::{Broker, Client};
+use crossdock_store::{Journal, JournalStatus};
+
+use super::clock::Clock;
+use crate::auth::Authenticator;
+use crate::telemetry::Metrics;
+
+/// Bytes that may wait for the disk before publishers are no longer read. A few groups: more only adds latency.
+const PENDING_BYTES_MAX: u64 = 32 << 20;
+
+/// Everything that connections share.
+pub struct Engine {
+    pub broker: Arc<Broker>,
+    pub clock: Clock,
+    pub authenticator: Arc<Authenticator>,
+    pub metrics: Arc<Metrics>,
+    pub(super) journals: Arc<Vec<Arc<dyn Journal>>>,
+}
+
+/// Whether the broker can do its work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// It can.
+    Ready,
+    /// It cannot, and why.
+    NotReady(String),
+}
+
+impl Engine {
+    /// A new connection to the core. `wake` is called when events wait for it.
+    pub fn connect(&self, wake: Box<dyn Fn() + Send + Sync>) -> Client {
+        self.broker.connect(wake)
+    }
+
+    /// More waits for the disk than is good: whoever publishes should pause.
+    pub fn is_behind(&self) -> bool {
+        self.journals.iter().any(|journal| journal.pending_bytes() > PENDING_BYTES_MAX)
+    }
+
+    /// Whether all journals take writes.
+    pub fn health(&self) -> Health {
+        let trouble = self.journals.iter().find_map(|journal| match journal.status() {
+            JournalStatus::Healthy => None,
+            JournalStatus::Full => Some("the disk is full".to_owned()),
+            JournalStatus::Failed(reason) => Some(format!("a journal failed: {reason}")),
+        });
+        trouble.map_or(Health::Ready, Health::NotReady)
+    }
+
+    /// Makes everything durable and closes the journals. Blocks.
+    ///
+    /// # Errors
+    /// The first journal that could not; the others are closed all the same.
+    pub fn close(&self) -> anyhow::Result<()> {
+        let results: Vec<_> = self.journals.iter().map(|journal| journal.close()).collect();
+        results.into_iter().collect::<Result<(), _>>().map_err(Into::into)
+    }
+}

@@ -1,0 +1,175 @@
+//! From a data directory to a running core.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use crossdock_common::{Format, Name};
+use crossdock_core::{BrokerOptions, Log, Partition, RecordKind, Recovery};
+use crossdock_store::{
+    BatchSequence, Disk, FileJournal, Journal, Options, RealDisk, Recovered, RecoveryReport,
+};
+
+use super::clock::Clock;
+use super::engine::Engine;
+use super::journal_log::JournalLog;
+use super::partition::{PartitionTask, Signals};
+use crate::auth::Authenticator;
+use crate::config::{Durability, Settings};
+use crate::telemetry::Metrics;
+use crate::telemetry::events::RecoveryFinished;
+
+/// Most shards: a queue's number holds its shard in one byte.
+const SHARDS_MAX: usize = 255;
+
+/// A journal that was opened and replayed.
+struct Opened {
+    name: String,
+    journal: Arc<dyn Journal>,
+    last: BatchSequence,
+    signals: Arc<Signals>,
+}
+
+/// Opens the data directory, replays it, and starts the partitions' tasks. Must be called on the runtime.
+///
+/// # Errors
+/// The directory cannot be used, another process uses it, or a newer version wrote it.
+pub fn start(
+    settings: &Settings,
+    formats: Vec<&'static dyn Format>,
+    authenticator: Arc<Authenticator>,
+    metrics: Arc<Metrics>,
+    seed: u64,
+) -> Result<Arc<Engine>> {
+    let clock = Clock::start();
+    let folder = settings.data_dir.as_path();
+    let shards = shard_count(folder, usize::from(settings.core.shards))?;
+    let opener = Opener { folder: folder.to_owned(), settings, disk: Arc::new(RealDisk) };
+    let mut recovery = Recovery::new(u8::try_from(shards).unwrap_or(u8::MAX), formats, seed, clock.now());
+    let mut records = 0;
+    let mut opened = vec![opener.open("definitions", &mut |kind, _, payload| {
+        records += 1;
+        recovery.replay_definition(kind, payload).map_err(Into::into)
+    })?];
+    recovery.begin_shards();
+    for index in 0..shards {
+        let name = format!("shard-{index}");
+        opened.push(opener.open(&name, &mut |kind, stream, payload| {
+            records += 1;
+            recovery.replay_shard(index, kind, stream, payload).map_err(Into::into)
+        })?);
+    }
+    let elapsed_ms = clock.now().instant.ms_since(crossdock_common::Instant(1_000_000));
+    RecoveryFinished { records, elapsed_ms }.emit(&metrics);
+
+    let signals: Vec<Arc<Signals>> = opened.iter().map(|opened| opened.signals.clone()).collect();
+    let options = BrokerOptions {
+        outgoing_bytes_max: settings.limits.connection_outgoing_bytes_max.as_usize(),
+        deadline_changed: Box::new(move |partition| signals[journal_index(partition)].deadline_changed()),
+    };
+    let mut logs: Vec<Box<dyn Log>> = Vec::new();
+    for one in &opened {
+        logs.push(Box::new(JournalLog::new(one.journal.clone(), one.last)));
+    }
+    let definitions_log = logs.remove(0);
+    let broker = recovery.finish(definitions_log, logs, options);
+    for vhost in &settings.vhosts {
+        broker.add_vhost(&Name::from(vhost.as_str()));
+    }
+    let journals: Arc<Vec<Arc<dyn Journal>>> = Arc::new(opened.iter().map(|one| one.journal.clone()).collect());
+    for (index, one) in opened.into_iter().enumerate() {
+        let partition = if index == 0 { Partition::Definitions } else { Partition::Shard(index - 1) };
+        let task = PartitionTask {
+            partition,
+            name: one.name,
+            broker: broker.clone(),
+            last_snapshot_bytes: one.journal.disk_bytes(),
+            journal: one.journal,
+            signals: one.signals,
+            clock,
+            metrics: metrics.clone(),
+            all_journals: journals.clone(),
+        };
+        tokio::spawn(task.run());
+    }
+    Ok(Arc::new(Engine { broker, clock, authenticator, metrics, journals }))
+}
+
+fn journal_index(partition: Partition) -> usize {
+    match partition {
+        Partition::Definitions => 0,
+        Partition::Shard(index) => index + 1,
+    }
+}
+
+struct Opener<'a> {
+    folder: PathBuf,
+    settings: &'a Settings,
+    disk: Arc<dyn Disk>,
+}
+
+impl Opener<'_> {
+    fn open(
+        &self,
+        name: &str,
+        apply: &mut dyn FnMut(RecordKind, u64, &[u8]) -> Result<()>,
+    ) -> Result<Opened> {
+        let signals: Arc<Signals> = Arc::default();
+        let listener = {
+            let signals = signals.clone();
+            Box::new(move |event| signals.journal_said(event))
+        };
+        let mut visit = |recovered: Recovered<'_>| match recovered {
+            Recovered::SnapshotRecord { kind, stream, payload } | Recovered::Record { kind, stream, payload, .. } => {
+                let result = match RecordKind::from_number(kind) {
+                    Some(kind) => apply(kind, stream, payload),
+                    None => Err(anyhow::anyhow!("unknown record kind {kind}")),
+                };
+                if let Err(error) = result {
+                    tracing::error!(journal = name, stream, %error, "a record is passed over");
+                }
+            }
+            Recovered::Damaged(damage) => {
+                tracing::error!(journal = name, stream = ?damage.stream, batches = %format_args!("{}..={}", damage.first, damage.last), what = damage.what, "damaged records: what they held is lost, everything else is served");
+            }
+        };
+        let folder = self.folder.join(name);
+        let (journal, report) = FileJournal::open(self.disk.clone(), &folder, self.options(), listener, &mut visit)
+            .with_context(|| format!("cannot open the journal in {}", folder.display()))?;
+        log_report(name, &report);
+        Ok(Opened { name: name.to_owned(), journal: Arc::new(journal), last: report.last, signals })
+    }
+
+    fn options(&self) -> Options {
+        let durability = match self.settings.durability {
+            Durability::Fsync => crossdock_store::Durability::Fsync,
+            Durability::Os => crossdock_store::Durability::Os,
+            Durability::Memory => crossdock_store::Durability::Memory,
+        };
+        Options { durability, segment_bytes: self.settings.store.segment_bytes.0, ..Options::default() }
+    }
+}
+
+fn log_report(journal: &str, report: &RecoveryReport) {
+    for note in &report.notes {
+        tracing::info!(journal, note, "recovery");
+    }
+    if report.torn_bytes > 0 {
+        tracing::info!(journal, bytes = report.torn_bytes, "the torn end of the last write was cut off");
+    }
+}
+
+/// The number of shards is fixed when the data directory is made: queues know their shard by it.
+fn shard_count(folder: &Path, wanted: usize) -> Result<usize> {
+    let exists = |index: usize| folder.join(format!("shard-{index}")).is_dir();
+    let existing = (0..SHARDS_MAX).take_while(|&index| exists(index)).count();
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let wanted = if wanted == 0 { cores.min(SHARDS_MAX) } else { wanted };
+    if wanted > SHARDS_MAX {
+        bail!("core.shards is {wanted}; at most {SHARDS_MAX} are possible");
+    }
+    if existing != 0 && existing != wanted {
+        tracing::info!(existing, wanted, "the data directory keeps its number of shards");
+    }
+    Ok(if existing == 0 { wanted } else { existing })
+}

@@ -1,0 +1,332 @@
+//! One connection: bytes in, machine, core, machine, bytes out.
+//!
+//! Work is done in rounds. A round decodes all that was read, gives the commands to the core as one batch, gives the core's
+//! events to the machine, and repeats until nothing moves; then the connection waits for whatever comes first: bytes, room to
+//! write, events (or the end of the broker), or its deadline.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io::IoSlice;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use crossdock_common::command::Credentials;
+use crossdock_common::event::Principal;
+use crossdock_common::output::Close;
+use crossdock_common::{Command, Event, Instant, Machine, Name, Output, Refusal, RequestId};
+use crossdock_core::{Client, Execution, cost_bytes};
+use tokio::io::AsyncWrite;
+use tokio::sync::Notify;
+use tokio::time::Sleep;
+
+use super::outcome::Ending;
+use super::transport::Transport;
+use super::scratch;
+use crate::auth::AuthenticationError;
+use crate::broker::Engine;
+use crate::telemetry::events::AuthenticationFailed;
+use crate::telemetry::{Protocol, ProtocolMetrics};
+
+/// Slices of one vectored write.
+const SLICES_MAX: usize = 64;
+/// Unwritten bytes beyond which nothing more is read: a peer that asks and does not listen.
+const UNWRITTEN_BYTES_MAX: usize = 4 << 20;
+/// Time to write the goodbye.
+const GOODBYE_MS_MAX: u64 = 2_000;
+
+/// A connection that is being served.
+pub(super) struct Driver {
+    pub engine: Arc<Engine>,
+    pub protocol: Protocol,
+    pub peer: SocketAddr,
+    transport: Transport,
+    machine: Box<dyn Machine>,
+    client: Client,
+    notify: Arc<Notify>,
+    input: BytesMut,
+    output: Output,
+    commands: VecDeque<Command>,
+    events: VecDeque<Event>,
+    /// Cost of deliveries that are encoded and not written.
+    unwritten_cost_bytes: usize,
+    authentication: Option<(RequestId, Credentials)>,
+    counters: ProtocolMetrics,
+}
+
+/// What ended the wait.
+enum Wake {
+    Read(usize),
+    Written,
+    Events,
+    Deadline,
+}
+
+impl Driver {
+    pub(super) fn new(
+        engine: Arc<Engine>,
+        protocol: Protocol,
+        peer: SocketAddr,
+        transport: Transport,
+        machine: Box<dyn Machine>,
+    ) -> Self {
+        let notify = Arc::new(Notify::new());
+        let wake = notify.clone();
+        let client = engine.connect(Box::new(move || wake.notify_one()));
+        let counters = engine.metrics.protocol(protocol).clone();
+        Self {
+            engine,
+            protocol,
+            peer,
+            transport,
+            machine,
+            client,
+            notify,
+            input: BytesMut::new(),
+            output: Output::default(),
+            commands: VecDeque::new(),
+            events: VecDeque::new(),
+            unwritten_cost_bytes: 0,
+            authentication: None,
+            counters,
+        }
+    }
+
+    /// Serves the connection to its end, and reports it.
+    pub(super) async fn run(mut self) {
+        let ending = match self.serve().await {
+            Ok(ending) => ending,
+            Err(error) => Ending::Broken(error),
+        };
+        let now = self.engine.clock.now();
+        match &ending {
+            Ending::Closed(_) => {
+                let goodbye = Duration::from_millis(GOODBYE_MS_MAX);
+                // A peer that does not read its goodbye does not get it.
+                let _ = tokio::time::timeout(goodbye, self.say_goodbye()).await;
+            }
+            Ending::PeerGone | Ending::Broken(_) => self.machine.end(now, &mut self.output),
+        }
+        self.commands.extend(self.output.commands.drain(..));
+        let _ = self.client.execute(now, &mut self.commands);
+        self.client.close(self.engine.clock.now());
+        ending.report(self.protocol, self.peer, &self.engine.metrics);
+    }
+
+    async fn serve(&mut self) -> std::io::Result<Ending> {
+        let mut sleep = pin!(tokio::time::sleep(Duration::ZERO));
+        let mut armed = Instant(0);
+        loop {
+            self.round().await;
+            if let Some(close) = self.output.close.take() {
+                return Ok(Ending::Closed(close));
+            }
+            if self.client.must_leave() {
+                return Ok(Ending::Closed(self.leave().await));
+            }
+            if let Some(deadline) = self.machine.deadline() {
+                // A deadline that moved away is noticed when the old one fires: most never do.
+                if armed == Instant(0) || deadline < armed {
+                    armed = deadline;
+                    sleep.as_mut().reset(self.engine.clock.to_tokio(deadline));
+                }
+            }
+            match self.wait(sleep.as_mut(), armed != Instant(0)).await? {
+                Wake::Read(0) => return Ok(Ending::PeerGone),
+                Wake::Read(count) => {
+                    self.counters.received_bytes.inc_by(count as u64);
+                    self.receive();
+                    self.wait_for_disk().await;
+                }
+                Wake::Written | Wake::Events => {}
+                Wake::Deadline => {
+                    armed = Instant(0);
+                    let now = self.engine.clock.now();
+                    if self.machine.deadline().is_some_and(|at| at <= now.instant) {
+                        self.machine.timeout(now, &mut self.output);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn leave(&mut self) -> Close {
+        let now = self.engine.clock.now();
+        self.machine.shutdown(now, &mut self.output);
+        self.round().await;
+        self.output.close.take().unwrap_or(Close::Shutdown)
+    }
+
+    fn receive(&mut self) {
+        let now = self.engine.clock.now();
+        self.machine.receive(now, &mut self.input, &mut self.output);
+        if self.input.is_empty() {
+            // An idle connection holds no buffer.
+            self.input = BytesMut::new();
+        }
+    }
+
+    /// Lets machine and core talk until both are silent.
+    async fn round(&mut self) {
+        loop {
+            let now = self.engine.clock.now();
+            self.count_commands();
+            self.commands.extend(self.output.commands.drain(..));
+            if self.authentication.is_none() && !self.commands.is_empty() {
+                if let Execution::Authenticate { request, credentials } = self.client.execute(now, &mut self.commands) {
+                    self.authentication = Some((request, credentials));
+                }
+            }
+            if let Some((request, credentials)) = self.authentication.take() {
+                self.authenticate(request, credentials).await;
+            }
+            self.client.take_events(now, &mut self.events);
+            if self.events.is_empty() {
+                return;
+            }
+            while let Some(event) = self.events.pop_front() {
+                self.count_event(&event);
+                if self.output.close.is_none() {
+                    self.machine.handle(now, event, &mut self.output);
+                }
+            }
+            if !self.input.is_empty() && self.output.close.is_none() {
+                self.receive();
+            }
+        }
+    }
+
+    async fn authenticate(&mut self, request: RequestId, credentials: Credentials) {
+        let Credentials::Password { user, password } = &credentials else {
+            return self.client.rejected(request, Refusal::InvalidCredentials);
+        };
+        match self.engine.authenticator.authenticate(self.peer.ip(), user, password).await {
+            Ok(principal) => {
+                let tags = principal.tags.iter().map(|tag| Name::from(tag.as_str())).collect();
+                self.client.authenticated(request, Principal { name: Name::from(&*principal.name), tags });
+            }
+            Err(AuthenticationError::Refused) => {
+                let (protocol, peer) = (self.protocol, self.peer);
+                AuthenticationFailed { protocol, peer, user }.emit(&self.engine.metrics);
+                self.client.rejected(request, Refusal::InvalidCredentials);
+            }
+            Err(AuthenticationError::Unavailable) => {
+                let busy = "credentials cannot be checked at the moment".to_owned();
+                self.client.rejected(request, Refusal::Unavailable(busy));
+            }
+        }
+    }
+
+    /// Publishers are as fast as the disk: a connection that is far ahead of it is not read for a while.
+    async fn wait_for_disk(&mut self) {
+        self.round().await;
+        while self.engine.is_behind() && self.output.close.is_none() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    async fn wait(
+        &mut self,
+        mut sleep: Pin<&mut Sleep>,
+        armed: bool,
+    ) -> std::io::Result<Wake> {
+        let notify = self.notify.clone();
+        let mut notified = pin!(notify.notified());
+        poll_fn(|context| {
+            if let Poll::Ready(result) = self.poll_write(context) {
+                return Poll::Ready(result.map(|()| Wake::Written));
+            }
+            if notified.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Ok(Wake::Events));
+            }
+            if let Poll::Ready(result) = self.poll_read(context) {
+                return Poll::Ready(result.map(Wake::Read));
+            }
+            if armed && sleep.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Ok(Wake::Deadline));
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<std::io::Result<usize>> {
+        let room = self.machine.input_bytes_max().saturating_sub(self.input.len());
+        let paused = room == 0
+            || !self.commands.is_empty()
+            || self.output.bytes.len() >= UNWRITTEN_BYTES_MAX
+            || self.client.must_pause();
+        if paused {
+            return Poll::Pending;
+        }
+        scratch::poll_read(&mut self.transport, context, &mut self.input, room)
+    }
+
+    /// Ready when everything is written that was waiting; pending also when nothing was.
+    fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        if self.output.bytes.is_empty() {
+            return Poll::Pending;
+        }
+        while !self.output.bytes.is_empty() {
+            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+            let used = self.output.bytes.chunks_vectored(&mut slices);
+            match Pin::new(&mut self.transport).poll_write_vectored(context, &slices[..used]) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(std::io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(count)) => {
+                    self.counters.sent_bytes.inc_by(count as u64);
+                    self.output.bytes.advance(count);
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        let cost_bytes = std::mem::take(&mut self.unwritten_cost_bytes);
+        self.client.written(self.engine.clock.now(), cost_bytes);
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes what is left and closes the stream in both directions.
+    async fn say_goodbye(&mut self) -> std::io::Result<()> {
+        use tokio::io::AsyncWriteExt as _;
+        if !self.output.bytes.is_empty() {
+            poll_fn(|context| self.poll_write(context)).await?;
+        }
+        self.transport.shutdown().await
+    }
+
+    fn count_commands(&self) {
+        let (mut published, mut settled) = (0, 0);
+        for command in &self.output.commands {
+            match command {
+                Command::Publish(_) => published += 1,
+                Command::Settle { deliveries, .. } => settled += deliveries.len() as u64,
+                _ => {}
+            }
+        }
+        if published > 0 {
+            self.counters.messages_published.inc_by(published);
+        }
+        if settled > 0 {
+            self.counters.messages_settled.inc_by(settled);
+        }
+    }
+
+    fn count_event(&mut self, event: &Event) {
+        match event {
+            Event::Deliver(deliveries) => {
+                self.unwritten_cost_bytes += deliveries.iter().map(cost_bytes).sum::<usize>();
+                self.counters.messages_delivered.inc_by(deliveries.len() as u64);
+            }
+            Event::Fetched { deliveries, .. } => {
+                self.counters.messages_delivered.inc_by(deliveries.len() as u64);
+            }
+            Event::Confirmed { confirms, .. } => {
+                self.counters.messages_confirmed.inc_by(confirms.len() as u64);
+            }
+            _ => {}
+        }
+    }
+}

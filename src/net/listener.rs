@@ -1,0 +1,146 @@
+//! Listening sockets: accept, handshake, and a driver for each connection.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+
+use super::driver::Driver;
+use super::machines::MachineFactory;
+use super::shutdown::ShutdownSignal;
+use super::transport::Transport;
+use crate::broker::Engine;
+use crate::config::{Listener, ListenerKind};
+use crate::telemetry::events::{ConnectionOpened, ListenerStarted};
+
+/// Pause after a failed accept: the usual reason is that no file descriptor is free, and trying again at once only burns time.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// A listener that runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Listening {
+    pub kind: ListenerKind,
+    /// With the port that was really taken.
+    pub address: SocketAddr,
+}
+
+/// What all listeners of messaging protocols share.
+pub struct Reception {
+    engine: Arc<Engine>,
+    factory: MachineFactory,
+    tls: Option<TlsAcceptor>,
+    tls_handshake_timeout: Duration,
+    connections: AtomicUsize,
+    connections_max: usize,
+}
+
+impl Reception {
+    /// `tls` is needed as soon as a TLS listener is enabled.
+    pub fn new(
+        engine: Arc<Engine>,
+        settings: &crate::config::Settings,
+        tls: Option<Arc<rustls::ServerConfig>>,
+        seed: u64,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            engine,
+            factory: MachineFactory::new(settings, seed),
+            tls: tls.map(TlsAcceptor::from),
+            tls_handshake_timeout: settings.limits.tls_handshake_timeout_ms.duration(),
+            connections: AtomicUsize::new(0),
+            connections_max: settings.limits.connections_max as usize,
+        })
+    }
+}
+
+/// Binds a listener of a messaging protocol and accepts from now on.
+///
+/// # Errors
+/// The address cannot be bound.
+pub async fn listen(reception: &Arc<Reception>, listener: Listener, shutdown: ShutdownSignal) -> Result<Listening> {
+    let kind = listener.kind;
+    let socket = TcpListener::bind(listener.address)
+        .await
+        .with_context(|| format!("cannot listen on {} (listeners.{kind}); is the port taken?", listener.address))?;
+    let address = socket.local_addr().context("a listener without an address")?;
+    ListenerStarted { listener: kind.name(), address }.emit(&reception.engine.metrics);
+    tokio::spawn(accept(reception.clone(), kind, socket, shutdown));
+    Ok(Listening { kind, address })
+}
+
+async fn accept(reception: Arc<Reception>, kind: ListenerKind, socket: TcpListener, mut shutdown: ShutdownSignal) {
+    let for_connections = shutdown.clone();
+    loop {
+        let accepted = tokio::select! {
+            accepted = socket.accept() => accepted,
+            () = shutdown.begun() => return,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                tokio::spawn(serve(reception.clone(), kind, stream, peer, for_connections.clone()));
+            }
+            Err(error) => {
+                tracing::warn!(listener = kind.name(), %error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn serve(
+    reception: Arc<Reception>,
+    kind: ListenerKind,
+    stream: TcpStream,
+    peer: SocketAddr,
+    shutdown: ShutdownSignal,
+) {
+    let Some(_place) = Place::take(&reception) else {
+        tracing::warn!(listener = kind.name(), %peer, "refused: limits.connections_max is reached");
+        return;
+    };
+    // Latency matters more than a packet saved; writes are whole batches already.
+    let _ = stream.set_nodelay(true);
+    let Some(transport) = reception.transport(kind, stream, peer).await else { return };
+    let protocol = MachineFactory::protocol(kind);
+    ConnectionOpened { protocol, peer }.emit(&reception.engine.metrics);
+    let machine = reception.factory.make(kind, reception.engine.clock.now());
+    Driver::new(reception.engine.clone(), protocol, peer, transport, machine).run().await;
+    // Kept until here: whoever waits for the drain waits for this connection.
+    drop(shutdown);
+}
+
+impl Reception {
+    async fn transport(&self, kind: ListenerKind, stream: TcpStream, peer: SocketAddr) -> Option<Transport> {
+        let Some(acceptor) = self.tls.as_ref().filter(|_| kind.is_tls()) else {
+            return Some(Transport::Plain(stream));
+        };
+        let failure = match tokio::time::timeout(self.tls_handshake_timeout, acceptor.accept(stream)).await {
+            Ok(Ok(stream)) => return Some(Transport::Tls(Box::new(stream))),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "the peer was too slow".to_owned(),
+        };
+        tracing::info!(listener = kind.name(), %peer, failure, "TLS handshake failed");
+        None
+    }
+}
+
+/// One connection's place among `limits.connections_max`.
+struct Place(Arc<Reception>);
+
+impl Place {
+    fn take(reception: &Arc<Reception>) -> Option<Self> {
+        let room = |taken: usize| (taken < reception.connections_max).then_some(taken + 1);
+        reception.connections.fetch_update(Ordering::AcqRel, Ordering::Acquire, room).ok()?;
+        Some(Self(reception.clone()))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::AcqRel);
+    }
+}

@@ -1,0 +1,16 @@
+//! The only place where sockets meet protocol machines.
+//!
+//! [`listener`] accepts (plain or TLS), [`driver`] runs one connection: it reads, lets the machine decode, hands its commands
+//! to the core as one batch, hands the core's events to the machine, and writes. There is one driver for all protocols.
+
+mod driver;
+mod listener;
+mod machines;
+mod outcome;
+mod scratch;
+mod shutdown;
+mod transport;
+
+pub use listener::{Listening, Reception, listen};
+pub use machines::formats;
+pub use shutdown::{Shutdown, ShutdownSignal};

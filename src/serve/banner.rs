@@ -1,0 +1,37 @@
+//! What a person sees first: one line to try for each protocol.
+
+use crate::config::{ListenerKind, Settings};
+use crate::net::Listening;
+
+/// Prints a line for each plain listener that works as it stands.
+pub(super) fn print(settings: &Settings, listening: &[Listening]) {
+    let user = if settings.dev { "guest:guest" } else { "USER:PASSWORD" };
+    eprintln!();
+    for one in listening {
+        if let Some(line) = try_it(one, user) {
+            eprintln!("  {:<11} {line}", one.kind.name());
+        }
+    }
+    eprintln!();
+}
+
+fn try_it(listening: &Listening, user: &str) -> Option<String> {
+    let (host, port) = (listening.address.ip(), listening.address.port());
+    let (name, password) = user.split_once(':')?;
+    Some(match listening.kind {
+        ListenerKind::Amqp => format!(
+            "python3 -c \"import pika; c = pika.BlockingConnection(pika.URLParameters('amqp://{user}@{host}:{port}')).channel(); \
+             c.queue_declare('hello', durable=True); c.basic_publish('', 'hello', b'hi')\""
+        ),
+        ListenerKind::Mqtt => format!("mosquitto_pub -h {host} -p {port} -u {name} -P {password} -t hello -m hi"),
+        ListenerKind::Stomp => {
+            format!("printf 'CONNECT\\nlogin:{name}\\npasscode:{password}\\n\\n\\0SEND\\ndestination:/queue/hello\\n\\nhi\\0' | nc -q1 {host} {port}")
+        }
+        ListenerKind::Aws => format!(
+            "AWS_ACCESS_KEY_ID=dev AWS_SECRET_ACCESS_KEY=dev aws --region us-east-1 --endpoint-url http://{host}:{port} sqs \
+             create-queue --queue-name hello"
+        ),
+        ListenerKind::Management => format!("curl http://{host}:{port}/readyz"),
+        _ => return None,
+    })
+}

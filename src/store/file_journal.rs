@@ -1,0 +1,183 @@
+//! The journal in files: with its threads ([`FileJournal`]), or without, to be stepped ([`SteppedJournal`]).
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crate::batch::{Batch, Snapshot};
+use crate::disk::{Disk, DiskLock};
+use crate::journal::{AppendError, CloseError, Journal, JournalStatus, Listener, SnapshotError};
+use crate::recovery::{self, OpenError, RecoveryReport, Visitor};
+use crate::shared::{Shared, Wake};
+use crate::snapshot::SnapshotWriter;
+use crate::types::{BatchSequence, Epoch, Options};
+use crate::writer::{Step, Writer};
+
+/// How often a full disk is asked again; a finished snapshot asks at once.
+const FULL_RETRY: Duration = Duration::from_millis(100);
+/// How long the journal is idle before it writes its seal.
+const IDLE_BEFORE_SEAL: Duration = Duration::from_millis(100);
+
+/// A journal without threads: the owner calls [`Writer::step`] and [`SnapshotWriter::step`]. For simulations.
+pub struct SteppedJournal {
+    shared: Arc<Shared>,
+    /// Writes batches.
+    pub writer: Writer,
+    /// Writes snapshots.
+    pub snapshot_writer: SnapshotWriter,
+    lock: Box<dyn DiskLock>,
+}
+
+impl SteppedJournal {
+    /// Recovers the journal in `folder`, or starts a new one. See [`FileJournal::open`].
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        folder: &Path,
+        options: Options,
+        listener: Listener,
+        visitor: &mut Visitor<'_>,
+    ) -> Result<(SteppedJournal, RecoveryReport), OpenError> {
+        let options = options.normalized();
+        let recovered = recovery::recover(&disk, folder, &options, visitor)?;
+        let report = recovered.report;
+        let shared = Arc::new(Shared::new(report.epoch, options.segment_bytes, report.last, report.snapshot_at));
+        let snapshot_writer = SnapshotWriter::new(
+            Arc::clone(&shared),
+            (disk, folder.to_path_buf()),
+            (recovered.continuation.meta.identity(), report.epoch),
+            &options,
+            recovered.damaged_snapshot,
+        );
+        snapshot_writer.refill_reserve();
+        let writer = Writer::new(Arc::clone(&shared), listener, options, recovered.continuation);
+        Ok((SteppedJournal { shared, writer, snapshot_writer, lock: recovered.lock }, report))
+    }
+
+    /// The journal as its users see it. Its `close` refuses further appends; the rest of an orderly end is stepping until idle
+    /// and [`Writer::finish`].
+    pub fn journal(&self) -> Arc<dyn Journal> {
+        Arc::clone(&self.shared) as Arc<dyn Journal>
+    }
+}
+
+/// The journal with its two threads: `journal` writes batches, `snapshot` writes snapshots.
+pub struct FileJournal {
+    shared: Arc<Shared>,
+    running: Mutex<Option<Running>>,
+}
+
+struct Running {
+    writer: JoinHandle<()>,
+    snapshot: JoinHandle<()>,
+    _lock: Box<dyn DiskLock>,
+}
+
+impl FileJournal {
+    /// Locks `folder`, recovers the journal in it (or starts a new one) and begins a new epoch. `visitor` gets the
+    /// snapshot's records, then those of the batches behind it, in order, with damage in its place.
+    ///
+    /// Damage never prevents opening. Errors: folder in use, a newer format, or a disk that refuses to work.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        folder: &Path,
+        options: Options,
+        listener: Listener,
+        visitor: &mut Visitor<'_>,
+    ) -> Result<(FileJournal, RecoveryReport), OpenError> {
+        let (stepped, report) = SteppedJournal::open(disk, folder, options, listener, visitor)?;
+        let SteppedJournal { shared, writer, snapshot_writer, lock } = stepped;
+        let writer = spawn("journal", move || run_writer(writer))?;
+        let snapshot = spawn("snapshot", move || run_snapshots(snapshot_writer)).inspect_err(|_| {
+            shared.start_closing();
+        })?;
+        let running = Mutex::new(Some(Running { writer, snapshot, _lock: lock }));
+        Ok((FileJournal { shared, running }, report))
+    }
+}
+
+fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, OpenError> {
+    thread::Builder::new().name(name.to_owned()).spawn(body).map_err(OpenError::Thread)
+}
+
+fn run_writer(mut writer: Writer) {
+    let shared = Arc::clone(&writer.shared);
+    let mut sealed = false;
+    loop {
+        let wake = match writer.step() {
+            Step::Progress => {
+                sealed = false;
+                continue;
+            }
+            Step::Idle => shared.wait_for_work((!sealed).then_some(IDLE_BEFORE_SEAL)),
+            Step::Full => shared.wait_for_space(FULL_RETRY),
+            Step::Failed => return,
+        };
+        match wake {
+            Wake::Work => {}
+            Wake::TimedOut => {
+                writer.seal();
+                sealed = true;
+            }
+            Wake::Closing => break,
+        }
+    }
+    writer.finish();
+}
+
+fn run_snapshots(mut writer: SnapshotWriter) {
+    let shared = Arc::clone(&writer.shared);
+    while let Some((at, snapshot)) = shared.wait_for_snapshot() {
+        writer.start(at, snapshot);
+        while writer.is_busy() && !shared.is_ending() {
+            writer.step();
+        }
+    }
+}
+
+impl Journal for FileJournal {
+    fn append(&self, batch: Batch, expected: BatchSequence, epoch: Epoch) -> Result<(), AppendError> {
+        self.shared.append(batch, expected, epoch)
+    }
+
+    fn durable(&self) -> BatchSequence {
+        self.shared.durable()
+    }
+
+    fn pending_bytes(&self) -> u64 {
+        self.shared.pending_bytes()
+    }
+
+    fn status(&self) -> JournalStatus {
+        self.shared.status()
+    }
+
+    fn snapshot(&self, at: BatchSequence, state: Snapshot) -> Result<(), SnapshotError> {
+        self.shared.snapshot(at, state)
+    }
+
+    fn disk_bytes(&self) -> u64 {
+        self.shared.disk_bytes()
+    }
+
+    fn epoch(&self) -> Epoch {
+        self.shared.epoch()
+    }
+
+    fn close(&self) -> Result<(), CloseError> {
+        self.shared.start_closing();
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(running) = running {
+            // A panic of the thread has been noted as the journal's failure.
+            let _ = running.writer.join();
+            let _ = running.snapshot.join();
+        }
+        self.shared.closed()
+    }
+}
+
+impl Drop for FileJournal {
+    fn drop(&mut self) {
+        let _ = self.close();
+    }
+}

@@ -1,0 +1,118 @@
+//! The seam: what the broker knows of a journal. Nothing here is about files, so that the same trait can run on a
+//! replicated log (NATS JetStream) later.
+
+use thiserror::Error;
+
+use crate::batch::{Batch, Snapshot};
+use crate::types::{BatchSequence, Epoch};
+
+/// An append-only sequence of batches with one watermark: everything up to [`Journal::durable`] survives.
+pub trait Journal: Send + Sync {
+    /// Enqueues a batch; never waits for the disk. Durability is reported by [`JournalEvent::Durable`].
+    ///
+    /// `expected` must be the next sequence and the one the batch was finished with; `epoch` the one of this opening.
+    /// While the disk is full, batches are still accepted and kept in memory: the caller limits them by
+    /// [`Journal::pending_bytes`].
+    fn append(&self, batch: Batch, expected: BatchSequence, epoch: Epoch) -> Result<(), AppendError>;
+
+    /// Everything up to this batch is durable.
+    fn durable(&self) -> BatchSequence;
+
+    /// Bytes accepted and not yet durable, for back-pressure.
+    fn pending_bytes(&self) -> u64;
+
+    /// Whether it can write.
+    fn status(&self) -> JournalStatus;
+
+    /// Stores `state`, which must be the state after batch `at`, then gives the space of the batches up to `at` back.
+    /// Starts once `at` is durable; ends with [`JournalEvent::SnapshotDone`] or [`JournalEvent::SnapshotFailed`].
+    fn snapshot(&self, at: BatchSequence, state: Snapshot) -> Result<(), SnapshotError>;
+
+    /// Bytes the journal occupies.
+    fn disk_bytes(&self) -> u64;
+
+    /// The epoch appends must carry.
+    fn epoch(&self) -> Epoch;
+
+    /// Makes everything accepted durable and stops. Blocks. Further appends are refused; a second call does nothing.
+    fn close(&self) -> Result<(), CloseError>;
+}
+
+/// Called on the journal's thread: must be cheap and must not call back into [`Journal::close`].
+pub type Listener = Box<dyn Fn(JournalEvent) + Send>;
+
+/// What the journal tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JournalEvent {
+    /// Everything up to this batch is durable: confirm it.
+    Durable(BatchSequence),
+    /// No space left. Nothing is lost or confirmed; block publishers.
+    Full,
+    /// Space is back, pending batches have been written.
+    Writable,
+    /// The journal is dead for good: stop confirming.
+    Failed(String),
+    /// The snapshot at this batch is durable; what it covers is being freed.
+    SnapshotDone(BatchSequence),
+    /// The snapshot was given up (no space, usually); the journal itself goes on.
+    SnapshotFailed(String),
+}
+
+/// See [`Journal::status`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JournalStatus {
+    /// Writes.
+    Healthy,
+    /// Waits for space.
+    Full,
+    /// Dead, with the reason.
+    Failed(String),
+}
+
+/// Why a batch was not accepted. Nothing of it is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum AppendError {
+    /// Somebody else appended, or a batch was skipped or repeated.
+    #[error("batch {offered} offered at position {expected}, but the journal continues with {next}")]
+    WrongSequence { offered: BatchSequence, expected: BatchSequence, next: BatchSequence },
+    /// The caller belongs to an older (or foreign) opening of the journal.
+    #[error("epoch {offered} is fenced off: the journal is in epoch {current}")]
+    WrongEpoch { offered: Epoch, current: Epoch },
+    /// Larger than a segment.
+    #[error("batch of {batch_bytes} bytes exceeds the segment of {limit_bytes} bytes")]
+    TooLarge { batch_bytes: u64, limit_bytes: u64 },
+    /// `close` was called.
+    #[error("the journal is closed")]
+    Closed,
+    /// A fatal error happened before.
+    #[error("the journal failed: {0}")]
+    Failed(String),
+}
+
+/// Why a snapshot was not started.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum SnapshotError {
+    /// One is under way; try again after its event.
+    #[error("a snapshot is under way")]
+    Busy,
+    /// The position lies before the last snapshot or behind the last batch.
+    #[error("snapshot at {at} is outside of {oldest}..={newest}")]
+    OutOfRange { at: BatchSequence, oldest: BatchSequence, newest: BatchSequence },
+    /// `close` was called.
+    #[error("the journal is closed")]
+    Closed,
+    /// A fatal error happened before.
+    #[error("the journal failed: {0}")]
+    Failed(String),
+}
+
+/// Why `close` could not make everything durable.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum CloseError {
+    /// The disk stayed full; these bytes were never confirmed.
+    #[error("the disk is full: {pending_bytes} unconfirmed bytes were dropped")]
+    Full { pending_bytes: u64 },
+    /// A fatal error happened.
+    #[error("the journal failed: {0}")]
+    Failed(String),
+}

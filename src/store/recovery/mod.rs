@@ -1,0 +1,178 @@
+//! From the files of a folder to a journal that can be appended to.
+//!
+//! Order of the steps, each of which may be interrupted and repeated: lock; read the meta file; replay snapshot and
+//! segments; cut the torn tail; remove left-overs; write the new epoch. Batches are appended to a new segment only, so
+//! nothing recovered is ever written over.
+
+mod report;
+mod segments;
+mod snapshot;
+mod view;
+mod walk;
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::disk::{Disk, DiskLock};
+use crate::format::FORMAT_VERSION;
+use crate::meta::{self, Meta, MetaFile};
+use crate::names::{self, Listing};
+use crate::segments::Segments;
+use crate::types::{BatchSequence, Durability, Epoch, Options};
+use crate::writer::Continuation;
+pub use report::{DAMAGES_LISTED_MAX, Damage, OpenError, Recovered, RecoveryReport};
+use segments::Progress;
+use view::BatchView;
+
+/// Takes what recovery delivers.
+pub type Visitor<'a> = dyn FnMut(Recovered<'_>) + 'a;
+
+/// The outcome of recovery.
+pub(crate) struct Recovery {
+    pub(crate) continuation: Continuation,
+    pub(crate) report: RecoveryReport,
+    pub(crate) damaged_snapshot: Option<BatchSequence>,
+    pub(crate) lock: Box<dyn DiskLock>,
+}
+
+/// What every step needs.
+struct Context<'a> {
+    disk: &'a dyn Disk,
+    folder: &'a Path,
+    identity: u64,
+    listing: Listing,
+}
+
+/// Recovers the journal in `folder`, or starts a new one. `options` must be normalized.
+pub(crate) fn recover(
+    disk: &Arc<dyn Disk>,
+    folder: &Path,
+    options: &Options,
+    visitor: &mut Visitor<'_>,
+) -> Result<Recovery, OpenError> {
+    let lock = prepare(disk.as_ref(), folder)?;
+    let (context, meta) = look(disk.as_ref(), folder, options)?;
+    let mut delivery = Delivery::new(visitor);
+    if meta.exists && !meta.intact {
+        delivery.report.notes.push(format!("{} was damaged and has been rebuilt", names::META));
+    }
+    let chosen = snapshot::replay(&context, &mut delivery)?;
+    let mut progress = Progress::new(chosen.at, meta.durable);
+    progress.replay(&context, &mut delivery)?;
+    let last = progress.next.previous();
+    let spares = tidy(&context, options)?;
+    let epoch = Epoch(meta.epoch.max(progress.epoch).max(chosen.epoch).0.saturating_add(1));
+    let meta = MetaFile::create(disk.as_ref(), folder, context.identity, epoch, last)
+        .map_err(disk_error("write the meta file", folder))?;
+    let sizes = (options.segment_bytes, options.spare_segments_max);
+    let mut segments = Segments::new(Arc::clone(disk), folder.to_path_buf(), sizes, progress.closed, spares);
+    if options.durability != Durability::Memory {
+        // A crash between a snapshot and the end of its trim left segments it covers.
+        let _ = segments.trim(chosen.at);
+    }
+    let report = RecoveryReport { epoch, last, snapshot_at: chosen.at, ..delivery.report };
+    let previous_crc = progress.previous_crc;
+    let continuation = Continuation { segments, meta, last, previous_crc, snapshot_bytes: chosen.len_bytes };
+    Ok(Recovery { continuation, report, damaged_snapshot: chosen.damaged, lock })
+}
+
+fn prepare(disk: &dyn Disk, folder: &Path) -> Result<Box<dyn DiskLock>, OpenError> {
+    disk.create_folder(&folder.join(names::QUARANTINE)).map_err(disk_error("create the folder", folder))?;
+    disk.lock(&folder.join(names::LOCK)).map_err(|source| match source.kind() {
+        io::ErrorKind::WouldBlock => OpenError::InUse { folder: folder.display().to_string() },
+        _ => disk_error("lock the folder", folder)(source),
+    })
+}
+
+fn look<'a>(disk: &'a dyn Disk, folder: &'a Path, options: &Options) -> Result<(Context<'a>, Meta), OpenError> {
+    let names = disk.list(folder).map_err(disk_error("list the files", folder))?;
+    let mut context = Context { disk, folder, identity: options.identity, listing: Listing::new(names) };
+    let meta = meta::read(disk, folder).map_err(disk_error("read the meta file", folder))?;
+    let meta = meta.map_err(|found| newer(names::META, found))?;
+    let identity = meta.identity.or_else(|| snapshot::identity_of_files(&context));
+    context.identity = identity.unwrap_or(options.identity);
+    Ok((context, meta))
+}
+
+/// Removes left-overs, and returns the spares worth keeping.
+fn tidy(context: &Context<'_>, options: &Options) -> Result<Vec<u64>, OpenError> {
+    for name in &context.listing.temporary {
+        let _ = context.disk.remove(&context.folder.join(name));
+    }
+    let mut kept = Vec::new();
+    for spare in context.listing.spares.iter().copied() {
+        let path = context.folder.join(names::spare(spare));
+        let len_bytes = context.disk.open(&path).and_then(|file| file.len_bytes()).unwrap_or(0);
+        if len_bytes == options.segment_bytes && kept.len() < options.spare_segments_max {
+            kept.push(spare);
+        } else {
+            let _ = context.disk.remove(&path);
+        }
+    }
+    context.disk.sync_folder(context.folder).map_err(disk_error("sync the folder", context.folder))?;
+    Ok(kept)
+}
+
+fn disk_error(action: &'static str, folder: &Path) -> impl Fn(io::Error) -> OpenError {
+    let folder = folder.display().to_string();
+    move |source| OpenError::Disk { action, folder: folder.clone(), source }
+}
+
+fn newer(file: &str, found: u16) -> OpenError {
+    OpenError::NewerVersion { file: file.to_owned(), found, supported: FORMAT_VERSION }
+}
+
+/// Where a batch was kept.
+#[derive(Clone, Copy)]
+struct Kept<'a> {
+    /// `None`: in a snapshot.
+    sequence: Option<BatchSequence>,
+    /// Position to name in a damage.
+    at: BatchSequence,
+    file: &'a str,
+}
+
+/// Passes finds on to the visitor and counts them.
+struct Delivery<'a> {
+    visitor: &'a mut Visitor<'a>,
+    report: RecoveryReport,
+}
+
+impl<'a> Delivery<'a> {
+    fn new(visitor: &'a mut Visitor<'a>) -> Delivery<'a> {
+        Delivery { visitor, report: RecoveryReport::default() }
+    }
+
+    fn batch(&mut self, view: &BatchView<'_>, kept: Kept<'_>) {
+        self.report.batches += u64::from(kept.sequence.is_some());
+        for (index, record) in view.records().enumerate() {
+            match record {
+                Ok(record) => self.record(kept, record),
+                Err(damaged) => {
+                    let what = format!("record {index} of batch {} in {} is damaged", view.header.sequence, kept.file);
+                    self.damage(damaged.stream, (kept.at, kept.at), what);
+                }
+            }
+        }
+    }
+
+    fn record(&mut self, kept: Kept<'_>, view::RecordView { kind, stream, payload }: view::RecordView<'_>) {
+        if let Some(sequence) = kept.sequence {
+            self.report.records += 1;
+            (self.visitor)(Recovered::Record { sequence, kind, stream, payload });
+        } else {
+            self.report.snapshot_records += 1;
+            (self.visitor)(Recovered::SnapshotRecord { kind, stream, payload });
+        }
+    }
+
+    fn damage(&mut self, stream: Option<u64>, (first, last): (BatchSequence, BatchSequence), what: String) {
+        let damage = Damage { stream, first, last, what };
+        (self.visitor)(Recovered::Damaged(&damage));
+        self.report.damages += 1;
+        if self.report.damaged.len() < DAMAGES_LISTED_MAX {
+            self.report.damaged.push(damage);
+        }
+    }
+}

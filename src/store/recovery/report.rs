@@ -1,0 +1,77 @@
+//! What recovery tells its caller.
+
+use thiserror::Error;
+
+use crate::types::{BatchSequence, Epoch};
+
+/// Most damages kept in a report; all are counted and shown to the visitor.
+pub const DAMAGES_LISTED_MAX: usize = 1_000;
+
+/// What recovery hands to the visitor, in order: the snapshot's records, then the batches behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recovered<'a> {
+    /// A record of the snapshot.
+    SnapshotRecord { kind: u8, stream: u64, payload: &'a [u8] },
+    /// A record of a batch behind the snapshot.
+    Record { sequence: BatchSequence, kind: u8, stream: u64, payload: &'a [u8] },
+    /// Something durable that can't be read any more; it takes its place in the order.
+    Damaged(&'a Damage),
+}
+
+/// A loss.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// Whom it concerns, if that is still readable. `None`: anybody.
+    pub stream: Option<u64>,
+    /// First batch hurt. For a snapshot, its position.
+    pub first: BatchSequence,
+    /// Last batch hurt.
+    pub last: BatchSequence,
+    /// What happened, with the file's name.
+    pub what: String,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RecoveryReport {
+    /// The new epoch: appends must carry it.
+    pub epoch: Epoch,
+    /// The last batch; the next append is the one after it.
+    pub last: BatchSequence,
+    /// Position of the snapshot used; 0 if there was none.
+    pub snapshot_at: BatchSequence,
+    /// Records delivered from the snapshot.
+    pub snapshot_records: u64,
+    /// Batches delivered behind the snapshot.
+    pub batches: u64,
+    /// Records delivered from those batches.
+    pub records: u64,
+    /// Unconfirmed bytes at the end that were cut. Normal after a power failure.
+    pub torn_bytes: u64,
+    /// Number of damages.
+    pub damages: u64,
+    /// The first [`DAMAGES_LISTED_MAX`] of them.
+    pub damaged: Vec<Damage>,
+    /// Damage without loss (a meta file rebuilt, for example), for the log.
+    pub notes: Vec<String>,
+}
+
+/// Why a journal can't be opened. Damage is not among the reasons.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// Two processes on one folder would destroy it.
+    #[error("journal {folder} is in use by another process")]
+    InUse { folder: String },
+    /// A newer Crossdock has written here.
+    #[error(
+        "{file} has format version {found}, this Crossdock reads up to version {supported}: \
+         start the newer version, or restore a backup made by this one"
+    )]
+    NewerVersion { file: String, found: u16, supported: u16 },
+    /// The disk refuses to work.
+    #[error("{action} in journal {folder}: {source}")]
+    Disk { action: &'static str, folder: String, source: std::io::Error },
+    /// A thread could not be started.
+    #[error("start the journal's threads: {0}")]
+    Thread(std::io::Error),
+}

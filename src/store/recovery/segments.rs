@@ -1,0 +1,169 @@
+//! Replays the segments behind the snapshot.
+
+use std::collections::VecDeque;
+
+use super::report::OpenError;
+use super::walk::{Entrance, Found, Walk};
+use super::{Context, Delivery, Kept, disk_error, newer};
+use crate::disk::{DiskFile, read_whole};
+use crate::format::Role;
+use crate::names;
+use crate::segments::ClosedSegment;
+use crate::types::{BatchSequence, Epoch};
+
+/// How far the replay has come.
+#[derive(Debug)]
+pub(super) struct Progress {
+    /// The next batch.
+    pub(super) next: BatchSequence,
+    pub(super) previous_crc: u32,
+    pub(super) epoch: Epoch,
+    pub(super) closed: VecDeque<ClosedSegment>,
+    /// The sequence `previous_crc` leads to; elsewhere it means nothing.
+    chained: BatchSequence,
+    /// Everything up to here was durable, says the seal.
+    sealed: BatchSequence,
+    /// Takes one segment after the other.
+    buffer: Vec<u8>,
+}
+
+impl Progress {
+    pub(super) fn new(snapshot_at: BatchSequence, sealed: BatchSequence) -> Progress {
+        Progress {
+            next: snapshot_at.next(),
+            previous_crc: 0,
+            epoch: Epoch(0),
+            closed: VecDeque::new(),
+            chained: BatchSequence::NONE,
+            sealed,
+            buffer: Vec::new(),
+        }
+    }
+
+    /// Replays all segments and settles what is missing.
+    pub(super) fn replay(&mut self, context: &Context<'_>, delivery: &mut Delivery<'_>) -> Result<(), OpenError> {
+        let segments = &context.listing.segments;
+        for (index, first) in segments.iter().enumerate() {
+            let limit = segments.get(index + 1).copied();
+            match limit {
+                Some(limit) if limit <= self.next => self.skip(context, *first, limit)?,
+                _ => self.segment(context, delivery, *first, limit)?,
+            }
+        }
+        self.miss(self.sealed.next(), "is missing at the end of the journal", delivery);
+        if self.chained != self.next {
+            self.previous_crc = 0;
+        }
+        Ok(())
+    }
+
+    /// A segment that the snapshot covers: not read, only given back later.
+    fn skip(&mut self, context: &Context<'_>, first: BatchSequence, limit: BatchSequence) -> Result<(), OpenError> {
+        let file = context.disk.open(&context.folder.join(names::segment(first)));
+        let file = file.map_err(disk_error("open a segment", context.folder))?;
+        let len_bytes = file.len_bytes().map_err(disk_error("measure a segment", context.folder))?;
+        self.closed.push_back(ClosedSegment { first, last: limit.previous(), len_bytes, damaged: false });
+        Ok(())
+    }
+
+    /// Reports batches up to before `until` as lost if the replay has not reached it.
+    fn miss(&mut self, until: BatchSequence, what: &str, delivery: &mut Delivery<'_>) {
+        if until > self.next {
+            let (first, last) = (self.next, until.previous());
+            delivery.damage(None, (first, last), format!("{} {what}", batches(first, last)));
+            self.next = until;
+        }
+    }
+
+    fn segment(
+        &mut self,
+        context: &Context<'_>,
+        delivery: &mut Delivery<'_>,
+        first: BatchSequence,
+        limit: Option<BatchSequence>,
+    ) -> Result<(), OpenError> {
+        let name = names::segment(first);
+        self.miss(first, &format!("is missing before {name}: a file is gone"), delivery);
+        let file =
+            context.disk.open(&context.folder.join(&name)).map_err(disk_error("open a segment", context.folder))?;
+        let mut bytes = std::mem::take(&mut self.buffer);
+        read_whole(file.as_ref(), &mut bytes).map_err(disk_error("read a segment", context.folder))?;
+        let damages_before = delivery.report.damages;
+        let mut walk = Walk::new(&bytes, Role::Batch, self.entrance(context, first, limit));
+        delivery.report.torn_bytes += self.walk(&mut walk, delivery, &name)?;
+        let damaged = delivery.report.damages > damages_before;
+        let (used_bytes, len_bytes) = (walk.offset_bytes(), bytes.len() as u64);
+        self.buffer = bytes;
+        if limit.is_some() {
+            self.close(first, len_bytes, damaged);
+        } else if damaged {
+            // Nothing is cut from a file that experts may want to see. The name of the next segment will say where it ends.
+            file.sync_data().map_err(disk_error("sync a segment", context.folder))?;
+            self.close(first, len_bytes, true);
+        } else {
+            self.cut(context, file.as_ref(), first, used_bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Cuts what was not finished from the last segment, and makes sure of the rest: it may be in the page cache only.
+    fn cut(
+        &mut self,
+        context: &Context<'_>,
+        file: &dyn DiskFile,
+        first: BatchSequence,
+        used_bytes: u64,
+    ) -> Result<(), OpenError> {
+        if used_bytes == 0 {
+            let path = context.folder.join(names::segment(first));
+            return context.disk.remove(&path).map_err(disk_error("remove an empty segment", context.folder));
+        }
+        file.truncate(used_bytes).map_err(disk_error("cut a segment", context.folder))?;
+        file.sync_data().map_err(disk_error("sync a segment", context.folder))?;
+        self.close(first, used_bytes, false);
+        Ok(())
+    }
+
+    fn entrance(&self, context: &Context<'_>, first: BatchSequence, limit: Option<BatchSequence>) -> Entrance {
+        Entrance {
+            identity: context.identity,
+            expected: first,
+            limit,
+            proven: self.sealed.max(self.next.previous()),
+            previous_crc: if self.chained == first { self.previous_crc } else { 0 },
+            epoch: self.epoch,
+        }
+    }
+
+    /// Delivers what the snapshot does not cover. Returns the bytes of unfinished batches.
+    fn walk(&mut self, walk: &mut Walk<'_>, delivery: &mut Delivery<'_>, name: &str) -> Result<u64, OpenError> {
+        loop {
+            match walk.next().map_err(|found| newer(name, found))? {
+                Found::Batch(view) => {
+                    let sequence = view.header.sequence;
+                    if sequence >= self.next {
+                        delivery.batch(&view, Kept { sequence: Some(sequence), at: sequence, file: name });
+                    }
+                }
+                Found::Lost { first, last } if last >= self.next => {
+                    let first = first.max(self.next);
+                    delivery.damage(None, (first, last), format!("{} in {name} is unreadable", batches(first, last)));
+                }
+                Found::Lost { .. } => {}
+                Found::End { torn_bytes } => return Ok(torn_bytes),
+            }
+            self.next = self.next.max(walk.expected);
+            self.chained = walk.expected;
+            self.previous_crc = walk.previous_crc;
+            self.epoch = walk.epoch;
+        }
+    }
+
+    fn close(&mut self, first: BatchSequence, len_bytes: u64, damaged: bool) {
+        self.closed.push_back(ClosedSegment { first, last: self.next.previous(), len_bytes, damaged });
+    }
+}
+
+fn batches(first: BatchSequence, last: BatchSequence) -> String {
+    if first == last { format!("batch {first}") } else { format!("batches {first} to {last}") }
+}

@@ -1,0 +1,333 @@
+//! What producers, the journal thread and the snapshot thread share.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::batch::{Batch, Snapshot};
+use crate::journal::{AppendError, CloseError, Journal, JournalStatus, SnapshotError};
+use crate::types::{BatchSequence, Epoch};
+
+/// How a snapshot ended.
+#[derive(Debug)]
+pub(crate) enum SnapshotOutcome {
+    /// Durable; its size.
+    Done { at: BatchSequence, len_bytes: u64 },
+    /// Given up without harm.
+    GaveUp(String),
+    /// The folder is in doubt.
+    Fatal(String),
+}
+
+/// Where the one snapshot under way is.
+#[derive(Debug, Default)]
+enum SnapshotStage {
+    #[default]
+    None,
+    /// Until its batch is durable.
+    Waiting(BatchSequence, Snapshot),
+    /// For the snapshot writer.
+    Ready(BatchSequence, Snapshot),
+    Writing,
+    Ended(SnapshotOutcome),
+}
+
+#[derive(Debug, Default)]
+struct State {
+    batches: VecDeque<Batch>,
+    next: BatchSequence,
+    /// The journal thread waits for work: only then an append costs a wake-up.
+    sleeping: bool,
+    closing: bool,
+    full: bool,
+    failure: Option<String>,
+    snapshot: SnapshotStage,
+    snapshot_at: BatchSequence,
+}
+
+/// The journal as its users see it, without the threads that make it move.
+pub(crate) struct Shared {
+    epoch: Epoch,
+    batch_bytes_max: u64,
+    durable: AtomicU64,
+    pending_bytes: AtomicU64,
+    disk_bytes: AtomicU64,
+    state: Mutex<State>,
+    work: Condvar,
+    snapshot_work: Condvar,
+}
+
+/// Why the journal thread woke up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wake {
+    Work,
+    TimedOut,
+    Closing,
+}
+
+impl Shared {
+    pub(crate) fn new(epoch: Epoch, batch_bytes_max: u64, last: BatchSequence, snapshot_at: BatchSequence) -> Shared {
+        Shared {
+            epoch,
+            batch_bytes_max,
+            durable: AtomicU64::new(last.0),
+            pending_bytes: AtomicU64::new(0),
+            disk_bytes: AtomicU64::new(0),
+            state: Mutex::new(State { next: last.next(), snapshot_at, ..State::default() }),
+            work: Condvar::new(),
+            snapshot_work: Condvar::new(),
+        }
+    }
+
+    /// A panic elsewhere leaves the state whole: every change under the lock is a plain assignment.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wake(&self, state: &mut State) {
+        if std::mem::take(&mut state.sleeping) {
+            self.work.notify_one();
+        }
+    }
+
+    // ---- journal thread ----
+
+    /// Moves waiting batches into `group` until it has `bytes_max`, but always at least one.
+    pub(crate) fn take(&self, group: &mut VecDeque<Batch>, bytes_max: u64) {
+        let mut bytes: u64 = group.iter().map(Batch::len_bytes).sum();
+        let mut state = self.state();
+        while let Some(batch) = state.batches.pop_front_if(|next| bytes == 0 || bytes + next.len_bytes() <= bytes_max) {
+            bytes += batch.len_bytes();
+            group.push_back(batch);
+        }
+    }
+
+    /// Publishes the watermark, and starts the snapshot that waited for it.
+    pub(crate) fn publish(&self, durable: BatchSequence, bytes: u64) {
+        self.durable.store(durable.0, Ordering::Release);
+        self.pending_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn publish_disk_bytes(&self, bytes: u64) {
+        self.disk_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Notes whether the disk is full; true if that is news.
+    pub(crate) fn set_full(&self, full: bool) -> bool {
+        std::mem::replace(&mut self.state().full, full) != full
+    }
+
+    pub(crate) fn fail(&self, reason: &str) {
+        let mut state = self.state();
+        state.failure.get_or_insert_with(|| reason.to_owned());
+        state.batches.clear();
+        self.snapshot_work.notify_all();
+    }
+
+    /// Hands a waiting snapshot on once its batch is durable, and fetches the end of a finished one.
+    pub(crate) fn poll_snapshot(&self) -> Option<SnapshotOutcome> {
+        let mut state = self.state();
+        match std::mem::take(&mut state.snapshot) {
+            SnapshotStage::Waiting(at, snapshot) if at <= self.durable() => {
+                state.snapshot = SnapshotStage::Ready(at, snapshot);
+                self.snapshot_work.notify_all();
+            }
+            SnapshotStage::Ended(outcome) => {
+                if let SnapshotOutcome::Done { at, .. } = &outcome {
+                    state.snapshot_at = *at;
+                }
+                return Some(outcome);
+            }
+            other => state.snapshot = other,
+        }
+        None
+    }
+
+    /// Sleeps until there is work, for at most `timeout`.
+    pub(crate) fn wait_for_work(&self, timeout: Option<Duration>) -> Wake {
+        let mut state = self.state();
+        loop {
+            if state.has_work(self.durable()) {
+                return Wake::Work;
+            }
+            if state.closing {
+                return Wake::Closing;
+            }
+            state.sleeping = true;
+            let Some(timeout) = timeout else {
+                state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let (woken, result) = self.work.wait_timeout(state, timeout).unwrap_or_else(PoisonError::into_inner);
+            state = woken;
+            if result.timed_out() {
+                state.sleeping = false;
+                return Wake::TimedOut;
+            }
+        }
+    }
+
+    /// Sleeps while the disk is full: until a snapshot ended, the journal is closed, or `timeout`.
+    pub(crate) fn wait_for_space(&self, timeout: Duration) -> Wake {
+        let state = self.state();
+        if state.closing {
+            return Wake::Closing;
+        }
+        let blocked = |state: &mut State| !state.closing && !matches!(state.snapshot, SnapshotStage::Ended(_));
+        let result = self.work.wait_timeout_while(state, timeout, blocked);
+        let (state, _) = result.unwrap_or_else(PoisonError::into_inner);
+        if state.closing { Wake::Closing } else { Wake::Work }
+    }
+
+    // ---- snapshot thread ----
+
+    pub(crate) fn take_snapshot(&self) -> Option<(BatchSequence, Snapshot)> {
+        self.state().take_snapshot()
+    }
+
+    /// Blocks until there is a snapshot to write; `None` when the journal ends.
+    pub(crate) fn wait_for_snapshot(&self) -> Option<(BatchSequence, Snapshot)> {
+        let mut state = self.state();
+        loop {
+            if state.closing || state.failure.is_some() {
+                return None;
+            }
+            if let Some(snapshot) = state.take_snapshot() {
+                return Some(snapshot);
+            }
+            state = self.snapshot_work.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    pub(crate) fn end_snapshot(&self, outcome: SnapshotOutcome) {
+        let mut state = self.state();
+        state.snapshot = SnapshotStage::Ended(outcome);
+        state.sleeping = false;
+        self.work.notify_one();
+    }
+
+    /// True once a snapshot under way should be given up.
+    pub(crate) fn is_ending(&self) -> bool {
+        let state = self.state();
+        state.closing || state.failure.is_some()
+    }
+
+    // ---- closing ----
+
+    pub(crate) fn start_closing(&self) {
+        let mut state = self.state();
+        state.closing = true;
+        state.sleeping = false;
+        self.work.notify_all();
+        self.snapshot_work.notify_all();
+    }
+
+    pub(crate) fn closed(&self) -> Result<(), CloseError> {
+        if let Some(reason) = &self.state().failure {
+            return Err(CloseError::Failed(reason.clone()));
+        }
+        match self.pending_bytes() {
+            0 => Ok(()),
+            pending_bytes => Err(CloseError::Full { pending_bytes }),
+        }
+    }
+}
+
+impl State {
+    fn has_work(&self, durable: BatchSequence) -> bool {
+        let snapshot = match &self.snapshot {
+            SnapshotStage::Waiting(at, _) => *at <= durable,
+            SnapshotStage::Ended(_) => true,
+            _ => false,
+        };
+        snapshot || !self.batches.is_empty()
+    }
+
+    fn take_snapshot(&mut self) -> Option<(BatchSequence, Snapshot)> {
+        match std::mem::replace(&mut self.snapshot, SnapshotStage::Writing) {
+            SnapshotStage::Ready(at, snapshot) => Some((at, snapshot)),
+            other => {
+                self.snapshot = other;
+                None
+            }
+        }
+    }
+}
+
+impl Journal for Shared {
+    fn append(&self, batch: Batch, expected: BatchSequence, epoch: Epoch) -> Result<(), AppendError> {
+        let batch_bytes = batch.len_bytes();
+        if batch_bytes > self.batch_bytes_max {
+            return Err(AppendError::TooLarge { batch_bytes, limit_bytes: self.batch_bytes_max });
+        }
+        if epoch != self.epoch {
+            return Err(AppendError::WrongEpoch { offered: epoch, current: self.epoch });
+        }
+        let mut state = self.state();
+        if let Some(reason) = &state.failure {
+            return Err(AppendError::Failed(reason.clone()));
+        }
+        if state.closing {
+            return Err(AppendError::Closed);
+        }
+        if batch.sequence != expected || expected != state.next {
+            return Err(AppendError::WrongSequence { offered: batch.sequence, expected, next: state.next });
+        }
+        state.next = expected.next();
+        self.pending_bytes.fetch_add(batch_bytes, Ordering::Relaxed);
+        state.batches.push_back(batch);
+        self.wake(&mut state);
+        Ok(())
+    }
+
+    fn durable(&self) -> BatchSequence {
+        BatchSequence(self.durable.load(Ordering::Acquire))
+    }
+
+    fn pending_bytes(&self) -> u64 {
+        self.pending_bytes.load(Ordering::Relaxed)
+    }
+
+    fn status(&self) -> JournalStatus {
+        let state = self.state();
+        match &state.failure {
+            Some(reason) => JournalStatus::Failed(reason.clone()),
+            None if state.full => JournalStatus::Full,
+            None => JournalStatus::Healthy,
+        }
+    }
+
+    fn snapshot(&self, at: BatchSequence, snapshot: Snapshot) -> Result<(), SnapshotError> {
+        let mut state = self.state();
+        if let Some(reason) = &state.failure {
+            return Err(SnapshotError::Failed(reason.clone()));
+        }
+        if state.closing {
+            return Err(SnapshotError::Closed);
+        }
+        let (oldest, newest) = (state.snapshot_at.next(), state.next.previous());
+        if at < oldest || at > newest {
+            return Err(SnapshotError::OutOfRange { at, oldest, newest });
+        }
+        if !matches!(state.snapshot, SnapshotStage::None) {
+            return Err(SnapshotError::Busy);
+        }
+        state.snapshot = SnapshotStage::Waiting(at, snapshot);
+        self.wake(&mut state);
+        Ok(())
+    }
+
+    fn disk_bytes(&self) -> u64 {
+        self.disk_bytes.load(Ordering::Relaxed)
+    }
+
+    fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    fn close(&self) -> Result<(), CloseError> {
+        self.start_closing();
+        self.closed()
+    }
+}

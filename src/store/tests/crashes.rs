@@ -1,0 +1,164 @@
+//! Power failures, kills and orderly ends in any order, at any call: what was reported durable is there, nothing else is
+//! but a prefix of what was appended, and the journal goes on.
+
+use super::support::*;
+use crate::simulated::{Random, SimulatedDisk};
+use crate::*;
+
+/// What was appended, and what must be there.
+#[derive(Default)]
+struct Truth {
+    batches: Vec<Vec<Record>>,
+    /// Highest watermark that has to be there at the next open.
+    durable: u64,
+    /// The same if the power fails before that.
+    durable_without_power: u64,
+}
+
+impl Truth {
+    /// The state after batch `at`, as a snapshot holds it: position and fingerprint, and bulk to make it several chunks.
+    fn state_at(&self, at: u64, bulk: usize) -> Vec<Record> {
+        let mut fingerprint = 0;
+        for record in self.batches[..at as usize].iter().flatten() {
+            fingerprint = crc32c::crc32c_append(fingerprint, &record.payload);
+            fingerprint = crc32c::crc32c_append(fingerprint, &record.stream.to_le_bytes());
+        }
+        let mut state = vec![record(at, &fingerprint.to_le_bytes())];
+        state.extend((0..bulk).map(|index| record(index as u64, &[index as u8; 700])));
+        state
+    }
+
+    /// Compares a recovery with the truth, then forgets what was not durable and is gone.
+    fn check(&mut self, opened: &Opened) {
+        let (report, heard) = (&opened.report, &opened.heard);
+        let (at, last) = (report.snapshot_at.0, report.last.0);
+        assert_eq!(heard.damages, [], "a power failure is not damage");
+        assert!(last >= self.durable, "durable {} but only {last} recovered", self.durable);
+        assert!(last <= self.batches.len() as u64, "{last} was never appended");
+        if at > 0 {
+            assert_eq!(heard.snapshot, self.state_at(at, heard.snapshot.len() - 1));
+        }
+        let expected = (at..last).flat_map(|index| {
+            self.batches[index as usize].iter().map(move |record| (BatchSequence(index + 1), record.clone()))
+        });
+        assert!(expected.eq(heard.batches.iter().cloned()), "batches {at}..={last} differ");
+        assert_eq!(report.batches, last - at);
+        self.batches.truncate(last as usize);
+        (self.durable, self.durable_without_power) = (last, last);
+    }
+
+    /// A crash; what only the operating system had is gone.
+    fn lose_power(&mut self) {
+        self.durable = self.durable_without_power;
+    }
+}
+
+struct Run {
+    random: Random,
+    disk: SimulatedDisk,
+    options: Options,
+    truth: Truth,
+    epoch: Epoch,
+}
+
+impl Run {
+    fn new(seed: u64) -> Run {
+        let mut random = Random::new(seed ^ 0xC0FFEE);
+        let options = Options {
+            durability: if random.chance(8) { Durability::Os } else { Durability::Fsync },
+            segment_bytes: 4096 << random.below(3),
+            group_bytes_max: 1 << random.below(14),
+            spare_segments_max: random.below(3) as usize,
+            reserve_bytes: random.below(2) * 4096,
+            identity: seed,
+        };
+        Run { random, disk: SimulatedDisk::new(seed), options, truth: Truth::default(), epoch: Epoch(0) }
+    }
+
+    /// One life of the process.
+    fn life(&mut self) {
+        if self.random.chance(2) {
+            self.disk.cut_power(1 + self.random.below(50));
+        }
+        let Ok(mut opened) = try_open(&self.disk, self.options.clone()) else {
+            assert!(!self.disk.is_powered(), "only a power cut prevents opening");
+            self.truth.lose_power();
+            return self.disk.crash();
+        };
+        self.check(&opened);
+        for _ in 0..self.random.below(80) {
+            self.act(&mut opened);
+        }
+        self.end(opened);
+    }
+
+    fn check(&mut self, opened: &Opened) {
+        self.truth.check(opened);
+        assert!(opened.report.epoch > self.epoch, "every life has its own epoch");
+        self.epoch = opened.report.epoch;
+    }
+
+    fn act(&mut self, opened: &mut Opened) {
+        match self.random.below(20) {
+            0..9 => {
+                let records = random_records(&mut self.random);
+                if opened.append(&records).is_ok() {
+                    self.truth.batches.push(records);
+                }
+            }
+            9..15 => drop(opened.stepped.writer.step()),
+            15..18 => drop(opened.stepped.snapshot_writer.step()),
+            18 => drop(opened.stepped.writer.seal()),
+            _ => {
+                let at = self.random.below(self.truth.batches.len() as u64 + 1);
+                let bulk = self.random.below(20) as usize;
+                let _ = opened.journal.snapshot(BatchSequence(at), snapshot(&self.truth.state_at(at, bulk)));
+            }
+        }
+    }
+
+    fn end(&mut self, opened: Opened) {
+        let journal = opened.journal.clone();
+        let how = self.random.below(4);
+        if how == 0 {
+            opened.close();
+        }
+        let durable = journal.durable().0;
+        self.truth.durable = durable;
+        if self.options.durability == Durability::Fsync || (how == 0 && self.disk.is_powered()) {
+            self.truth.durable_without_power = durable;
+        }
+        if how == 1 && self.disk.is_powered() {
+            return self.disk.kill();
+        }
+        self.truth.lose_power();
+        self.disk.crash();
+    }
+
+    /// The last life is undisturbed: everything works.
+    fn last_life(&mut self) {
+        let mut opened = try_open(&self.disk, self.options.clone()).expect("opens");
+        self.check(&opened);
+        let records = vec![record(1, b"still works")];
+        opened.append(&records).unwrap();
+        assert_eq!(opened.settle(), Step::Idle);
+        assert_eq!(opened.journal.durable(), opened.next.previous());
+        self.truth.batches.push(records);
+        self.truth.durable = opened.journal.durable().0;
+        drop(opened);
+        self.disk.kill();
+        let opened = try_open(&self.disk, self.options.clone()).expect("opens");
+        self.check(&opened);
+    }
+}
+
+#[test]
+fn durable_survives_every_crash() {
+    for_each_seed(seeds(), |seed| {
+        let mut run = Run::new(seed);
+        for _ in 0..1 + run.random.below(6) {
+            run.life();
+        }
+        run.last_life();
+    });
+}

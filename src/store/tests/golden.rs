@@ -1,0 +1,71 @@
+//! The format, byte by byte. If this test fails, folders written by released versions may not open any more: raise
+//! `FORMAT_VERSION` and keep reading the old format instead of changing the expectation.
+
+use super::support::*;
+use crate::simulated::SimulatedDisk;
+use crate::*;
+
+fn hex(bytes: &[u8]) -> String {
+    let lines = bytes.chunks(16).map(|line| line.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Files of a journal with batch 1 (two records) and 2 (one record) in one group, closed, and a snapshot at 1.
+fn golden_disk() -> SimulatedDisk {
+    let disk = SimulatedDisk::new(1);
+    let mut opened =
+        try_open(&disk, Options { segment_bytes: 4096, identity: 0x1122_3344_5566_7788, ..options() }).unwrap();
+    opened.append(&[record(0xAA, b"hello"), record(0xBB, b"")]).unwrap();
+    opened.append(&[record(0xCC, b"world!")]).unwrap();
+    opened.journal.snapshot(BatchSequence(1), snapshot(&[record(0xDD, b"state")])).unwrap();
+    opened.settle();
+    opened.close();
+    disk.kill();
+    disk
+}
+
+fn contents(disk: &SimulatedDisk, name: &str) -> Vec<u8> {
+    disk.contents().into_iter().find(|(path, _)| *path == file(name)).expect(name).1
+}
+
+#[test]
+fn segment_bytes_are_fixed() {
+    let bytes = contents(&golden_disk(), "segment-00000000000000000001");
+    assert_eq!(bytes.len(), 4096);
+    assert_eq!(hex(&bytes[..512]), include_str!("golden/segment.hex").trim_end());
+    assert!(bytes[512..].iter().all(|byte| *byte == 0));
+}
+
+#[test]
+fn snapshot_bytes_are_fixed() {
+    let bytes = contents(&golden_disk(), "snapshot-00000000000000000001");
+    assert_eq!(hex(&bytes), include_str!("golden/snapshot.hex").trim_end());
+}
+
+#[test]
+fn meta_bytes_are_fixed() {
+    let bytes = contents(&golden_disk(), "journal.meta");
+    assert_eq!(bytes.len(), 4096 + 512);
+    assert_eq!(hex(&[&bytes[..80], &bytes[4096..4176]].concat()), include_str!("golden/meta.hex").trim_end());
+}
+
+#[test]
+fn golden_files_open() {
+    let disk = SimulatedDisk::new(2);
+    let decode = |text: &str| -> Vec<u8> {
+        let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
+        let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+        digits.chunks(2).map(byte).collect()
+    };
+    for (name, text) in [
+        ("segment-00000000000000000001", include_str!("golden/segment.hex")),
+        ("snapshot-00000000000000000001", include_str!("golden/snapshot.hex")),
+    ] {
+        Disk::create(&disk, &file(name)).unwrap();
+        disk.corrupt(&file(name), |bytes| *bytes = decode(text)).unwrap();
+    }
+    let opened = open(&disk);
+    assert_eq!(opened.heard.snapshot, [record(0xDD, b"state")]);
+    assert_eq!(opened.heard.batches, [(BatchSequence(2), record(0xCC, b"world!"))]);
+    assert_eq!((opened.report.damages, opened.report.last), (0, BatchSequence(2)));
+}

@@ -1,0 +1,9 @@
+//! Tests of the crate, one binary.
+
+mod crashes;
+mod damage;
+mod faults;
+mod golden;
+mod limits;
+mod support;
+mod threads;

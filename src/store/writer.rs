@@ -1,0 +1,254 @@
+//! The write loop: everything that waits becomes one write and one sync. It has no thread and no clock of its own,
+//! so a simulation can step it.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+
+use crate::batch::Batch;
+use crate::disk::write_all_at;
+use crate::format::Role;
+use crate::frames::{Frames, Framing};
+use crate::journal::{JournalEvent, Listener};
+use crate::meta::MetaFile;
+use crate::segments::{Segments, Trouble};
+use crate::shared::{Shared, SnapshotOutcome};
+use crate::types::{BatchSequence, Durability, Options};
+
+/// What [`Writer::step`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing to do.
+    Idle,
+    /// Something was done, there may be more.
+    Progress,
+    /// The disk is full: step again when there may be space.
+    Full,
+    /// The journal is dead: further steps do nothing.
+    Failed,
+}
+
+/// The only one who writes segments.
+pub struct Writer {
+    pub(crate) shared: Arc<Shared>,
+    listener: Listener,
+    options: Options,
+    segments: Segments,
+    meta: MetaFile,
+    snapshot_bytes: u64,
+    /// Taken from the queue, not yet durable. Kept as it is while the disk is full.
+    group: VecDeque<Batch>,
+    frames: Frames,
+    previous_crc: u32,
+    written: BatchSequence,
+    synced: BatchSequence,
+    failed: bool,
+}
+
+/// Where recovery ended and writing goes on.
+pub(crate) struct Continuation {
+    pub(crate) segments: Segments,
+    pub(crate) meta: MetaFile,
+    pub(crate) last: BatchSequence,
+    pub(crate) previous_crc: u32,
+    pub(crate) snapshot_bytes: u64,
+}
+
+impl Writer {
+    pub(crate) fn new(shared: Arc<Shared>, listener: Listener, options: Options, start: Continuation) -> Writer {
+        let writer = Writer {
+            shared,
+            listener,
+            options,
+            segments: start.segments,
+            meta: start.meta,
+            snapshot_bytes: start.snapshot_bytes,
+            group: VecDeque::new(),
+            frames: Frames::default(),
+            previous_crc: start.previous_crc,
+            written: start.last,
+            synced: start.last,
+            failed: false,
+        };
+        writer.publish_disk_bytes();
+        writer
+    }
+
+    /// Writes one group of batches, or moves a snapshot on.
+    pub fn step(&mut self) -> Step {
+        if self.failed {
+            return Step::Failed;
+        }
+        match self.try_step() {
+            Ok(step) => step,
+            Err(Trouble::Full) => self.announce_full(),
+            Err(Trouble::Fatal(reason)) => self.fail(reason),
+        }
+    }
+
+    /// Notes on disk how far the journal is synced. Call it when the journal is idle; costs one small write.
+    pub fn seal(&mut self) -> Step {
+        if self.failed || self.options.durability == Durability::Memory {
+            return Step::Idle;
+        }
+        match self.meta.seal(self.synced).map_err(|error| Trouble::new("write the seal", &error)) {
+            // Without space there is no seal: recovery then knows less about damage, nothing else.
+            Ok(()) | Err(Trouble::Full) => Step::Idle,
+            Err(Trouble::Fatal(reason)) => self.fail(reason),
+        }
+    }
+
+    /// The last act of an orderly end: syncs whatever is not, and the seal.
+    pub fn finish(&mut self) -> Step {
+        if self.failed || self.options.durability == Durability::Memory {
+            return Step::Idle;
+        }
+        if let Err(Trouble::Fatal(reason)) = self.sync_active() {
+            return self.fail(reason);
+        }
+        if self.seal() == Step::Failed {
+            return Step::Failed;
+        }
+        match self.meta.sync() {
+            Ok(()) => Step::Idle,
+            Err(error) => self.fail(format!("sync the seal: {error}")),
+        }
+    }
+
+    fn try_step(&mut self) -> Result<Step, Trouble> {
+        let snapshot = self.shared.poll_snapshot();
+        let moved = snapshot.is_some();
+        if let Some(outcome) = snapshot {
+            self.end_snapshot(outcome)?;
+        }
+        self.shared.take(&mut self.group, self.options.group_bytes_max);
+        if self.group.is_empty() {
+            return Ok(if moved { Step::Progress } else { Step::Idle });
+        }
+        self.commit()?;
+        if self.shared.set_full(false) {
+            (self.listener)(JournalEvent::Writable);
+        }
+        Ok(Step::Progress)
+    }
+
+    fn commit(&mut self) -> Result<(), Trouble> {
+        if self.options.durability == Durability::Memory {
+            return self.publish(self.group.len());
+        }
+        let count = self.fit()?;
+        self.write(count)?;
+        if self.options.durability == Durability::Fsync {
+            self.sync_active()?;
+        }
+        self.publish(count)
+    }
+
+    /// How many batches of the group go into the active segment; rotates if none does.
+    fn fit(&mut self) -> Result<usize, Trouble> {
+        let count = self.count_within(self.segments.room_bytes());
+        if count > 0 {
+            return Ok(count);
+        }
+        // The name of the next segment proves the previous one durable, whatever the durability.
+        self.sync_active()?;
+        self.segments.rotate(self.written.next())?;
+        self.publish_disk_bytes();
+        Ok(self.count_within(self.segments.room_bytes()))
+    }
+
+    fn count_within(&self, room_bytes: u64) -> usize {
+        let mut bytes = 0;
+        let fits = |batch: &&Batch| {
+            bytes += batch.len_bytes();
+            bytes <= room_bytes
+        };
+        self.group.iter().take_while(fits).count()
+    }
+
+    /// Writes the first `count` batches. After a partial write nothing has moved: the next try starts at the same place.
+    fn write(&mut self, count: usize) -> Result<(), Trouble> {
+        let framing = Framing {
+            role: Role::Batch,
+            identity: self.meta.identity(),
+            epoch: self.meta.epoch(),
+            durable: self.synced,
+            previous_crc: self.previous_crc,
+        };
+        let Some(active) = &mut self.segments.active else {
+            return Err(Trouble::Fatal("no segment to write to".to_owned()));
+        };
+        self.frames.rebuild(self.group.range(..count), framing, active.offset);
+        let mut parts = self.frames.parts(self.group.range(..count));
+        write_all_at(active.file.as_ref(), active.offset, &mut parts)
+            .map_err(|error| Trouble::new("write to a segment", &error))?;
+        active.offset += self.frames.length_bytes;
+        self.previous_crc = self.frames.last_crc;
+        self.written = BatchSequence(self.written.0 + count as u64);
+        Ok(())
+    }
+
+    fn sync_active(&mut self) -> Result<(), Trouble> {
+        if let Some(active) = &self.segments.active
+            && self.synced < self.written
+        {
+            active.file.sync_data().map_err(|error| Trouble::fatal("sync a segment", &error))?;
+            self.synced = self.written;
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self, count: usize) -> Result<(), Trouble> {
+        let bytes = self.group.range(..count).map(Batch::len_bytes).sum();
+        let Some(last) = self.group.drain(..count).next_back() else { return Ok(()) };
+        self.shared.publish(last.sequence, bytes);
+        (self.listener)(JournalEvent::Durable(last.sequence));
+        Ok(())
+    }
+
+    fn end_snapshot(&mut self, outcome: SnapshotOutcome) -> Result<(), Trouble> {
+        match outcome {
+            SnapshotOutcome::Done { at, len_bytes } => {
+                // In memory mode no snapshot was written, so nothing on disk may go.
+                if self.options.durability != Durability::Memory {
+                    self.snapshot_bytes = len_bytes;
+                    self.segments.trim(at)?;
+                    self.publish_disk_bytes();
+                }
+                (self.listener)(JournalEvent::SnapshotDone(at));
+            }
+            SnapshotOutcome::GaveUp(reason) => (self.listener)(JournalEvent::SnapshotFailed(reason)),
+            SnapshotOutcome::Fatal(reason) => return Err(Trouble::Fatal(reason)),
+        }
+        Ok(())
+    }
+
+    fn publish_disk_bytes(&self) {
+        self.shared.publish_disk_bytes(self.segments.disk_bytes() + self.snapshot_bytes);
+    }
+
+    fn announce_full(&mut self) -> Step {
+        if self.shared.set_full(true) {
+            (self.listener)(JournalEvent::Full);
+        }
+        Step::Full
+    }
+
+    /// Nothing that is not durable now ever will be.
+    fn fail(&mut self, reason: String) -> Step {
+        self.failed = true;
+        self.group.clear();
+        self.shared.fail(&reason);
+        (self.listener)(JournalEvent::Failed(reason));
+        Step::Failed
+    }
+}
+
+impl Drop for Writer {
+    /// A journal thread that panics must not leave producers waiting for a watermark that never comes.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.shared.fail(&io::Error::other("the journal thread panicked").to_string());
+        }
+    }
+}
