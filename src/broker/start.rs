@@ -6,9 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use crossdock_common::{Format, Name};
 use crossdock_core::{BrokerOptions, Log, Partition, RecordKind, Recovery};
-use crossdock_store::{
-    BatchSequence, Disk, FileJournal, Journal, Options, RealDisk, Recovered, RecoveryReport,
-};
+use crossdock_store::{BatchSequence, Disk, FileJournal, Journal, Options, RealDisk, Recovered, RecoveryReport};
 
 use super::clock::Clock;
 use super::engine::Engine;
@@ -109,11 +107,7 @@ struct Opener<'a> {
 }
 
 impl Opener<'_> {
-    fn open(
-        &self,
-        name: &str,
-        apply: &mut dyn FnMut(RecordKind, u64, &[u8]) -> Result<()>,
-    ) -> Result<Opened> {
+    fn open(&self, name: &str, apply: &mut dyn FnMut(RecordKind, u64, &[u8]) -> Result<()>) -> Result<Opened> {
         let signals: Arc<Signals> = Arc::default();
         let listener = {
             let signals = signals.clone();

@@ -24,8 +24,8 @@ use tokio::sync::Notify;
 use tokio::time::Sleep;
 
 use super::outcome::Ending;
-use super::transport::Transport;
 use super::scratch;
+use super::transport::Transport;
 use crate::auth::AuthenticationError;
 use crate::broker::Engine;
 use crate::telemetry::events::AuthenticationFailed;
@@ -228,11 +228,7 @@ impl Driver {
         }
     }
 
-    async fn wait(
-        &mut self,
-        mut sleep: Pin<&mut Sleep>,
-        armed: bool,
-    ) -> std::io::Result<Wake> {
+    async fn wait(&mut self, mut sleep: Pin<&mut Sleep>, armed: bool) -> std::io::Result<Wake> {
         let notify = self.notify.clone();
         let mut notified = pin!(notify.notified());
         poll_fn(|context| {

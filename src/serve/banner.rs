@@ -25,7 +25,9 @@ fn try_it(listening: &Listening, user: &str) -> Option<String> {
         ),
         ListenerKind::Mqtt => format!("mosquitto_pub -h {host} -p {port} -u {name} -P {password} -t hello -m hi"),
         ListenerKind::Stomp => {
-            format!("printf 'CONNECT\\nlogin:{name}\\npasscode:{password}\\n\\n\\0SEND\\ndestination:/queue/hello\\n\\nhi\\0' | nc -q1 {host} {port}")
+            format!(
+                "printf 'CONNECT\\nlogin:{name}\\npasscode:{password}\\n\\n\\0SEND\\ndestination:/queue/hello\\n\\nhi\\0' | nc -q1 {host} {port}"
+            )
         }
         ListenerKind::Aws => format!(
             "AWS_ACCESS_KEY_ID=dev AWS_SECRET_ACCESS_KEY=dev aws --region us-east-1 --endpoint-url http://{host}:{port} sqs \

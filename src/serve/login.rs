@@ -36,7 +36,8 @@ pub(super) fn apply(engine: &Arc<Engine>, settings: &Settings) -> Result<()> {
 fn add_administrator(engine: &Engine, settings: &Settings, users: &mut Users) -> Result<()> {
     let stored = engine.broker.documents(USER_DOCUMENT);
     if let Some((name, hash)) = stored.first() {
-        let password_hash = PasswordHash::parse(std::str::from_utf8(hash)?).context("the stored password is damaged")?;
+        let password_hash =
+            PasswordHash::parse(std::str::from_utf8(hash)?).context("the stored password is damaged")?;
         users.insert(administrator(name, password_hash, &settings.vhosts));
         return Ok(());
     }

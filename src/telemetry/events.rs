@@ -57,16 +57,18 @@ impl ConnectionClosed<'_> {
 
 /// A peer broke a rule of its protocol or went over a limit. One per connection at most, since the connection ends.
 #[derive(Clone, Copy, Debug)]
-pub struct ProtocolViolation {
+pub struct ProtocolViolation<'a> {
     pub protocol: Protocol,
     pub peer: SocketAddr,
     /// Which rule: one of our own fixed words, never something the peer sent, since it becomes a metric label.
     pub rule: &'static str,
+    /// What the peer did, in words.
+    pub detail: &'a str,
 }
 
-impl ProtocolViolation {
+impl ProtocolViolation<'_> {
     pub fn emit(&self, metrics: &Metrics) {
-        tracing::warn!(protocol = %self.protocol, peer = %self.peer, rule = self.rule, "protocol violation");
+        tracing::warn!(protocol = %self.protocol, peer = %self.peer, rule = self.rule, detail = ?self.detail, "protocol violation");
         metrics.protocol_violations.get_or_create(&RuleLabel { protocol: self.protocol, rule: self.rule }).inc();
     }
 }

@@ -9,8 +9,9 @@ use crossdock_common::{Name, Table};
 
 use super::exchange::Exchange;
 use super::persist::{
-    binding_from_table, binding_to_table, document_from_table, document_to_table, exchange_from_table, exchange_to_table, key_from_table, key_table,
-    queue_from_table, queue_to_table, session_from_table, session_to_table,
+    binding_from_table, binding_to_table, document_from_table, document_to_table, exchange_from_table,
+    exchange_to_table, key_from_table, key_table, queue_from_table, queue_to_table, session_from_table,
+    session_to_table,
 };
 use super::{Definitions, QueueEntry, push_table};
 use crate::log::{Log, RecordKind};

@@ -51,7 +51,7 @@ fn opened_and_closed_connections_balance() {
 
 #[test]
 fn a_violation_names_peer_and_rule_in_log_and_metric() {
-    let event = ProtocolViolation { protocol: Protocol::Amqp091, peer: peer(), rule: "frame-too-large" };
+    let event = ProtocolViolation { protocol: Protocol::Amqp091, peer: peer(), rule: "frame-too-large", detail: "" };
     let (log, page) = observed(|metrics| event.emit(metrics));
     assert!(log.contains("protocol violation protocol=amqp091 peer=192.0.2.1:5000 rule=\"frame-too-large\""), "{log}");
     let line = "crossdock_protocol_violations_total{protocol=\"amqp091\",rule=\"frame-too-large\"} 1\n";

@@ -1,0 +1,100 @@
+//! Content on its way to the client: deliveries, fetched and returned messages.
+
+use crossdock_common::command::Outcome;
+use crossdock_common::event::Delivery;
+use crossdock_common::{Command, Message, Output};
+
+use super::Channel;
+use crate::connection::shared::Context;
+use crate::convert::outgoing;
+use crate::error::Fault;
+use crate::frame::basic::outgoing::{Deliver, GetEmpty, GetOk, Return};
+use crate::frame::method::Outgoing;
+use crate::frame::{put_content, put_method};
+
+impl Channel {
+    /// A message for one of the channel's consumers.
+    pub(crate) fn deliver(
+        &mut self,
+        output: &mut Output,
+        frame_max: usize,
+        consumer_tag: &str,
+        no_ack: bool,
+        delivery: &Delivery,
+    ) {
+        let delivery_tag = self.next_delivery_tag(no_ack, delivery);
+        let message = &*delivery.message;
+        let method = Deliver {
+            consumer_tag,
+            delivery_tag,
+            redelivered: delivery.delivery_count > 0,
+            exchange: &message.exchange,
+            routing_key: &message.routing_key,
+        };
+        self.put_message(output, frame_max, &method, message, delivery.delivery_count);
+    }
+
+    /// The answer to `basic.get`.
+    pub(crate) fn fetched(
+        &mut self,
+        cx: &mut Context<'_>,
+        no_ack: bool,
+        deliveries: Vec<Delivery>,
+        ready: u64,
+    ) -> Result<(), Fault> {
+        let Some(delivery) = deliveries.first() else {
+            put_method(cx.output.bytes.buffer(), self.number, &GetEmpty);
+            return Ok(());
+        };
+        if !no_ack {
+            if let Err(fault) = self.check_room(cx) {
+                cx.command(release(delivery));
+                return Err(fault);
+            }
+            cx.shared.unsettled += 1;
+        }
+        let delivery_tag = self.next_delivery_tag(no_ack, delivery);
+        let message = &*delivery.message;
+        let method = GetOk {
+            delivery_tag,
+            redelivered: delivery.delivery_count > 0,
+            exchange: &message.exchange,
+            routing_key: &message.routing_key,
+            message_count: u32::try_from(ready).unwrap_or(u32::MAX),
+        };
+        self.put_message(cx.output, cx.shared.frame_max, &method, message, delivery.delivery_count);
+        Ok(())
+    }
+
+    /// A mandatory message that no queue took.
+    pub(crate) fn returned(&mut self, cx: &mut Context<'_>, message: &Message) {
+        let method = Return { exchange: &message.exchange, routing_key: &message.routing_key };
+        self.put_message(cx.output, cx.shared.frame_max, &method, message, 0);
+    }
+
+    fn next_delivery_tag(&mut self, no_ack: bool, delivery: &Delivery) -> u64 {
+        self.last_delivery_tag += 1;
+        if !no_ack {
+            self.unsettled.push(self.last_delivery_tag, delivery.id);
+        }
+        self.last_delivery_tag
+    }
+
+    fn put_message(
+        &self,
+        output: &mut Output,
+        frame_max: usize,
+        method: &impl Outgoing,
+        message: &Message,
+        delivery_count: u32,
+    ) {
+        let properties = outgoing::properties(message, delivery_count);
+        put_method(output.bytes.buffer(), self.number, method);
+        put_content(&mut output.bytes, self.number, frame_max, &properties, outgoing::body(message));
+    }
+}
+
+/// Gives back a delivery that nobody can take.
+pub(crate) fn release(delivery: &Delivery) -> Command {
+    Command::Settle { deliveries: vec![delivery.id], outcome: Outcome::Released, request: None }
+}

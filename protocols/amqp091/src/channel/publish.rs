@@ -1,0 +1,249 @@
+//! From `basic.publish`, header and body frames to a message.
+//!
+//! Small messages that are whole in the read buffer take the fast path: their sections are copied into one allocation,
+//! so that a small message never keeps a large read buffer alive. Large bodies are slices of the read buffer when they
+//! come in one frame, and are gathered in one buffer when they come in several.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use crossdock_common::command::Publish as PublishCommand;
+use crossdock_common::{Command, Message, Name};
+
+use super::{Channel, Mode};
+use crate::connection::shared::Context;
+use crate::convert::facts::{BCC, Facts, check_sizes};
+use crate::convert::{FORMAT, outgoing};
+use crate::error::{Fault, ReplyCode};
+use crate::frame::basic::{PUBLISH, Publish};
+use crate::frame::method::BASIC;
+use crate::frame::properties::{Header, parse_header};
+use crate::frame::{self, Frame, Kind};
+
+/// Where the channel is between a publish and the end of its body.
+pub(super) enum Assembly {
+    Idle,
+    Header(Announced),
+    Body(Announced, Gathering),
+}
+
+/// What `basic.publish` said.
+pub(super) struct Announced {
+    exchange: Name,
+    routing_key: Bytes,
+    mandatory: bool,
+}
+
+/// What came of the content so far.
+pub(super) struct Gathering {
+    properties: Bytes,
+    body_size: usize,
+    body: BytesMut,
+}
+
+/// A part of a body.
+pub(crate) enum Piece<'a> {
+    /// In the read buffer; copied if it is kept.
+    Borrowed(&'a [u8]),
+    /// Large enough to be kept as it is.
+    Owned(Bytes),
+}
+
+impl Piece<'_> {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Borrowed(bytes) => bytes,
+            Self::Owned(bytes) => bytes,
+        }
+    }
+
+    fn into_bytes(self) -> Bytes {
+        match self {
+            Self::Borrowed(bytes) => Bytes::copy_from_slice(bytes),
+            Self::Owned(bytes) => bytes,
+        }
+    }
+}
+
+impl Channel {
+    /// A method frame is only in order when no content is awaited.
+    pub(crate) fn expect_method(&self) -> Result<(), Fault> {
+        match self.assembly {
+            Assembly::Idle => Ok(()),
+            Assembly::Header(_) => Err(no_header()),
+            Assembly::Body(..) => {
+                Err(Fault::unexpected("expected content body, got non content body frame instead").at(PUBLISH))
+            }
+        }
+    }
+
+    /// `basic.publish`. When its content is whole at the beginning of `rest`, the message is published at once and the
+    /// content's bytes on the wire are returned; else 0, and the content is awaited.
+    pub(crate) fn publish(&mut self, cx: &mut Context<'_>, publish: Publish<'_>, rest: &[u8]) -> Result<usize, Fault> {
+        if publish.immediate {
+            return Err(Fault::not_implemented("immediate=true"));
+        }
+        let exchange = self.exchange_name(publish.exchange);
+        let mandatory = publish.mandatory;
+        if let Some((header, body, used)) = self.whole_content(rest, cx.shared.frame_max) {
+            check_sizes(header.body_size, header.properties.len(), &cx.shared.limits)?;
+            let (routing_key, properties, body) = pack(publish.routing_key, header.properties, body);
+            let announced = Announced { exchange, routing_key, mandatory };
+            return self.publish_message(cx, announced, properties, body).map(|()| used);
+        }
+        let routing_key = Bytes::copy_from_slice(publish.routing_key);
+        self.assembly = Assembly::Header(Announced { exchange, routing_key, mandatory });
+        Ok(0)
+    }
+
+    /// A header frame.
+    pub(crate) fn content_header(&mut self, cx: &mut Context<'_>, payload: &[u8]) -> Result<(), Fault> {
+        let announced = match std::mem::replace(&mut self.assembly, Assembly::Idle) {
+            Assembly::Idle => return Err(no_method()),
+            Assembly::Header(announced) => announced,
+            Assembly::Body(..) => {
+                let text = "expected content body, got non content body frame instead";
+                return Err(Fault::unexpected(text).at(PUBLISH));
+            }
+        };
+        let header = parse_header(payload).map_err(|malformed| Fault::from(malformed).at(PUBLISH))?;
+        check_class(&header)?;
+        check_sizes(header.body_size, header.properties.len(), &cx.shared.limits).map_err(|fault| fault.at(PUBLISH))?;
+        let properties = Bytes::copy_from_slice(header.properties);
+        let body_size = usize::try_from(header.body_size).unwrap_or(usize::MAX);
+        if body_size == 0 {
+            return self.publish_message(cx, announced, properties, Bytes::new()).map_err(|fault| fault.at(PUBLISH));
+        }
+        self.assembly = Assembly::Body(announced, Gathering { properties, body_size, body: BytesMut::new() });
+        Ok(())
+    }
+
+    /// A body frame.
+    pub(crate) fn content_body(&mut self, cx: &mut Context<'_>, piece: Piece<'_>) -> Result<(), Fault> {
+        let (announced, mut gathering) = match std::mem::replace(&mut self.assembly, Assembly::Idle) {
+            Assembly::Idle => return Err(no_method()),
+            Assembly::Header(_) => return Err(no_header()),
+            Assembly::Body(announced, gathering) => (announced, gathering),
+        };
+        let body = match gathering.add(piece)? {
+            Some(body) => body,
+            None => {
+                self.assembly = Assembly::Body(announced, gathering);
+                return Ok(());
+            }
+        };
+        self.publish_message(cx, announced, gathering.properties, body).map_err(|fault| fault.at(PUBLISH))
+    }
+
+    fn exchange_name(&mut self, name: &str) -> Name {
+        if *self.last_exchange != *name {
+            self.last_exchange = Name::from(name);
+        }
+        self.last_exchange.clone()
+    }
+
+    /// Header and body, if both are whole, in order, and this channel's.
+    fn whole_content<'a>(&self, rest: &'a [u8], frame_max: usize) -> Option<(Header<'a>, &'a [u8], usize)> {
+        let is_ours = |frame: &Frame<'_>, kind| frame.kind == kind && frame.channel == self.number;
+        let head = frame::parse(rest, frame_max).ok()??;
+        if !is_ours(&head, Kind::Header) {
+            return None;
+        }
+        let header = parse_header(head.payload).ok()?;
+        check_class(&header).ok()?;
+        let used = head.encoded_len();
+        if header.body_size == 0 {
+            return Some((header, &[], used));
+        }
+        let body = frame::parse(rest.get(used..)?, frame_max).ok()??;
+        let is_whole = body.payload.len() as u64 == header.body_size && body.payload.len() < super::SLICE_BYTES_MIN;
+        (is_ours(&body, Kind::Body) && is_whole).then(|| (header, body.payload, used + body.encoded_len()))
+    }
+
+    fn publish_message(
+        &mut self,
+        cx: &mut Context<'_>,
+        announced: Announced,
+        properties: Bytes,
+        body: Bytes,
+    ) -> Result<(), Fault> {
+        let Announced { exchange, routing_key, mandatory } = announced;
+        let facts = Facts::of(&properties, &cx.shared.publisher(), &cx.shared.limits)?;
+        let properties = if facts.has_bcc { outgoing::without_header(&properties, BCC) } else { properties };
+        let mut message = Message::new(&FORMAT, exchange, routing_key, properties, body);
+        message.durable = facts.durable;
+        message.priority = facts.priority;
+        message.ttl_ms = facts.ttl_ms;
+        message.user = cx.shared.user();
+        message.received_at = cx.now.unix;
+        if !facts.extra_keys.is_empty() || facts.delay_ms.is_some() {
+            let rare = message.rare_mut();
+            rare.extra_keys = facts.extra_keys;
+            rare.delay_ms = facts.delay_ms;
+        }
+        let message = Arc::new(message);
+        let publish = PublishCommand { lane: self.lane(), confirm: None, message, mandatory, retain: false };
+        self.send_publish(cx, publish)
+    }
+
+    fn send_publish(&mut self, cx: &mut Context<'_>, mut publish: PublishCommand) -> Result<(), Fault> {
+        cx.shared.publishes = true;
+        match &mut self.mode {
+            Mode::Transaction(transaction) => return transaction.publish(publish),
+            Mode::Confirm(confirms) => publish.confirm = Some(confirms.publish()),
+            Mode::Plain => {}
+        }
+        cx.command(Command::Publish(publish));
+        Ok(())
+    }
+}
+
+impl Gathering {
+    /// Adds a piece; the body, if it is complete. What is reserved grows with what has arrived, never with what is
+    /// promised.
+    fn add(&mut self, piece: Piece<'_>) -> Result<Option<Bytes>, Fault> {
+        let (have, more) = (self.body.len(), piece.bytes().len());
+        let missing = self.body_size - have;
+        if more > missing {
+            let text = format!("content body exceeds its announced size {}", self.body_size);
+            return Err(Fault::new(ReplyCode::FrameError, text).at(PUBLISH));
+        }
+        if have == 0 && more == missing {
+            return Ok(Some(piece.into_bytes()));
+        }
+        if self.body.capacity() - have < more {
+            self.body.reserve(missing.min(have.max(more)));
+        }
+        self.body.extend_from_slice(piece.bytes());
+        Ok((more == missing).then(|| std::mem::take(&mut self.body).freeze()))
+    }
+}
+
+/// Three small sections in one allocation.
+fn pack(routing_key: &[u8], properties: &[u8], body: &[u8]) -> (Bytes, Bytes, Bytes) {
+    let mut buffer = Vec::with_capacity(routing_key.len() + properties.len() + body.len());
+    buffer.extend_from_slice(routing_key);
+    buffer.extend_from_slice(properties);
+    buffer.extend_from_slice(body);
+    let mut rest = Bytes::from(buffer);
+    let routing_key = rest.split_to(routing_key.len());
+    let properties = rest.split_to(properties.len());
+    (routing_key, properties, rest)
+}
+
+fn check_class(header: &Header<'_>) -> Result<(), Fault> {
+    if header.class == BASIC {
+        return Ok(());
+    }
+    let class = header.class;
+    Err(Fault::unexpected(format!("expected content header for class 60, got one for class {class} instead"))
+        .at(PUBLISH))
+}
+
+fn no_method() -> Fault {
+    Fault::unexpected("expected method frame, got non method frame instead")
+}
+
+fn no_header() -> Fault {
+    Fault::unexpected("expected content header for class 60, got non content header frame instead").at(PUBLISH)
+}

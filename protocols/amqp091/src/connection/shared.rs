@@ -1,0 +1,98 @@
+//! What all channels of an open connection share.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use crossdock_common::event::Principal;
+use crossdock_common::random::Random;
+use crossdock_common::{Command, ConsumerId, Limits, Name, Now, Output, Text};
+
+use super::handshake::Capabilities;
+use super::requests::Requests;
+use crate::convert::facts::Publisher;
+
+/// The connection's part of every channel's work.
+pub(crate) struct Shared {
+    pub limits: Arc<Limits>,
+    pub principal: Principal,
+    pub is_impersonator: bool,
+    pub capabilities: Capabilities,
+    pub frame_max: usize,
+    pub requests: Requests,
+    pub consumers: Consumers,
+    /// Deliveries that are not settled, of all channels.
+    pub unsettled: usize,
+    /// Every confirm number up to this may belong to a channel that is closed.
+    pub confirm_floor: u64,
+    pub random: Random,
+    /// The client is a publisher: it is told when publishers have to stop.
+    pub publishes: bool,
+}
+
+impl Shared {
+    pub(crate) fn publisher(&self) -> Publisher<'_> {
+        Publisher { name: self.principal.name.as_str(), is_impersonator: self.is_impersonator }
+    }
+
+    /// A consumer tag that the client does not know, in RabbitMQ's form.
+    pub(crate) fn new_consumer_tag(&mut self) -> Text {
+        let bytes = self.random.uuid().to_be_bytes();
+        Text::from(format!("amq.ctag-{}", URL_SAFE_NO_PAD.encode(bytes)))
+    }
+
+    pub(crate) fn user(&self) -> Name {
+        self.principal.name.clone()
+    }
+}
+
+/// One call's surroundings.
+pub(crate) struct Context<'a> {
+    pub now: Now,
+    pub shared: &'a mut Shared,
+    pub output: &'a mut Output,
+}
+
+impl Context<'_> {
+    pub(crate) fn command(&mut self, command: Command) {
+        self.output.commands.push(command);
+    }
+}
+
+/// A consumer of some channel.
+#[derive(Clone, Debug)]
+pub(crate) struct Consumer {
+    pub channel: u16,
+    pub tag: Text,
+    pub no_ack: bool,
+}
+
+/// The consumers of a connection, by the number that the core knows them by.
+#[derive(Default)]
+pub(crate) struct Consumers {
+    last: u64,
+    // The numbers are ours, so nobody can make them collide.
+    by_id: HashMap<ConsumerId, Consumer, foldhash::fast::FixedState>,
+}
+
+impl Consumers {
+    pub(crate) fn add(&mut self, consumer: Consumer) -> ConsumerId {
+        self.last += 1;
+        let id = ConsumerId(self.last);
+        self.by_id.insert(id, consumer);
+        id
+    }
+
+    pub(crate) fn get(&self, id: ConsumerId) -> Option<&Consumer> {
+        self.by_id.get(&id)
+    }
+
+    pub(crate) fn remove(&mut self, id: ConsumerId) -> Option<Consumer> {
+        self.by_id.remove(&id)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+}

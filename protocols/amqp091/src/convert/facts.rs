@@ -1,0 +1,193 @@
+//! What the broker needs to know of a message's properties when it is published.
+
+use bytes::Bytes;
+use crossdock_common::Limits;
+
+use super::milliseconds;
+use crate::error::{Fault, ReplyCode};
+use crate::frame::properties::Properties;
+use crate::frame::table::{self, Budget, Entries, Raw};
+
+/// The header whose keys are used for routing and seen by nobody.
+pub(crate) const BCC: &str = "BCC";
+const CC: &[u8] = b"CC";
+const DELAY: &[u8] = b"x-delay";
+
+/// Facts beside the properties that the message keeps.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Facts {
+    pub durable: bool,
+    pub priority: u8,
+    pub ttl_ms: Option<u64>,
+    pub extra_keys: Vec<Bytes>,
+    pub delay_ms: Option<u64>,
+    pub has_bcc: bool,
+}
+
+impl Facts {
+    /// Reads and checks property flags and list. Allocates only for CC and BCC.
+    pub(crate) fn of(source: &Bytes, user: &Publisher<'_>, limits: &Limits) -> Result<Self, Fault> {
+        let properties = Properties::parse(source)?;
+        user.check(properties.user_id)?;
+        let mut facts = Self {
+            durable: properties.delivery_mode == Some(2),
+            priority: properties.priority.unwrap_or(0),
+            ttl_ms: properties.expiration.map(expiration).transpose()?,
+            ..Self::default()
+        };
+        if let Some(headers) = properties.headers {
+            table::check(headers, &mut Budget::new(limits))?;
+            facts.read_headers(source, headers)?;
+        }
+        Ok(facts)
+    }
+
+    fn read_headers(&mut self, source: &Bytes, headers: &[u8]) -> Result<(), Fault> {
+        for entry in Entries(headers) {
+            let entry = entry?;
+            match entry.name {
+                CC => self.add_keys(source, "CC", entry.value)?,
+                name if name == BCC.as_bytes() => {
+                    self.has_bcc = true;
+                    self.add_keys(source, BCC, entry.value)?;
+                }
+                DELAY => {
+                    let delay_ms = entry.value.as_i64().and_then(|ms| u64::try_from(ms).ok());
+                    self.delay_ms = delay_ms.filter(|ms| *ms > 0);
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn add_keys(&mut self, source: &Bytes, name: &str, value: Raw<'_>) -> Result<(), Fault> {
+        let unacceptable = || Fault::precondition(format!("invalid message: unacceptable type in header '{name}'"));
+        for item in value.items().ok_or_else(unacceptable)? {
+            match item? {
+                Raw { letter: b'S', bytes } => self.extra_keys.push(source.slice_ref(bytes)),
+                _ => return Err(unacceptable()),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn expiration(text: &[u8]) -> Result<u64, Fault> {
+    milliseconds(text).ok_or_else(|| {
+        Fault::precondition(format!("invalid expiration '{}': not a number of milliseconds", text.escape_ascii()))
+    })
+}
+
+/// Who publishes, for the check of the `user-id` property.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Publisher<'a> {
+    pub name: &'a str,
+    /// May claim to be anybody.
+    pub is_impersonator: bool,
+}
+
+impl Publisher<'_> {
+    fn check(&self, user_id: Option<&[u8]>) -> Result<(), Fault> {
+        match user_id {
+            Some(claimed) if claimed != self.name.as_bytes() && !self.is_impersonator => {
+                Err(Fault::precondition(format!(
+                    "user_id property set to '{}' but authenticated user was '{}'",
+                    String::from_utf8_lossy(claimed),
+                    self.name
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A header section or body beyond its limit.
+pub(crate) fn check_sizes(body_size: u64, property_bytes: usize, limits: &Limits) -> Result<(), Fault> {
+    if property_bytes > limits.header_bytes_max {
+        let max = limits.header_bytes_max;
+        let text = format!("header size {property_bytes} is larger than configured max size {max}");
+        return Err(Fault::new(ReplyCode::ContentTooLarge, text));
+    }
+    if body_size > limits.message_bytes_max as u64 {
+        let max = limits.message_bytes_max;
+        return Err(Fault::precondition(format!("message size {body_size} is larger than configured max size {max}")));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crossdock_common::{Table, Value};
+
+    use super::*;
+
+    fn facts(headers: Table) -> Result<Facts, Fault> {
+        let mut content = Vec::new();
+        table::put_content(&mut content, &headers);
+        let properties = Properties { headers: Some(&content), ..Properties::default() };
+        Facts::of(&properties.to_vec().into(), &ANYBODY, &Limits::default())
+    }
+
+    const ANYBODY: Publisher<'static> = Publisher { name: "guest", is_impersonator: false };
+
+    fn keys(keys: &[&'static str]) -> Value {
+        Value::List(keys.iter().copied().map(Value::string).collect())
+    }
+
+    #[test]
+    fn carbon_copies_are_extra_keys() {
+        let found = facts(vec![("CC".into(), keys(&["a", "b"])), ("BCC".into(), keys(&["c"]))]).unwrap();
+        assert_eq!(found.extra_keys, ["a", "b", "c"]);
+        assert!(found.has_bcc);
+        assert_eq!(facts(vec![("CC".into(), keys(&[]))]).unwrap(), Facts::default());
+        let fault = facts(vec![("CC".into(), Value::string("a"))]).unwrap_err();
+        assert_eq!(fault.to_string(), "PRECONDITION_FAILED - invalid message: unacceptable type in header 'CC'");
+        assert!(facts(vec![("BCC".into(), Value::List(vec![Value::I32(1)]))]).is_err());
+    }
+
+    #[test]
+    fn delays_of_any_integer_type_count_if_positive() {
+        for (value, delay_ms) in [
+            (Value::I32(5), Some(5)),
+            (Value::I64(5000), Some(5000)),
+            (Value::U8(1), Some(1)),
+            (Value::I32(0), None),
+            (Value::I32(-5), None),
+            (Value::string("5"), None),
+        ] {
+            assert_eq!(facts(vec![("x-delay".into(), value)]).unwrap().delay_ms, delay_ms);
+        }
+    }
+
+    #[test]
+    fn expirations_must_be_numbers() {
+        for (text, fits) in [("0", true), ("60000", true), ("", false), ("-1", false), ("1s", false), ("1e3", false)] {
+            let properties = Properties { expiration: Some(text.as_bytes()), ..Properties::default() };
+            assert_eq!(Facts::of(&properties.to_vec().into(), &ANYBODY, &Limits::default()).is_ok(), fits, "{text}");
+        }
+    }
+
+    #[test]
+    fn nobody_publishes_in_another_name() {
+        let properties = Properties { user_id: Some(b"root"), ..Properties::default() };
+        let check = |user: Publisher<'_>| Facts::of(&properties.to_vec().into(), &user, &Limits::default());
+        let text = "PRECONDITION_FAILED - user_id property set to 'root' but authenticated user was 'guest'";
+        assert_eq!(check(ANYBODY).unwrap_err().to_string(), text);
+        assert!(check(Publisher { name: "root", is_impersonator: false }).is_ok());
+        assert!(check(Publisher { name: "guest", is_impersonator: true }).is_ok());
+    }
+
+    #[test]
+    fn sizes_at_their_limits_and_beyond() {
+        let limits = Limits { message_bytes_max: 100, header_bytes_max: 50, ..Limits::default() };
+        for (size, fits) in [(99, true), (100, true), (101, false), (1 << 63, false)] {
+            assert_eq!(check_sizes(size, 0, &limits).is_ok(), fits);
+        }
+        for (size, fits) in [(49, true), (50, true), (51, false)] {
+            assert_eq!(check_sizes(0, size, &limits).is_ok(), fits);
+        }
+        let text = "PRECONDITION_FAILED - message size 101 is larger than configured max size 100";
+        assert_eq!(check_sizes(101, 0, &limits).unwrap_err().to_string(), text);
+    }
+}
