@@ -1,0 +1,84 @@
+//! Real clients, written by other people. Each program in `tests/clients` gets the ports as JSON in `CROSSDOCK_PORTS`, uses
+//! its client as its users do, and ends with 0.
+
+mod lapin;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::Broker;
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("clients")
+}
+
+/// Runs a client program against a new broker. A toolchain or library that is not there is a loud skip, and a failure in CI:
+/// `tests/run` installs all of them.
+fn run(name: &str, needs: &[PathBuf], program: &mut Command) {
+    if let Some(missing) = needs.iter().find(|path| !path.exists()) {
+        let message = format!("{name}: {} is missing; tests/run installs it", missing.display());
+        assert!(std::env::var_os("CI").is_none(), "{message}");
+        eprintln!("SKIPPED {message}");
+        return;
+    }
+    let broker = Broker::start(&[]);
+    let ports = serde_json::to_string(broker.ports()).expect("JSON");
+    let output = program.env("CROSSDOCK_PORTS", ports).output().expect("starts");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{name}: {}\n{text}", output.status);
+}
+
+fn python(script: &str) {
+    let interpreter = folder().join("python/.venv/bin/python");
+    let mut command = Command::new(&interpreter);
+    command.arg(folder().join("python").join(script));
+    run(script, &[interpreter], &mut command);
+}
+
+#[test]
+fn pika() {
+    python("pika_client.py");
+}
+
+#[test]
+fn paho_3_1_1_and_5() {
+    python("paho_client.py");
+}
+
+#[test]
+fn stomp_py() {
+    python("stomp_client.py");
+}
+
+#[test]
+fn boto3() {
+    python("boto3_client.py");
+}
+
+#[test]
+fn aws_cli() {
+    python("aws_cli.py");
+}
+
+#[test]
+fn mqtt_js() {
+    let modules = folder().join("node/node_modules/mqtt");
+    run("MQTT.js", &[modules], Command::new("node").arg(folder().join("node/mqtt.mjs")));
+}
+
+#[test]
+fn amqp091_go() {
+    let program = folder().join("go/client");
+    run("amqp091-go", std::slice::from_ref(&program), &mut Command::new(&program));
+}
+
+#[test]
+fn rabbitmq_java_client() {
+    let jar = folder().join("java/target/client.jar");
+    run("RabbitMQ Java client", std::slice::from_ref(&jar), Command::new("java").arg("-jar").arg(&jar));
+}
+
+#[test]
+fn every_door_to_every_door() {
+    python("fidelity.py");
+}

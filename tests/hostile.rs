@@ -1,0 +1,229 @@
+//! Rows COM-1 to COM-4 and COM-7 of `shared/hostile-input.md` on every port, while good clients work.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+
+use crossdock_common::random::Random;
+
+use crate::support::{Broker, wait_for};
+use crate::wire::amqp::{self, Amqp};
+use crate::wire::{connect, mqtt, stomp};
+
+/// What a good client of each port says, from hello to a published message.
+fn captures() -> Vec<(&'static str, Vec<u8>)> {
+    let mut amqp = amqp::opening();
+    amqp.extend(amqp::publish("nowhere", b"body"));
+    let mut mqtt = mqtt::connect_packet("capture");
+    mqtt.extend(mqtt::publish("a/b", 1, b"body"));
+    let mut stomp = stomp::CONNECT.to_vec();
+    stomp.extend(stomp::send("captured", "1", "body"));
+    let body = r#"{"QueueName":"captured"}"#;
+    let aws = format!(
+        "POST / HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-amz-json-1.0\r\nx-amz-target: \
+         AmazonSQS.CreateQueue\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let management = b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n".to_vec();
+    vec![("amqp", amqp), ("mqtt", mqtt), ("stomp", stomp), ("aws", aws.into_bytes()), ("management", management)]
+}
+
+/// A client that must not notice anything of what happens beside it.
+struct Bystander(Amqp);
+
+impl Bystander {
+    fn new(broker: &Broker) -> Self {
+        let mut amqp = Amqp::open(broker.port("amqp")).expect("connects");
+        amqp.declare("bystander").expect("declares");
+        amqp.select_confirms().expect("selects");
+        Self(amqp)
+    }
+
+    fn works(&mut self) {
+        self.0.send(&amqp::publish("bystander", b"still here")).expect("sends");
+        self.0.confirm().expect("confirmed");
+        assert_eq!(self.0.get("bystander").expect("gets").as_deref(), Some(&b"still here"[..]));
+    }
+}
+
+/// Resident memory of the broker in KiB.
+fn resident_kib(broker: &Broker) -> u64 {
+    let metrics = http_get(broker, "/metrics");
+    let line = metrics.lines().find(|line| line.contains("resident_memory_bytes") && !line.starts_with('#'));
+    let bytes: f64 = line.and_then(|line| line.split(' ').nth(1)).and_then(|word| word.parse().ok()).expect("a number");
+    bytes as u64 / 1024
+}
+
+fn http_get(broker: &Broker, path: &str) -> String {
+    let mut http = crate::wire::http::Http::open(broker.port("management")).expect("connects");
+    http.request(&format!("GET {path}"), "").expect("answers").1
+}
+
+fn ends(mut stream: TcpStream) {
+    // A reset is as good an end as any: what matters is that it ends.
+    let mut rest = Vec::new();
+    let _ = stream.read_to_end(&mut rest);
+}
+
+#[test]
+fn com_1_slow_peers_cost_little_and_are_given_up() {
+    let mut settings = vec!["limits.handshake_timeout_ms=3000"];
+    settings.push("limits.connections_max=20000");
+    let mut broker = Broker::start(&settings);
+    let mut bystander = Bystander::new(&broker);
+    let before = resident_kib(&broker);
+    let ports = ["amqp", "mqtt", "stomp"];
+    let mut slow = Vec::new();
+    for (name, capture) in captures().iter().filter(|(name, _)| ports.contains(name)) {
+        for _ in 0..400 {
+            let mut stream = connect(broker.port(name)).expect("connects");
+            stream.write_all(&capture[..1]).expect("sends one byte");
+            slow.push(stream);
+        }
+    }
+    bystander.works();
+    let grown = resident_kib(&broker).saturating_sub(before);
+    assert!(grown < 1_200 * 16, "{grown} KiB for 1,200 unknown peers");
+    slow.into_iter().for_each(ends);
+    bystander.works();
+    assert!(broker.is_running());
+}
+
+#[test]
+fn com_2_a_first_packet_that_is_no_handshake_ends_the_connection() {
+    let broker = Broker::start(&["limits.handshake_timeout_ms=3000"]);
+    let mut bystander = Bystander::new(&broker);
+    let mut random = Random::from_seed(2);
+    let noise: Vec<u8> = (0..2_000).map(|_| random.next_u64() as u8).collect();
+    let client_hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec();
+    let mut firsts = vec![vec![0x40, 2, 0, 1], noise, client_hello, vec![0; 100], vec![0xff; 100]];
+    firsts.extend(captures().into_iter().map(|(_, capture)| capture));
+    for (name, own) in captures() {
+        for first in firsts.iter().filter(|first| **first != own) {
+            let mut stream = connect(broker.port(name)).expect("connects");
+            let _ = stream.write_all(first);
+            let _ = stream.shutdown(Shutdown::Write);
+            ends(stream);
+        }
+        bystander.works();
+    }
+}
+
+#[test]
+fn com_3_a_length_that_lies_ends_in_an_error_and_costs_no_memory() {
+    let broker = Broker::start(&[]);
+    let mut bystander = Bystander::new(&broker);
+    let before = resident_kib(&broker);
+    for length in [0u32, 1, 7, 0x7fff_ffff, 0x8000_0000, u32::MAX, 131_073] {
+        let mut bytes = amqp::opening();
+        bytes.extend([1, 0, 1]);
+        bytes.extend(length.to_be_bytes());
+        bytes.extend([0; 64]);
+        attack(&broker, "amqp", &bytes);
+    }
+    for length in
+        [&[0xff, 0xff, 0xff, 0x7f][..], &[0xff, 0xff, 0xff, 0xff, 0x7f], &[0x80, 0x80, 0x80, 0x80, 1], &[0x80, 0]]
+    {
+        let mut bytes = mqtt::connect_packet("lies");
+        bytes.push(0x30);
+        bytes.extend(length);
+        attack(&broker, "mqtt", &bytes);
+    }
+    for length in ["-1", "4294967296", "99999999999999999999", "x", "3"] {
+        let mut bytes = stomp::CONNECT.to_vec();
+        bytes.extend(format!("SEND\ndestination:/queue/q\ncontent-length:{length}\n\nbody\0").into_bytes());
+        attack(&broker, "stomp", &bytes);
+    }
+    for length in ["-1", "99999999999999999999", "4294967296"] {
+        let bytes = format!("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\nbody");
+        attack(&broker, "aws", bytes.as_bytes());
+    }
+    bystander.works();
+    let grown = resident_kib(&broker).saturating_sub(before);
+    assert!(grown < 64 * 1024, "{grown} KiB");
+}
+
+fn attack(broker: &Broker, port: &str, bytes: &[u8]) {
+    let mut stream = connect(broker.port(port)).expect("connects");
+    let _ = stream.write_all(bytes);
+    let _ = stream.shutdown(Shutdown::Write);
+    ends(stream);
+}
+
+#[test]
+fn com_4_captures_cut_anywhere_split_and_in_bulk() {
+    let broker = Broker::start(&[]);
+    let mut bystander = Bystander::new(&broker);
+    for (name, capture) in captures() {
+        for cut in 0..capture.len() {
+            attack(&broker, name, &capture[..cut]);
+        }
+        let mut single = connect(broker.port(name)).expect("connects");
+        for byte in &capture {
+            single.write_all(&[*byte]).expect("one byte");
+        }
+        let _ = single.shutdown(Shutdown::Write);
+        ends(single);
+        bystander.works();
+    }
+    thousand_frames_in_one_write(&broker);
+}
+
+fn thousand_frames_in_one_write(broker: &Broker) {
+    let mut client = Amqp::open(broker.port("amqp")).expect("connects");
+    client.declare("bulk").expect("declares");
+    client.select_confirms().expect("selects");
+    let bulk: Vec<u8> = (0..1_000u32).flat_map(|n| amqp::publish("bulk", &n.to_be_bytes())).collect();
+    client.send(&bulk).expect("sends");
+    let mut highest = 0;
+    while highest < 1_000 {
+        highest = highest.max(client.confirm().expect("confirms").0);
+    }
+    for n in 0..1_000u32 {
+        assert_eq!(client.get("bulk").expect("gets").as_deref(), Some(&n.to_be_bytes()[..]));
+    }
+}
+
+#[test]
+fn com_7_peers_that_vanish_in_any_state_leave_nothing_behind() {
+    let mut broker = Broker::start(&[]);
+    let mut bystander = Bystander::new(&broker);
+    for (name, capture) in captures() {
+        for round in 0..20 {
+            let stream = connect(broker.port(name)).expect("connects");
+            // No lingering: the close is a reset.
+            rustix::net::sockopt::set_socket_linger(&stream, Some(std::time::Duration::ZERO)).expect("sets");
+            let cut = capture.len() * round / 19;
+            let _ = (&stream).write_all(&capture[..cut]);
+            drop(stream);
+        }
+    }
+    vanish_while_the_broker_writes(&broker);
+    bystander.works();
+    wait_for("connections to be forgotten", || {
+        let metrics = http_get(&broker, "/metrics");
+        metrics.contains("crossdock_connections{protocol=\"amqp091\"} 1").then_some(())
+    });
+    assert!(broker.is_running());
+}
+
+fn vanish_while_the_broker_writes(broker: &Broker) {
+    let mut filler = Amqp::open(broker.port("amqp")).expect("connects");
+    filler.declare("big").expect("declares");
+    filler.select_confirms().expect("selects");
+    for _ in 0..200 {
+        filler.send(&amqp::publish("big", &[7; 60_000])).expect("sends");
+        filler.confirm().expect("confirmed");
+    }
+    let mut consumer = Amqp::open(broker.port("amqp")).expect("connects");
+    let arguments = amqp::Arguments::default().short(0).text("big").text("c").octet(0).long(0);
+    consumer.send(&amqp::method(1, 60, 20, arguments)).expect("consumes");
+    consumer.expect(60, 21).expect("consume-ok");
+    drop(consumer);
+    wait_for("all messages to come back", || {
+        let inspect = amqp::Arguments::default().short(0).text("big").octet(0b11).long(0);
+        filler.send(&amqp::method(1, 50, 10, inspect)).expect("asks");
+        let answer = filler.expect(50, 11).expect("declare-ok").payload;
+        let tail = answer.len() - 8;
+        (answer[tail..tail + 4] == 200u32.to_be_bytes()).then_some(())
+    });
+}

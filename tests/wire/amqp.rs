@@ -1,0 +1,194 @@
+//! AMQP 0-9-1, by hand.
+
+use std::io::{Read, Result, Write};
+use std::net::TcpStream;
+
+/// An open connection with channel 1 open.
+pub struct Amqp {
+    stream: TcpStream,
+    input: Vec<u8>,
+}
+
+/// A frame: type and payload; everything here happens on channel 1.
+pub struct Frame {
+    pub kind: u8,
+    pub payload: Vec<u8>,
+}
+
+impl Frame {
+    /// Class and method of a method frame.
+    pub fn method(&self) -> (u16, u16) {
+        let number = |at: usize| u16::from_be_bytes([self.payload[at], self.payload[at + 1]]);
+        (number(0), number(2))
+    }
+}
+
+/// A method's arguments, written one after the other.
+#[derive(Default)]
+pub struct Arguments(pub Vec<u8>);
+
+impl Arguments {
+    pub fn short(mut self, number: u16) -> Self {
+        self.0.extend(number.to_be_bytes());
+        self
+    }
+
+    pub fn long(mut self, number: u32) -> Self {
+        self.0.extend(number.to_be_bytes());
+        self
+    }
+
+    pub fn long_long(mut self, number: u64) -> Self {
+        self.0.extend(number.to_be_bytes());
+        self
+    }
+
+    pub fn octet(mut self, number: u8) -> Self {
+        self.0.push(number);
+        self
+    }
+
+    pub fn text(mut self, text: &str) -> Self {
+        self.0.push(u8::try_from(text.len()).expect("short"));
+        self.0.extend(text.as_bytes());
+        self
+    }
+}
+
+pub fn frame(kind: u8, channel: u16, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![kind];
+    bytes.extend(channel.to_be_bytes());
+    bytes.extend(u32::try_from(payload.len()).expect("fits").to_be_bytes());
+    bytes.extend(payload);
+    bytes.push(0xce);
+    bytes
+}
+
+pub fn method(channel: u16, class: u16, method: u16, arguments: Arguments) -> Vec<u8> {
+    let mut payload = class.to_be_bytes().to_vec();
+    payload.extend(method.to_be_bytes());
+    payload.extend(arguments.0);
+    frame(1, channel, &payload)
+}
+
+/// Everything a client says until channel 1 is open, as guest on vhost `/`.
+pub fn opening() -> Vec<u8> {
+    let start_ok = Arguments::default().long(0).text("PLAIN").long(12).octet(0);
+    let mut plain = start_ok;
+    plain.0.extend(b"guest\0guest");
+    let plain = plain.text("en_US");
+    let mut bytes = b"AMQP\0\0\x09\x01".to_vec();
+    bytes.extend(method(0, 10, 11, plain));
+    bytes.extend(method(0, 10, 31, Arguments::default().short(0).long(131_072).short(0)));
+    bytes.extend(method(0, 10, 40, Arguments::default().text("/").octet(0).octet(0)));
+    bytes.extend(method(1, 20, 10, Arguments::default().octet(0)));
+    bytes
+}
+
+/// A persistent message with a body, published to the default exchange.
+pub fn publish(queue: &str, body: &[u8]) -> Vec<u8> {
+    let mut bytes = method(1, 60, 40, Arguments::default().short(0).text("").text(queue).octet(0));
+    let header = Arguments::default().short(60).short(0).long_long(body.len() as u64).short(0x1000).octet(2);
+    bytes.extend(frame(2, 1, &header.0));
+    bytes.extend(frame(3, 1, body));
+    bytes
+}
+
+impl Amqp {
+    pub fn open(port: u16) -> Result<Self> {
+        let mut client = Self { stream: super::connect(port)?, input: Vec::new() };
+        client.stream.write_all(&opening())?;
+        client.expect(20, 11)?;
+        Ok(client)
+    }
+
+    pub fn send(&mut self, bytes: &[u8]) -> Result<()> {
+        self.stream.write_all(bytes)
+    }
+
+    /// The next frame.
+    pub fn frame(&mut self) -> Result<Frame> {
+        loop {
+            if let Some(frame) = self.whole_frame() {
+                return Ok(frame);
+            }
+            let mut buffer = [0; 65_536];
+            let count = self.stream.read(&mut buffer)?;
+            if count == 0 {
+                return Err(std::io::ErrorKind::UnexpectedEof.into());
+            }
+            self.input.extend(&buffer[..count]);
+        }
+    }
+
+    fn whole_frame(&mut self) -> Option<Frame> {
+        let size = u32::from_be_bytes(self.input.get(3..7)?.try_into().ok()?) as usize;
+        if self.input.len() < size + 8 {
+            return None;
+        }
+        let bytes: Vec<u8> = self.input.drain(..size + 8).collect();
+        Some(Frame { kind: bytes[0], payload: bytes[7..size + 7].to_vec() })
+    }
+
+    /// Reads until this method comes.
+    pub fn expect(&mut self, class: u16, method: u16) -> Result<Frame> {
+        loop {
+            let frame = self.frame()?;
+            if frame.kind == 1 && frame.method() == (class, method) {
+                return Ok(frame);
+            }
+            let closed = frame.kind == 1 && matches!(frame.method(), (10, 50) | (20, 40));
+            assert!(!closed, "closed: {}", String::from_utf8_lossy(&frame.payload));
+        }
+    }
+
+    /// Declares a durable queue.
+    pub fn declare(&mut self, queue: &str) -> Result<()> {
+        let arguments = Arguments::default().short(0).text(queue).octet(0b10).long(0);
+        self.send(&method(1, 50, 10, arguments))?;
+        self.expect(50, 11).map(drop)
+    }
+
+    /// Binds a queue.
+    pub fn bind(&mut self, exchange: &str, queue: &str, key: &str) -> Result<()> {
+        let arguments = Arguments::default().short(0).text(queue).text(exchange).text(key).octet(0).long(0);
+        self.send(&method(1, 50, 20, arguments))?;
+        self.expect(50, 21).map(drop)
+    }
+
+    /// Deletes a queue.
+    pub fn delete(&mut self, queue: &str) -> Result<()> {
+        self.send(&method(1, 50, 40, Arguments::default().short(0).text(queue).octet(0)))?;
+        self.expect(50, 41).map(drop)
+    }
+
+    /// From now on publishes are confirmed.
+    pub fn select_confirms(&mut self) -> Result<()> {
+        self.send(&method(1, 85, 10, Arguments::default().octet(0)))?;
+        self.expect(85, 11).map(drop)
+    }
+
+    /// The next confirm: delivery tag and `multiple`.
+    pub fn confirm(&mut self) -> Result<(u64, bool)> {
+        let frame = self.expect(60, 80)?;
+        let tag = u64::from_be_bytes(frame.payload[4..12].try_into().expect("8 bytes"));
+        Ok((tag, frame.payload[12] & 1 == 1))
+    }
+
+    /// Takes one message, or none.
+    pub fn get(&mut self, queue: &str) -> Result<Option<Vec<u8>>> {
+        self.send(&method(1, 60, 70, Arguments::default().short(0).text(queue).octet(1)))?;
+        let frame = self.frame()?;
+        if frame.method() == (60, 72) {
+            return Ok(None);
+        }
+        assert_eq!(frame.method(), (60, 71));
+        let header = self.frame()?;
+        let size = u64::from_be_bytes(header.payload[4..12].try_into().expect("8 bytes"));
+        let mut body = Vec::new();
+        while (body.len() as u64) < size {
+            body.extend(self.frame()?.payload);
+        }
+        Ok(Some(body))
+    }
+}
