@@ -14,7 +14,7 @@ use super::{Channel, Mode};
 use crate::connection::shared::Context;
 use crate::convert::facts::{BCC, Facts, check_sizes};
 use crate::convert::{FORMAT, outgoing};
-use crate::error::{Fault, ReplyCode};
+use crate::error::{Fault, Interrupt, ReplyCode};
 use crate::frame::basic::{PUBLISH, Publish};
 use crate::frame::method::BASIC;
 use crate::frame::properties::{Header, parse_header};
@@ -79,9 +79,17 @@ impl Channel {
 
     /// `basic.publish`. When its content is whole at the beginning of `rest`, the message is published at once and the
     /// content's bytes on the wire are returned; else 0, and the content is awaited.
-    pub(crate) fn publish(&mut self, cx: &mut Context<'_>, publish: Publish<'_>, rest: &[u8]) -> Result<usize, Fault> {
+    pub(crate) fn publish(
+        &mut self,
+        cx: &mut Context<'_>,
+        publish: Publish<'_>,
+        rest: &[u8],
+    ) -> Result<usize, Interrupt> {
         if publish.immediate {
-            return Err(Fault::not_implemented("immediate=true"));
+            return Err(Fault::not_implemented("immediate=true").into());
+        }
+        if matches!(&self.mode, Mode::Confirm(confirms) if confirms.waiting() >= cx.shared.limits.unsettled_max) {
+            return Err(Interrupt::Stall);
         }
         let exchange = self.exchange_name(publish.exchange);
         let mandatory = publish.mandatory;
@@ -89,7 +97,7 @@ impl Channel {
             check_sizes(header.body_size, header.properties.len(), &cx.shared.limits)?;
             let (routing_key, properties, body) = pack(publish.routing_key, header.properties, body);
             let announced = Announced { exchange, routing_key, mandatory };
-            return self.publish_message(cx, announced, properties, body).map(|()| used);
+            return Ok(self.publish_message(cx, announced, properties, body).map(|()| used)?);
         }
         let routing_key = Bytes::copy_from_slice(publish.routing_key);
         self.assembly = Assembly::Header(Announced { exchange, routing_key, mandatory });

@@ -1,6 +1,9 @@
 //! What pika sends, whole and cut anywhere.
 
+use bytes::BytesMut;
 use crossdock_common::testkit::{assert_cut_anywhere, assert_survives_random_bytes, outcome_of};
+
+use crossdock_common::{Machine, Now, Output};
 
 use super::support::{Answered, Rig, frames, handshake, open_channel, publish};
 use crossdock_amqp091::ConnectionOptions;
@@ -84,4 +87,22 @@ fn a_thousand_frames_in_one_write() {
 #[test]
 fn random_bytes_neither_panic_nor_over_allocate() {
     assert_survives_random_bytes(Answered::new, &[PUBLISHER, CONSUMER, &handshake(0, 0)], 3000, 64 << 10);
+}
+
+/// The same for a client that is logged in and has a channel: everything after `channel.open-ok` of both captures.
+#[test]
+fn random_bytes_of_a_known_client() {
+    let opened = || {
+        let mut answered = Answered::new();
+        let (mut input, mut output) = (BytesMut::new(), Output::default());
+        input.extend_from_slice(&[handshake(0, 0), open_channel(1)].concat());
+        answered.receive(Now::default(), &mut input, &mut output);
+        answered
+    };
+    let after_open = |capture: &'static [u8]| {
+        let open = open_channel(1);
+        let at = capture.windows(open.len()).position(|part| part == open).unwrap() + open.len();
+        &capture[at..]
+    };
+    assert_survives_random_bytes(opened, &[after_open(PUBLISHER), after_open(CONSUMER)], 6000, 64 << 10);
 }

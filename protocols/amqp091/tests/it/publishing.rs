@@ -124,6 +124,20 @@ fn outcomes_out_of_order_are_acked_with_few_frames() {
 }
 
 #[test]
+fn unconfirmed_publishes_at_the_limit_and_beyond() {
+    let mut rig = Rig::open_with(Limits { unsettled_max: 3, ..Limits::default() }, 0);
+    rig.send(&CONFIRM());
+    rig.core.hold = true;
+    rig.core.log.clear();
+    rig.send(&publish(1, "x", "k", b"").repeat(4));
+    assert_eq!(rig.core.log.len(), 3, "the fourth waits");
+    rig.unhold();
+    rig.receive();
+    assert_eq!(rig.core.log.len(), 4);
+    assert!(rig.input.is_empty());
+}
+
+#[test]
 fn a_missing_exchange_closes_the_channel() {
     let mut rig = Rig::open();
     rig.send(&publish(1, "missing", "k", b""));
