@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use crossdock_common::command::Publish as PublishCommand;
 use crossdock_common::{Command, Message, Name};
 
@@ -227,13 +227,40 @@ impl Gathering {
     }
 }
 
+/// Bytes that live inside the allocation of their own reference count: a vector would cost a second one.
+struct Inline<const N: usize> {
+    bytes: [u8; N],
+    length: usize,
+}
+
+impl<const N: usize> AsRef<[u8]> for Inline<N> {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+}
+
+/// The sections one behind the other, which must be `length <= N` bytes together.
+fn join<const N: usize>(sections: [&[u8]; 3], length: usize) -> Bytes {
+    let mut bytes = [0; N];
+    let mut free = &mut bytes[..];
+    for section in sections {
+        free.put_slice(section);
+    }
+    Bytes::from_owner(Inline { bytes, length })
+}
+
 /// Three small sections in one allocation.
 fn pack(routing_key: &[u8], properties: &[u8], body: &[u8]) -> (Bytes, Bytes, Bytes) {
-    let mut buffer = Vec::with_capacity(routing_key.len() + properties.len() + body.len());
-    buffer.extend_from_slice(routing_key);
-    buffer.extend_from_slice(properties);
-    buffer.extend_from_slice(body);
-    let mut rest = Bytes::from(buffer);
+    let sections = [routing_key, properties, body];
+    let mut rest = match routing_key.len() + properties.len() + body.len() {
+        length @ ..=64 => join::<64>(sections, length),
+        length @ ..=128 => join::<128>(sections, length),
+        length @ ..=256 => join::<256>(sections, length),
+        length @ ..=384 => join::<384>(sections, length),
+        length @ ..=512 => join::<512>(sections, length),
+        length @ ..=1024 => join::<1024>(sections, length),
+        _ => Bytes::from(sections.concat()),
+    };
     let routing_key = rest.split_to(routing_key.len());
     let properties = rest.split_to(properties.len());
     (routing_key, properties, rest)
