@@ -118,7 +118,7 @@ impl Channel {
 
     fn channel(&mut self, cx: &mut Context<'_>, request: Request) -> Result<(), Fault> {
         match request {
-            Request::Open => Err(Fault::new(ReplyCode::CommandInvalid, "second 'channel.open' seen")),
+            Request::Open => Err(Fault::new(ReplyCode::ChannelError, "second 'channel.open' seen")),
             Request::Flow { active: false } => Err(Fault::not_implemented("active=false")),
             Request::Flow { active } => {
                 self.answer(cx, |buffer, number| put_method(buffer, number, &FlowOk { active }));

@@ -164,6 +164,11 @@ fn closes_may_cross() {
     assert_eq!(rig.read(), ["1 channel.close-ok"]);
     rig.send(&[method(1, 20, 41, Args::new()), open_channel(1)].concat());
     assert_eq!(rig.read(), ["1 channel.open-ok"]);
+    // A client that takes our answer to its close for the answer to everything.
+    rig.send(&ack(1, 9, false));
+    rig.read();
+    rig.send(&[close_channel(1), open_channel(1)].concat());
+    assert_eq!(rig.read(), ["1 channel.close-ok", "1 channel.open-ok"]);
 }
 
 #[test]

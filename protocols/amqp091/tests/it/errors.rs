@@ -91,7 +91,7 @@ fn channels_must_be_open() {
         let text = if ids.is_empty() { "1 channel.close-ok".into() } else { text };
         assert_eq!(told(&bytes), text);
     }
-    let text = "0 connection.close 503 COMMAND_INVALID - second 'channel.open' seen 20/10";
+    let text = "0 connection.close 504 CHANNEL_ERROR - second 'channel.open' seen 20/10";
     assert_eq!(told(&open_channel(1)), text);
 }
 
