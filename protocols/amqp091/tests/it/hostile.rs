@@ -211,3 +211,45 @@ fn limits_of_zero_do_not_panic() {
     rig.send(&[HEADER, &start_ok("PLAIN", b"\0guest\0guest")].concat());
     assert!(rig.close().is_some());
 }
+
+/// Whatever the core says in whatever order: nothing panics, and what is handed out goes back or is tracked.
+#[test]
+fn random_events_in_random_order() {
+    use crossdock_common::event::{RejectReason, Reply};
+    use crossdock_common::random::Random;
+    use crossdock_common::{ConsumerId, Event, Lane, Machine, Refusal, RequestId};
+    use std::sync::Arc;
+    for seed in 0..200 {
+        let mut random = Random::from_seed(seed);
+        let mut rig = Rig::open();
+        rig.core.hold = true;
+        for _ in 0..60 {
+            let number = [random.below(12), random.below(12), u64::MAX][random.below(3) as usize];
+            let (lane, request) = (Lane(random.below(3) as u16), RequestId(number));
+            let channel = random.below(3) as u16;
+            let delivery = rig.core.delivery(ConsumerId(number), Arc::new(message("x", "k", "b")), 0);
+            match random.below(16) {
+                0 => rig.event(Event::Reply { request, result: Ok(Reply::Done) }),
+                1 => rig.event(Event::Reply { request, result: Err(Refusal::Forbidden("no".into())) }),
+                2 => rig.event(Event::Fetched { request, deliveries: vec![delivery], ready: 0 }),
+                3 => rig.event(Event::Deliver(vec![delivery])),
+                4 => rig.event(Event::Confirmed { lane, confirms: vec![number, number / 2] }),
+                5 => rig.event(Event::Rejected { lane, confirm: number, reason: RejectReason::QueueFull }),
+                6 => rig.event(Event::ConsumerCancelled { consumer: ConsumerId(number) }),
+                7 => rig.send(&open_channel(channel)),
+                8 => rig.send(&consume(channel.max(1), "q", "", 0)),
+                9 => rig.send(&method(channel.max(1), 85, 10, Args::new().u8(0))),
+                10 => rig.send(&publish(channel.max(1), "x", "k", b"b")),
+                11 => rig.send(&close_channel(channel.max(1))),
+                12 => rig.send(&get(channel.max(1), "q", false)),
+                13 => rig.send(&method(channel.max(1), 90, 10 + 10 * random.below(3) as u16, Args::new())),
+                14 => rig.send(&ack(channel.max(1), random.below(4), true)),
+                _ => rig.unhold(),
+            }
+            if rig.close().is_some() {
+                break;
+            }
+            assert!(rig.machine.input_bytes_max() >= 4096);
+        }
+    }
+}
