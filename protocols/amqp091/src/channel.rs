@@ -118,7 +118,7 @@ impl Channel {
 
     fn channel(&mut self, cx: &mut Context<'_>, request: Request) -> Result<(), Fault> {
         match request {
-            Request::Open => Err(Fault::new(ReplyCode::CommandInvalid, "second 'channel.open' seen")),
+            Request::Open => Err(Fault::new(ReplyCode::ChannelError, "second 'channel.open' seen")),
             Request::Flow { active: false } => Err(Fault::not_implemented("active=false")),
             Request::Flow { active } => {
                 self.answer(cx, |buffer, number| put_method(buffer, number, &FlowOk { active }));
@@ -166,7 +166,7 @@ impl Channel {
         let mut bytes = BytesMut::new();
         write(&mut bytes, self.number);
         self.open_requests += 1;
-        cx.shared.requests.begin(self.number, MethodId::NONE, Pending::Local(bytes.freeze()));
+        cx.shared.requests.wait(self.number, bytes.freeze());
     }
 
     fn request(
@@ -226,10 +226,8 @@ impl Channel {
             (Pending::DeleteQueue, _) => {
                 put_method(cx.output.bytes.buffer(), number, &crate::frame::queue::DeleteOk(count));
             }
-            (Pending::Consume { consumer, no_wait: false }, _) => {
-                if let Some(consumer) = cx.shared.consumers.get(consumer) {
-                    put_method(cx.output.bytes.buffer(), number, &ConsumeOk(&consumer.tag));
-                }
+            (Pending::Consume { tag, no_wait: false, .. }, _) => {
+                put_method(cx.output.bytes.buffer(), number, &ConsumeOk(&tag));
             }
             (Pending::Commit, _) => self.commit_settled(cx)?,
             _ => {}
@@ -247,7 +245,7 @@ impl Channel {
 
     /// Gives everything back to the core because the channel ends. The last request is answered when nothing of the
     /// channel is under way any more.
-    pub(crate) fn release(mut self, cx: &mut Context<'_>) {
+    pub(crate) fn release(&mut self, cx: &mut Context<'_>) {
         for consumer in std::mem::take(&mut self.consumers).into_values() {
             cx.shared.consumers.remove(consumer);
             self.request(cx, MethodId::NONE, Pending::Ignored, |request| Command::Unsubscribe { request, consumer });

@@ -60,7 +60,7 @@ enum Phase {
     /// Anything.
     Running(Box<Session>),
     /// The client said goodbye, and the core takes back what it held; nothing is decoded.
-    Leaving { request: RequestId },
+    Leaving { request: RequestId, session: Box<Session> },
     /// `connection.close-ok`; everything else is discarded.
     Closing { close: Close },
     /// Nothing.
@@ -232,13 +232,7 @@ impl Connection {
                 output.commands.push(Command::Open { request, vhost });
                 self.phase = Phase::Opening { request, principal };
             }
-            (Phase::Running(session), Request::Close) => match session.leave(now, output) {
-                Some(request) => {
-                    self.timers.begin_closing(now.instant);
-                    self.phase = Phase::Leaving { request };
-                }
-                None => self.goodbye(output),
-            },
+            (Phase::Running(_), Request::Close) => self.leave(now, output),
             (Phase::TuneOk { .. } | Phase::Open { .. } | Phase::StartOk, Request::Close) => self.goodbye(output),
             (Phase::Running(_), Request::UpdateSecret) => {
                 put_empty(output.bytes.buffer(), 0, wire::UPDATE_SECRET_OK);
@@ -246,6 +240,13 @@ impl Connection {
             _ => return Err(self.out_of_turn()),
         }
         Ok(())
+    }
+
+    fn leave(&mut self, now: Now, output: &mut Output) {
+        let Phase::Running(mut session) = std::mem::replace(&mut self.phase, Phase::Closed) else { return };
+        let request = session.leave(now, output);
+        self.timers.begin_closing(now.instant);
+        self.phase = Phase::Leaving { request, session };
     }
 
     fn out_of_turn(&self) -> Fault {
@@ -425,9 +426,11 @@ impl Machine for Connection {
                 let principal = principal.clone();
                 self.opened(now, principal, result, output);
             }
-            (Phase::Leaving { request }, Event::Reply { request: answered, .. }) if *request == answered => {
+            (Phase::Leaving { request, .. }, Event::Reply { request: answered, .. }) if *request == answered => {
                 self.goodbye(output);
             }
+            // An error comes too late to be told: the client has said goodbye.
+            (Phase::Leaving { session, .. }, event) => drop(session.handle(now, event, output)),
             _ => {}
         }
         self.tell_alarm(output);

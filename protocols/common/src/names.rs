@@ -40,9 +40,14 @@ impl From<String> for Name {
     }
 }
 
+thread_local! {
+    static EMPTY: Name = Name::from("");
+}
+
+/// The empty name. It allocates once per thread: every new message has one until its user is set.
 impl Default for Name {
     fn default() -> Self {
-        Self::from("")
+        EMPTY.try_with(Self::clone).unwrap_or_else(|_| Self::from(""))
     }
 }
 

@@ -35,6 +35,11 @@ impl Confirms {
         self.base
     }
 
+    /// How many publishes are without outcome, at most.
+    pub(crate) fn waiting(&self) -> usize {
+        self.states.len()
+    }
+
     /// The number of the next publish.
     pub(crate) fn publish(&mut self) -> u64 {
         self.states.push_back(State::Waiting);

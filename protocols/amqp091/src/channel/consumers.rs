@@ -54,7 +54,7 @@ impl Channel {
         let tag = self.new_tag(cx, consume.consumer_tag)?;
         let entry = Consumer { channel: self.number, tag: tag.clone(), no_ack: consume.no_ack };
         let consumer = cx.shared.consumers.add(entry);
-        self.consumers.insert(tag, consumer);
+        self.consumers.insert(tag.clone(), consumer);
         let priority = lookup(&arguments, "x-priority").and_then(Value::as_i64).unwrap_or(0);
         let subscribe = Box::new(Subscribe {
             consumer,
@@ -66,7 +66,7 @@ impl Channel {
             window: self.window(cx, consume.no_ack),
             arguments,
         });
-        let pending = Pending::Consume { consumer, no_wait: consume.no_wait };
+        let pending = Pending::Consume { consumer, tag, no_wait: consume.no_wait };
         self.request(cx, id, pending, |request| Command::Subscribe { request, subscribe });
         Ok(())
     }

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use crossdock_common::command::Publish as PublishCommand;
 use crossdock_common::{Command, Message, Name};
 
@@ -14,7 +14,7 @@ use super::{Channel, Mode};
 use crate::connection::shared::Context;
 use crate::convert::facts::{BCC, Facts, check_sizes};
 use crate::convert::{FORMAT, outgoing};
-use crate::error::{Fault, ReplyCode};
+use crate::error::{Fault, Interrupt, ReplyCode};
 use crate::frame::basic::{PUBLISH, Publish};
 use crate::frame::method::BASIC;
 use crate::frame::properties::{Header, parse_header};
@@ -79,9 +79,17 @@ impl Channel {
 
     /// `basic.publish`. When its content is whole at the beginning of `rest`, the message is published at once and the
     /// content's bytes on the wire are returned; else 0, and the content is awaited.
-    pub(crate) fn publish(&mut self, cx: &mut Context<'_>, publish: Publish<'_>, rest: &[u8]) -> Result<usize, Fault> {
+    pub(crate) fn publish(
+        &mut self,
+        cx: &mut Context<'_>,
+        publish: Publish<'_>,
+        rest: &[u8],
+    ) -> Result<usize, Interrupt> {
         if publish.immediate {
-            return Err(Fault::not_implemented("immediate=true"));
+            return Err(Fault::not_implemented("immediate=true").into());
+        }
+        if matches!(&self.mode, Mode::Confirm(confirms) if confirms.waiting() >= cx.shared.limits.unsettled_max) {
+            return Err(Interrupt::Stall);
         }
         let exchange = self.exchange_name(publish.exchange);
         let mandatory = publish.mandatory;
@@ -89,7 +97,7 @@ impl Channel {
             check_sizes(header.body_size, header.properties.len(), &cx.shared.limits)?;
             let (routing_key, properties, body) = pack(publish.routing_key, header.properties, body);
             let announced = Announced { exchange, routing_key, mandatory };
-            return self.publish_message(cx, announced, properties, body).map(|()| used);
+            return Ok(self.publish_message(cx, announced, properties, body).map(|()| used)?);
         }
         let routing_key = Bytes::copy_from_slice(publish.routing_key);
         self.assembly = Assembly::Header(Announced { exchange, routing_key, mandatory });
@@ -219,13 +227,40 @@ impl Gathering {
     }
 }
 
+/// Bytes that live inside the allocation of their own reference count: a vector would cost a second one.
+struct Inline<const N: usize> {
+    bytes: [u8; N],
+    length: usize,
+}
+
+impl<const N: usize> AsRef<[u8]> for Inline<N> {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+}
+
+/// The sections one behind the other, which must be `length <= N` bytes together.
+fn join<const N: usize>(sections: [&[u8]; 3], length: usize) -> Bytes {
+    let mut bytes = [0; N];
+    let mut free = &mut bytes[..];
+    for section in sections {
+        free.put_slice(section);
+    }
+    Bytes::from_owner(Inline { bytes, length })
+}
+
 /// Three small sections in one allocation.
 fn pack(routing_key: &[u8], properties: &[u8], body: &[u8]) -> (Bytes, Bytes, Bytes) {
-    let mut buffer = Vec::with_capacity(routing_key.len() + properties.len() + body.len());
-    buffer.extend_from_slice(routing_key);
-    buffer.extend_from_slice(properties);
-    buffer.extend_from_slice(body);
-    let mut rest = Bytes::from(buffer);
+    let sections = [routing_key, properties, body];
+    let mut rest = match routing_key.len() + properties.len() + body.len() {
+        length @ ..=64 => join::<64>(sections, length),
+        length @ ..=128 => join::<128>(sections, length),
+        length @ ..=256 => join::<256>(sections, length),
+        length @ ..=384 => join::<384>(sections, length),
+        length @ ..=512 => join::<512>(sections, length),
+        length @ ..=1024 => join::<1024>(sections, length),
+        _ => Bytes::from(sections.concat()),
+    };
     let routing_key = rest.split_to(routing_key.len());
     let properties = rest.split_to(properties.len());
     (routing_key, properties, rest)

@@ -29,7 +29,7 @@ pub(crate) enum Pending {
     /// `queue.delete-ok`
     DeleteQueue,
     /// `basic.consume-ok`
-    Consume { consumer: ConsumerId, no_wait: bool },
+    Consume { consumer: ConsumerId, tag: Text, no_wait: bool },
     /// `basic.cancel-ok`
     Cancel { consumer: ConsumerId, tag: Text, no_wait: bool },
     /// `basic.get-ok` or `basic.get-empty`
@@ -71,9 +71,16 @@ impl Requests {
         request
     }
 
+    /// Lets a reply wait for the requests before it.
+    pub(crate) fn wait(&mut self, channel: u16, bytes: Bytes) {
+        let (request, method, pending) = (RequestId(0), MethodId::NONE, Pending::Local(bytes));
+        self.open.push_back(Open { request, channel, method, pending });
+    }
+
     /// Ends a request, if it is one of ours.
     pub(crate) fn finish(&mut self, request: RequestId) -> Option<Open> {
         let is_wanted = |open: &Open| open.request == request && !matches!(open.pending, Pending::Local(_));
+        // The core answers in order: it is the first.
         let at = self.open.iter().position(is_wanted)?;
         self.open.remove(at)
     }

@@ -18,13 +18,37 @@ enum Slot {
     /// Nobody uses it.
     Vacant,
     Open(Box<Channel>),
-    /// The client closed it; `close-ok` follows when the core has taken back what it held.
-    Draining,
+    /// The client closed it, or the connection. What it asked for before is still answered; `close-ok` follows when the
+    /// core has taken back what it held.
+    Draining {
+        channel: Box<Channel>,
+        is_answer_due: bool,
+    },
     /// We closed it; frames are discarded. The number is free when the client has answered and the core is done.
     Closing {
         is_answered: bool,
         is_released: bool,
     },
+}
+
+impl Slot {
+    /// The channel, if what it asked for is still answered.
+    fn channel(&mut self) -> Option<&mut Channel> {
+        match self {
+            Self::Open(channel) | Self::Draining { channel, .. } => Some(channel),
+            Self::Vacant | Self::Closing { .. } => None,
+        }
+    }
+}
+
+fn drain(slot: &mut Slot, is_answer_due: bool, cx: &mut Context<'_>) {
+    *slot = match std::mem::replace(slot, Slot::Vacant) {
+        Slot::Open(mut channel) => {
+            channel.release(cx);
+            Slot::Draining { channel, is_answer_due }
+        }
+        other => other,
+    };
 }
 
 /// An open connection.
@@ -54,16 +78,13 @@ impl Session {
         let number = frame.channel;
         let result = match self.slots.get_mut(usize::from(number)).unwrap_or(&mut Slot::Vacant) {
             Slot::Vacant => self.open(frame, output).map(|()| 0),
-            Slot::Draining => Ok(0),
+            Slot::Draining { .. } => draining(frame).map(|()| 0),
             Slot::Closing { .. } => self.closing(frame, output).map(|()| 0),
             Slot::Open(channel) => {
                 let mut cx = Context { now, shared: &mut self.shared, output };
                 match open_frame(channel, &mut cx, frame, rest) {
                     Ok(Done::Used(used)) => Ok(used),
-                    Ok(Done::Closed) => {
-                        self.drain(now, number, output);
-                        Ok(0)
-                    }
+                    Ok(Done::Closed) => Ok(self.drain(now, number, output)),
                     Err(interrupt) => Err(interrupt),
                 }
             }
@@ -84,7 +105,7 @@ impl Session {
                 let mut cx = Context { now, shared: &mut self.shared, output };
                 open.content_body(&mut cx, Piece::Owned(body)).map_err(Interrupt::Fault)
             }
-            Some(Slot::Draining | Slot::Closing { .. }) => Ok(()),
+            Some(Slot::Draining { .. } | Slot::Closing { .. }) => Ok(()),
             _ => Err(not_open()),
         };
         self.contain(now, channel, result.map(|()| 0), output).map(drop)
@@ -132,22 +153,15 @@ impl Session {
         }
     }
 
-    /// The client closes the connection: what its channels hold goes back first. The request to wait for, if there is
-    /// anything to wait for.
-    pub(crate) fn leave(&mut self, now: Now, output: &mut Output) -> Option<RequestId> {
-        let mut held_any = false;
-        for slot in std::mem::take(&mut self.slots) {
-            if let Slot::Open(channel) = slot {
-                held_any = true;
-                channel.release(&mut Context { now, shared: &mut self.shared, output });
-            }
+    /// The client closes the connection: what its channels hold goes back first. The request to wait for.
+    pub(crate) fn leave(&mut self, now: Now, output: &mut Output) -> RequestId {
+        for slot in &mut self.slots {
+            drain(slot, false, &mut Context { now, shared: &mut self.shared, output });
         }
-        held_any.then(|| {
-            let request = self.shared.requests.number();
-            let (deliveries, outcome) = (Vec::new(), Outcome::Released);
-            output.commands.push(Command::Settle { deliveries, outcome, request: Some(request) });
-            request
-        })
+        let request = self.shared.requests.number();
+        let (deliveries, outcome) = (Vec::new(), Outcome::Released);
+        output.commands.push(Command::Settle { deliveries, outcome, request: Some(request) });
+        request
     }
 
     fn open(&mut self, frame: &Frame<'_>, output: &mut Output) -> Result<(), Interrupt> {
@@ -158,6 +172,9 @@ impl Session {
             return Err(not_open());
         }
         let (id, arguments) = method::split(frame.payload)?;
+        if id == CLOSE_OK {
+            return Ok(());
+        }
         if id != OPEN {
             return Err(not_open().at(id));
         }
@@ -189,9 +206,16 @@ impl Session {
         }
         let (id, _) = method::split(frame.payload)?;
         match id {
-            CLOSE => put_empty(output.bytes.buffer(), frame.channel, CLOSE_OK),
-            CLOSE_OK if *is_released => *slot = Slot::Vacant,
-            CLOSE_OK => *is_answered = true,
+            CLOSE | CLOSE_OK => {
+                // Closes may cross: a client that got its own answer may forget to answer ours.
+                if id == CLOSE {
+                    put_empty(output.bytes.buffer(), frame.channel, CLOSE_OK);
+                }
+                *is_answered = true;
+                if *is_released {
+                    *slot = Slot::Vacant;
+                }
+            }
             // The number is about to be free: the core has only to finish.
             OPEN if *is_answered => return Err(Interrupt::Stall),
             _ => {}
@@ -200,11 +224,11 @@ impl Session {
     }
 
     /// The client closed the channel.
-    fn drain(&mut self, now: Now, number: u16, output: &mut Output) {
-        let Some(slot) = self.slots.get_mut(usize::from(number)) else { return };
-        if let Slot::Open(channel) = std::mem::replace(slot, Slot::Draining) {
-            channel.release(&mut Context { now, shared: &mut self.shared, output });
+    fn drain(&mut self, now: Now, number: u16, output: &mut Output) -> usize {
+        if let Some(slot) = self.slots.get_mut(usize::from(number)) {
+            drain(slot, true, &mut Context { now, shared: &mut self.shared, output });
         }
+        0
     }
 
     /// Lets a channel's error end the channel only.
@@ -228,7 +252,7 @@ impl Session {
         let Some(slot) = self.slots.get_mut(usize::from(number)) else { return };
         let closing = Slot::Closing { is_answered: false, is_released: false };
         match std::mem::replace(slot, closing) {
-            Slot::Open(channel) => {
+            Slot::Open(mut channel) => {
                 put_method(output.bytes.buffer(), number, &Close(fault));
                 channel.release(&mut Context { now, shared: &mut self.shared, output });
             }
@@ -243,7 +267,7 @@ impl Session {
         output: &mut Output,
         act: impl FnOnce(&mut Channel, &mut Context<'_>) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
-        let Some(Slot::Open(channel)) = self.slots.get_mut(usize::from(lane.0)) else { return Ok(()) };
+        let Some(channel) = self.slots.get_mut(usize::from(lane.0)).and_then(Slot::channel) else { return Ok(()) };
         let result = act(channel, &mut Context { now, shared: &mut self.shared, output });
         self.contain_fault(now, lane.0, result, output)
     }
@@ -285,7 +309,7 @@ impl Session {
 
     fn consumer_ended(&mut self, now: Now, consumer: ConsumerId, output: &mut Output) {
         let Some(ended) = self.shared.consumers.remove(consumer) else { return };
-        if let Some(Slot::Open(channel)) = self.slots.get_mut(usize::from(ended.channel)) {
+        if let Some(channel) = self.slots.get_mut(usize::from(ended.channel)).and_then(Slot::channel) {
             let mut cx = Context { now, shared: &mut self.shared, output };
             channel.consumer_ended(&mut cx, consumer, &ended.tag);
         }
@@ -300,13 +324,17 @@ impl Session {
     ) -> Result<(), Fault> {
         let Some(open) = self.shared.requests.finish(request) else { return Ok(()) };
         let number = open.channel;
-        let outcome = match self.slots.get_mut(usize::from(number)) {
-            Some(Slot::Open(channel)) => {
+        if matches!(open.pending, Pending::Released) {
+            self.released(number, output);
+            return Ok(());
+        }
+        let outcome = match self.slots.get_mut(usize::from(number)).and_then(Slot::channel) {
+            Some(channel) => {
                 channel.request_done();
                 channel.reply(&mut Context { now, shared: &mut self.shared, output }, open, result)
             }
-            _ => {
-                self.late_reply(&open, output);
+            None => {
+                self.late_reply(&open);
                 Ok(())
             }
         };
@@ -324,36 +352,39 @@ impl Session {
         output: &mut Output,
     ) -> Result<(), Fault> {
         let Some(open) = self.shared.requests.finish(request) else { return Ok(()) };
-        let slot = self.slots.get_mut(usize::from(open.channel));
-        let (Some(Slot::Open(channel)), Pending::Get { no_ack }) = (slot, &open.pending) else {
-            output.commands.extend(deliveries.iter().map(release));
-            self.flush_local(output);
-            return Ok(());
+        let channel = match (self.slots.get_mut(usize::from(open.channel)), &open.pending) {
+            (Some(Slot::Open(channel)), _) => channel,
+            // Nobody will settle it any more, so only what counts as settled is still handed out.
+            (Some(Slot::Draining { channel, .. }), Pending::Get { no_ack: true }) => channel,
+            _ => {
+                output.commands.extend(deliveries.iter().map(release));
+                self.flush_local(output);
+                return Ok(());
+            }
         };
+        let no_ack = matches!(open.pending, Pending::Get { no_ack: true });
         channel.request_done();
         let mut cx = Context { now, shared: &mut self.shared, output };
-        let result = channel.fetched(&mut cx, *no_ack, deliveries, ready).map_err(|fault| fault.at(open.method));
+        let result = channel.fetched(&mut cx, no_ack, deliveries, ready).map_err(|fault| fault.at(open.method));
         let result = self.contain_fault(now, open.channel, result, output);
         self.flush_local(output);
         result
     }
 
     /// An answer for a channel that is not open any more.
-    fn late_reply(&mut self, open: &Open, output: &mut Output) {
-        match open.pending {
-            Pending::Consume { consumer, .. } | Pending::Cancel { consumer, .. } => {
-                self.shared.consumers.remove(consumer);
-            }
-            Pending::Released => self.released(open.channel, output),
-            _ => {}
+    fn late_reply(&mut self, open: &Open) {
+        if let Pending::Consume { consumer, .. } | Pending::Cancel { consumer, .. } = open.pending {
+            self.shared.consumers.remove(consumer);
         }
     }
 
     fn released(&mut self, number: u16, output: &mut Output) {
         let Some(slot) = self.slots.get_mut(usize::from(number)) else { return };
         match slot {
-            Slot::Draining => {
-                put_empty(output.bytes.buffer(), number, CLOSE_OK);
+            Slot::Draining { is_answer_due, .. } => {
+                if *is_answer_due {
+                    put_empty(output.bytes.buffer(), number, CLOSE_OK);
+                }
                 *slot = Slot::Vacant;
             }
             Slot::Closing { is_answered: true, .. } => *slot = Slot::Vacant,
@@ -365,12 +396,18 @@ impl Session {
     /// Writes the replies that waited only for the one that was just answered.
     fn flush_local(&mut self, output: &mut Output) {
         while let Some((number, bytes)) = self.shared.requests.next_local() {
-            if let Some(Slot::Open(channel)) = self.slots.get_mut(usize::from(number)) {
+            if let Some(channel) = self.slots.get_mut(usize::from(number)).and_then(Slot::channel) {
                 channel.request_done();
                 output.bytes.buffer().put_slice(&bytes);
             }
         }
     }
+}
+
+/// A frame on a channel that the client closed: only opening it again makes sense, and has to wait.
+fn draining(frame: &Frame<'_>) -> Result<(), Interrupt> {
+    let is_open = frame.kind == Kind::Method && method::split(frame.payload)?.0 == OPEN;
+    if is_open { Err(Interrupt::Stall) } else { Ok(()) }
 }
 
 /// What a frame led to.
