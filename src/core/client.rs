@@ -182,7 +182,7 @@ impl Client {
         }
         match command {
             Command::Publish(publish) => self.publish(publish),
-            Command::Settle { deliveries, outcome, request } => self.settle(deliveries, outcome, request),
+            Command::Settle { deliveries, outcome, request } => self.settle(now, deliveries, outcome, request),
             Command::Define { request, definition } => self.define(now, request, *definition),
             Command::Subscribe { request, subscribe } => self.subscribe(now, request, *subscribe),
             Command::Unsubscribe { request, consumer } => self.unsubscribe(request, consumer),

@@ -102,9 +102,17 @@ impl Client {
     }
 
     /// Sorts deliveries by shard. A request is only ever made for deliveries of one queue.
-    pub(super) fn settle(&mut self, deliveries: Vec<DeliveryId>, outcome: Outcome, request: Option<RequestId>) {
+    pub(super) fn settle(
+        &mut self,
+        now: Now,
+        deliveries: Vec<DeliveryId>,
+        outcome: Outcome,
+        request: Option<RequestId>,
+    ) {
         let Some(first) = deliveries.first().map(|id| shard_of(id.queue)) else {
+            // Nothing to settle, but an answer: it comes after everything that was asked before.
             if let Some(request) = request {
+                self.flush(now);
                 self.answer(request, Ok(Reply::Done));
             }
             return;
