@@ -184,10 +184,8 @@ impl Channel {
         message.ttl_ms = facts.ttl_ms;
         message.user = cx.shared.user();
         message.received_at = cx.now.unix;
-        if !facts.extra_keys.is_empty() || facts.delay_ms.is_some() {
-            let rare = message.rare_mut();
-            rare.extra_keys = facts.extra_keys;
-            rare.delay_ms = facts.delay_ms;
+        if !facts.extra_keys.is_empty() {
+            message.rare_mut().extra_keys = facts.extra_keys;
         }
         let message = Arc::new(message);
         let publish = PublishCommand { lane: self.lane(), confirm: None, message, mandatory, retain: false };

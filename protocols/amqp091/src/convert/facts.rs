@@ -11,7 +11,6 @@ use crate::frame::table::{self, Budget, Entries, Raw};
 /// The header whose keys are used for routing and seen by nobody.
 pub(crate) const BCC: &str = "BCC";
 const CC: &[u8] = b"CC";
-const DELAY: &[u8] = b"x-delay";
 
 /// Facts beside the properties that the message keeps.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -20,7 +19,6 @@ pub(crate) struct Facts {
     pub priority: u8,
     pub ttl_ms: Option<u64>,
     pub extra_keys: Vec<Bytes>,
-    pub delay_ms: Option<u64>,
     pub has_bcc: bool,
 }
 
@@ -50,10 +48,6 @@ impl Facts {
                 name if name == BCC.as_bytes() => {
                     self.has_bcc = true;
                     self.add_keys(source, BCC, entry.value)?;
-                }
-                DELAY => {
-                    let delay_ms = entry.value.as_i64().and_then(|ms| u64::try_from(ms).ok());
-                    self.delay_ms = delay_ms.filter(|ms| *ms > 0);
                 }
                 _ => {}
             }
@@ -144,20 +138,6 @@ mod tests {
         let fault = facts(vec![("CC".into(), Value::string("a"))]).unwrap_err();
         assert_eq!(fault.to_string(), "PRECONDITION_FAILED - invalid message: unacceptable type in header 'CC'");
         assert!(facts(vec![("BCC".into(), Value::List(vec![Value::I32(1)]))]).is_err());
-    }
-
-    #[test]
-    fn delays_of_any_integer_type_count_if_positive() {
-        for (value, delay_ms) in [
-            (Value::I32(5), Some(5)),
-            (Value::I64(5000), Some(5000)),
-            (Value::U8(1), Some(1)),
-            (Value::I32(0), None),
-            (Value::I32(-5), None),
-            (Value::string("5"), None),
-        ] {
-            assert_eq!(facts(vec![("x-delay".into(), value)]).unwrap().delay_ms, delay_ms);
-        }
     }
 
     #[test]

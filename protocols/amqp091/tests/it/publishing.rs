@@ -168,23 +168,14 @@ fn sizes_at_the_limit_and_beyond() {
 
 #[test]
 fn blind_copies_are_routed_and_forgotten() {
-    let headers = Args::new()
-        .short("BCC")
-        .u8(b'A')
-        .long(b"S\0\0\0\x06secret")
-        .short("CC")
-        .u8(b'A')
-        .long(b"S\0\0\0\x04open")
-        .short("x-delay")
-        .u8(b'I')
-        .u32(500);
+    let headers =
+        Args::new().short("BCC").u8(b'A').long(b"S\0\0\0\x06secret").short("CC").u8(b'A').long(b"S\0\0\0\x04open");
     let properties = Args::new().u16(0x2000).long(&headers.0);
     let mut rig = Rig::open();
     rig.send(&publish_with(1, "", "q", 0, &properties.0, b"x"));
     let message = &rig.core.queues["q"][0];
     let rare = message.rare.as_ref().unwrap();
     assert_eq!(rare.extra_keys, ["secret", "open"]);
-    assert_eq!(rare.delay_ms, Some(500));
     assert!(!message.properties.windows(6).any(|part| part == b"secret"));
     assert!(message.properties.windows(4).any(|part| part == b"open"));
 }
