@@ -1,0 +1,181 @@
+//! AMQP 0-9-1 frames by hand: whole batches are built once and written again and again.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use anyhow::{Context, Result, bail};
+
+/// A connection with channel 1 open.
+pub struct Amqp {
+    pub stream: TcpStream,
+    pub frames: Frames,
+}
+
+/// Cuts what arrives into frames.
+#[derive(Default)]
+pub struct Frames {
+    buffer: Vec<u8>,
+    start: usize,
+}
+
+/// What a consumer or publisher hears.
+pub enum Heard<'a> {
+    Deliver { tag: u64 },
+    Body(&'a [u8]),
+    Ack { tag: u64, multiple: bool },
+    Other,
+}
+
+fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![kind, 0, 1];
+    bytes.extend((payload.len() as u32).to_be_bytes());
+    bytes.extend(payload);
+    bytes.push(0xce);
+    bytes
+}
+
+fn method(class: u16, method: u16, arguments: &[u8]) -> Vec<u8> {
+    frame(1, &[&class.to_be_bytes()[..], &method.to_be_bytes(), arguments].concat())
+}
+
+fn on_connection(mut frame: Vec<u8>) -> Vec<u8> {
+    frame[2] = 0;
+    frame
+}
+
+fn text(text: &str) -> Vec<u8> {
+    [&[text.len() as u8][..], text.as_bytes()].concat()
+}
+
+/// A message published to the default exchange.
+pub fn publish(queue: &str, persistent: bool, body: &[u8]) -> Vec<u8> {
+    let mut bytes = method(60, 40, &[&[0, 0, 0][..], &text(queue), &[0]].concat());
+    let properties: &[u8] = if persistent { &[0x10, 0, 2] } else { &[0, 0] };
+    bytes.extend(frame(2, &[&[0, 60, 0, 0][..], &(body.len() as u64).to_be_bytes(), properties].concat()));
+    bytes.extend(frame(3, body));
+    bytes
+}
+
+/// An acknowledgement.
+pub fn ack(tag: u64, multiple: bool) -> Vec<u8> {
+    method(60, 80, &[&tag.to_be_bytes()[..], &[u8::from(multiple)]].concat())
+}
+
+impl Amqp {
+    pub fn open(port: u16) -> Result<Self> {
+        let stream = TcpStream::connect(("127.0.0.1", port))?;
+        stream.set_nodelay(true)?;
+        let mut amqp = Self { stream, frames: Frames::default() };
+        amqp.stream.write_all(b"AMQP\0\0\x09\x01")?;
+        amqp.expect(10, 10)?;
+        let plain = [&[0, 0, 0, 0][..], &text("PLAIN"), &[0, 0, 0, 12], b"\0guest\0guest", &text("en_US")].concat();
+        amqp.stream.write_all(&on_connection(method(10, 11, &plain)))?;
+        amqp.expect(10, 30)?;
+        let tune_ok = [0, 0, 0, 2, 0, 0, 0, 0];
+        amqp.stream.write_all(&on_connection(method(10, 31, &tune_ok)))?;
+        amqp.stream.write_all(&on_connection(method(10, 40, &[&text("/")[..], &[0, 0]].concat())))?;
+        amqp.expect(10, 41)?;
+        amqp.call(20, 10, &[0], 11)?;
+        Ok(amqp)
+    }
+
+    /// Declares a queue: durable or not, with `x-queue-type` if given.
+    pub fn declare(&mut self, queue: &str, durable: bool, kind: Option<&str>) -> Result<()> {
+        let table = kind.map(|kind| {
+            [&text("x-queue-type")[..], b"S", &(kind.len() as u32).to_be_bytes(), kind.as_bytes()].concat()
+        });
+        let table = table.unwrap_or_default();
+        let flags = if durable { 0b10 } else { 0 };
+        let arguments = [&[0, 0][..], &text(queue), &[flags], &(table.len() as u32).to_be_bytes(), &table].concat();
+        self.call(50, 10, &arguments, 11)
+    }
+
+    pub fn delete(&mut self, queue: &str) -> Result<()> {
+        self.call(50, 40, &[&[0, 0][..], &text(queue), &[0]].concat(), 41)
+    }
+
+    pub fn select_confirms(&mut self) -> Result<()> {
+        self.call(85, 10, &[0], 11)
+    }
+
+    pub fn qos(&mut self, prefetch: u16) -> Result<()> {
+        self.call(60, 10, &[&[0, 0, 0, 0][..], &prefetch.to_be_bytes(), &[0]].concat(), 11)
+    }
+
+    pub fn consume(&mut self, queue: &str, automatic_ack: bool) -> Result<()> {
+        let flags = if automatic_ack { 0b10 } else { 0 };
+        self.call(60, 20, &[&[0, 0][..], &text(queue), &text("c"), &[flags], &[0, 0, 0, 0]].concat(), 21)
+    }
+
+    fn call(&mut self, class: u16, number: u16, arguments: &[u8], answer: u16) -> Result<()> {
+        self.stream.write_all(&method(class, number, arguments))?;
+        self.expect(class, answer)
+    }
+
+    fn expect(&mut self, class: u16, number: u16) -> Result<()> {
+        loop {
+            while let Some((kind, payload)) = self.frames.next() {
+                let heard =
+                    (u16::from_be_bytes([payload[0], payload[1]]), u16::from_be_bytes([payload[2], payload[3]]));
+                if kind == 1 && heard == (class, number) {
+                    return Ok(());
+                }
+                if kind == 1 && matches!(heard, (10, 50) | (20, 40)) {
+                    bail!("closed: {}", String::from_utf8_lossy(payload));
+                }
+            }
+            if self.frames.read(&mut self.stream)? == 0 {
+                bail!("hung up while {class}.{number} was expected");
+            }
+        }
+    }
+}
+
+impl Frames {
+    /// Reads what is there. 0 means the end.
+    pub fn read(&mut self, stream: &mut TcpStream) -> Result<usize> {
+        if self.start > 0 {
+            self.buffer.drain(..self.start);
+            self.start = 0;
+        }
+        let length = self.buffer.len();
+        self.buffer.resize(length + (256 << 10), 0);
+        let count = stream.read(&mut self.buffer[length..]).or_else(|error| match error.kind() {
+            std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut => Ok(usize::MAX),
+            _ => Err(error),
+        });
+        let count = count.context("reading")?;
+        self.buffer.truncate(length + if count == usize::MAX { 0 } else { count });
+        Ok(if count == usize::MAX { 1 } else { count })
+    }
+
+    /// The next whole frame: type and payload.
+    pub fn next(&mut self) -> Option<(u8, &[u8])> {
+        let rest = &self.buffer[self.start..];
+        let size = u32::from_be_bytes(rest.get(3..7)?.try_into().ok()?) as usize;
+        if rest.len() < size + 8 {
+            return None;
+        }
+        let at = self.start;
+        self.start += size + 8;
+        Some((self.buffer[at], &self.buffer[at + 7..at + 7 + size]))
+    }
+
+    /// The next whole frame, understood.
+    pub fn hear(&mut self) -> Option<Heard<'_>> {
+        let (kind, payload) = self.next()?;
+        Some(match (kind, payload) {
+            (3, body) => Heard::Body(body),
+            (1, [0, 60, 0, 60, tag_length, rest @ ..]) => {
+                let at = usize::from(*tag_length);
+                Heard::Deliver { tag: number(rest, at) }
+            }
+            (1, [0, 60, 0, 80, rest @ ..]) => Heard::Ack { tag: number(rest, 0), multiple: rest[8] & 1 == 1 },
+            _ => Heard::Other,
+        })
+    }
+}
+
+fn number(bytes: &[u8], at: usize) -> u64 {
+    bytes.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_be_bytes)
+}

@@ -1,0 +1,62 @@
+//! A loopback load tool for AMQP 0-9-1 and MQTT brokers.
+//!
+//! Every workload runs against every broker that is there, in the same run, with the same client code. Besides messages/s
+//! and latency it reports **broker CPU per message**, read from the broker's own accounting in `/proc`, which is steady on
+//! a noisy machine where seconds are not.
+
+mod amqp;
+mod cpu;
+mod latency;
+mod mqtt;
+mod report;
+mod run;
+mod server;
+
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Parser;
+
+/// What to measure.
+#[derive(Parser)]
+struct Arguments {
+    /// Seconds of each workload.
+    #[arg(long, default_value_t = 5)]
+    seconds: u64,
+    /// Brokers, separated by commas; those that are not installed are left out with a note.
+    #[arg(long, value_delimiter = ',', default_value = "crossdock,rabbitmq,mosquitto,rumqttd")]
+    brokers: Vec<String>,
+    /// Only workloads whose name contains this.
+    #[arg(long, default_value = "")]
+    only: String,
+    /// Times that each workload is run; the median is shown.
+    #[arg(long, default_value_t = 3)]
+    runs: usize,
+    /// Used by the tool itself: be a rumqttd on this port.
+    #[arg(long, hide = true)]
+    rumqttd_port: Option<u16>,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    if let Some(port) = arguments.rumqttd_port {
+        return server::be_rumqttd(port);
+    }
+    let mut report = report::Report::new();
+    for name in &arguments.brokers {
+        match server::Server::start(name) {
+            Ok(server) => {
+                run::all(
+                    &server,
+                    &arguments.only,
+                    Duration::from_secs(arguments.seconds),
+                    arguments.runs,
+                    &mut report,
+                )?;
+            }
+            Err(error) => report.note(format!("{name} left out: {error:#}")),
+        }
+    }
+    report.print();
+    Ok(())
+}

@@ -1,0 +1,128 @@
+//! MQTT 3.1.1 packets by hand.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use anyhow::{Result, bail};
+
+/// A connected client.
+pub struct Mqtt {
+    pub stream: TcpStream,
+    pub packets: Packets,
+}
+
+/// Cuts what arrives into packets.
+#[derive(Default)]
+pub struct Packets {
+    buffer: Vec<u8>,
+    start: usize,
+}
+
+fn packet(first: u8, body: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![first];
+    let mut length = body.len();
+    while length > 127 {
+        bytes.push((length & 127) as u8 | 128);
+        length >>= 7;
+    }
+    bytes.push(length as u8);
+    bytes.extend(body);
+    bytes
+}
+
+fn text(text: &str) -> Vec<u8> {
+    [&(text.len() as u16).to_be_bytes()[..], text.as_bytes()].concat()
+}
+
+/// A PUBLISH; the packet id is written for QoS 1 and 2.
+pub fn publish(topic: &str, qos: u8, packet_id: u16, payload: &[u8]) -> Vec<u8> {
+    let id = packet_id.to_be_bytes();
+    let id: &[u8] = if qos > 0 { &id } else { &[] };
+    packet(0x30 | qos << 1, &[&text(topic)[..], id, payload].concat())
+}
+
+/// A PUBACK.
+pub fn puback(packet_id: u16) -> [u8; 4] {
+    let [high, low] = packet_id.to_be_bytes();
+    [0x40, 2, high, low]
+}
+
+impl Mqtt {
+    pub fn open(port: u16, name: &str) -> Result<Self> {
+        let stream = TcpStream::connect(("127.0.0.1", port))?;
+        stream.set_nodelay(true)?;
+        let mut mqtt = Self { stream, packets: Packets::default() };
+        let body = [&text("MQTT")[..], &[4, 0xc2, 0, 0], &text(name), &text("guest"), &text("guest")].concat();
+        mqtt.stream.write_all(&packet(0x10, &body))?;
+        mqtt.expect(0x20)?;
+        Ok(mqtt)
+    }
+
+    pub fn subscribe(&mut self, filter: &str, qos: u8) -> Result<()> {
+        self.stream.write_all(&packet(0x82, &[&[0, 1][..], &text(filter), &[qos]].concat()))?;
+        self.expect(0x90)
+    }
+
+    fn expect(&mut self, first: u8) -> Result<()> {
+        loop {
+            if let Some((heard, _)) = self.packets.next() {
+                if heard == first {
+                    return Ok(());
+                }
+                bail!("packet {heard:#x} instead of {first:#x}");
+            }
+            if self.packets.read(&mut self.stream)? == 0 {
+                bail!("hung up");
+            }
+        }
+    }
+}
+
+impl Packets {
+    /// Reads what is there. 0 means the end.
+    pub fn read(&mut self, stream: &mut TcpStream) -> Result<usize> {
+        if self.start > 0 {
+            self.buffer.drain(..self.start);
+            self.start = 0;
+        }
+        let length = self.buffer.len();
+        self.buffer.resize(length + (256 << 10), 0);
+        let count = match stream.read(&mut self.buffer[length..]) {
+            Ok(count) => Some(count),
+            Err(error) if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => None,
+            Err(error) => return Err(error.into()),
+        };
+        self.buffer.truncate(length + count.unwrap_or(0));
+        Ok(count.unwrap_or(1))
+    }
+
+    /// The next whole packet: first byte and body.
+    pub fn next(&mut self) -> Option<(u8, &[u8])> {
+        let rest = &self.buffer[self.start..];
+        let first = *rest.first()?;
+        let (mut length, mut header) = (0usize, 1);
+        loop {
+            let byte = *rest.get(header)?;
+            length |= usize::from(byte & 127) << (7 * (header - 1));
+            header += 1;
+            if byte & 128 == 0 {
+                break;
+            }
+        }
+        if rest.len() < header + length {
+            return None;
+        }
+        let at = self.start + header;
+        self.start = at + length;
+        Some((first, &self.buffer[at..at + length]))
+    }
+
+    /// The parts of a PUBLISH: packet id (0 for QoS 0) and payload.
+    pub fn parts(first: u8, body: &[u8]) -> (u16, &[u8]) {
+        let topic = usize::from(u16::from_be_bytes([body[0], body[1]])) + 2;
+        if first & 6 == 0 {
+            return (0, &body[topic..]);
+        }
+        (u16::from_be_bytes([body[topic], body[topic + 1]]), &body[topic + 2..])
+    }
+}
