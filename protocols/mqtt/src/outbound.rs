@@ -1,0 +1,297 @@
+//! Messages to the client: deliveries, packet ids, PUBACK, PUBREC, PUBCOMP.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::{BufMut, Bytes};
+use crossdock_common::command::Outcome;
+use crossdock_common::names::{DeliveryId, QueueId};
+use crossdock_common::{Command, FormatTag, Instant, Message, Text};
+use hashbrown::HashMap;
+use smallvec::SmallVec;
+
+use crate::convert;
+use crate::inbound::put_ack;
+use crate::packet::ack::Ack;
+use crate::packet::primitives::VARIABLE_MAX;
+use crate::packet::publish::{HeadProperties, PublishHead};
+use crate::packet::{Kind, Qos};
+use crate::reason::{Fault, Reason};
+use crate::requests::{Asked, Context, STATE_OUTBOUND, state_key};
+
+/// A message on its way to the client.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    pub message: Arc<Message>,
+    pub topic: Text,
+    pub qos: Qos,
+    pub retain: bool,
+    pub dup: bool,
+    pub ids: SmallVec<[u32; 2]>,
+    pub expires_at: Option<Instant>,
+    /// What settles it; retained messages need no settlement.
+    pub delivery: Option<DeliveryId>,
+    /// The place in the session's own queue, which gives the packet id.
+    pub position: Option<u64>,
+}
+
+/// What has the packet id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum InFlight {
+    /// PUBLISH is written.
+    Published { qos: Qos, delivery: Option<DeliveryId> },
+    /// PUBREC came and is being kept.
+    Received,
+    /// PUBREL is written; the message was this one, if it was not a retained one.
+    Released { place: Option<(QueueId, u64)> },
+}
+
+/// Messages on their way to the client.
+#[derive(Debug)]
+pub(crate) struct Outbound {
+    /// At most the client's receive maximum.
+    in_flight: HashMap<u16, InFlight, foldhash::fast::RandomState>,
+    /// What waits for a packet id: at most the windows of the session's and the shared queues, and retained messages.
+    backlog: VecDeque<Outgoing>,
+    /// Settled in one command at the end of a call.
+    accepted: Vec<DeliveryId>,
+    /// Where the search for any free packet id goes on.
+    cursor: u16,
+}
+
+impl Default for Outbound {
+    fn default() -> Self {
+        Self { in_flight: HashMap::default(), backlog: VecDeque::new(), accepted: Vec::new(), cursor: u16::MAX }
+    }
+}
+
+impl Outbound {
+    /// The state that a resumed session kept of a message whose PUBREC had come.
+    pub fn resume(&mut self, packet_id: u16, value: &[u8]) {
+        self.in_flight.insert(packet_id, InFlight::Released { place: place_from(value) });
+    }
+
+    /// PUBREL is sent again for every message whose PUBCOMP is missing ([MQTT-4.4.0-1]).
+    pub fn release_again(&self, cx: &mut Context<'_>) {
+        let mut released: Vec<u16> = self.in_flight.keys().copied().collect();
+        released.sort_unstable();
+        released.into_iter().for_each(|packet_id| put_ack(cx, Kind::PubRel, packet_id, Reason::SUCCESS));
+    }
+
+    /// Done with a delivery.
+    pub fn accept(&mut self, delivery: Option<DeliveryId>) {
+        self.accepted.extend(delivery);
+    }
+
+    /// The client does not want or cannot have it: to the dead letters, if there are any.
+    pub fn reject(&mut self, cx: &mut Context<'_>, delivery: Option<DeliveryId>) {
+        if let Some(delivery) = delivery {
+            let deliveries = vec![delivery];
+            cx.command(Command::Settle { deliveries, outcome: Outcome::Rejected, request: None });
+        }
+    }
+
+    /// At the end of a call: everything that was accepted meanwhile.
+    pub fn flush(&mut self, commands: &mut Vec<Command>) {
+        if !self.accepted.is_empty() {
+            let deliveries = std::mem::take(&mut self.accepted);
+            commands.push(Command::Settle { deliveries, outcome: Outcome::Accepted, request: None });
+        }
+    }
+
+    /// Whether PUBREC came for this very delivery before the connection was lost, so that it must not be sent again.
+    pub fn was_received(&self, delivery: &DeliveryId) -> bool {
+        let place = Some((delivery.queue, delivery.position));
+        self.in_flight.get(&preferred_id(delivery.position)) == Some(&InFlight::Released { place })
+    }
+
+    /// Sends a message, or keeps it until there is a packet id for it.
+    pub fn send(&mut self, cx: &mut Context<'_>, outgoing: Outgoing) {
+        if outgoing.qos == Qos::AtMostOnce {
+            return self.send_at_most_once(cx, &outgoing);
+        }
+        if self.has_room(cx) && self.backlog.is_empty() {
+            return self.send_with_id(cx, &outgoing);
+        }
+        // Deliveries are bounded by their windows; retained messages are not.
+        if outgoing.delivery.is_some() || self.backlog.len() < cx.peer.options.limits.unsettled_max {
+            self.backlog.push_back(outgoing);
+        }
+    }
+
+    fn has_room(&self, cx: &Context<'_>) -> bool {
+        self.in_flight.len() < usize::from(cx.peer.receive_maximum.max(1))
+    }
+
+    fn send_at_most_once(&mut self, cx: &mut Context<'_>, outgoing: &Outgoing) {
+        match put_publish(cx, outgoing, 0) {
+            Written::TooLarge => self.reject(cx, outgoing.delivery),
+            Written::Yes | Written::Expired => self.accept(outgoing.delivery),
+        }
+    }
+
+    fn send_with_id(&mut self, cx: &mut Context<'_>, outgoing: &Outgoing) {
+        let packet_id = self.free_id(outgoing.position);
+        let (qos, delivery) = (outgoing.qos, outgoing.delivery);
+        match put_publish(cx, outgoing, packet_id) {
+            Written::Yes => drop(self.in_flight.insert(packet_id, InFlight::Published { qos, delivery })),
+            // [MQTT-3.1.2-25]: discarded, as if it had been sent.
+            Written::TooLarge => self.reject(cx, delivery),
+            Written::Expired => self.accept(delivery),
+        }
+    }
+
+    /// The packet id of a place in the session's queue is always the same, so that a resumed QoS 2 flow goes on with its
+    /// own ([MQTT-4.4.0-1]); if it is taken, and for other messages, any free one.
+    fn free_id(&mut self, position: Option<u64>) -> u16 {
+        if let Some(position) = position {
+            let preferred = preferred_id(position);
+            if !self.in_flight.contains_key(&preferred) {
+                return preferred;
+            }
+        }
+        while self.in_flight.contains_key(&self.cursor) {
+            self.cursor = self.cursor.checked_sub(1).filter(|&id| id != 0).unwrap_or(u16::MAX);
+        }
+        self.cursor
+    }
+
+    /// Sends what waits, as far as there is room.
+    fn pump(&mut self, cx: &mut Context<'_>) {
+        while self.has_room(cx)
+            && let Some(outgoing) = self.backlog.pop_front()
+        {
+            self.send_with_id(cx, &outgoing);
+        }
+    }
+
+    /// Takes a PUBACK.
+    pub fn puback(&mut self, cx: &mut Context<'_>, ack: Ack) -> Result<(), Fault> {
+        match self.in_flight.get(&ack.packet_id) {
+            Some(&InFlight::Published { qos: Qos::AtLeastOnce, delivery }) => {
+                self.in_flight.remove(&ack.packet_id);
+                self.settle(cx, delivery, ack.reason);
+                self.pump(cx);
+                Ok(())
+            }
+            Some(_) => Err(Fault::protocol("PUBACK for a QoS 2 message")),
+            // Late, or of an earlier connection: nothing hangs on it.
+            None => Ok(()),
+        }
+    }
+
+    fn settle(&mut self, cx: &mut Context<'_>, delivery: Option<DeliveryId>, reason: Reason) {
+        if reason.is_failure() { self.reject(cx, delivery) } else { self.accept(delivery) }
+    }
+
+    /// Takes a PUBREC. That it came is kept, durably, before PUBREL is sent; the delivery is settled in the same batch.
+    pub fn pubrec(&mut self, cx: &mut Context<'_>, ack: Ack) -> Result<(), Fault> {
+        let packet_id = ack.packet_id;
+        match self.in_flight.get(&packet_id).copied() {
+            Some(InFlight::Published { qos: Qos::ExactlyOnce, delivery }) => self.received(cx, ack, delivery),
+            Some(InFlight::Published { .. }) => return Err(Fault::protocol("PUBREC for a QoS 1 message")),
+            Some(InFlight::Received) => {}
+            Some(InFlight::Released { .. }) => put_ack(cx, Kind::PubRel, packet_id, Reason::SUCCESS),
+            None if ack.reason.is_failure() => {}
+            None => put_ack(cx, Kind::PubRel, packet_id, Reason::PACKET_ID_NOT_FOUND),
+        }
+        Ok(())
+    }
+
+    fn received(&mut self, cx: &mut Context<'_>, ack: Ack, delivery: Option<DeliveryId>) {
+        let packet_id = ack.packet_id;
+        if ack.reason.is_failure() {
+            self.in_flight.remove(&packet_id);
+            self.reject(cx, delivery);
+            return self.pump(cx);
+        }
+        self.accept(delivery);
+        if cx.peer.is_persistent {
+            self.in_flight.insert(packet_id, InFlight::Received);
+            let key = state_key(STATE_OUTBOUND, packet_id);
+            cx.keep_state(Some(Asked::Released { packet_id }), key, Some(place_value(delivery)));
+        } else {
+            self.in_flight.insert(packet_id, InFlight::Received);
+            self.release(cx, packet_id);
+        }
+    }
+
+    /// That PUBREC came is kept.
+    pub fn release(&mut self, cx: &mut Context<'_>, packet_id: u16) {
+        if let Some(in_flight) = self.in_flight.get_mut(&packet_id)
+            && *in_flight == InFlight::Received
+        {
+            *in_flight = InFlight::Released { place: None };
+            put_ack(cx, Kind::PubRel, packet_id, Reason::SUCCESS);
+        }
+    }
+
+    /// Takes a PUBCOMP.
+    pub fn pubcomp(&mut self, cx: &mut Context<'_>, ack: Ack) {
+        if !matches!(self.in_flight.get(&ack.packet_id), Some(InFlight::Released { .. })) {
+            return;
+        }
+        self.in_flight.remove(&ack.packet_id);
+        if cx.peer.is_persistent {
+            cx.keep_state(None, state_key(STATE_OUTBOUND, ack.packet_id), None);
+        }
+        self.pump(cx);
+    }
+}
+
+fn preferred_id(position: u64) -> u16 {
+    u16::try_from(1 + position % 65_535).unwrap_or(u16::MAX)
+}
+
+fn place_value(delivery: Option<DeliveryId>) -> Bytes {
+    let Some(delivery) = delivery else { return Bytes::new() };
+    let mut value = Vec::with_capacity(16);
+    value.put_u64(delivery.queue.0);
+    value.put_u64(delivery.position);
+    Bytes::from(value)
+}
+
+fn place_from(value: &[u8]) -> Option<(QueueId, u64)> {
+    let (queue, position) = value.split_first_chunk::<8>()?;
+    Some((QueueId(u64::from_be_bytes(*queue)), u64::from_be_bytes(*position.first_chunk::<8>()?)))
+}
+
+enum Written {
+    Yes,
+    TooLarge,
+    Expired,
+}
+
+/// Writes a PUBLISH.
+fn put_publish(cx: &mut Context<'_>, outgoing: &Outgoing, packet_id: u16) -> Written {
+    let expiry_s = match outgoing.expires_at {
+        Some(at) if at <= cx.now.instant => return Written::Expired,
+        Some(at) => Some(u32::try_from(at.ms_since(cx.now.instant).div_ceil(1_000)).unwrap_or(u32::MAX)),
+        None => None,
+    };
+    let message = &outgoing.message;
+    let is_v5 = cx.peer.version.is_v5();
+    let converted;
+    let (original, body) = if message.format.tag() == FormatTag::MQTT {
+        (convert::original(&message.properties).as_bytes(), &message.body)
+    } else {
+        converted = if is_v5 { convert::outgoing(message) } else { (Bytes::new(), convert::outgoing_body(message)) };
+        (&converted.0[..], &converted.1)
+    };
+    let properties = HeadProperties { original, expiry_s, subscription_ids: &outgoing.ids };
+    let head = PublishHead {
+        dup: outgoing.dup && outgoing.qos != Qos::AtMostOnce,
+        qos: outgoing.qos,
+        retain: outgoing.retain,
+        topic: outgoing.topic.as_bytes(),
+        packet_id,
+        properties: is_v5.then_some(properties),
+        payload_bytes: body.len(),
+    };
+    if head.packet_len() > cx.peer.packet_bytes_max.min(VARIABLE_MAX as usize) {
+        return Written::TooLarge;
+    }
+    head.put(cx.buffer());
+    cx.output.bytes.put_body(body);
+    Written::Yes
+}

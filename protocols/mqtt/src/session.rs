@@ -1,0 +1,325 @@
+//! A connected client: packets and events go to whoever deals with them.
+
+use std::sync::Arc;
+
+use crossdock_common::event::{Delivery, Reply, SessionInfo};
+use crossdock_common::output::Close;
+use crossdock_common::{Command, Event, Instant, Message, Now, Output, Refusal, RequestId, Text};
+use smallvec::SmallVec;
+
+use crate::convert;
+use crate::inbound::{self, Frame, Inbound};
+use crate::outbound::{Outbound, Outgoing};
+use crate::packet::Qos;
+use crate::packet::{FixedHeader, Kind, ack, disconnect, publish, subscribe, unsubscribe};
+use crate::reason::{Fault, Reason};
+use crate::requests::{Asked, Context, Peer, Requests, STATE_INBOUND, STATE_OUTBOUND, STATE_SHARED, bounds};
+use crate::subscribing::{OWN_CONSUMER, Subscribing};
+use crate::subscriptions::{Matched, Subscription};
+use crate::topic::{self, Filter};
+
+/// A connected client.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub peer: Peer,
+    requests: Requests,
+    inbound: Inbound,
+    outbound: Outbound,
+    subscribing: Subscribing,
+    /// One and a half times the keep-alive ([MQTT-3.1.2-22]); `None` if the client wants none.
+    silence_ms: Option<u64>,
+    heard_at: Instant,
+    /// The topic of the last delivery, by routing key.
+    last_topic: Option<(bytes::Bytes, Text)>,
+}
+
+impl Session {
+    /// A session as the core has opened it. CONNACK must be written before [`resume`](Self::resume).
+    pub fn new(now: Now, peer: Peer, requests: Requests, info: &SessionInfo, keep_alive_s: u16) -> Self {
+        let subscribing = Subscribing::resume(info, peer.options.limits.topic_levels_max);
+        Self {
+            peer,
+            requests,
+            inbound: Inbound::default(),
+            outbound: Outbound::default(),
+            subscribing,
+            silence_ms: (keep_alive_s > 0).then_some(u64::from(keep_alive_s) * 1_500),
+            heard_at: now.instant,
+            last_topic: None,
+        }
+    }
+
+    /// Goes on where the session's earlier connection was.
+    pub fn resume(&mut self, now: Now, info: &SessionInfo, output: &mut Output) {
+        let mut cx = context(now, &self.peer, &mut self.requests, output);
+        for (key, value) in &info.state {
+            match key.split_first() {
+                Some((&STATE_SHARED, filter)) => self.subscribing.resume_shared(&mut cx, filter, value),
+                Some((&kind, &[high, low])) => {
+                    let packet_id = u16::from_be_bytes([high, low]);
+                    match kind {
+                        STATE_INBOUND => self.inbound.resume(packet_id),
+                        STATE_OUTBOUND => self.outbound.resume(packet_id, value),
+                        _ => {}
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.outbound.release_again(&mut cx);
+    }
+
+    /// When the client will have been silent for too long.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.silence_ms.map(|silence_ms| self.heard_at.after_ms(silence_ms))
+    }
+
+    /// Bytes came.
+    pub fn heard(&mut self, now: Now) {
+        self.heard_at = now.instant;
+    }
+
+    /// Whether this packet has to wait until the core has answered for earlier ones.
+    pub fn must_wait(&self, header: &FixedHeader) -> bool {
+        let is_acknowledged = header.kind == Kind::Publish && header.flags & 0b0110 != 0;
+        is_acknowledged && !self.peer.version.is_v5() && self.inbound.is_full(self.peer.options.receive_maximum)
+    }
+
+    /// Takes a packet.
+    pub fn packet(
+        &mut self,
+        now: Now,
+        header: &FixedHeader,
+        frame: &Frame<'_>,
+        output: &mut Output,
+    ) -> Result<(), Fault> {
+        let Self { peer, requests, inbound, outbound, subscribing, .. } = self;
+        let (version, bounds, count_max) = (peer.version, bounds(&peer.options), peer.options.limits.consumers_max);
+        let mut cx = context(now, peer, requests, output);
+        let (cx, body) = (&mut cx, frame.body);
+        match header.kind {
+            Kind::Publish => {
+                let publish = publish::decode(header, body, version, bounds)?;
+                inbound.publish(cx, &publish, frame, subscribing.own.has_no_local())
+            }
+            Kind::PubAck => outbound.puback(cx, ack::decode(body, version, bounds)?),
+            Kind::PubRec => outbound.pubrec(cx, ack::decode(body, version, bounds)?),
+            Kind::PubRel => inbound.release(cx, ack::decode(body, version, bounds)?.packet_id),
+            Kind::PubComp => {
+                outbound.pubcomp(cx, ack::decode(body, version, bounds)?);
+                Ok(())
+            }
+            Kind::Subscribe => subscribing.subscribe(cx, &subscribe::decode(body, version, bounds, count_max)?),
+            Kind::Unsubscribe => {
+                subscribing.unsubscribe(cx, &unsubscribe::decode(body, version, bounds, count_max)?);
+                Ok(())
+            }
+            Kind::PingReq => {
+                disconnect::decode_empty(body)?;
+                cx.buffer().extend_from_slice(&disconnect::PINGRESP);
+                Ok(())
+            }
+            Kind::Disconnect => self.disconnect(body, output),
+            Kind::Connect => Err(Fault::protocol("second CONNECT [MQTT-3.1.0-2]")),
+            Kind::Auth => Err(Fault::protocol("AUTH without an authentication method [MQTT-4.12.0-6]")),
+            Kind::ConnAck | Kind::SubAck | Kind::UnsubAck | Kind::PingResp => {
+                Err(Fault::protocol("a packet that only servers send"))
+            }
+        }
+    }
+
+    /// The client says goodbye. Only reason 0 takes the will back ([MQTT-3.14.4-3]).
+    fn disconnect(&mut self, body: &[u8], output: &mut Output) -> Result<(), Fault> {
+        let packet = disconnect::decode(body, self.peer.version, bounds(&self.peer.options))?;
+        if let Some(seconds) = packet.session_expiry_s {
+            if !self.peer.is_persistent && seconds != 0 {
+                return Err(Fault::protocol("session expiry was 0 in CONNECT (section 3.14.2.2.2)"));
+            }
+            let expiry_ms = self.peer.options.session_expiry_ms(expiry_ms(seconds));
+            output.commands.push(Command::SessionExpiry { expiry_ms });
+        }
+        if packet.reason == Reason::SUCCESS {
+            output.commands.push(Command::DiscardWill);
+        }
+        output.close(Close::Normal);
+        Ok(())
+    }
+
+    /// Takes an event.
+    pub fn handle(&mut self, now: Now, event: Event, output: &mut Output) -> Result<(), Fault> {
+        match event {
+            Event::Deliver(deliveries) => {
+                deliveries.into_iter().for_each(|delivery| self.deliver(now, delivery, output));
+                Ok(())
+            }
+            Event::Reply { request, result } => self.reply(now, request, result, output),
+            Event::Confirmed { confirms, .. } => {
+                let mut cx = context(now, &self.peer, &mut self.requests, output);
+                self.inbound.confirmed(&mut cx, &confirms);
+                Ok(())
+            }
+            Event::Unroutable { confirm, .. } => {
+                confirm.iter().for_each(|&confirm| self.inbound.unroutable(confirm));
+                Ok(())
+            }
+            Event::Rejected { confirm, .. } => {
+                let mut cx = context(now, &self.peer, &mut self.requests, output);
+                self.inbound.failed(&mut cx, Some(confirm), Reason::QUOTA_EXCEEDED)
+            }
+            Event::PublishRefused { confirm, refusal, .. } => {
+                let mut cx = context(now, &self.peer, &mut self.requests, output);
+                self.inbound.failed(&mut cx, confirm, inbound::refused(&refusal))
+            }
+            Event::ConsumerCancelled { consumer: OWN_CONSUMER } => {
+                Err(Fault::new(Reason::ADMINISTRATIVE_ACTION, "the session's queue was deleted"))
+            }
+            Event::ConsumerCancelled { consumer } => {
+                self.subscribing.cancelled(consumer);
+                Ok(())
+            }
+            Event::TakenOver => Err(Fault::new(Reason::SESSION_TAKEN_OVER, "session taken over [MQTT-3.1.4-3]")),
+            // While publishers are stopped, the driver reads no further: MQTT has no word for it.
+            Event::Blocked { .. } | Event::Unblocked | Event::Authenticated { .. } | Event::Fetched { .. } => Ok(()),
+        }
+    }
+
+    fn reply(
+        &mut self,
+        now: Now,
+        request: RequestId,
+        result: Result<Reply, Refusal>,
+        output: &mut Output,
+    ) -> Result<(), Fault> {
+        let Some(asked) = self.requests.take(request) else { return Ok(()) };
+        let Self { peer, requests, inbound, outbound, subscribing, .. } = self;
+        let mut cx = context(now, peer, requests, output);
+        match asked {
+            Asked::Filter(asked) => subscribing.answered(&mut cx, *asked, result),
+            Asked::Resumed { consumer } if result.is_err() => subscribing.cancelled(consumer),
+            Asked::Resumed { .. } => {}
+            Asked::Retained { filter, subscription } => {
+                if let Ok(Reply::Messages(messages)) = result {
+                    self.send_retained(now, &filter, subscription, messages, output);
+                }
+            }
+            // What could not be kept must not be promised: the client tries again on its next connection.
+            _ if result.is_err() => return Err(Fault::new(Reason::UNSPECIFIED, "session state could not be kept")),
+            Asked::Received { confirm } => inbound.received(&mut cx, confirm),
+            Asked::Completed { packet_id } => inbound::put_ack(&mut cx, Kind::PubComp, packet_id, Reason::SUCCESS),
+            Asked::Released { packet_id } => outbound.release(&mut cx, packet_id),
+        }
+        Ok(())
+    }
+
+    fn deliver(&mut self, now: Now, delivery: Delivery, output: &mut Output) {
+        let Self { peer, requests, outbound, subscribing, last_topic, .. } = self;
+        let mut cx = context(now, peer, requests, output);
+        let message = &delivery.message;
+        let is_own_queue = delivery.consumer == OWN_CONSUMER;
+        if is_own_queue && outbound.was_received(&delivery.id) {
+            return outbound.accept(Some(delivery.id));
+        }
+        let Some(topic) = topic_of(last_topic, &message.routing_key) else {
+            return outbound.reject(&mut cx, Some(delivery.id));
+        };
+        let matched = |topic: &str| match subscribing.shared(delivery.consumer) {
+            Some(shared) => match_shared(&shared.filter, shared.subscription, topic, peer),
+            None if is_own_queue => subscribing.own.matched(topic, is_own(message, peer)),
+            None => None,
+        };
+        let found = matched(&topic).map(|matched| (topic, matched)).or_else(|| extra_key(message, matched));
+        let Some((topic, matched)) = found else { return outbound.accept(Some(delivery.id)) };
+        let outgoing = Outgoing {
+            qos: convert::qos(message).min(matched.qos),
+            retain: matched.retain_as_published && convert::is_retained(message),
+            dup: delivery.delivery_count > 0,
+            ids: matched.ids,
+            expires_at: delivery.expires_at,
+            delivery: Some(delivery.id),
+            position: is_own_queue.then_some(delivery.id.position),
+            topic,
+            message: delivery.message,
+        };
+        outbound.send(&mut cx, outgoing);
+    }
+
+    /// Retained messages go out with RETAIN set, whatever the subscription says of retain-as-published ([MQTT-3.3.1-8]).
+    fn send_retained(
+        &mut self,
+        now: Now,
+        filter: &str,
+        subscription: Subscription,
+        messages: Vec<Arc<Message>>,
+        output: &mut Output,
+    ) {
+        let Self { peer, requests, outbound, .. } = self;
+        let mut cx = context(now, peer, requests, output);
+        let Some(filter) = Filter::parse(filter, peer.options.limits.topic_levels_max) else { return };
+        for message in messages {
+            let is_unwanted = subscription.options.no_local && is_own(&message, peer);
+            let Some(topic) = topic::from_key(&message.routing_key) else { continue };
+            if is_unwanted || !filter.matches(&topic) {
+                continue;
+            }
+            let expires_at = message.ttl_ms.map(|ttl_ms| {
+                let at = message.received_at.0.saturating_add(ttl_ms);
+                now.instant_at(crossdock_common::UnixMillis(at))
+            });
+            let outgoing = Outgoing {
+                topic,
+                qos: convert::qos(&message).min(subscription.options.qos),
+                retain: true,
+                dup: false,
+                ids: subscription.id.into_iter().collect(),
+                expires_at,
+                delivery: None,
+                position: None,
+                message,
+            };
+            outbound.send(&mut cx, outgoing);
+        }
+    }
+
+    /// At the end of a call.
+    pub fn flush(&mut self, output: &mut Output) {
+        self.outbound.flush(&mut output.commands);
+    }
+}
+
+fn context<'a>(now: Now, peer: &'a Peer, requests: &'a mut Requests, output: &'a mut Output) -> Context<'a> {
+    Context { now, peer, requests, output }
+}
+
+/// A session expiry in seconds, as the core wants it.
+pub(crate) fn expiry_ms(seconds: u32) -> Option<u64> {
+    (seconds != u32::MAX).then_some(u64::from(seconds) * 1_000)
+}
+
+fn is_own(message: &Message, peer: &Peer) -> bool {
+    message.rare.as_ref().is_some_and(|rare| rare.session.as_ref() == Some(&peer.client_id))
+}
+
+fn topic_of(last: &mut Option<(bytes::Bytes, Text)>, key: &bytes::Bytes) -> Option<Text> {
+    if let Some((last_key, topic)) = last
+        && last_key == key
+    {
+        return Some(topic.clone());
+    }
+    let topic = topic::from_key(key)?;
+    *last = Some((key.clone(), topic.clone()));
+    Some(topic)
+}
+
+/// A message may have come here by one of its further keys (AMQP `CC`).
+fn extra_key(message: &Message, matched: impl Fn(&str) -> Option<Matched>) -> Option<(Text, Matched)> {
+    let keys = &message.rare.as_ref()?.extra_keys;
+    let topics = keys.iter().filter_map(|key| topic::from_key(key));
+    topics.filter_map(|topic| matched(&topic).map(|matched| (topic, matched))).next()
+}
+
+fn match_shared(filter: &str, subscription: Subscription, topic: &str, peer: &Peer) -> Option<Matched> {
+    let filter = Filter::parse(filter, peer.options.limits.topic_levels_max)?;
+    let ids: SmallVec<[u32; 2]> = subscription.id.into_iter().collect();
+    let (qos, retain_as_published): (Qos, bool) = (subscription.options.qos, subscription.options.retain_as_published);
+    filter.matches(topic).then_some(Matched { qos, retain_as_published, ids })
+}

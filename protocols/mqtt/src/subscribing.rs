@@ -1,0 +1,421 @@
+//! SUBSCRIBE and UNSUBSCRIBE: bindings of the session's queue, shared queues, retained messages.
+
+use bytes::Bytes;
+use crossdock_common::command::Subscribe as Consume;
+use crossdock_common::definition::{BindingSpec, Definition, Destination, QueueSettings, QueueSpec};
+use crossdock_common::event::{Reply, SessionInfo};
+use crossdock_common::value::lookup;
+use crossdock_common::{Command, ConsumerId, Lane, Name, Refusal, RequestId, Table, Text, Value};
+use hashbrown::HashMap;
+
+use crate::packet::subscribe::{RetainHandling, Subscribe, SubscribeOptions, put_codes};
+use crate::packet::unsubscribe::Unsubscribe;
+use crate::packet::{Kind, Version};
+use crate::reason::{Fault, Reason};
+use crate::requests::{Asked, Context, FilterAsked, STATE_SHARED, Step};
+use crate::subscriptions::{Subscription, Subscriptions};
+use crate::topic::Filter;
+
+/// The consumer of the session's own queue.
+pub(crate) const OWN_CONSUMER: ConsumerId = ConsumerId(0);
+
+const OPTIONS: &str = "mqtt.options";
+const SUBSCRIPTION_ID: &str = "mqtt.subscription-id";
+const FILTER: &str = "mqtt.filter";
+
+/// A SUBSCRIBE or UNSUBSCRIBE that is not answered yet.
+#[derive(Debug)]
+struct Operation {
+    kind: Kind,
+    packet_id: u16,
+    codes: Vec<u8>,
+    waiting: usize,
+    /// Subscriptions for which retained messages are wanted.
+    retained: Vec<(Text, Subscription)>,
+}
+
+/// A shared subscription.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub filter: Text,
+    pub subscription: Subscription,
+}
+
+/// The subscriptions of a session and what is being done about them.
+#[derive(Debug, Default)]
+pub(crate) struct Subscribing {
+    pub own: Subscriptions,
+    shared: HashMap<ConsumerId, Shared, foldhash::fast::RandomState>,
+    consumers: HashMap<Text, ConsumerId, foldhash::fast::RandomState>,
+    last_consumer: u64,
+    queue: Name,
+    operations: HashMap<u64, Operation, foldhash::fast::RandomState>,
+    last_operation: u64,
+}
+
+impl Subscribing {
+    /// The subscriptions of a session as it was opened.
+    pub fn resume(info: &SessionInfo, levels_max: usize) -> Self {
+        let mut subscribing = Self { queue: info.queue.clone(), ..Self::default() };
+        for binding in &info.bindings {
+            let Some((text, subscription)) = from_attributes(&binding.attributes) else { continue };
+            if let Some(filter) = Filter::parse(text, levels_max) {
+                subscribing.own.insert(&filter, subscription);
+            }
+        }
+        subscribing
+    }
+
+    /// The shared subscription with that consumer.
+    pub fn shared(&self, consumer: ConsumerId) -> Option<&Shared> {
+        self.shared.get(&consumer)
+    }
+
+    /// Takes a SUBSCRIBE.
+    pub fn subscribe(&mut self, cx: &mut Context<'_>, packet: &Subscribe<'_>) -> Result<(), Fault> {
+        let operation = self.begin(Kind::SubAck, packet.packet_id, packet.count);
+        for (index, (text, options)) in packet.entries().enumerate() {
+            let subscription = Subscription { options, id: packet.subscription_id };
+            let begun = match Filter::parse(text, cx.peer.options.limits.topic_levels_max) {
+                None => Err(Reason::TOPIC_FILTER_INVALID),
+                Some(filter) if filter.group.is_some() && options.no_local => {
+                    return Err(Fault::protocol("no-local with a shared subscription [MQTT-3.8.3-4]"));
+                }
+                Some(filter) => self.subscribe_filter(cx, (operation, index), &filter, subscription),
+            };
+            self.begun(operation, index, begun);
+        }
+        self.finish(cx, operation);
+        Ok(())
+    }
+
+    fn begin(&mut self, kind: Kind, packet_id: u16, count: usize) -> u64 {
+        self.last_operation += 1;
+        let codes = vec![0; count];
+        let operation = Operation { kind, packet_id, codes, waiting: 0, retained: Vec::new() };
+        self.operations.insert(self.last_operation, operation);
+        self.last_operation
+    }
+
+    /// A filter is asked for (`Ok(true)`), or its code is known already.
+    fn begun(&mut self, operation: u64, index: usize, begun: Result<bool, Reason>) {
+        let Some(operation) = self.operations.get_mut(&operation) else { return };
+        match begun {
+            Ok(true) => operation.waiting += 1,
+            Ok(false) => {}
+            Err(reason) => operation.set_code(index, reason.0),
+        }
+    }
+
+    fn subscribe_filter(
+        &mut self,
+        cx: &mut Context<'_>,
+        place: (u64, usize),
+        filter: &Filter<'_>,
+        subscription: Subscription,
+    ) -> Result<bool, Reason> {
+        if filter.group.is_some() {
+            return self.subscribe_shared(cx, place, filter, subscription);
+        }
+        if self.is_full(cx) && !self.own.contains(filter) {
+            return Err(Reason::QUOTA_EXCEEDED);
+        }
+        // From now on: deliveries may come before the answer.
+        let old = self.own.insert(filter, subscription);
+        let spec = binding(cx, self.queue.clone(), filter, attributes(filter, subscription));
+        ask(cx, place, filter, subscription, Step::Bind { old }, define(Definition::Bind(spec)));
+        Ok(true)
+    }
+
+    fn is_full(&self, cx: &Context<'_>) -> bool {
+        self.own.len() + self.shared.len() >= cx.peer.options.limits.consumers_max
+    }
+
+    fn subscribe_shared(
+        &mut self,
+        cx: &mut Context<'_>,
+        place: (u64, usize),
+        filter: &Filter<'_>,
+        subscription: Subscription,
+    ) -> Result<bool, Reason> {
+        if let Some(shared) = self.consumers.get(filter.text).and_then(|consumer| self.shared.get_mut(consumer)) {
+            shared.subscription = subscription;
+            keep_shared(cx, filter, subscription);
+            return Err(Reason(subscription.options.qos as u8));
+        }
+        if self.is_full(cx) {
+            return Err(Reason::QUOTA_EXCEEDED);
+        }
+        let expires_ms = cx.peer.options.shared_expiry_ms;
+        let settings = QueueSettings { expires_ms, ..QueueSettings::default() };
+        let spec = QueueSpec { name: shared_queue(filter), durable: true, settings, ..QueueSpec::default() };
+        let declare = Definition::DeclareQueue { spec, passive: false };
+        ask(cx, place, filter, subscription, Step::DeclareShared, define(declare));
+        Ok(true)
+    }
+
+    /// Takes an UNSUBSCRIBE.
+    pub fn unsubscribe(&mut self, cx: &mut Context<'_>, packet: &Unsubscribe<'_>) {
+        let operation = self.begin(Kind::UnsubAck, packet.packet_id, packet.count);
+        for (index, text) in packet.filters().enumerate() {
+            let begun = match Filter::parse(text, cx.peer.options.limits.topic_levels_max) {
+                None => Err(Reason::TOPIC_FILTER_INVALID),
+                Some(filter) => self.unsubscribe_filter(cx, (operation, index), &filter),
+            };
+            self.begun(operation, index, begun);
+        }
+        self.finish(cx, operation);
+    }
+
+    fn unsubscribe_filter(
+        &mut self,
+        cx: &mut Context<'_>,
+        place: (u64, usize),
+        filter: &Filter<'_>,
+    ) -> Result<bool, Reason> {
+        if filter.group.is_some() {
+            let consumer = self.consumers.remove(filter.text).ok_or(Reason::NO_SUBSCRIPTION_EXISTED)?;
+            let shared = self.shared.remove(&consumer).ok_or(Reason::NO_SUBSCRIPTION_EXISTED)?;
+            forget_shared(cx, filter);
+            let command = move |request| Command::Unsubscribe { request, consumer };
+            ask(cx, place, filter, shared.subscription, Step::Unconsume, command);
+            return Ok(true);
+        }
+        let old = self.own.remove(filter).ok_or(Reason::NO_SUBSCRIPTION_EXISTED)?;
+        let spec = binding(cx, self.queue.clone(), filter, Table::new());
+        ask(cx, place, filter, old, Step::Unbind, define(Definition::Unbind(spec)));
+        Ok(true)
+    }
+
+    /// The core has answered for one filter.
+    pub fn answered(&mut self, cx: &mut Context<'_>, asked: FilterAsked, result: Result<Reply, Refusal>) {
+        let FilterAsked { operation, index, filter: text, subscription, step } = asked;
+        let levels_max = cx.peer.options.limits.topic_levels_max;
+        let Some(filter) = Filter::parse(&text, levels_max) else { return };
+        let code = match result {
+            Err(refusal) => {
+                self.undo(&filter, subscription, step);
+                Some(failure_code(&refusal).0)
+            }
+            Ok(_) => self.go_on(cx, (operation, index), &filter, subscription, step),
+        };
+        let Some(code) = code else { return };
+        if let Some(operation) = self.operations.get_mut(&operation) {
+            operation.set_code(index, code);
+            operation.waiting -= 1;
+        }
+        self.finish(cx, operation);
+    }
+
+    /// A step succeeded: the next one, or the code if it was the last.
+    fn go_on(
+        &mut self,
+        cx: &mut Context<'_>,
+        place: (u64, usize),
+        filter: &Filter<'_>,
+        subscription: Subscription,
+        step: Step,
+    ) -> Option<u8> {
+        match step {
+            Step::Bind { old } => {
+                self.want_retained(place.0, filter, subscription, old.is_none());
+                return Some(subscription.options.qos as u8);
+            }
+            Step::Unbind | Step::Unconsume => return Some(Reason::SUCCESS.0),
+            Step::DeclareShared => {
+                let spec = binding(cx, shared_queue(filter), filter, Table::new());
+                ask(cx, place, filter, subscription, Step::BindShared, define(Definition::Bind(spec)));
+            }
+            Step::BindShared => {
+                let consumer = self.add_shared(filter, subscription);
+                let command = consume(cx, consumer, filter);
+                ask(cx, place, filter, subscription, Step::Consume { consumer }, command);
+            }
+            Step::Consume { .. } => {
+                keep_shared(cx, filter, subscription);
+                return Some(subscription.options.qos as u8);
+            }
+        }
+        None
+    }
+
+    /// A step was refused: everything is as before.
+    fn undo(&mut self, filter: &Filter<'_>, subscription: Subscription, step: Step) {
+        match step {
+            Step::Bind { old: Some(old) } => drop(self.own.insert(filter, old)),
+            Step::Bind { old: None } => drop(self.own.remove(filter)),
+            Step::Unbind => drop(self.own.insert(filter, subscription)),
+            Step::Consume { consumer } => self.cancelled(consumer),
+            Step::DeclareShared | Step::BindShared | Step::Unconsume => {}
+        }
+    }
+
+    fn add_shared(&mut self, filter: &Filter<'_>, subscription: Subscription) -> ConsumerId {
+        self.last_consumer += 1;
+        let (consumer, filter) = (ConsumerId(self.last_consumer), Text::from(filter.text));
+        self.consumers.insert(filter.clone(), consumer);
+        self.shared.insert(consumer, Shared { filter, subscription });
+        consumer
+    }
+
+    /// The queue of a shared subscription is gone.
+    pub fn cancelled(&mut self, consumer: ConsumerId) {
+        if let Some(shared) = self.shared.remove(&consumer) {
+            self.consumers.remove(&shared.filter);
+        }
+    }
+
+    /// A shared subscription of a resumed session.
+    pub fn resume_shared(&mut self, cx: &mut Context<'_>, text: &[u8], value: &[u8]) {
+        let levels_max = cx.peer.options.limits.topic_levels_max;
+        let Some(filter) = std::str::from_utf8(text).ok().and_then(|text| Filter::parse(text, levels_max)) else {
+            return;
+        };
+        let Some((options, id)) = value.split_first() else { return };
+        let id = id.first_chunk::<4>().map(|bytes| u32::from_be_bytes(*bytes));
+        let Some(options) = SubscribeOptions::from_byte(*options) else { return };
+        let consumer = self.add_shared(&filter, Subscription { options, id });
+        let command = consume(cx, consumer, &filter);
+        cx.ask(Asked::Resumed { consumer }, command);
+    }
+
+    fn want_retained(&mut self, operation: u64, filter: &Filter<'_>, subscription: Subscription, is_new: bool) {
+        let is_wanted = match subscription.options.retain_handling {
+            RetainHandling::Always => true,
+            RetainHandling::IfNew => is_new,
+            RetainHandling::Never => false,
+        };
+        if let Some(operation) = self.operations.get_mut(&operation).filter(|_| is_wanted) {
+            operation.retained.push((Text::from(filter.text), subscription));
+        }
+    }
+
+    /// Answers, once every filter has its code; then retained messages are asked for.
+    fn finish(&mut self, cx: &mut Context<'_>, id: u64) {
+        if self.operations.get(&id).is_none_or(|operation| operation.waiting > 0) {
+            return;
+        }
+        let Some(operation) = self.operations.remove(&id) else { return };
+        operation.put(cx);
+        let exchange = cx.peer.options.exchange.clone();
+        for (text, subscription) in operation.retained {
+            let levels_max = cx.peer.options.limits.topic_levels_max;
+            let Some(pattern) = Filter::parse(&text, levels_max).map(|filter| filter.key()) else { continue };
+            let exchange = exchange.clone();
+            let command = |request| Command::FetchRetained { request, exchange, pattern };
+            cx.ask(Asked::Retained { filter: text, subscription }, command);
+        }
+    }
+}
+
+impl Operation {
+    fn set_code(&mut self, index: usize, code: u8) {
+        if let Some(slot) = self.codes.get_mut(index) {
+            *slot = code;
+        }
+    }
+
+    fn put(&self, cx: &mut Context<'_>) {
+        let version = cx.peer.version;
+        let codes: Vec<u8> = match version {
+            Version::V5 => self.codes.clone(),
+            // Older versions know one failure only.
+            _ => self.codes.iter().map(|&code| code.min(Reason::UNSPECIFIED.0)).collect(),
+        };
+        put_codes(cx.buffer(), self.kind, version, self.packet_id, &codes);
+    }
+}
+
+/// The code for a filter that the core refused (tables 3.9 and 3.11).
+fn failure_code(refusal: &Refusal) -> Reason {
+    match Reason::from(refusal) {
+        reason @ (Reason::NOT_AUTHORIZED | Reason::QUOTA_EXCEEDED) => reason,
+        _ => Reason::UNSPECIFIED,
+    }
+}
+
+fn ask(
+    cx: &mut Context<'_>,
+    (operation, index): (u64, usize),
+    filter: &Filter<'_>,
+    subscription: Subscription,
+    step: Step,
+    command: impl FnOnce(RequestId) -> Command,
+) {
+    let asked = FilterAsked { operation, index, filter: Text::from(filter.text), subscription, step };
+    cx.ask(Asked::Filter(Box::new(asked)), command);
+}
+
+fn define(definition: Definition) -> impl FnOnce(RequestId) -> Command {
+    move |request| Command::Define { request, definition: Box::new(definition) }
+}
+
+fn consume(cx: &Context<'_>, consumer: ConsumerId, filter: &Filter<'_>) -> impl FnOnce(RequestId) -> Command + use<> {
+    let subscribe = Consume {
+        consumer,
+        lane: Lane(0),
+        queue: shared_queue(filter),
+        presettled: false,
+        exclusive: false,
+        priority: 0,
+        window: cx.peer.window(),
+        arguments: Table::new(),
+    };
+    move |request| Command::Subscribe { request, subscribe: Box::new(subscribe) }
+}
+
+/// The queue of a shared subscription: everybody who names the same group and filter shares it.
+fn shared_queue(filter: &Filter<'_>) -> Name {
+    Name::from(format!("share.{}.{}", filter.group.unwrap_or_default(), filter.pattern))
+}
+
+/// A filter with a level `*` has the key of another filter: an argument tells the bindings apart.
+fn binding(cx: &Context<'_>, queue: Name, filter: &Filter<'_>, attributes: Table) -> BindingSpec {
+    let arguments = match filter.has_literal_star() {
+        true => vec![(Text::from_static(FILTER), Value::string(filter.pattern))],
+        false => Table::new(),
+    };
+    BindingSpec {
+        source: cx.peer.options.exchange.clone(),
+        destination: Destination::Queue(queue),
+        key: filter.key(),
+        arguments,
+        announced: false,
+        attributes,
+    }
+}
+
+fn attributes(filter: &Filter<'_>, subscription: Subscription) -> Table {
+    let mut attributes = vec![
+        (Text::from_static(FILTER), Value::string(filter.text)),
+        (Text::from_static(OPTIONS), Value::U8(subscription.options.to_byte())),
+    ];
+    attributes.extend(subscription.id.map(|id| (Text::from_static(SUBSCRIPTION_ID), Value::U32(id))));
+    attributes
+}
+
+fn from_attributes(attributes: &Table) -> Option<(&str, Subscription)> {
+    let number = |name| lookup(attributes, name).and_then(Value::as_i64);
+    let filter = lookup(attributes, FILTER)?.as_str()?;
+    let options = SubscribeOptions::from_byte(u8::try_from(number(OPTIONS)?).ok()?)?;
+    let id = number(SUBSCRIPTION_ID).and_then(|id| u32::try_from(id).ok());
+    Some((filter, Subscription { options, id }))
+}
+
+fn shared_key(filter: &Filter<'_>) -> Bytes {
+    Bytes::from([&[STATE_SHARED], filter.text.as_bytes()].concat())
+}
+
+fn keep_shared(cx: &mut Context<'_>, filter: &Filter<'_>, subscription: Subscription) {
+    if cx.peer.is_persistent {
+        let mut value = vec![subscription.options.to_byte()];
+        subscription.id.iter().for_each(|id| value.extend_from_slice(&id.to_be_bytes()));
+        cx.keep_state(None, shared_key(filter), Some(Bytes::from(value)));
+    }
+}
+
+fn forget_shared(cx: &mut Context<'_>, filter: &Filter<'_>) {
+    if cx.peer.is_persistent {
+        cx.keep_state(None, shared_key(filter), None);
+    }
+}
