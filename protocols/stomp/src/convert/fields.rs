@@ -1,0 +1,59 @@
+//! The headers that are properties: one table for both directions.
+
+use std::borrow::Cow;
+
+use crossdock_common::hub::Field;
+use crossdock_common::{Hub, Text, Value};
+
+use super::header_text;
+
+/// Header name and hub field, in the order in which they are written.
+const NATIVE: [(Field, &str); 12] = [
+    (Field::ContentType, "content-type"),
+    (Field::ContentEncoding, "content-encoding"),
+    (Field::Durable, "persistent"),
+    (Field::Priority, "priority"),
+    (Field::CorrelationId, "correlation-id"),
+    (Field::ReplyTo, "reply-to"),
+    (Field::Ttl, "expiration"),
+    (Field::MessageId, "amqp-message-id"),
+    (Field::CreationTime, "timestamp"),
+    (Field::MessageType, "type"),
+    (Field::UserId, "user-id"),
+    (Field::AppId, "app-id"),
+];
+
+/// The fields that headers of their own can say, with those headers.
+pub(super) fn native(hub: &Hub) -> impl Iterator<Item = (Field, &'static str, Cow<'static, str>)> {
+    NATIVE.into_iter().filter_map(|(field, name)| Some((field, name, render(field, &hub.field(field)?)?)))
+}
+
+/// Takes a header into its field. False if it has none, the field is taken, or the value does not fit.
+pub(super) fn take(hub: &mut Hub, name: &str, value: &str) -> bool {
+    let Some((field, _)) = NATIVE.into_iter().find(|(_, candidate)| *candidate == name) else { return false };
+    if hub.field(field).is_some() {
+        return false;
+    }
+    parse(field, value).is_some_and(|value| hub.set_field(field, value))
+}
+
+fn render(field: Field, value: &Value) -> Option<Cow<'static, str>> {
+    match (field, value) {
+        (Field::Durable, _) => Some(Cow::Borrowed("true")),
+        (Field::Priority, Value::U8(priority)) => Some(Cow::Owned(priority.to_string())),
+        // The envelope's numbers are signed: what lies beyond them cannot be set again.
+        (Field::Ttl, Value::U64(ms)) => i64::try_from(*ms).is_ok().then(|| Cow::Owned(ms.to_string())),
+        (Field::CreationTime, Value::Timestamp(ms)) => (ms % 1000 == 0).then(|| Cow::Owned((ms / 1000).to_string())),
+        _ => header_text(value).map(|text| Cow::Owned(text.to_string())),
+    }
+}
+
+fn parse(field: Field, value: &str) -> Option<Value> {
+    match field {
+        Field::Durable => (value == "true").then_some(Value::Bool(true)),
+        Field::Priority => value.parse().ok().map(Value::U8),
+        Field::Ttl => value.parse().ok().map(Value::U64),
+        Field::CreationTime => value.parse::<i64>().ok()?.checked_mul(1000).map(Value::Timestamp),
+        _ => Some(Value::String(Text::from(value))),
+    }
+}

@@ -1,0 +1,147 @@
+//! The names of destinations: `/queue/q`, `/topic/t`, `/exchange/e/k`, `/amq/queue/q`, `/temp-queue/x`, `/reply-queue/q`.
+
+use bytes::Bytes;
+use crossdock_common::Name;
+
+use crate::error::{Fault, quote};
+use crate::frame::{percent_decode, percent_encode};
+
+/// Every kind, in the order in which RabbitMQ lists them.
+const PREFIXES: [&str; 6] = ["/temp-queue/", "/exchange/", "/topic/", "/amq/queue/", "/queue/", "/reply-queue/"];
+/// Where `/topic/…` leads.
+const TOPIC_EXCHANGE: &str = "amq.topic";
+
+/// Where a SEND goes or a SUBSCRIBE comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// `/queue/NAME`: a queue that is declared on first use.
+    Queue(Name),
+    /// `/amq/queue/NAME`: a queue that exists.
+    AmqQueue(Name),
+    /// `/reply-queue/NAME`: the queue behind another client's `/temp-queue/…`. The name may contain slashes.
+    ReplyQueue(Name),
+    /// `/temp-queue/NAME`: only in `reply-to`.
+    TempQueue(Name),
+    /// `/topic/KEY`.
+    Topic(Bytes),
+    /// `/exchange/EXCHANGE[/KEY]`.
+    Exchange(Name, Bytes),
+}
+
+impl Destination {
+    /// Reads a destination header.
+    pub fn parse(text: &str) -> Result<Self, Fault> {
+        let Some(prefix) = PREFIXES.into_iter().find(|prefix| text.starts_with(prefix)) else {
+            return Err(unknown(text));
+        };
+        let rest = text.get(prefix.len()..).unwrap_or_default();
+        let kind = prefix.trim_matches('/');
+        let parsed = match prefix {
+            "/exchange/" => exchange(rest),
+            "/topic/" => segment(rest).map(|key| Self::Topic(percent_decode(key).into())),
+            "/queue/" => segment(rest).and_then(name).map(Self::Queue),
+            "/amq/queue/" => segment(rest).and_then(name).map(Self::AmqQueue),
+            "/temp-queue/" => segment(rest).and_then(name).map(Self::TempQueue),
+            _ => name(rest).filter(|name| !name.is_empty()).map(Self::ReplyQueue),
+        };
+        parsed.ok_or_else(|| invalid(kind, rest))
+    }
+
+    /// The exchange and key that a message for it is published with.
+    pub fn route(&self) -> (Name, Bytes) {
+        let key = |name: &Name| Bytes::copy_from_slice(name.as_bytes());
+        match self {
+            Self::Queue(name) | Self::AmqQueue(name) | Self::ReplyQueue(name) | Self::TempQueue(name) => {
+                (Name::default(), key(name))
+            }
+            Self::Topic(key) => (Name::from(TOPIC_EXCHANGE), key.clone()),
+            Self::Exchange(exchange, key) => (exchange.clone(), key.clone()),
+        }
+    }
+}
+
+/// The destination that a message was published to.
+pub(crate) fn format_route(exchange: &str, key: &[u8]) -> String {
+    let escape = |bytes: &[u8]| percent_encode(bytes, |byte| byte >= 0x20 && byte != b'/' && byte != b'%');
+    match exchange {
+        "" => format!("/queue/{}", escape(key)),
+        TOPIC_EXCHANGE => format!("/topic/{}", escape(key)),
+        _ if key.is_empty() => format!("/exchange/{}", escape(exchange.as_bytes())),
+        _ => format!("/exchange/{}/{}", escape(exchange.as_bytes()), escape(key)),
+    }
+}
+
+/// Whether a `reply-to` is a destination already; else it is the bare name of a queue.
+pub(crate) fn has_prefix(text: &str) -> bool {
+    PREFIXES.into_iter().any(|prefix| text.starts_with(prefix))
+}
+
+/// A text that is one non-empty segment of a path.
+fn segment(rest: &str) -> Option<&str> {
+    (!rest.is_empty() && !rest.contains('/')).then_some(rest)
+}
+
+fn name(escaped: &str) -> Option<Name> {
+    String::from_utf8(percent_decode(escaped)).ok().map(Name::from)
+}
+
+fn exchange(rest: &str) -> Option<Destination> {
+    let (exchange, key) = rest.split_once('/').unwrap_or((rest, ""));
+    if key.contains('/') {
+        return None;
+    }
+    // The default exchange means different things to SEND and SUBSCRIBE, so it cannot be named this way.
+    let exchange = segment(exchange).and_then(name)?;
+    Some(Destination::Exchange(exchange, percent_decode(key).into()))
+}
+
+fn unknown(text: &str) -> Fault {
+    let kinds = PREFIXES.map(|prefix| prefix.trim_end_matches('/')).join(", ");
+    let detail = format!("'{}' is not a valid destination.\nValid destination types are: {kinds}.", quote(text));
+    Fault::violation("Unknown destination", detail)
+}
+
+fn invalid(kind: &str, rest: &str) -> Fault {
+    Fault::violation("Invalid destination", format!("'/{}' is not a valid {kind} destination", quote(rest)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn destinations_lead_where_rabbitmq_leads_them() {
+        for (text, exchange, key) in [
+            ("/queue/orders", "", "orders"),
+            ("/queue/a%2Fb", "", "a/b"),
+            ("/amq/queue/orders", "", "orders"),
+            ("/reply-queue/amq.gen/x", "", "amq.gen/x"),
+            ("/topic/a.b", "amq.topic", "a.b"),
+            ("/exchange/e", "e", ""),
+            ("/exchange/e/k%25", "e", "k%"),
+        ] {
+            let (found, found_key) = Destination::parse(text).unwrap().route();
+            assert_eq!((&*found, &found_key[..]), (exchange, key.as_bytes()), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_destination_is_told_apart() {
+        for text in ["/queue/", "/queue/a/b", "/topic/a/b", "/exchange//k", "/exchange/e/a/b", "/temp-queue/"] {
+            assert_eq!(Destination::parse(text).unwrap_err().message, "Invalid destination", "{text}");
+        }
+        for text in ["orders", "", "queue/orders", "/queueorders", "/a,b", "/queue"] {
+            assert_eq!(Destination::parse(text).unwrap_err().message, "Unknown destination", "{text}");
+        }
+        let detail = Destination::parse("x").unwrap_err().detail;
+        assert!(detail.starts_with("'x' is not a valid destination.\nValid destination types are: /temp-queue, /exch"));
+    }
+
+    #[test]
+    fn a_route_is_written_as_it_is_read() {
+        for text in ["/queue/a%2Fb%25", "/topic/a.b", "/exchange/e", "/exchange/e%C3%A9/%00%FF"] {
+            let (exchange, key) = Destination::parse(text).unwrap().route();
+            assert_eq!(format_route(&exchange, &key), text);
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! What a connected client asks for. Each concern has its file; this one hands frames and events out.
+
+mod deliver;
+mod requests;
+mod send;
+mod settle;
+mod subscribe;
+mod subscriptions;
+mod transactions;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use crossdock_common::definition::{Definition, QueueSpec};
+use crossdock_common::event::Reply;
+use crossdock_common::random::Random;
+use crossdock_common::{Command, Event, Limits, Name, Now, Output, Refusal, RequestId, Text, Value};
+
+use crate::error::Fault;
+use crate::frame::{Frame, Headers, Verb, Version};
+use requests::{Purpose, ReceiptId, Requests};
+use settle::Unsettled;
+use subscriptions::Subscriptions;
+use transactions::Transactions;
+
+/// A client that is in.
+pub(crate) struct Session {
+    version: Version,
+    id: Text,
+    user: Name,
+    limits: Arc<Limits>,
+    requests: Requests,
+    /// Queues that this connection has declared: a repeated SEND does not declare them again.
+    declared: HashSet<Name>,
+    /// The queues behind `/temp-queue/…` names.
+    replies: HashMap<Text, Name>,
+    subscriptions: Subscriptions,
+    unsettled: Unsettled,
+    transactions: Transactions,
+    /// A generated queue name that further frames must wait for.
+    awaited_name: Option<RequestId>,
+    /// DISCONNECT was read: the goodbye follows when nothing is open any more.
+    leaving: bool,
+    goodbye: Option<ReceiptId>,
+}
+
+impl Session {
+    pub(crate) fn new(version: Version, user: Name, mut random: Random, limits: Arc<Limits>) -> Self {
+        Self {
+            version,
+            id: Text::from(format!("session-{:032x}", random.uuid())),
+            user,
+            limits,
+            requests: Requests::new(version),
+            declared: HashSet::new(),
+            replies: HashMap::new(),
+            subscriptions: Subscriptions::default(),
+            unsettled: Unsettled::default(),
+            transactions: Transactions::default(),
+            awaited_name: None,
+            leaving: false,
+            goodbye: None,
+        }
+    }
+
+    pub(crate) fn version(&self) -> Version {
+        self.version
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Frames wait while a name is being generated, and while as many answers are open as a connection may have.
+    pub(crate) fn must_wait(&self) -> bool {
+        self.leaving || self.awaited_name.is_some() || self.requests.open() >= self.limits.unsettled_max
+    }
+
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving
+    }
+
+    pub(crate) fn frame(&mut self, now: Now, frame: &Frame, output: &mut Output) -> Result<(), Fault> {
+        let id = frame.headers.text("receipt");
+        let receipt = id.clone().map(|id| self.requests.open_receipt(id));
+        self.dispatch(now, frame, receipt, output).map_err(|fault| fault.with_receipt(id))?;
+        if self.leaving {
+            self.goodbye = receipt;
+        } else {
+            self.requests.step_done(receipt, output);
+        }
+        Ok(())
+    }
+
+    fn dispatch(
+        &mut self,
+        now: Now,
+        frame: &Frame,
+        receipt: Option<ReceiptId>,
+        output: &mut Output,
+    ) -> Result<(), Fault> {
+        match frame.verb {
+            Verb::Connect => Err(Fault::violation("Bad CONNECT", "The connection is already logged in")),
+            Verb::Send => self.send(now, frame, receipt, output),
+            Verb::Subscribe => self.subscribe(frame, receipt, output),
+            Verb::Unsubscribe => self.unsubscribe(frame, receipt, output),
+            Verb::Ack | Verb::Nack => self.acknowledge(frame, receipt, output),
+            Verb::Begin | Verb::Commit | Verb::Abort => self.transaction(frame, receipt, output),
+            Verb::Disconnect => {
+                self.leaving = true;
+                Ok(())
+            }
+        }
+    }
+
+    pub(crate) fn event(&mut self, now: Now, event: Event, output: &mut Output) -> Result<(), Fault> {
+        match event {
+            Event::Reply { request, result } => self.reply(now, request, result, output),
+            Event::Deliver(deliveries) => {
+                self.deliver(deliveries, output);
+                Ok(())
+            }
+            Event::Confirmed { confirms, .. } => {
+                confirms.into_iter().for_each(|confirm| self.requests.confirmed(confirm, output));
+                Ok(())
+            }
+            Event::Rejected { confirm, reason, .. } => Err(self.requests.rejected(confirm, reason)),
+            Event::PublishRefused { confirm, refusal, .. } => {
+                Err(Fault::from(refusal).with_receipt(self.requests.receipt_of(confirm)))
+            }
+            Event::Unroutable { confirm, message, .. } => self.unroutable(confirm, &message),
+            Event::ConsumerCancelled { consumer } => self.cancelled(consumer),
+            Event::TakenOver => Err(Fault::refused("taken over", "Another connection took the session")),
+            Event::Authenticated { .. } | Event::Fetched { .. } | Event::Blocked { .. } | Event::Unblocked => Ok(()),
+        }
+    }
+
+    fn reply(
+        &mut self,
+        now: Now,
+        request: RequestId,
+        result: Result<Reply, Refusal>,
+        output: &mut Output,
+    ) -> Result<(), Fault> {
+        let Some(open) = self.requests.take(request) else { return Ok(()) };
+        let receipt = open.receipt;
+        let name = match (&open.purpose, result) {
+            (_, Ok(Reply::Queue { name, .. })) => name,
+            (_, Ok(_)) => Name::default(),
+            // What shall go is gone.
+            (Purpose::Unsubscribe(_) | Purpose::DeleteQueue, Err(Refusal::NotFound { .. })) => Name::default(),
+            (_, Err(refusal)) => return Err(Fault::from(refusal).with_receipt(self.requests.receipt_text(receipt))),
+        };
+        if self.awaited_name == Some(request) {
+            self.awaited_name = None;
+        }
+        let result = match open.purpose {
+            Purpose::Plain | Purpose::DeleteQueue => Ok(()),
+            Purpose::Unsubscribe(consumer) => {
+                self.subscriptions.forget(consumer);
+                Ok(())
+            }
+            Purpose::SubscribeTo(plan) => {
+                self.bind_and_consume(*plan, name, receipt, output);
+                Ok(())
+            }
+            Purpose::ReplyTo(send) => self.send_with_reply(now, *send, name, receipt, output),
+        };
+        result.map_err(|fault| fault.with_receipt(self.requests.receipt_text(receipt)))?;
+        self.requests.step_done(receipt, output);
+        Ok(())
+    }
+
+    /// Closes after DISCONNECT, once every open answer has come.
+    pub(crate) fn say_goodbye(&mut self, output: &mut Output) {
+        if self.leaving && self.requests.is_quiet(self.goodbye) && output.close.is_none() {
+            self.requests.step_done(self.goodbye.take(), output);
+            output.close(crossdock_common::output::Close::Normal);
+        }
+    }
+
+    fn define(
+        &mut self,
+        purpose: Purpose,
+        definition: Definition,
+        receipt: Option<ReceiptId>,
+        output: &mut Output,
+    ) -> RequestId {
+        let request = self.requests.ask(purpose, receipt);
+        output.commands.push(Command::Define { request, definition: Box::new(definition) });
+        request
+    }
+
+    /// Declares a queue, unless this connection has done so before.
+    fn declare(&mut self, spec: QueueSpec, receipt: Option<ReceiptId>, output: &mut Output) {
+        // A declaration too many is harmless; forgetting bounds what a peer can make us remember.
+        if self.declared.len() >= self.limits.consumers_max {
+            self.declared.clear();
+        }
+        if self.declared.insert(spec.name.clone()) {
+            self.define(Purpose::Plain, Definition::DeclareQueue { spec, passive: false }, receipt, output);
+        }
+    }
+}
+
+/// Declaration arguments that may stand in the headers of SEND and SUBSCRIBE.
+const QUEUE_ARGUMENTS: [&str; 14] = [
+    "x-dead-letter-exchange",
+    "x-dead-letter-routing-key",
+    "x-delivery-limit",
+    "x-expires",
+    "x-max-age",
+    "x-max-length",
+    "x-max-length-bytes",
+    "x-max-priority",
+    "x-message-ttl",
+    "x-overflow",
+    "x-queue-mode",
+    "x-queue-type",
+    "x-queue-version",
+    "x-single-active-consumer",
+];
+
+/// A queue as the headers wish it, where they say nothing as `default` has it.
+fn queue_spec(headers: &Headers, default: QueueSpec) -> QueueSpec {
+    let flag = |name: &str, default: bool| headers.get(name).map_or(default, |value| value == "true");
+    let argument = |name: &'static str| Some((Text::from_static(name), argument(&headers.get(name)?)));
+    QueueSpec {
+        durable: flag("durable", default.durable),
+        exclusive: flag("exclusive", default.exclusive),
+        auto_delete: flag("auto-delete", default.auto_delete),
+        arguments: QUEUE_ARGUMENTS.into_iter().filter_map(argument).collect(),
+        ..default
+    }
+}
+
+fn argument(text: &str) -> Value {
+    match (text, text.parse::<i64>()) {
+        (_, Ok(number)) => Value::I64(number),
+        ("true", _) => Value::Bool(true),
+        ("false", _) => Value::Bool(false),
+        _ => Value::string(text.to_owned()),
+    }
+}

@@ -1,0 +1,162 @@
+//! Open requests, confirms and receipts: a RECEIPT goes out when everything its frame asked of the core is done.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use crossdock_common::event::RejectReason;
+use crossdock_common::{ConsumerId, Output, RequestId, Text};
+
+use super::send::PendingSend;
+use super::subscribe::Plan;
+use crate::error::Fault;
+use crate::frame::{ServerFrame, Version};
+
+/// The login used the first few numbers.
+const FIRST_REQUEST: u64 = 16;
+
+/// What to do when the answer comes.
+pub(super) enum Purpose {
+    /// Nothing but the receipt.
+    Plain,
+    /// The queue may be gone already.
+    DeleteQueue,
+    /// The consumer gets nothing more.
+    Unsubscribe(ConsumerId),
+    /// The queue has got its name: bind it and consume.
+    SubscribeTo(Box<Plan>),
+    /// The reply queue has got its name: send.
+    ReplyTo(Box<PendingSend>),
+}
+
+/// An open request.
+pub(super) struct Open {
+    pub(super) purpose: Purpose,
+    pub(super) receipt: Option<ReceiptId>,
+}
+
+/// One frame's receipt, for as long as it is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct ReceiptId(u64);
+
+struct Receipt {
+    text: Text,
+    /// What must be done before it goes out: the frame itself, its requests, its confirms.
+    steps: usize,
+}
+
+struct Confirm {
+    receipt: ReceiptId,
+    must_be_routed: bool,
+}
+
+/// Everything that the core has still to answer.
+pub(super) struct Requests {
+    version: Version,
+    next: u64,
+    requests: HashMap<RequestId, Open>,
+    receipts: HashMap<ReceiptId, Receipt>,
+    confirms: HashMap<u64, Confirm>,
+}
+
+impl Requests {
+    pub(super) fn new(version: Version) -> Self {
+        Self {
+            version,
+            next: FIRST_REQUEST,
+            requests: HashMap::new(),
+            receipts: HashMap::new(),
+            confirms: HashMap::new(),
+        }
+    }
+
+    /// How many answers are open.
+    pub(super) fn open(&self) -> usize {
+        self.requests.len() + self.confirms.len()
+    }
+
+    /// Nothing is open, but perhaps this receipt.
+    pub(super) fn is_quiet(&self, but: Option<ReceiptId>) -> bool {
+        self.open() == 0 && self.receipts.keys().all(|id| Some(*id) == but)
+    }
+
+    /// A frame asks for a receipt; its own step is open until [`step_done`](Self::step_done).
+    pub(super) fn open_receipt(&mut self, text: Text) -> ReceiptId {
+        let id = ReceiptId(self.number());
+        self.receipts.insert(id, Receipt { text, steps: 1 });
+        id
+    }
+
+    /// One step of a receipt is done; the last one sends it.
+    pub(super) fn step_done(&mut self, receipt: Option<ReceiptId>, output: &mut Output) {
+        let Some(id) = receipt else { return };
+        let Some(open) = self.receipts.get_mut(&id) else { return };
+        open.steps = open.steps.saturating_sub(1);
+        if open.steps > 0 {
+            return;
+        }
+        if let Some(done) = self.receipts.remove(&id) {
+            ServerFrame::new(self.version, "RECEIPT")
+                .header("receipt-id", &done.text)
+                .write(&Bytes::new(), &mut output.bytes);
+        }
+    }
+
+    /// A new request, a step of that receipt.
+    pub(super) fn ask(&mut self, purpose: Purpose, receipt: Option<ReceiptId>) -> RequestId {
+        let request = RequestId(self.number());
+        self.requests.insert(request, Open { purpose, receipt });
+        self.add_step(receipt);
+        request
+    }
+
+    /// The request that was answered.
+    pub(super) fn take(&mut self, request: RequestId) -> Option<Open> {
+        self.requests.remove(&request)
+    }
+
+    /// A publish is confirmed only if a receipt waits for it.
+    pub(super) fn confirm(&mut self, receipt: Option<ReceiptId>, must_be_routed: bool) -> Option<u64> {
+        let receipt = receipt?;
+        let number = self.number();
+        self.confirms.insert(number, Confirm { receipt, must_be_routed });
+        self.add_step(Some(receipt));
+        Some(number)
+    }
+
+    pub(super) fn confirmed(&mut self, confirm: u64, output: &mut Output) {
+        let receipt = self.confirms.remove(&confirm).map(|confirm| confirm.receipt);
+        self.step_done(receipt, output);
+    }
+
+    pub(super) fn rejected(&mut self, confirm: u64, reason: RejectReason) -> Fault {
+        let detail = match reason {
+            RejectReason::QueueFull => "The queue is full and refuses the message",
+            RejectReason::Journal => "The broker cannot store the message now",
+        };
+        Fault::refused("Message refused", detail).with_receipt(self.receipt_of(Some(confirm)))
+    }
+
+    /// Whether the message of that confirm was for a queue.
+    pub(super) fn must_be_routed(&self, confirm: Option<u64>) -> bool {
+        confirm.and_then(|confirm| self.confirms.get(&confirm)).is_some_and(|confirm| confirm.must_be_routed)
+    }
+
+    pub(super) fn receipt_of(&self, confirm: Option<u64>) -> Option<Text> {
+        self.receipt_text(self.confirms.get(&confirm?).map(|confirm| confirm.receipt))
+    }
+
+    pub(super) fn receipt_text(&self, receipt: Option<ReceiptId>) -> Option<Text> {
+        self.receipts.get(&receipt?).map(|receipt| receipt.text.clone())
+    }
+
+    fn add_step(&mut self, receipt: Option<ReceiptId>) {
+        if let Some(open) = receipt.and_then(|receipt| self.receipts.get_mut(&receipt)) {
+            open.steps += 1;
+        }
+    }
+
+    fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+}

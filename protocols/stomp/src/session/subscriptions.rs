@@ -1,0 +1,136 @@
+//! Which subscriptions a client has, by the id it chose and by the core's number.
+
+use std::collections::HashMap;
+
+use crossdock_common::{ConsumerId, Limits, Name, Text};
+
+use crate::error::{Fault, quote};
+use crate::frame::{Headers, Version};
+use crate::session::send::TEMP_QUEUE;
+
+/// How a subscription's deliveries are acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AckMode {
+    /// They count as accepted when they are sent.
+    Auto,
+    /// ACK and NACK mean that delivery and all before it.
+    Client,
+    /// ACK and NACK mean that delivery.
+    Individual,
+}
+
+impl AckMode {
+    pub(super) fn parse(headers: &Headers) -> Result<Self, Fault> {
+        match headers.get("ack").as_deref() {
+            None | Some("auto") => Ok(Self::Auto),
+            Some("client") => Ok(Self::Client),
+            Some("client-individual") => Ok(Self::Individual),
+            Some(other) => {
+                let detail = format!("ack '{}' is not one of auto, client and client-individual", quote(other));
+                Err(Fault::violation("Invalid header", detail))
+            }
+        }
+    }
+}
+
+/// A subscription's name: RabbitMQ's consumer tag, which `message-id` begins with.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Tag(pub(super) Text);
+
+impl Tag {
+    /// From the `id`; 1.0 clients may have none and mean the destination.
+    pub(super) fn parse(headers: &Headers, version: Version, verb: &str) -> Result<Self, Fault> {
+        if let Some(id) = headers.get("id") {
+            if id.starts_with(TEMP_QUEUE) {
+                return Err(Fault::violation("Invalid id", format!("{verb} 'id' may not start with {TEMP_QUEUE}")));
+            }
+            return Ok(Self::of_id(&id));
+        }
+        if version > Version::V1_0 {
+            return Err(Fault::missing("Missing header", verb, "id"));
+        }
+        match headers.get("destination") {
+            Some(destination) => Ok(Self(Text::from(format!("Q_{destination}")))),
+            None => {
+                let detail = format!("{verb} must include a 'destination' or 'id' header");
+                Err(Fault::violation("Missing destination or id", detail))
+            }
+        }
+    }
+
+    pub(super) fn of_id(id: &str) -> Self {
+        Self(Text::from(format!("T_{id}")))
+    }
+
+    /// The `subscription` header of its messages, if the client chose an id.
+    pub(super) fn id(&self) -> Option<&str> {
+        self.0.strip_prefix("T_")
+    }
+
+    /// As RabbitMQ describes it to people.
+    pub(super) fn describe(&self) -> String {
+        match self.id() {
+            Some(id) => format!("id='{}'", quote(id)),
+            None => format!("destination='{}'", quote(self.0.trim_start_matches("Q_"))),
+        }
+    }
+}
+
+/// One subscription.
+#[derive(Clone, Debug)]
+pub(super) struct Subscription {
+    pub(super) tag: Tag,
+    pub(super) mode: AckMode,
+    pub(super) queue: Name,
+    /// A durable subscription to a topic: its queue goes when the client says so.
+    pub(super) durable: bool,
+}
+
+/// All subscriptions of a connection.
+#[derive(Debug, Default)]
+pub(super) struct Subscriptions {
+    last: u64,
+    by_tag: HashMap<Tag, ConsumerId>,
+    by_consumer: HashMap<ConsumerId, Subscription>,
+}
+
+impl Subscriptions {
+    /// Whether there may be one more.
+    pub(super) fn check_room(&self, limits: &Limits) -> Result<(), Fault> {
+        if self.by_consumer.len() < limits.consumers_max {
+            return Ok(());
+        }
+        let detail = format!("a connection may have {} subscriptions", limits.consumers_max);
+        Err(Fault::violation("Too many subscriptions", detail))
+    }
+
+    pub(super) fn contains(&self, tag: &Tag) -> bool {
+        self.by_tag.contains_key(tag)
+    }
+
+    pub(super) fn add(&mut self, subscription: Subscription) -> ConsumerId {
+        self.last += 1;
+        let consumer = ConsumerId(self.last);
+        self.by_tag.insert(subscription.tag.clone(), consumer);
+        self.by_consumer.insert(consumer, subscription);
+        consumer
+    }
+
+    /// Frees the id; deliveries on their way still find the subscription until [`forget`](Self::forget).
+    pub(super) fn end(&mut self, tag: &Tag) -> Option<(ConsumerId, Subscription)> {
+        let consumer = self.by_tag.remove(tag)?;
+        Some((consumer, self.by_consumer.get(&consumer)?.clone()))
+    }
+
+    pub(super) fn forget(&mut self, consumer: ConsumerId) -> Option<Subscription> {
+        let subscription = self.by_consumer.remove(&consumer)?;
+        if self.by_tag.get(&subscription.tag) == Some(&consumer) {
+            self.by_tag.remove(&subscription.tag);
+        }
+        Some(subscription)
+    }
+
+    pub(super) fn of(&self, consumer: ConsumerId) -> Option<&Subscription> {
+        self.by_consumer.get(&consumer)
+    }
+}

@@ -1,0 +1,13 @@
+//! A scripted client and a scripted core: "the client sends this, the core is asked that, the client reads this".
+
+mod capture;
+mod consume;
+mod heartbeats;
+mod login;
+mod send;
+mod support;
+mod transactions;
+
+#[global_allocator]
+static ALLOCATOR: crossdock_common::testkit::allocation::CountingAllocator =
+    crossdock_common::testkit::allocation::CountingAllocator;
