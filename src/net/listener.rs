@@ -106,8 +106,8 @@ async fn serve(
     let _ = stream.set_nodelay(true);
     let Some(transport) = reception.transport(kind, stream, peer).await else { return };
     let protocol = MachineFactory::protocol(kind);
+    let Some(machine) = reception.factory.make(kind, reception.engine.clock.now()) else { return };
     ConnectionOpened { protocol, peer }.emit(&reception.engine.metrics);
-    let machine = reception.factory.make(kind, reception.engine.clock.now());
     Driver::new(reception.engine.clone(), protocol, peer, transport, machine).run().await;
     // Kept until here: whoever waits for the drain waits for this connection.
     drop(shutdown);

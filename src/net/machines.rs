@@ -3,29 +3,35 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crossdock_amqp091 as amqp091;
-use crossdock_common::{Format, Limits, Machine, Now, Text};
+use crossdock_common::{Format, Limits, Machine, Name, Now, Text};
+use {crossdock_amqp091 as amqp091, crossdock_mqtt as mqtt, crossdock_stomp as stomp};
 
 use crate::config::{ListenerKind, Settings};
 use crate::telemetry::Protocol;
 
 /// The formats of the messages that all protocols write.
 pub fn formats() -> Vec<&'static dyn Format> {
-    vec![&amqp091::FORMAT]
+    vec![&amqp091::FORMAT, &mqtt::FORMAT, &stomp::FORMAT]
 }
 
 /// Makes the machines of new connections.
 pub struct MachineFactory {
     limits: Arc<Limits>,
     node: Text,
+    mqtt: mqtt::ConnectionOptions,
     seeds: AtomicU64,
 }
 
 impl MachineFactory {
     /// `seed` makes generated names unlike those of other runs.
     pub fn new(settings: &Settings, seed: u64) -> Self {
-        let node = Text::from(settings.node_name.as_str());
-        Self { limits: Arc::new(limits(settings)), node, seeds: AtomicU64::new(seed) }
+        let limits = Arc::new(limits(settings));
+        Self {
+            node: Text::from(settings.node_name.as_str()),
+            mqtt: mqtt_options(settings, limits.clone()),
+            limits,
+            seeds: AtomicU64::new(seed),
+        }
     }
 
     /// What the listener speaks.
@@ -39,23 +45,39 @@ impl MachineFactory {
         }
     }
 
-    /// A machine for a new connection of a messaging protocol.
-    pub fn make(&self, kind: ListenerKind, now: Now) -> Box<dyn Machine> {
+    /// A machine for a new connection of a messaging protocol; `None` for listeners that speak HTTP.
+    pub fn make(&self, kind: ListenerKind, now: Now) -> Option<Box<dyn Machine>> {
         let seed = self.seeds.fetch_add(1, Ordering::Relaxed);
-        match Self::protocol(kind) {
-            Protocol::Amqp091 => self.amqp091(now, seed),
-            _ => self.amqp091(now, seed),
-        }
+        Some(match Self::protocol(kind) {
+            Protocol::Amqp091 => Box::new(amqp091::Connection::new(now, self.amqp091_options(seed))),
+            Protocol::Mqtt => {
+                let options = mqtt::ConnectionOptions { seed, ..self.mqtt.clone() };
+                Box::new(mqtt::Connection::new(now, options))
+            }
+            Protocol::Stomp => Box::new(stomp::Connection::new(now, self.stomp_options(seed))),
+            Protocol::Aws | Protocol::Management => return None,
+        })
     }
 
-    fn amqp091(&self, now: Now, seed: u64) -> Box<dyn Machine> {
-        let options = amqp091::ConnectionOptions {
-            limits: self.limits.clone(),
-            node: self.node.clone(),
-            seed,
-            ..amqp091::ConnectionOptions::default()
-        };
-        Box::new(amqp091::Connection::new(now, options))
+    fn amqp091_options(&self, seed: u64) -> amqp091::ConnectionOptions {
+        let (limits, node) = (self.limits.clone(), self.node.clone());
+        amqp091::ConnectionOptions { limits, node, seed, ..amqp091::ConnectionOptions::default() }
+    }
+
+    fn stomp_options(&self, seed: u64) -> stomp::ConnectionOptions {
+        stomp::ConnectionOptions { limits: self.limits.clone(), seed, ..stomp::ConnectionOptions::default() }
+    }
+}
+
+fn mqtt_options(settings: &Settings, limits: Arc<Limits>) -> mqtt::ConnectionOptions {
+    let mqtt = &settings.mqtt;
+    mqtt::ConnectionOptions {
+        limits,
+        exchange: Name::from(mqtt.exchange.as_str()),
+        receive_maximum: mqtt.receive_maximum,
+        topic_alias_maximum: mqtt.topic_alias_maximum,
+        session_expiry_ms_max: Some(mqtt.session_expiry_ms_max.0),
+        ..mqtt::ConnectionOptions::default()
     }
 }
 
