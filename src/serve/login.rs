@@ -7,9 +7,7 @@ use bytes::Bytes;
 use crossdock_common::Name;
 use crossdock_core::{Grant, Permissions};
 
-use crate::auth::{
-    ADMINISTRATOR, Authenticator, AuthenticatorOptions, PasswordHash, Permission, UserRecord, Users, ensure_admin,
-};
+use crate::auth::{Authenticator, AuthenticatorOptions, PasswordHash, Permission, UserRecord, Users, ensure_admin};
 use crate::broker::Engine;
 use crate::config::Settings;
 
@@ -42,8 +40,8 @@ fn add_administrator(engine: &Engine, settings: &Settings, users: &mut Users) ->
         return Ok(());
     }
     let Some(generated) = ensure_admin(users, &settings.vhosts)? else { return Ok(()) };
-    let hash = users.get(ADMINISTRATOR).map(|user| user.password_hash.expose().to_owned()).unwrap_or_default();
-    engine.broker.set_document(USER_DOCUMENT, &Name::from(ADMINISTRATOR), Some(Bytes::from(hash)));
+    let hash = users.get(&generated.user).context("the administrator was just made")?.password_hash.expose().to_owned();
+    engine.broker.set_document(USER_DOCUMENT, &Name::from(generated.user.as_str()), Some(Bytes::from(hash)));
     // The one place where a password is shown, and the one time: on the terminal, not in the log.
     eprintln!("\n  First start: user '{}' has the password  {}\n", generated.user, generated.password.expose());
     Ok(())
