@@ -1,7 +1,7 @@
 //! The core wired to what it must not know itself: the clock, the journals, the tasks that wake it.
 //!
 //! [`start`] opens the data directory, replays it, and gives an [`Engine`]. Each partition (the definitions and every
-//! shard) has one journal and one task ([`pump`](partition)), which tells the core when batches are durable and when its
+//! shard) has one journal and one task ([`partition`]), which tells the core when batches are durable and when its
 //! timers are due.
 
 mod clock;

@@ -1,7 +1,7 @@
 //! What exists: vhosts with their exchanges, queues, bindings and sessions.
 //!
 //! One lock guards all of it. Changes are made in place (a declaration costs the same with 10 and with 100,000 queues) and
-//! bump [`Definitions::version`]; publishers keep the routes they found until the version moves, so the hot path reads one atomic
+//! bump the broker's version number; publishers keep the routes they found until the version moves, so the hot path reads one atomic
 //! and takes no lock.
 
 pub(crate) mod binding;

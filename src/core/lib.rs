@@ -1,7 +1,7 @@
 //! The core: what the broker does with messages, whatever protocol they came by.
 //!
 //! Pure and synchronous: no sockets, no clock, no files, no runtime, and no protocol's name. Time comes in as
-//! [`Now`](crossdock_common::Now), records go out through [`Log`], events go out through an [`Outbox`].
+//! [`Now`](crossdock_common::Now), records go out through [`Log`], events go out through an [`Outbox`](outbox::Outbox).
 //!
 //! Entry points: [`Broker`] is everything there is; [`Client`] is one connection's view of it. Locks are taken in the order
 //! definitions, then one shard at a time.
