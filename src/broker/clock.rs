@@ -25,6 +25,11 @@ impl Clock {
         Now { instant: Instant(1_000_000 + elapsed_us), unix }
     }
 
+    /// Milliseconds since the start.
+    pub fn uptime_ms(self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
     /// The same instant for the runtime's timers.
     pub fn to_tokio(self, instant: Instant) -> tokio::time::Instant {
         let since_start = std::time::Duration::from_micros(instant.0.saturating_sub(1_000_000));

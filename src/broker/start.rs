@@ -1,11 +1,11 @@
 //! From a data directory to a running core.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use crossdock_common::{Format, Name};
-use crossdock_core::{BrokerOptions, Log, Partition, RecordKind, Recovery};
+use crossdock_core::{Broker, BrokerOptions, Log, Partition, RecordError, RecordKind, Recovery};
 use crossdock_store::{BatchSequence, Disk, FileJournal, Journal, Options, RealDisk, Recovered, RecoveryReport};
 
 use super::clock::Clock;
@@ -40,45 +40,18 @@ pub fn start(
     seed: u64,
 ) -> Result<Arc<Engine>> {
     let clock = Clock::start();
-    let folder = settings.data_dir.as_path();
-    let shards = shard_count(folder, usize::from(settings.core.shards))?;
-    let opener = Opener { folder: folder.to_owned(), settings, disk: Arc::new(RealDisk) };
+    let shards = shard_count(&settings.data_dir, usize::from(settings.core.shards))?;
     let mut recovery = Recovery::new(u8::try_from(shards).unwrap_or(u8::MAX), formats, seed, clock.now());
-    let mut records = 0;
-    let mut opened = vec![opener.open("definitions", &mut |kind, _, payload| {
-        records += 1;
-        recovery.replay_definition(kind, payload).map_err(Into::into)
-    })?];
-    recovery.begin_shards();
-    for index in 0..shards {
-        let name = format!("shard-{index}");
-        opened.push(opener.open(&name, &mut |kind, stream, payload| {
-            records += 1;
-            recovery.replay_shard(index, kind, stream, payload).map_err(Into::into)
-        })?);
-    }
-    let elapsed_ms = clock.now().instant.ms_since(crossdock_common::Instant(1_000_000));
-    RecoveryFinished { records, elapsed_ms }.emit(&metrics);
-
-    let signals: Vec<Arc<Signals>> = opened.iter().map(|opened| opened.signals.clone()).collect();
-    let options = BrokerOptions {
-        outgoing_bytes_max: settings.limits.connection_outgoing_bytes_max.as_usize(),
-        deadline_changed: Box::new(move |partition| signals[journal_index(partition)].deadline_changed()),
-    };
-    let mut logs: Vec<Box<dyn Log>> = Vec::new();
-    for one in &opened {
-        logs.push(Box::new(JournalLog::new(one.journal.clone(), one.last)));
-    }
-    let definitions_log = logs.remove(0);
-    let broker = recovery.finish(definitions_log, logs, options);
+    let (opened, records) = replay(settings, shards, &mut recovery)?;
+    RecoveryFinished { records, elapsed_ms: clock.uptime_ms() }.emit(&metrics);
+    let broker = finish(settings, recovery, &opened);
     for vhost in &settings.vhosts {
         broker.add_vhost(&Name::from(vhost.as_str()));
     }
     let journals: Arc<Vec<Arc<dyn Journal>>> = Arc::new(opened.iter().map(|one| one.journal.clone()).collect());
     for (index, one) in opened.into_iter().enumerate() {
-        let partition = if index == 0 { Partition::Definitions } else { Partition::Shard(index - 1) };
         let task = PartitionTask {
-            partition,
+            partition: partition(index),
             name: one.name,
             broker: broker.clone(),
             last_snapshot_bytes: one.journal.disk_bytes(),
@@ -93,6 +66,43 @@ pub fn start(
     Ok(Arc::new(Engine { broker, clock, authenticator, metrics, journals }))
 }
 
+/// Reads the definitions' journal, then every shard's; gives the journals and how many records there were.
+fn replay(settings: &Settings, shards: usize, recovery: &mut Recovery) -> Result<(Vec<Opened>, u64)> {
+    let opener = Opener { settings, disk: Arc::new(RealDisk) };
+    let mut records = 0;
+    let mut opened = vec![opener.open("definitions", &mut |kind, _, payload| {
+        records += 1;
+        recovery.replay_definition(kind, payload)
+    })?];
+    recovery.begin_shards();
+    for index in 0..shards {
+        opened.push(opener.open(&format!("shard-{index}"), &mut |kind, stream, payload| {
+            records += 1;
+            recovery.replay_shard(index, kind, stream, payload)
+        })?);
+    }
+    Ok((opened, records))
+}
+
+fn finish(settings: &Settings, recovery: Recovery, opened: &[Opened]) -> Arc<Broker> {
+    let signals: Vec<Arc<Signals>> = opened.iter().map(|one| one.signals.clone()).collect();
+    let options = BrokerOptions {
+        outgoing_bytes_max: settings.limits.connection_outgoing_bytes_max.as_usize(),
+        deadline_changed: Box::new(move |partition| signals[journal_index(partition)].deadline_changed()),
+    };
+    let log = |one: &Opened| Box::new(JournalLog::new(one.journal.clone(), one.last)) as Box<dyn Log>;
+    let mut logs: Vec<Box<dyn Log>> = opened.iter().map(log).collect();
+    let definitions_log = logs.remove(0);
+    recovery.finish(definitions_log, logs, options)
+}
+
+fn partition(journal_index: usize) -> Partition {
+    match journal_index.checked_sub(1) {
+        None => Partition::Definitions,
+        Some(shard) => Partition::Shard(shard),
+    }
+}
+
 fn journal_index(partition: Partition) -> usize {
     match partition {
         Partition::Definitions => 0,
@@ -101,33 +111,20 @@ fn journal_index(partition: Partition) -> usize {
 }
 
 struct Opener<'a> {
-    folder: PathBuf,
     settings: &'a Settings,
     disk: Arc<dyn Disk>,
 }
 
+/// What takes the records of a journal: kind, stream, payload.
+type Apply<'a> = dyn FnMut(RecordKind, u64, &[u8]) -> Result<(), RecordError> + 'a;
+
 impl Opener<'_> {
-    fn open(&self, name: &str, apply: &mut dyn FnMut(RecordKind, u64, &[u8]) -> Result<()>) -> Result<Opened> {
+    fn open(&self, name: &str, apply: &mut Apply<'_>) -> Result<Opened> {
         let signals: Arc<Signals> = Arc::default();
-        let listener = {
-            let signals = signals.clone();
-            Box::new(move |event| signals.journal_said(event))
-        };
-        let mut visit = |recovered: Recovered<'_>| match recovered {
-            Recovered::SnapshotRecord { kind, stream, payload } | Recovered::Record { kind, stream, payload, .. } => {
-                let result = match RecordKind::from_number(kind) {
-                    Some(kind) => apply(kind, stream, payload),
-                    None => Err(anyhow::anyhow!("unknown record kind {kind}")),
-                };
-                if let Err(error) = result {
-                    tracing::error!(journal = name, stream, %error, "a record is passed over");
-                }
-            }
-            Recovered::Damaged(damage) => {
-                tracing::error!(journal = name, stream = ?damage.stream, batches = %format_args!("{}..={}", damage.first, damage.last), what = damage.what, "damaged records: what they held is lost, everything else is served");
-            }
-        };
-        let folder = self.folder.join(name);
+        let of_listener = signals.clone();
+        let listener = Box::new(move |event| of_listener.journal_said(event));
+        let mut visit = |recovered: Recovered<'_>| visit(name, apply, &recovered);
+        let folder = self.settings.data_dir.join(name);
         let (journal, report) = FileJournal::open(self.disk.clone(), &folder, self.options(), listener, &mut visit)
             .with_context(|| format!("cannot open the journal in {}", folder.display()))?;
         log_report(name, &report);
@@ -141,6 +138,30 @@ impl Opener<'_> {
             Durability::Memory => crossdock_store::Durability::Memory,
         };
         Options { durability, segment_bytes: self.settings.store.segment_bytes.0, ..Options::default() }
+    }
+}
+
+fn visit(journal: &str, apply: &mut Apply<'_>, recovered: &Recovered<'_>) {
+    match *recovered {
+        Recovered::SnapshotRecord { kind, stream, payload } | Recovered::Record { kind, stream, payload, .. } => {
+            let result = match RecordKind::from_number(kind) {
+                Some(kind) => apply(kind, stream, payload),
+                None => Err(RecordError("unknown kind")),
+            };
+            if let Err(error) = result {
+                tracing::error!(journal, stream, %error, "a record is passed over");
+            }
+        }
+        Recovered::Damaged(damage) => {
+            let batches = format_args!("{}..={}", damage.first, damage.last);
+            tracing::error!(
+                journal,
+                stream = ?damage.stream,
+                %batches,
+                what = damage.what,
+                "damaged records: what they held is lost, everything else is served"
+            );
+        }
     }
 }
 

@@ -53,7 +53,6 @@ pub(super) struct Driver {
     events: VecDeque<Event>,
     /// Cost of deliveries that are encoded and not written.
     unwritten_cost_bytes: usize,
-    authentication: Option<(RequestId, Credentials)>,
     counters: ProtocolMetrics,
 }
 
@@ -90,7 +89,6 @@ impl Driver {
             commands: VecDeque::new(),
             events: VecDeque::new(),
             unwritten_cost_bytes: 0,
-            authentication: None,
             counters,
         }
     }
@@ -175,12 +173,9 @@ impl Driver {
             let now = self.engine.clock.now();
             self.count_commands();
             self.commands.extend(self.output.commands.drain(..));
-            if self.authentication.is_none() && !self.commands.is_empty() {
-                if let Execution::Authenticate { request, credentials } = self.client.execute(now, &mut self.commands) {
-                    self.authentication = Some((request, credentials));
-                }
-            }
-            if let Some((request, credentials)) = self.authentication.take() {
+            if !self.commands.is_empty()
+                && let Execution::Authenticate { request, credentials } = self.client.execute(now, &mut self.commands)
+            {
                 self.authenticate(request, credentials).await;
             }
             self.client.take_events(now, &mut self.events);

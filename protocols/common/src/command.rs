@@ -79,7 +79,7 @@ pub struct Publish {
     pub confirm: Option<u64>,
     /// Where it goes: `message.exchange` with `message.routing_key` and the rare extra keys.
     pub message: Arc<Message>,
-    /// Give it back ([`crate::Event::Returned`]) when no queue takes it.
+    /// Give it back ([`crate::Event::Unroutable`]) when no queue takes it.
     pub mandatory: bool,
     /// Keep it as the last value of its exchange and key; an empty body forgets the value (MQTT retained).
     pub retain: bool,
