@@ -18,6 +18,8 @@ use heartbeat::Heartbeat;
 pub struct Connection {
     options: ConnectionOptions,
     decoder: Decoder,
+    /// Bytes that the last call left in the input: only more than these are new.
+    input_left: usize,
     phase: Phase,
 }
 
@@ -37,7 +39,7 @@ impl Connection {
     /// A connection that has just been accepted.
     pub fn new(now: Now, options: ConnectionOptions) -> Self {
         let deadline = now.instant.after_ms(options.limits.handshake_timeout_ms);
-        Self { options, decoder: Decoder::default(), phase: Phase::Greeting { deadline } }
+        Self { options, decoder: Decoder::default(), input_left: 0, phase: Phase::Greeting { deadline } }
     }
 
     fn rules(&self) -> Rules {
@@ -53,6 +55,15 @@ impl Connection {
             Phase::Greeting { .. } => false,
             Phase::Entering { .. } | Phase::Closed => true,
             Phase::Connected { session, .. } => session.must_wait(),
+        }
+    }
+
+    /// Whether what comes now is of no interest any more.
+    fn is_deaf(&self) -> bool {
+        match &self.phase {
+            Phase::Greeting { .. } | Phase::Entering { .. } => false,
+            Phase::Connected { session, .. } => session.is_leaving(),
+            Phase::Closed => true,
         }
     }
 
@@ -144,7 +155,9 @@ fn write_error(fault: &Fault, version: Version, bytes: &mut OutgoingBytes) {
 impl Machine for Connection {
     fn receive(&mut self, now: Now, input: &mut BytesMut, output: &mut Output) {
         let before = output.bytes.len();
-        if let Phase::Connected { heartbeat, .. } = &mut self.phase {
+        if let Phase::Connected { heartbeat, .. } = &mut self.phase
+            && input.len() > self.input_left
+        {
             heartbeat.received(now);
         }
         while !self.must_wait() {
@@ -159,11 +172,10 @@ impl Machine for Connection {
             }
             self.settle(now, before, output);
         }
-        if matches!(self.phase, Phase::Closed)
-            || matches!(&self.phase, Phase::Connected { session, .. } if session.is_leaving())
-        {
+        if self.is_deaf() {
             input.clear();
         }
+        self.input_left = input.len();
         self.settle(now, before, output);
     }
 

@@ -2,6 +2,7 @@
 
 mod capture;
 mod consume;
+mod conversations;
 mod heartbeats;
 mod login;
 mod send;

@@ -110,7 +110,9 @@ impl Session {
         receipt: Option<ReceiptId>,
         output: &mut Output,
     ) -> Result<(), Fault> {
-        if let Destination::Queue(name) = destination {
+        if let Destination::Queue(name) = destination
+            && !self.declared.contains(name)
+        {
             let default = QueueSpec { name: name.clone(), durable: true, ..QueueSpec::default() };
             self.declare(queue_spec(&frame.headers, default), receipt, output);
         }

@@ -96,10 +96,11 @@ impl Session {
 
     /// Settles what the token means now; inside a transaction an earlier frame may have settled it already.
     pub(super) fn settle(&mut self, token: &Token, outcome: Outcome, receipt: Option<ReceiptId>, output: &mut Output) {
-        let deliveries = self.unsettled.take(token);
-        if !deliveries.is_empty() {
+        let taken = self.unsettled.take(token);
+        // One command for each queue: an id that is used again may have been another queue's before.
+        for deliveries in taken.chunk_by(|one, next| one.queue == next.queue) {
             let request = receipt.map(|_| self.requests.ask(Purpose::Plain, receipt));
-            output.commands.push(Command::Settle { deliveries, outcome, request });
+            output.commands.push(Command::Settle { deliveries: deliveries.to_vec(), outcome, request });
         }
     }
 

@@ -133,6 +133,21 @@ fn client_acks_are_cumulative_and_individual_ones_are_not() {
     }
 }
 
+/// The core answers a settlement of one queue only.
+#[test]
+fn a_cumulative_ack_over_two_queues_is_two_settlements() {
+    let mut wire = Wire::connected("1.2");
+    wire.send("SUBSCRIBE\nid:0\ndestination:/queue/a\nack:client\n\n\0");
+    wire.deliver(1, 1, vec![message("", "a", "", "x")]);
+    wire.send("UNSUBSCRIBE\nid:0\n\n\0SUBSCRIBE\nid:0\ndestination:/queue/b\nack:client\n\n\0");
+    let mut second = delivery(2, 2, message("", "b", "", "x"));
+    second.id.queue = crossdock_common::names::QueueId(8);
+    let read = wire.event(Event::Deliver(vec![second]));
+    wire.asked();
+    assert_eq!(wire.send(&format!("ACK\nid:{}\nreceipt:1\n\n\0", header(&read, "ack"))), receipt("1"));
+    assert_eq!(settled(&mut wire), [(vec![1], Outcome::Accepted), (vec![2], Outcome::Accepted)]);
+}
+
 #[test]
 fn an_older_client_acks_by_message_id() {
     for version in ["1.0", "1.1"] {

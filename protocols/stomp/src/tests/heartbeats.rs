@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 use crossdock_common::output::Close;
-use crossdock_common::testkit::Link;
+use crossdock_common::testkit::{Link, Peer};
 use crossdock_common::{Command, Event, Instant, Machine, Now, Output};
 
 use super::support::{Core, options};
@@ -80,4 +80,25 @@ fn who_does_not_log_in_in_time_is_given_up() {
     assert_eq!(link.closes().1, None);
     link.run_for_ms(2);
     assert_eq!(link.closes().1, Some(&Close::TimedOut("STOMP handshake")));
+}
+
+/// The driver calls `receive` again after every event while half a frame is left: that is no sign of life.
+#[test]
+fn half_a_frame_is_no_sign_of_life() {
+    let (now, late) = (Now::default(), Now { instant: Instant(7_999_000), ..Now::default() });
+    let mut machine = Connection::new(now, options());
+    let mut input = BytesMut::from(&b"CONNECT\nlogin:g\nheart-beat:4000,0\n\n\0SEN"[..]);
+    let (mut core, mut output) = (Core::default(), Output::default());
+    for _ in 0..3 {
+        machine.receive(now, &mut input, &mut output);
+        for command in output.commands.split_off(0) {
+            core.command(now, command).into_iter().for_each(|event| machine.handle(now, event, &mut output));
+        }
+    }
+    assert_eq!(machine.deadline(), Some(Instant(8_000_000)));
+    machine.receive(late, &mut input, &mut output);
+    assert_eq!(machine.deadline(), Some(Instant(8_000_000)));
+    input.extend_from_slice(b"D");
+    machine.receive(late, &mut input, &mut output);
+    assert_eq!(machine.deadline(), Some(Instant(15_999_000)));
 }

@@ -125,3 +125,11 @@ fn a_stranger_has_the_budget_of_a_first_frame() {
     assert_eq!(wire.machine.input_bytes_max(), max + 1);
     assert_eq!(error_of(&wire.send("CONNECT\ncontent-length:8193\n\n")), "Frame too large");
 }
+
+#[test]
+fn a_stranger_has_few_headers() {
+    for (count, fits) in [(63, true), (64, true), (65, false)] {
+        let read = Wire::new(options()).send(&format!("CONNECT\nlogin:g\n{}\n\0", "a:1\n".repeat(count - 1)));
+        assert_eq!(read.starts_with("CONNECTED"), fits, "{count}");
+    }
+}
