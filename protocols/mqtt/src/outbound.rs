@@ -86,9 +86,13 @@ impl Outbound {
     /// The client does not want or cannot have it: to the dead letters, if there are any.
     pub fn reject(&mut self, cx: &mut Context<'_>, delivery: Option<DeliveryId>) {
         if let Some(delivery) = delivery {
-            let deliveries = vec![delivery];
-            cx.command(Command::Settle { deliveries, outcome: Outcome::Rejected, request: None });
+            cx.command(settle(delivery, Outcome::Rejected));
         }
+    }
+
+    /// Somebody else shall have it.
+    pub fn release_delivery(&mut self, cx: &mut Context<'_>, delivery: DeliveryId) {
+        cx.command(settle(delivery, Outcome::Released));
     }
 
     /// At the end of a call: everything that was accepted meanwhile.
@@ -237,6 +241,10 @@ impl Outbound {
         }
         self.pump(cx);
     }
+}
+
+fn settle(delivery: DeliveryId, outcome: Outcome) -> Command {
+    Command::Settle { deliveries: vec![delivery], outcome, request: None }
 }
 
 fn preferred_id(position: u64) -> u16 {

@@ -10,13 +10,15 @@ use smallvec::SmallVec;
 use crate::convert;
 use crate::inbound::{self, Frame, Inbound};
 use crate::outbound::{Outbound, Outgoing};
-use crate::packet::Qos;
 use crate::packet::{FixedHeader, Kind, ack, disconnect, publish, subscribe, unsubscribe};
 use crate::reason::{Fault, Reason};
 use crate::requests::{Asked, Context, Peer, Requests, STATE_INBOUND, STATE_OUTBOUND, STATE_SHARED, bounds};
 use crate::subscribing::{OWN_CONSUMER, Subscribing};
 use crate::subscriptions::{Matched, Subscription};
 use crate::topic::{self, Filter};
+
+/// A client that has so many requests open may not subscribe on: answers are small, questions a flood.
+const REQUESTS_OPEN_MAX: usize = 1_024;
 
 /// A connected client.
 #[derive(Debug)]
@@ -81,8 +83,16 @@ impl Session {
 
     /// Whether this packet has to wait until the core has answered for earlier ones.
     pub fn must_wait(&self, header: &FixedHeader) -> bool {
-        let is_acknowledged = header.kind == Kind::Publish && header.flags & 0b0110 != 0;
-        is_acknowledged && !self.peer.version.is_v5() && self.inbound.is_full(self.peer.options.receive_maximum)
+        match header.kind {
+            // Version 5 has its receive maximum; older clients are slowed down instead.
+            Kind::Publish if header.flags & 0b0110 != 0 && !self.peer.version.is_v5() => {
+                self.inbound.is_full(self.peer.options.receive_maximum)
+            }
+            Kind::Subscribe | Kind::Unsubscribe => {
+                self.subscribing.is_joining() || self.requests.len() >= REQUESTS_OPEN_MAX
+            }
+            _ => false,
+        }
     }
 
     /// Takes a packet.
@@ -219,13 +229,17 @@ impl Session {
         if is_own_queue && outbound.was_received(&delivery.id) {
             return outbound.accept(Some(delivery.id));
         }
+        let shared = subscribing.shared(delivery.consumer);
+        if !is_own_queue && shared.is_none() {
+            // Sent before the client unsubscribed: the rest of the group shall have it.
+            return outbound.release_delivery(&mut cx, delivery.id);
+        }
         let Some(topic) = topic_of(last_topic, &message.routing_key) else {
             return outbound.reject(&mut cx, Some(delivery.id));
         };
-        let matched = |topic: &str| match subscribing.shared(delivery.consumer) {
+        let matched = |topic: &str| match shared {
             Some(shared) => match_shared(&shared.filter, shared.subscription, topic, peer),
-            None if is_own_queue => subscribing.own.matched(topic, is_own(message, peer)),
-            None => None,
+            None => subscribing.own.matched(topic, is_own(message, peer)),
         };
         let found = matched(&topic).map(|matched| (topic, matched)).or_else(|| extra_key(message, matched));
         let Some((topic, matched)) = found else { return outbound.accept(Some(delivery.id)) };
@@ -320,6 +334,6 @@ fn extra_key(message: &Message, matched: impl Fn(&str) -> Option<Matched>) -> Op
 fn match_shared(filter: &str, subscription: Subscription, topic: &str, peer: &Peer) -> Option<Matched> {
     let filter = Filter::parse(filter, peer.options.limits.topic_levels_max)?;
     let ids: SmallVec<[u32; 2]> = subscription.id.into_iter().collect();
-    let (qos, retain_as_published): (Qos, bool) = (subscription.options.qos, subscription.options.retain_as_published);
+    let (qos, retain_as_published) = (subscription.options.qos, subscription.options.retain_as_published);
     filter.matches(topic).then_some(Matched { qos, retain_as_published, ids })
 }

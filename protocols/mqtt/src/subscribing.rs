@@ -6,7 +6,7 @@ use crossdock_common::definition::{BindingSpec, Definition, Destination, QueueSe
 use crossdock_common::event::{Reply, SessionInfo};
 use crossdock_common::value::lookup;
 use crossdock_common::{Command, ConsumerId, Lane, Name, Refusal, RequestId, Table, Text, Value};
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use crate::packet::subscribe::{RetainHandling, Subscribe, SubscribeOptions, put_codes};
 use crate::packet::unsubscribe::Unsubscribe;
@@ -49,6 +49,8 @@ pub(crate) struct Subscribing {
     consumers: HashMap<Text, ConsumerId, foldhash::fast::RandomState>,
     last_consumer: u64,
     queue: Name,
+    /// Shared subscriptions that are being made.
+    joining: HashSet<Text, foldhash::fast::RandomState>,
     operations: HashMap<u64, Operation, foldhash::fast::RandomState>,
     last_operation: u64,
 }
@@ -69,6 +71,11 @@ impl Subscribing {
     /// The shared subscription with that consumer.
     pub fn shared(&self, consumer: ConsumerId) -> Option<&Shared> {
         self.shared.get(&consumer)
+    }
+
+    /// Whether a shared subscription is being made: until then, who subscribes or unsubscribes has to wait.
+    pub fn is_joining(&self) -> bool {
+        !self.joining.is_empty()
     }
 
     /// Takes a SUBSCRIBE.
@@ -117,18 +124,19 @@ impl Subscribing {
         if filter.group.is_some() {
             return self.subscribe_shared(cx, place, filter, subscription);
         }
-        if self.is_full(cx) && !self.own.contains(filter) {
-            return Err(Reason::QUOTA_EXCEEDED);
-        }
         // From now on: deliveries may come before the answer.
         let old = self.own.insert(filter, subscription);
+        if old.is_none() && self.is_full(cx) {
+            self.own.remove(filter);
+            return Err(Reason::QUOTA_EXCEEDED);
+        }
         let spec = binding(cx, self.queue.clone(), filter, attributes(filter, subscription));
         ask(cx, place, filter, subscription, Step::Bind { old }, define(Definition::Bind(spec)));
         Ok(true)
     }
 
     fn is_full(&self, cx: &Context<'_>) -> bool {
-        self.own.len() + self.shared.len() >= cx.peer.options.limits.consumers_max
+        self.own.len() + self.shared.len() + self.joining.len() > cx.peer.options.limits.consumers_max
     }
 
     fn subscribe_shared(
@@ -143,7 +151,12 @@ impl Subscribing {
             keep_shared(cx, filter, subscription);
             return Err(Reason(subscription.options.qos as u8));
         }
+        if !self.joining.insert(Text::from(filter.text)) {
+            // Twice in one packet.
+            return Err(Reason(subscription.options.qos as u8));
+        }
         if self.is_full(cx) {
+            self.joining.remove(filter.text);
             return Err(Reason::QUOTA_EXCEEDED);
         }
         let expires_ms = cx.peer.options.shared_expiry_ms;
@@ -227,6 +240,7 @@ impl Subscribing {
                 ask(cx, place, filter, subscription, Step::BindShared, define(Definition::Bind(spec)));
             }
             Step::BindShared => {
+                self.joining.remove(filter.text);
                 let consumer = self.add_shared(filter, subscription);
                 let command = consume(cx, consumer, filter);
                 ask(cx, place, filter, subscription, Step::Consume { consumer }, command);
@@ -246,7 +260,10 @@ impl Subscribing {
             Step::Bind { old: None } => drop(self.own.remove(filter)),
             Step::Unbind => drop(self.own.insert(filter, subscription)),
             Step::Consume { consumer } => self.cancelled(consumer),
-            Step::DeclareShared | Step::BindShared | Step::Unconsume => {}
+            Step::DeclareShared | Step::BindShared => {
+                self.joining.remove(filter.text);
+            }
+            Step::Unconsume => {}
         }
     }
 
