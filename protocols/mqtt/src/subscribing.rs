@@ -1,11 +1,12 @@
 //! SUBSCRIBE and UNSUBSCRIBE: bindings of the session's queue, shared queues, retained messages.
 
+mod binding;
+
 use bytes::Bytes;
 use crossdock_common::command::Subscribe as Consume;
-use crossdock_common::definition::{BindingSpec, Definition, Destination, QueueSettings, QueueSpec};
+use crossdock_common::definition::{Definition, QueueSettings, QueueSpec};
 use crossdock_common::event::{Reply, SessionInfo};
-use crossdock_common::value::lookup;
-use crossdock_common::{Command, ConsumerId, Lane, Name, Refusal, RequestId, Table, Text, Value};
+use crossdock_common::{Command, ConsumerId, Lane, Name, Refusal, RequestId, Table, Text};
 use hashbrown::{HashMap, HashSet};
 
 use crate::packet::subscribe::{RetainHandling, Subscribe, SubscribeOptions, put_codes};
@@ -15,13 +16,10 @@ use crate::reason::{Fault, Reason};
 use crate::requests::{Asked, Context, FilterAsked, STATE_SHARED, Step};
 use crate::subscriptions::{Subscription, Subscriptions};
 use crate::topic::Filter;
+use binding::{attributes, binding, from_attributes, shared_queue};
 
 /// The consumer of the session's own queue.
 pub(crate) const OWN_CONSUMER: ConsumerId = ConsumerId(0);
-
-const OPTIONS: &str = "mqtt.options";
-const SUBSCRIPTION_ID: &str = "mqtt.subscription-id";
-const FILTER: &str = "mqtt.filter";
 
 /// A SUBSCRIBE or UNSUBSCRIBE that is not answered yet.
 #[derive(Debug)]
@@ -379,44 +377,6 @@ fn consume(cx: &Context<'_>, consumer: ConsumerId, filter: &Filter<'_>) -> impl 
         arguments: Table::new(),
     };
     move |request| Command::Subscribe { request, subscribe: Box::new(subscribe) }
-}
-
-/// The queue of a shared subscription: everybody who names the same group and filter shares it.
-fn shared_queue(filter: &Filter<'_>) -> Name {
-    Name::from(format!("share.{}.{}", filter.group.unwrap_or_default(), filter.pattern))
-}
-
-/// A filter with a level `*` has the key of another filter: an argument tells the bindings apart.
-fn binding(cx: &Context<'_>, queue: Name, filter: &Filter<'_>, attributes: Table) -> BindingSpec {
-    let arguments = match filter.has_literal_star() {
-        true => vec![(Text::from_static(FILTER), Value::string(filter.pattern))],
-        false => Table::new(),
-    };
-    BindingSpec {
-        source: cx.peer.options.exchange.clone(),
-        destination: Destination::Queue(queue),
-        key: filter.key(),
-        arguments,
-        announced: false,
-        attributes,
-    }
-}
-
-fn attributes(filter: &Filter<'_>, subscription: Subscription) -> Table {
-    let mut attributes = vec![
-        (Text::from_static(FILTER), Value::string(filter.text)),
-        (Text::from_static(OPTIONS), Value::U8(subscription.options.to_byte())),
-    ];
-    attributes.extend(subscription.id.map(|id| (Text::from_static(SUBSCRIPTION_ID), Value::U32(id))));
-    attributes
-}
-
-fn from_attributes(attributes: &Table) -> Option<(&str, Subscription)> {
-    let number = |name| lookup(attributes, name).and_then(Value::as_i64);
-    let filter = lookup(attributes, FILTER)?.as_str()?;
-    let options = SubscribeOptions::from_byte(u8::try_from(number(OPTIONS)?).ok()?)?;
-    let id = number(SUBSCRIPTION_ID).and_then(|id| u32::try_from(id).ok());
-    Some((filter, Subscription { options, id }))
 }
 
 fn shared_key(filter: &Filter<'_>) -> Bytes {
