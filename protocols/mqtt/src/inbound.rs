@@ -184,6 +184,16 @@ impl Inbound {
         cx.keep_state(Some(Asked::Completed { packet_id }), state_key(STATE_INBOUND, packet_id), None);
     }
 
+    /// What must hold between two calls.
+    pub fn check_invariants(&self) {
+        let count = |qos| self.pending.iter().filter(|pending| pending.qos == qos).count();
+        debug_assert_eq!(count(Qos::AtLeastOnce), self.at_least_once_count);
+        let holds = |pending: &Pending| self.held.get(&pending.packet_id) == Some(&Held::Published);
+        let mut exactly_once = self.pending.iter().filter(|pending| pending.qos == Qos::ExactlyOnce);
+        debug_assert!(exactly_once.all(holds), "every QoS 2 message on its way holds its packet id");
+        debug_assert!(self.pending.front().is_none_or(|pending| !pending.is_done), "what is done is acknowledged");
+    }
+
     fn find(&mut self, confirm: u64) -> Option<&mut Pending> {
         let first = self.next_confirm - self.pending.len() as u64;
         self.pending.get_mut(usize::try_from(confirm.checked_sub(first)?).ok()?)

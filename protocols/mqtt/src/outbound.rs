@@ -123,6 +123,14 @@ impl Outbound {
         }
     }
 
+    /// What must hold between two calls.
+    pub fn check_invariants(&self, receive_maximum: u16) {
+        let has_room = self.in_flight.len() < usize::from(receive_maximum.max(1));
+        debug_assert!(!has_room || self.backlog.is_empty(), "nothing waits while there is room");
+        debug_assert!(!self.in_flight.contains_key(&0));
+        debug_assert!(self.accepted.is_empty(), "everything is settled at the end of a call");
+    }
+
     fn has_room(&self, cx: &Context<'_>) -> bool {
         self.in_flight.len() < usize::from(cx.peer.receive_maximum.max(1))
     }

@@ -220,6 +220,10 @@ impl Session {
     /// At the end of a call.
     pub fn flush(&mut self, output: &mut Output) {
         self.outbound.flush(&mut output.commands);
+        if cfg!(debug_assertions) && output.close.is_none() {
+            self.inbound.check_invariants();
+            self.outbound.check_invariants(self.peer.receive_maximum);
+        }
     }
 }
 

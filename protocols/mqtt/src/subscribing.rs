@@ -204,6 +204,10 @@ impl Subscribing {
         let levels_max = cx.peer.options.limits.topic_levels_max;
         let Some(filter) = Filter::parse(&text, levels_max) else { return };
         let code = match result {
+            // It is there with other settings: a group member of another configuration was first.
+            Err(Refusal::PreconditionFailed(_)) if matches!(step, Step::DeclareShared) => {
+                self.go_on(cx, (operation, index), &filter, subscription, step)
+            }
             Err(refusal) => {
                 self.undo(&filter, subscription, step);
                 Some(failure_code(&refusal).0)

@@ -3,6 +3,7 @@
 mod convert;
 mod delivering;
 mod handshake;
+mod histories;
 mod hostile;
 mod link;
 mod publishing;
