@@ -6,7 +6,6 @@ mod ports;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tokio::net::TcpListener;
@@ -34,7 +33,7 @@ pub async fn run(settings: Settings, options: ServeOptions) -> Result<()> {
     let metrics = Arc::new(Metrics::new());
     let authenticator = Arc::new(login::authenticator(&settings)?);
     let engine = broker::start(&settings, formats(), authenticator, metrics, seed()?)?;
-    login::apply(&engine, &settings)?;
+    login::apply(&engine, &settings).await?;
     let shutdown = Shutdown::default();
     let listening = start_listeners(&settings, &engine, &shutdown).await?;
     if let Some(file) = &options.ports_file {
@@ -121,8 +120,6 @@ async fn drain(settings: &Settings, engine: &Engine, shutdown: Shutdown) {
     if tokio::time::timeout(drain_max, shutdown.drained()).await.is_err() {
         tracing::warn!(connections = engine.broker.connection_count(), "some connections did not say goodbye in time");
     }
-    // What the last connections gave back is on its way to the journals.
-    tokio::time::sleep(Duration::from_millis(1)).await;
 }
 
 fn seed() -> Result<u64> {

@@ -6,33 +6,67 @@ mod lapin;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::Broker;
+use crate::support::{Broker, binary};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("clients")
 }
 
-/// Runs a client program against a new broker. A toolchain or library that is not there is a loud skip, and a failure in CI:
-/// `tests/run` installs all of them.
+/// Runs a client program against a new broker.
 fn run(name: &str, needs: &[PathBuf], program: &mut Command) {
-    if let Some(missing) = needs.iter().find(|path| !path.exists()) {
-        let message = format!("{name}: {} is missing; tests/run installs it", missing.display());
-        assert!(std::env::var_os("CI").is_none(), "{message}");
-        eprintln!("SKIPPED {message}");
-        return;
+    if is_there(name, needs) {
+        run_against(&Broker::start(&[]), name, program);
     }
-    let broker = Broker::start(&[]);
+}
+
+/// A toolchain or library that is not there is a loud skip, and a failure in CI: `tests/run` installs all of them.
+fn is_there(name: &str, needs: &[PathBuf]) -> bool {
+    let Some(missing) = needs.iter().find(|path| !path.exists()) else { return true };
+    let message = format!("{name}: {} is missing; tests/run installs it", missing.display());
+    assert!(std::env::var_os("CI").is_none(), "{message}");
+    eprintln!("SKIPPED {message}");
+    false
+}
+
+fn run_against(broker: &Broker, name: &str, program: &mut Command) {
     let ports = serde_json::to_string(broker.ports()).expect("JSON");
     let output = program.env("CROSSDOCK_PORTS", ports).output().expect("starts");
     let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{name}: {}\n{text}", output.status);
 }
 
-fn python(script: &str) {
+fn python_program(script: &str) -> (PathBuf, Command) {
     let interpreter = folder().join("python/.venv/bin/python");
     let mut command = Command::new(&interpreter);
     command.arg(folder().join("python").join(script));
+    (interpreter, command)
+}
+
+fn python(script: &str) {
+    let (interpreter, mut command) = python_program(script);
     run(script, &[interpreter], &mut command);
+}
+
+#[test]
+fn every_protocol_through_tls() {
+    let (interpreter, mut command) = python_program("tls_client.py");
+    if !is_there("tls_client.py", &[interpreter]) {
+        return;
+    }
+    let certificates = tempfile::tempdir().expect("a folder");
+    let made = Command::new(binary()).arg("dev-certs").arg(certificates.path()).status().expect("runs");
+    assert!(made.success());
+    let file = |name: &str| certificates.path().join(name).display().to_string();
+    let settings = [
+        format!("tls.certificate=\"{}\"", file("server.pem")),
+        format!("tls.private_key=\"{}\"", file("server.key")),
+        "listeners.amqps.port=0".to_owned(),
+        "listeners.mqtts.port=0".to_owned(),
+        "listeners.stomps.port=0".to_owned(),
+    ];
+    let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
+    let broker = Broker::start(&settings);
+    run_against(&broker, "tls_client.py", command.env("CROSSDOCK_CA", file("ca.pem")));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The running broker without its listeners.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crossdock_core::{Broker, Client};
 use crossdock_store::{Journal, JournalStatus};
@@ -49,6 +50,15 @@ impl Engine {
             JournalStatus::Failed(reason) => Some(format!("a journal failed: {reason}")),
         });
         trouble.map_or(Health::Ready, Health::NotReady)
+    }
+
+    /// Waits until everything that was handed to the journals is durable, or never will be.
+    pub async fn flushed(&self) {
+        let waiting =
+            |journal: &Arc<dyn Journal>| journal.pending_bytes() > 0 && journal.status() == JournalStatus::Healthy;
+        while self.journals.iter().any(waiting) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     /// Makes everything durable and closes the journals. Blocks.

@@ -30,8 +30,8 @@ impl Log for JournalLog {
         Sequence(self.next.0)
     }
 
-    fn is_empty(&self) -> bool {
-        self.builder.is_empty()
+    fn len_bytes(&self) -> u64 {
+        if self.builder.is_empty() { 0 } else { self.builder.len_bytes() }
     }
 
     fn commit(&mut self) {
@@ -62,8 +62,8 @@ impl Log for SnapshotLog {
         Sequence(0)
     }
 
-    fn is_empty(&self) -> bool {
-        true
+    fn len_bytes(&self) -> u64 {
+        0
     }
 
     fn commit(&mut self) {}

@@ -16,6 +16,7 @@ pub fn check(settings: &Settings, tree: &Node, problems: &mut Problems) {
     rules.open_modes_stay_on_loopback();
     rules.names_are_usable();
     rules.users_are_complete();
+    rules.messages_fit_into_segments();
 }
 
 struct Rules<'a> {
@@ -46,6 +47,16 @@ impl Rules<'_> {
                                `crossdock dev-certs` makes a set for development";
                 self.complain(&format!("listeners.{kind}.enabled"), message);
             }
+        }
+    }
+
+    fn messages_fit_into_segments(&mut self) {
+        let (message, segment) = (self.settings.limits.message_bytes_max.0, self.settings.store.segment_bytes.0);
+        // The rest is for the message's headers and for what is written in the same batch.
+        if message.saturating_mul(2) > segment {
+            let message =
+                "is more than half of store.segment_bytes; a message and what comes with it must fit into one segment";
+            self.complain("limits.message_bytes_max", message);
         }
     }
 

@@ -14,8 +14,13 @@ pub trait Log: Send + Sync {
     /// The number that the batch being built will have.
     fn next_sequence(&self) -> Sequence;
 
+    /// Size of the batch being built, in bytes; 0 while it has no record.
+    fn len_bytes(&self) -> u64;
+
     /// Whether the batch being built has no record yet.
-    fn is_empty(&self) -> bool;
+    fn is_empty(&self) -> bool {
+        self.len_bytes() == 0
+    }
 
     /// Hands over the batch, if it has any record.
     fn commit(&mut self);

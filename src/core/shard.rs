@@ -36,6 +36,11 @@ use queue::{HandOut, Queue};
 use retained::Retained;
 use timers::{Timer, Timers};
 
+/// A batch larger than this is handed to the log before the work of the call is done.
+const BATCH_BYTES_MAX: u64 = 4 << 20;
+/// Settlements in one record.
+const SETTLED_MAX: usize = 65_536;
+
 /// What the core can read of messages written by protocols it does not know.
 pub(crate) type Formats = Arc<Vec<&'static dyn Format>>;
 
@@ -44,6 +49,8 @@ pub(crate) struct Shard {
     queues: HashMap<QueueId, Queue, foldhash::fast::RandomState>,
     log: Box<dyn Log>,
     awaiting: VecDeque<(Sequence, Awaiting)>,
+    /// The log is durable up to here.
+    durable: Sequence,
     timers: Timers,
     retained: Retained,
     formats: Formats,
@@ -77,6 +84,7 @@ impl Shard {
             queues: HashMap::default(),
             log,
             awaiting: VecDeque::new(),
+            durable: Sequence(0),
             timers: Timers::default(),
             retained: Retained::default(),
             formats,
@@ -90,12 +98,14 @@ impl Shard {
     pub(crate) fn handle(&mut self, now: Now, batch: &mut Vec<ShardCommand>, effects: &mut Effects) {
         for command in batch.drain(..) {
             self.command(now, command, effects);
+            self.commit_if_large();
         }
         self.finish(now, effects);
     }
 
     /// The log is durable up to `sequence`: what waited for that happens.
     pub(crate) fn durable(&mut self, now: Now, sequence: Sequence, effects: &mut Effects) {
+        self.durable = self.durable.max(sequence);
         while self.awaiting.front().is_some_and(|(at, _)| *at <= sequence) {
             match self.awaiting.pop_front() {
                 Some((_, Awaiting::Entry(queue, entry))) => self.admit_awaited(now, queue, entry),
@@ -122,6 +132,7 @@ impl Shard {
 
     /// Where records go from now on.
     pub(crate) fn set_log(&mut self, log: Box<dyn Log>) {
+        self.durable = Sequence(log.next_sequence().0.saturating_sub(1));
         self.log = log;
     }
 
@@ -401,23 +412,34 @@ impl Shard {
         }
     }
 
-    /// The batch to wait for: the one being built, or the last that something waits for.
+    /// The batch to wait for: the one being built, or the last one that is under way.
     fn barrier(&self) -> Option<Sequence> {
-        if self.log.is_empty() {
-            self.awaiting.back().map(|(sequence, _)| *sequence)
-        } else {
-            Some(self.log.next_sequence())
+        let next = self.log.next_sequence();
+        if !self.log.is_empty() {
+            return Some(next);
         }
+        let last = Sequence(next.0.saturating_sub(1));
+        (last > self.durable).then_some(last)
     }
 
     /// Writes the settlements of this batch, one record for each run of one queue.
     fn write_settled(&mut self) {
-        for run in self.settled.chunk_by(|a, b| a.0 == b.0) {
+        let mut settled = std::mem::take(&mut self.settled);
+        for run in settled.chunk_by(|a, b| a.0 == b.0).flat_map(|run| run.chunks(SETTLED_MAX)) {
             self.scratch.clear();
             run.iter().for_each(|(_, position)| self.scratch.put_u64_le(*position));
             self.log.push(RecordKind::Settled, run[0].0.0, &[&self.scratch]);
+            self.commit_if_large();
         }
-        self.settled.clear();
+        settled.clear();
+        self.settled = settled;
+    }
+
+    /// A batch must fit into a segment of the journal: what one read brought may be more.
+    fn commit_if_large(&mut self) {
+        if self.log.len_bytes() >= BATCH_BYTES_MAX {
+            self.log.commit();
+        }
     }
 
     fn format(&self, tag: FormatTag) -> Option<&'static dyn Format> {

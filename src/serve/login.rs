@@ -21,17 +21,17 @@ pub(super) fn authenticator(settings: &Settings) -> Result<Authenticator> {
 }
 
 /// Adds the administrator (made at the first start, if the configuration names no user), and sets permissions.
-pub(super) fn apply(engine: &Arc<Engine>, settings: &Settings) -> Result<()> {
+pub(super) async fn apply(engine: &Arc<Engine>, settings: &Settings) -> Result<()> {
     let mut users = (*engine.authenticator.users()).clone();
     if users.is_empty() && !settings.dev {
-        add_administrator(engine, settings, &mut users)?;
+        add_administrator(engine, settings, &mut users).await?;
     }
     engine.broker.set_permissions(permissions(&users, settings)?);
     engine.authenticator.replace_users(users);
     Ok(())
 }
 
-fn add_administrator(engine: &Engine, settings: &Settings, users: &mut Users) -> Result<()> {
+async fn add_administrator(engine: &Engine, settings: &Settings, users: &mut Users) -> Result<()> {
     let stored = engine.broker.documents(USER_DOCUMENT);
     if let Some((name, hash)) = stored.first() {
         let password_hash =
@@ -42,6 +42,7 @@ fn add_administrator(engine: &Engine, settings: &Settings, users: &mut Users) ->
     let Some(generated) = ensure_admin(users, &settings.vhosts)? else { return Ok(()) };
     let hash = users.get(&generated.user).context("the administrator was just made")?.password_hash.expose().to_owned();
     engine.broker.set_document(USER_DOCUMENT, &Name::from(generated.user.as_str()), Some(Bytes::from(hash)));
+    engine.flushed().await;
     // The one place where a password is shown, and the one time: on the terminal, not in the log.
     eprintln!("\n  First start: user '{}' has the password  {}\n", generated.user, generated.password.expose());
     Ok(())

@@ -117,8 +117,8 @@ impl Log for Closed {
         Sequence(0)
     }
 
-    fn is_empty(&self) -> bool {
-        true
+    fn len_bytes(&self) -> u64 {
+        0
     }
 
     fn commit(&mut self) {}

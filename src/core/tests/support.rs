@@ -43,8 +43,8 @@ impl Log for MemoryLog {
         Sequence(self.batches.lock().0.len() as u64 + 1)
     }
 
-    fn is_empty(&self) -> bool {
-        self.building.is_empty()
+    fn len_bytes(&self) -> u64 {
+        self.building.iter().map(|(_, _, payload)| payload.len() as u64 + 1).sum()
     }
 
     fn commit(&mut self) {

@@ -77,7 +77,7 @@ fn journal_events_show_the_state_of_the_disk() {
         RecoveryFinished { records: 7, elapsed_ms: 30 }.emit(metrics);
         ListenerStarted { listener: "mqtt", address: peer() }.emit(metrics);
     });
-    assert!(log.contains("shard=1 error=I/O error"), "{log}");
+    assert!(log.contains("journal=\"shard-1\" error=I/O error"), "{log}");
     for line in
         ["journals_full 1", "journals_failed 1", "recovered_records 7", "recovery_milliseconds 30", "listeners 1"]
     {
