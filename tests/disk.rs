@@ -11,6 +11,7 @@ use crate::wire::http::Http;
 
 /// Three journals with their reserves and segments fit; not much more.
 const DISK_MIB: u32 = 64;
+const SETTINGS: [&str; 3] = ["store.segment_bytes=\"1MiB\"", "limits.message_bytes_max=\"256KiB\"", "core.shards=1"];
 
 /// A small file system of its own.
 struct SmallDisk(PathBuf);
@@ -53,7 +54,7 @@ impl Drop for SmallDisk {
 #[test]
 fn a_full_disk_blocks_publishers_and_nobody_else_and_ends_by_itself() {
     let Some(disk) = SmallDisk::mount() else { return };
-    let mut broker = Broker::start_in(&disk.0.join("data"), &["store.segment_bytes=\"1MiB\"", "core.shards=1"]);
+    let mut broker = Broker::start_in(&disk.0.join("data"), &SETTINGS);
     let mut publisher = Amqp::open(broker.port("amqp")).expect("connects");
     publisher.declare("full").expect("declares");
     publisher.select_confirms().expect("selects");
@@ -109,7 +110,7 @@ fn sqs_says_unavailable(broker: &Broker) {
 #[test]
 fn connection_blocked_is_sent_to_a_publisher_that_understands_it() {
     let Some(disk) = SmallDisk::mount() else { return };
-    let broker = Broker::start_in(&disk.0.join("data"), &["store.segment_bytes=\"1MiB\"", "core.shards=1"]);
+    let broker = Broker::start_in(&disk.0.join("data"), &SETTINGS);
     let mut publisher = Amqp::open_with_blocked(broker.port("amqp")).expect("connects");
     publisher.declare("full").expect("declares");
     disk.fill(2);

@@ -10,7 +10,7 @@ use std::io::IoSlice;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -53,6 +53,8 @@ pub(super) struct Driver {
     events: VecDeque<Event>,
     /// Cost of deliveries that are encoded and not written.
     unwritten_cost_bytes: usize,
+    /// Written, but perhaps not on its way yet.
+    unflushed: bool,
     counters: ProtocolMetrics,
 }
 
@@ -89,6 +91,7 @@ impl Driver {
             commands: VecDeque::new(),
             events: VecDeque::new(),
             unwritten_cost_bytes: 0,
+            unflushed: false,
             counters,
         }
     }
@@ -180,6 +183,9 @@ impl Driver {
             }
             self.client.take_events(now, &mut self.events);
             if self.events.is_empty() {
+                if self.output.bytes.is_empty() && !self.unflushed {
+                    self.release_written();
+                }
                 return;
             }
             while let Some(event) = self.events.pop_front() {
@@ -258,31 +264,37 @@ impl Driver {
 
     /// Ready when everything is written that was waiting; pending also when nothing was.
     fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        if self.output.bytes.is_empty() {
+        if self.output.bytes.is_empty() && !self.unflushed {
             return Poll::Pending;
         }
         while !self.output.bytes.is_empty() {
             let mut slices = [IoSlice::new(&[]); SLICES_MAX];
             let used = self.output.bytes.chunks_vectored(&mut slices);
-            match Pin::new(&mut self.transport).poll_write_vectored(context, &slices[..used]) {
-                Poll::Ready(Ok(0)) => return Poll::Ready(Err(std::io::ErrorKind::WriteZero.into())),
-                Poll::Ready(Ok(count)) => {
-                    self.counters.sent_bytes.inc_by(count as u64);
-                    self.output.bytes.advance(count);
-                }
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => return Poll::Pending,
+            let count = ready!(Pin::new(&mut self.transport).poll_write_vectored(context, &slices[..used]))?;
+            if count == 0 {
+                return Poll::Ready(Err(std::io::ErrorKind::WriteZero.into()));
             }
+            self.counters.sent_bytes.inc_by(count as u64);
+            self.output.bytes.advance(count);
+            self.unflushed = true;
         }
+        // TLS may still hold records back that the socket had no room for.
+        ready!(Pin::new(&mut self.transport).poll_flush(context))?;
+        self.unflushed = false;
+        self.release_written();
+        Poll::Ready(Ok(()))
+    }
+
+    /// Deliveries that are written, or of which the machine wrote nothing, make room for others.
+    fn release_written(&mut self) {
         let cost_bytes = std::mem::take(&mut self.unwritten_cost_bytes);
         self.client.written(self.engine.clock.now(), cost_bytes);
-        Poll::Ready(Ok(()))
     }
 
     /// Writes what is left and closes the stream in both directions.
     async fn say_goodbye(&mut self) -> std::io::Result<()> {
         use tokio::io::AsyncWriteExt as _;
-        if !self.output.bytes.is_empty() {
+        if !self.output.bytes.is_empty() || self.unflushed {
             poll_fn(|context| self.poll_write(context)).await?;
         }
         self.transport.shutdown().await
