@@ -146,6 +146,9 @@ impl Driver {
                 Wake::Deadline => {
                     armed = Instant(0);
                     let now = self.engine.clock.now();
+                    if self.is_paused() {
+                        self.machine.unheard(now);
+                    }
                     if self.machine.deadline().is_some_and(|at| at <= now.instant) {
                         self.machine.timeout(now, &mut self.output);
                     }
@@ -251,15 +254,23 @@ impl Driver {
     }
 
     fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<std::io::Result<usize>> {
-        let room = self.machine.input_bytes_max().saturating_sub(self.input.len());
-        let paused = room == 0
-            || !self.commands.is_empty()
-            || self.output.bytes.len() >= UNWRITTEN_BYTES_MAX
-            || self.client.must_pause();
-        if paused {
+        if self.is_paused() {
             return Poll::Pending;
         }
+        let room = self.input_room_bytes();
         scratch::poll_read(&mut self.transport, context, &mut self.input, room)
+    }
+
+    /// Whether the peer is not read at the moment: commands wait, it does not listen, or publishers are stopped.
+    fn is_paused(&self) -> bool {
+        self.input_room_bytes() == 0
+            || !self.commands.is_empty()
+            || self.output.bytes.len() >= UNWRITTEN_BYTES_MAX
+            || self.client.must_pause()
+    }
+
+    fn input_room_bytes(&self) -> usize {
+        self.machine.input_bytes_max().saturating_sub(self.input.len())
     }
 
     /// Ready when everything is written that was waiting; pending also when nothing was.

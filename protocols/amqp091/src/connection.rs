@@ -456,6 +456,10 @@ impl Machine for Connection {
         self.close_now(close, output);
     }
 
+    fn unheard(&mut self, now: Now) {
+        self.timers.note_received(now.instant);
+    }
+
     fn deadline(&self) -> Option<Instant> {
         match self.phase {
             Phase::Closed => None,

@@ -29,6 +29,10 @@ pub trait Machine: Send {
     /// The deadline has passed: heart-beats are sent, silent peers are given up.
     fn timeout(&mut self, now: Now, output: &mut Output);
 
+    /// The driver has not read from the peer for a while, until now: the peer's silence is not its fault and begins anew. A machine that
+    /// gives up nobody need not care.
+    fn unheard(&mut self, _now: Now) {}
+
     /// When [`timeout`](Machine::timeout) wants to be called next.
     fn deadline(&self) -> Option<Instant>;
 

@@ -195,6 +195,12 @@ impl Machine for Connection {
         self.settle_up(output);
     }
 
+    fn unheard(&mut self, now: Now) {
+        if let Phase::Connected(session) = &mut self.phase {
+            session.heard(now);
+        }
+    }
+
     fn deadline(&self) -> Option<Instant> {
         match &self.phase {
             Phase::Accepted | Phase::Connecting(_) => {

@@ -204,6 +204,12 @@ impl Machine for Connection {
         }
     }
 
+    fn unheard(&mut self, now: Now) {
+        if let Phase::Connected { heartbeat, .. } = &mut self.phase {
+            heartbeat.received(now);
+        }
+    }
+
     fn deadline(&self) -> Option<Instant> {
         match &self.phase {
             Phase::Greeting { deadline } | Phase::Entering { deadline, .. } => Some(*deadline),

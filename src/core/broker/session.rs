@@ -247,7 +247,10 @@ impl Broker {
     fn publish_wills(self: &Arc<Self>, now: Now, wills: Vec<DueWill>) {
         for (who, will) in wills {
             let Publish { message, retain, .. } = will.publish;
-            self.publish_for(now, &who, message, retain);
+            // It was written when the session began; its time to live begins now.
+            let mut message = message.to_mutable();
+            message.received_at = now.unix;
+            self.publish_for(now, &who, Arc::new(message), retain);
         }
     }
 }
