@@ -7,5 +7,6 @@ mod disk;
 mod hostile;
 mod kill;
 mod program;
+mod restart;
 mod support;
 mod wire;
