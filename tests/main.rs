@@ -4,6 +4,7 @@
 mod architecture;
 mod clients;
 mod disk;
+mod errors;
 mod hostile;
 mod kill;
 mod program;

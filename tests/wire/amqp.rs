@@ -114,6 +114,11 @@ impl Amqp {
         Self::open_saying(port, &opening_with(&properties))
     }
 
+    /// After a login of one's own; channel 1 is opened here.
+    pub fn open_as(port: u16, login: &[u8]) -> Result<Self> {
+        Self::open_saying(port, &[login, &method(1, 20, 10, Arguments::default().octet(0))].concat())
+    }
+
     fn open_saying(port: u16, opening: &[u8]) -> Result<Self> {
         let mut client = Self { stream: super::connect(port)?, input: Vec::new() };
         client.stream.write_all(opening)?;

@@ -10,13 +10,18 @@ pub struct Mqtt {
 
 /// A CONNECT of a clean session, as guest.
 pub fn connect_packet(client_id: &str) -> Vec<u8> {
-    connect_with(client_id, 0xc2)
+    connect_as(client_id, "guest", "guest")
 }
 
-fn connect_with(client_id: &str, flags: u8) -> Vec<u8> {
+/// The same as another user.
+pub fn connect_as(client_id: &str, user: &str, password: &str) -> Vec<u8> {
+    connect_with(client_id, 0xc2, user, password)
+}
+
+fn connect_with(client_id: &str, flags: u8, user: &str, password: &str) -> Vec<u8> {
     let mut body = b"\0\x04MQTT\x04".to_vec();
     body.extend([flags, 0, 0]);
-    for text in [client_id, "guest", "guest"] {
+    for text in [client_id, user, password] {
         body.extend(u16::try_from(text.len()).expect("short").to_be_bytes());
         body.extend(text.as_bytes());
     }
@@ -68,7 +73,7 @@ impl Mqtt {
     /// Resumes or makes a session that stays; says whether it was there.
     pub fn open_session(port: u16, client_id: &str) -> Result<(Self, bool)> {
         let mut client = Self { stream: super::connect(port)? };
-        client.send(&connect_with(client_id, 0xc0))?;
+        client.send(&connect_with(client_id, 0xc0, "guest", "guest"))?;
         let (first, body) = client.packet()?;
         assert_eq!((first, body[1]), (0x20, 0), "CONNACK");
         Ok((client, body[0] == 1))
