@@ -39,7 +39,8 @@ pub async fn run(settings: Settings, options: ServeOptions) -> Result<()> {
     if let Some(file) = &options.ports_file {
         ports::write(file, &listening)?;
     }
-    banner::print(&settings, &listening);
+    let user = engine.authenticator.users().iter().next().map(|user| user.name.clone()).unwrap_or_default();
+    banner::print(&settings, &user, &listening);
     wait_for_the_end().await?;
     drain(&settings, &engine, shutdown).await;
     let closing = engine.clone();

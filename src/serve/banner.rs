@@ -3,12 +3,12 @@
 use crate::config::{ListenerKind, Settings};
 use crate::net::Listening;
 
-/// Prints a line for each plain listener that works as it stands.
-pub(super) fn print(settings: &Settings, listening: &[Listening]) {
-    let user = if settings.dev { "guest:guest" } else { "USER:PASSWORD" };
+/// Prints a line for each plain listener that works as it stands (once the password is put in, outside of development mode).
+pub(super) fn print(settings: &Settings, user: &str, listening: &[Listening]) {
+    let user = if settings.dev { "guest:guest".to_owned() } else { format!("{user}:PASSWORD") };
     eprintln!();
     for one in listening {
-        if let Some(line) = try_it(one, user) {
+        if let Some(line) = try_it(one, &user) {
             eprintln!("  {:<11} {line}", one.kind.name());
         }
     }
@@ -24,11 +24,10 @@ fn try_it(listening: &Listening, user: &str) -> Option<String> {
              c.queue_declare('hello', durable=True); c.basic_publish('', 'hello', b'hi')\""
         ),
         ListenerKind::Mqtt => format!("mosquitto_pub -h {host} -p {port} -u {name} -P {password} -t hello -m hi"),
-        ListenerKind::Stomp => {
-            format!(
-                "printf 'CONNECT\\nlogin:{name}\\npasscode:{password}\\n\\n\\0SEND\\ndestination:/queue/hello\\n\\nhi\\0' | nc -q1 {host} {port}"
-            )
-        }
+        ListenerKind::Stomp => format!(
+            "printf 'CONNECT\\nlogin:{name}\\npasscode:{password}\\n\\n\\0SEND\\ndestination:/queue/hello\\n\\nhi\\0\
+             DISCONNECT\\n\\n\\0' | curl -s telnet://{host}:{port} --output -"
+        ),
         ListenerKind::Aws => format!(
             "AWS_ACCESS_KEY_ID=dev AWS_SECRET_ACCESS_KEY=dev aws --region us-east-1 --endpoint-url http://{host}:{port} sqs \
              create-queue --queue-name hello"
