@@ -4,19 +4,16 @@ mod banner;
 mod login;
 mod ports;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::broker::Engine;
-use crate::config::{Listener, ListenerKind, Settings};
-use crate::net::{Listening, Reception, Shutdown, ShutdownSignal, formats, listen};
+use crate::config::{ListenerKind, Settings};
+use crate::net::{Listening, Reception, Shutdown, formats, listen, listen_http};
 use crate::telemetry::Metrics;
-use crate::telemetry::events::ListenerStarted;
 use crate::{auth, broker, http};
 
 /// What is asked of one run, beside the configuration.
@@ -60,38 +57,16 @@ async fn start_listeners(settings: &Settings, engine: &Arc<Engine>, shutdown: &S
     for listener in settings.active_listeners() {
         listening.push(match listener.kind {
             ListenerKind::Management => {
-                serve_http(engine, listener, http::management_router(engine.clone()), shutdown.signal()).await?
+                listen_http(&reception, listener, http::management_router(engine.clone()), shutdown.signal()).await?
             }
             ListenerKind::Aws => {
                 let router = http::aws_router(engine.clone(), settings, seed()?)?;
-                serve_http(engine, listener, router, shutdown.signal()).await?
+                listen_http(&reception, listener, router, shutdown.signal()).await?
             }
             _ => listen(&reception, listener, shutdown.signal()).await?,
         });
     }
     Ok(listening)
-}
-
-async fn serve_http(
-    engine: &Arc<Engine>,
-    listener: Listener,
-    router: axum::Router,
-    mut shutdown: ShutdownSignal,
-) -> Result<Listening> {
-    let kind = listener.kind;
-    let socket = TcpListener::bind(listener.address)
-        .await
-        .with_context(|| format!("cannot listen on {} (listeners.{kind}); is the port taken?", listener.address))?;
-    let address = socket.local_addr().context("a listener without an address")?;
-    ListenerStarted { listener: kind.name(), address }.emit(&engine.metrics);
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    tokio::spawn(async move {
-        let end = async move { shutdown.begun().await };
-        if let Err(error) = axum::serve(socket, service).with_graceful_shutdown(end).await {
-            tracing::error!(listener = kind.name(), %error, "the listener ended");
-        }
-    });
-    Ok(Listening { kind, address })
 }
 
 /// Waits for SIGTERM or SIGINT; a second one then ends the process at once.

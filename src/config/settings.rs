@@ -150,6 +150,8 @@ section! {
         pub handshake_timeout_ms: Milliseconds = Milliseconds(10_000), in 100..=600_000;
         /// Time for the TLS handshake.
         pub tls_handshake_timeout_ms: Milliseconds = Milliseconds(5_000), in 100..=600_000;
+        /// Time that an HTTP client has for the head of its next request; also how long an idle connection is kept.
+        pub http_idle_timeout_ms: Milliseconds = Milliseconds(60_000), in 100..=3_600_000;
         /// Largest first frame or packet, before anything is known of the peer.
         pub first_frame_bytes_max: ByteSize = ByteSize(8 * KIB), in 256..=MIB;
         /// Memory that a connection may cost before login.

@@ -28,12 +28,13 @@ pub struct Listening {
     pub address: SocketAddr,
 }
 
-/// What all listeners of messaging protocols share.
+/// What all listeners share.
 pub struct Reception {
     engine: Arc<Engine>,
     factory: MachineFactory,
     tls: Option<TlsAcceptor>,
     tls_handshake_timeout: Duration,
+    http_idle_timeout: Duration,
     connections: AtomicUsize,
     connections_max: usize,
 }
@@ -51,6 +52,7 @@ impl Reception {
             factory: MachineFactory::new(settings, seed),
             tls: tls.map(TlsAcceptor::from),
             tls_handshake_timeout: settings.limits.tls_handshake_timeout_ms.duration(),
+            http_idle_timeout: settings.limits.http_idle_timeout_ms.duration(),
             connections: AtomicUsize::new(0),
             connections_max: settings.limits.connections_max as usize,
         })
@@ -62,18 +64,36 @@ impl Reception {
 /// # Errors
 /// The address cannot be bound.
 pub async fn listen(reception: &Arc<Reception>, listener: Listener, shutdown: ShutdownSignal) -> Result<Listening> {
+    let (socket, listening) = bind(reception, listener).await?;
+    let of_connections = (reception.clone(), shutdown.clone());
+    tokio::spawn(accept(reception.clone(), listener.kind, socket, shutdown, move |stream, peer| {
+        let (reception, shutdown) = of_connections.clone();
+        serve(reception, listener.kind, stream, peer, shutdown)
+    }));
+    Ok(listening)
+}
+
+/// Binds a listener's socket, and says so.
+pub(super) async fn bind(reception: &Reception, listener: Listener) -> Result<(TcpListener, Listening)> {
     let kind = listener.kind;
     let socket = TcpListener::bind(listener.address)
         .await
         .with_context(|| format!("cannot listen on {} (listeners.{kind}); is the port taken?", listener.address))?;
     let address = socket.local_addr().context("a listener without an address")?;
-    ListenerStarted { listener: kind.name(), address }.emit(&reception.engine.metrics);
-    tokio::spawn(accept(reception.clone(), kind, socket, shutdown));
-    Ok(Listening { kind, address })
+    ListenerStarted { listener: kind.name(), address }.emit(reception.metrics());
+    Ok((socket, Listening { kind, address }))
 }
 
-async fn accept(reception: Arc<Reception>, kind: ListenerKind, socket: TcpListener, mut shutdown: ShutdownSignal) {
-    let for_connections = shutdown.clone();
+/// Accepts until the broker drains. Each connection has a place among `limits.connections_max`, or is hung up on.
+pub(super) async fn accept<F>(
+    reception: Arc<Reception>,
+    kind: ListenerKind,
+    socket: TcpListener,
+    mut shutdown: ShutdownSignal,
+    serve: impl Fn(TcpStream, SocketAddr) -> F,
+) where
+    F: Future<Output = ()> + Send + 'static,
+{
     loop {
         let accepted = tokio::select! {
             accepted = socket.accept() => accepted,
@@ -81,7 +101,17 @@ async fn accept(reception: Arc<Reception>, kind: ListenerKind, socket: TcpListen
         };
         match accepted {
             Ok((stream, peer)) => {
-                tokio::spawn(serve(reception.clone(), kind, stream, peer, for_connections.clone()));
+                let Some(place) = Place::take(&reception) else {
+                    tracing::warn!(listener = kind.name(), %peer, "refused: limits.connections_max is reached");
+                    continue;
+                };
+                // Latency matters more than a packet saved; writes are whole batches already.
+                let _ = stream.set_nodelay(true);
+                let served = serve(stream, peer);
+                tokio::spawn(async move {
+                    served.await;
+                    drop(place);
+                });
             }
             Err(error) => {
                 tracing::warn!(listener = kind.name(), %error, "cannot accept a connection");
@@ -98,12 +128,6 @@ async fn serve(
     peer: SocketAddr,
     shutdown: ShutdownSignal,
 ) {
-    let Some(_place) = Place::take(&reception) else {
-        tracing::warn!(listener = kind.name(), %peer, "refused: limits.connections_max is reached");
-        return;
-    };
-    // Latency matters more than a packet saved; writes are whole batches already.
-    let _ = stream.set_nodelay(true);
     let Some(transport) = reception.transport(kind, stream, peer).await else { return };
     let protocol = MachineFactory::protocol(kind);
     let Some(machine) = reception.factory.make(kind, reception.engine.clock.now()) else { return };
@@ -114,6 +138,14 @@ async fn serve(
 }
 
 impl Reception {
+    pub(super) fn metrics(&self) -> &crate::telemetry::Metrics {
+        &self.engine.metrics
+    }
+
+    pub(super) fn http_idle_timeout(&self) -> Duration {
+        self.http_idle_timeout
+    }
+
     async fn transport(&self, kind: ListenerKind, stream: TcpStream, peer: SocketAddr) -> Option<Transport> {
         let Some(acceptor) = self.tls.as_ref().filter(|_| kind.is_tls()) else {
             return Some(Transport::Plain(stream));

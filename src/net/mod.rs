@@ -4,6 +4,7 @@
 //! to the core as one batch, hands the core's events to the machine, and writes. There is one driver for all protocols.
 
 mod driver;
+mod http;
 mod listener;
 mod machines;
 mod outcome;
@@ -11,6 +12,7 @@ mod scratch;
 mod shutdown;
 mod transport;
 
+pub use http::listen_http;
 pub use listener::{Listening, Reception, listen};
 pub use machines::formats;
 pub use shutdown::{Shutdown, ShutdownSignal};
