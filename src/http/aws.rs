@@ -21,6 +21,7 @@ use crate::broker::Engine;
 use crate::config::Settings;
 use crate::telemetry::Protocol;
 use crate::telemetry::events::AuthenticationFailed;
+pub use keys::GUEST;
 use keys::Keys;
 use session::Session;
 

@@ -112,7 +112,7 @@ fn text_of<'a>(attributes: &'a [Attribute], name: &str) -> Option<&'a str> {
 fn headers_of(attributes: &[Attribute]) -> Table {
     let codes: BTreeMap<&str, &str> = pairs(text_of(attributes, TYPES).unwrap_or_default()).collect();
     let mut headers = Table::new();
-    let mut labels = Vec::new();
+    let mut labels = BTreeMap::new();
     for attribute in attributes {
         match &*attribute.name {
             TYPES => {}
@@ -121,16 +121,20 @@ fn headers_of(attributes: &[Attribute]) -> Table {
             name => {
                 let value = value_of(attribute, codes.get(name).copied());
                 if *default_type(&value) != *attribute.data_type && !codes.contains_key(name) {
-                    labels.push(format!("{name}={}", attribute.data_type));
+                    labels.insert(name.to_owned(), attribute.data_type.clone());
                 }
                 headers.push((attribute.name.clone(), value));
             }
         }
     }
-    if !labels.is_empty() {
-        headers.push((Text::from_static(AWS_TYPES), Value::string(labels.join(","))));
-    }
+    headers.extend(label_header(&labels));
     headers
+}
+
+/// The header that carries the labels of types, if there are any.
+fn label_header(labels: &BTreeMap<String, Text>) -> Option<(Text, Value)> {
+    let labels: Vec<String> = labels.iter().map(|(name, label)| format!("{name}={label}")).collect();
+    (!labels.is_empty()).then(|| (Text::from_static(AWS_TYPES), Value::string(labels.join(","))))
 }
 
 fn pairs(text: &str) -> impl Iterator<Item = (&str, &str)> {
@@ -267,10 +271,7 @@ fn pack(headers: &Table, labels: &BTreeMap<String, Text>) -> Attribute {
         Json::from(vec![&**name, type_code(value).unwrap_or("string"), &*to_text(value)])
     };
     let mut leaves: Vec<Json> = headers.iter().map(leaf).collect();
-    if !labels.is_empty() {
-        let labels: Vec<String> = labels.iter().map(|(name, label)| format!("{name}={label}")).collect();
-        leaves.push(leaf(&(Text::from_static(AWS_TYPES), Value::string(labels.join(",")))));
-    }
+    leaves.extend(label_header(labels).as_ref().map(leaf));
     // JSON escapes control characters by itself; these two are not XML's either.
     let json = Json::Array(leaves).to_string().replace('\u{FFFE}', "\\ufffe").replace('\u{FFFF}', "\\uffff");
     Attribute::text(HEADERS, "String", json.replace('\u{7F}', "\\u007f"))

@@ -19,7 +19,7 @@ const LIST_MAX: usize = 1_000;
 pub(super) async fn create(job: &Job) -> Result<Shape, Failure> {
     let name = view(job).required("QueueName")?;
     let given = view(job).text_map("Attributes")?;
-    let is_fifo = given.iter().any(|given| *given == ("FifoQueue", "true"));
+    let is_fifo = given.contains(&("FifoQueue", "true"));
     if is_fifo || name.ends_with(".fifo") {
         return Err(Failure::Unsupported("FIFO queues are not available yet.".to_owned()));
     }

@@ -1,8 +1,12 @@
 //! A request's parameters in the shape that AWS JSON gives them; every encoding is brought into it.
 
+use std::sync::LazyLock;
+
 use serde_json::{Map, Value};
 
 use crate::error::Failure;
+
+static EMPTY: LazyLock<Map<String, Value>> = LazyLock::new(Map::new);
 
 /// The parameters of a request.
 #[derive(Clone, Debug, Default)]
@@ -56,6 +60,7 @@ impl<'a> View<'a> {
     pub(crate) fn text_map(self, name: &'static str) -> Result<Vec<(&'a str, &'a str)>, Failure> {
         let text = |(key, value): (&'a String, &'a Value)| match value {
             Value::String(text) => Ok((key.as_str(), text.as_str())),
+            Value::Null => Ok((key.as_str(), "")),
             _ => Err(wrong(name, "a map of strings")),
         };
         match self.0.get(name) {
@@ -76,6 +81,8 @@ impl<'a> View<'a> {
     pub(crate) fn map(self, name: &'static str) -> Result<Vec<(&'a str, View<'a>)>, Failure> {
         let view = |(key, value): (&'a String, &'a Value)| match value {
             Value::Object(map) => Ok((key.as_str(), View(map))),
+            // A name without a value.
+            Value::Null => Ok((key.as_str(), View(&EMPTY))),
             _ => Err(wrong(name, "a map of structures")),
         };
         match self.0.get(name) {

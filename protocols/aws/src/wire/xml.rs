@@ -63,9 +63,8 @@ impl Xml {
 
     fn leaf(&mut self, name: &str, text: &str) {
         let text = legal(text);
-        // A parser takes a bare carriage return for a line feed.
-        let escaped = quick_xml::escape::escape(text.as_str()).replace('\r', "&#xD;");
-        self.element(name, |xml| xml.event(Event::Text(BytesText::from_escaped(escaped))));
+        // Escapes carriage returns too, which a parser would take for line feeds.
+        self.element(name, |xml| xml.event(Event::Text(BytesText::new(&text))));
     }
 
     fn value(&mut self, name: &str, shape: &Shape) {
@@ -127,14 +126,14 @@ mod tests {
         assert_eq!(
             text(Service::Sqs, &shape),
             format!(
-                "<AResponse xmlns=\"http://queue.amazonaws.com/doc/2012-11-05/\"><AResult><Item>&lt;&amp;&#xD;</Item>\
+                "<AResponse xmlns=\"http://queue.amazonaws.com/doc/2012-11-05/\"><AResult><Item>&lt;&amp;&#13;</Item>\
                  <Attribute><Name>n</Name><Value>v</Value></Attribute></AResult>{metadata}"
             )
         );
         assert_eq!(
             text(Service::Sns, &shape),
             format!(
-                "<AResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><AResult><Items><member>&lt;&amp;&#xD;\
+                "<AResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><AResult><Items><member>&lt;&amp;&#13;\
                  </member></Items><Attributes><entry><key>n</key><value>v</value></entry></Attributes></AResult>{metadata}"
             )
         );

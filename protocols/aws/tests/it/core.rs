@@ -1,0 +1,157 @@
+//! A stand-in for the core: one queue `q` and one topic `t`, and whatever a test puts into them.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use crossdock_aws::{Call, Caller, Environment, Request, Response};
+use crossdock_common::definition::{
+    BindingSpec, Definition, ExchangeInfo, ExchangeSpec, QueueInfo, QueueSettings, QueueSpec,
+};
+use crossdock_common::event::{Delivery, Reply};
+use crossdock_common::names::{DeliveryId, QueueId};
+use crossdock_common::refusal::Resource;
+use crossdock_common::{Command, ConsumerId, Event, Instant, Lane, Message, Name, Now, Refusal, RequestId, UnixMillis};
+
+/// 2026-01-02T03:04:05.678Z.
+pub const NOW: Now = Now { instant: Instant(5_000_000), unix: UnixMillis(1_767_323_045_678) };
+
+#[derive(Default)]
+pub struct Core {
+    /// What a fetch gives.
+    pub deliveries: Vec<Delivery>,
+    /// What was published.
+    pub published: Vec<Arc<Message>>,
+    /// Memory is short.
+    pub blocked: bool,
+    /// Every command that was asked for, as text.
+    pub commands: Vec<String>,
+}
+
+pub fn environment() -> Arc<Environment> {
+    Arc::new(Environment {
+        account: "000000000000".to_owned(),
+        region: "us-east-1".to_owned(),
+        message_bytes_max: 1 << 20,
+        receipt_key: b"key".to_vec(),
+    })
+}
+
+/// A JSON request as botocore sends it.
+pub fn json(action: &str, body: &str) -> Request {
+    let headers = [
+        ("host", "localhost:9324"),
+        ("content-type", "application/x-amz-json-1.0"),
+        ("x-amz-target", &format!("AmazonSQS.{action}")),
+        ("x-amzn-query-mode", "true"),
+    ];
+    request("/", &headers, body)
+}
+
+/// A Query request as botocore sends it.
+pub fn form(path: &str, body: &str) -> Request {
+    let kind = "application/x-www-form-urlencoded; charset=utf-8";
+    request(path, &[("host", "localhost:9324"), ("content-type", kind)], body)
+}
+
+fn request(path: &str, headers: &[(&str, &str)], body: &str) -> Request {
+    let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect();
+    let body = Bytes::copy_from_slice(body.as_bytes());
+    Request { method: "POST".into(), path: path.into(), query: String::new(), headers, body }
+}
+
+pub fn delivery(message: Message, position: u64) -> Delivery {
+    Delivery {
+        consumer: ConsumerId(0),
+        id: DeliveryId { queue: QueueId(1), position, lease: 1 },
+        message: Arc::new(message),
+        delivery_count: 2,
+        first_delivered_at: UnixMillis(1_767_323_045_000),
+        expires_at: None,
+        binding: None,
+    }
+}
+
+pub fn bound(delivery: Delivery, binding: BindingSpec) -> Delivery {
+    Delivery { binding: Some(Arc::new(binding)), ..delivery }
+}
+
+impl Core {
+    /// Carries a request to its response; panics if there is none.
+    pub fn answer(&mut self, request: &Request) -> Response {
+        let caller = Caller { user: Name::from("alice"), region: None };
+        let mut call = Call::new(environment(), request, caller, NOW, 1);
+        if self.blocked {
+            call.handle(NOW, Event::Blocked { reason: "memory" });
+        }
+        let mut commands = VecDeque::new();
+        loop {
+            if let Some(response) = call.response() {
+                return response;
+            }
+            call.commands(&mut commands);
+            assert!(!commands.is_empty(), "the call waits for nothing");
+            for command in commands.drain(..) {
+                self.commands.push(format!("{command:?}"));
+                if let Some(event) = self.carry_out(command) {
+                    call.handle(NOW, event);
+                }
+            }
+        }
+    }
+
+    fn carry_out(&mut self, command: Command) -> Option<Event> {
+        let reply = |request: RequestId, result| Some(Event::Reply { request, result });
+        match command {
+            Command::Open { request, .. } => reply(request, Ok(Reply::Done)),
+            Command::Define { request, definition } => reply(request, define(*definition)),
+            Command::Fetch { request, .. } => {
+                Some(Event::Fetched { request, deliveries: self.deliveries.clone(), ready: 0 })
+            }
+            Command::Settle { request: Some(request), .. } => reply(request, Ok(Reply::Done)),
+            Command::ExtendLease { request, .. } => {
+                reply(request, Err(Refusal::UnknownDelivery("it is not in flight".to_owned())))
+            }
+            Command::Publish(publish) => {
+                self.published.push(publish.message);
+                Some(Event::Confirmed { lane: Lane(0), confirms: publish.confirm.into_iter().collect() })
+            }
+            _ => None,
+        }
+    }
+}
+
+fn define(definition: Definition) -> Result<Reply, Refusal> {
+    let missing =
+        |resource, name: &Name| Err(Refusal::NotFound { resource, name: name.clone(), vhost: Name::from("/") });
+    match definition {
+        Definition::InspectQueue { name } if name.as_str() == "q" => Ok(Reply::QueueInfo(Box::new(queue_info()))),
+        Definition::InspectQueue { name } => missing(Resource::Queue, &name),
+        Definition::InspectExchange { name } if name.as_str() == "t" => Ok(Reply::ExchangeInfo(Box::new(topic_info()))),
+        Definition::InspectExchange { name } => missing(Resource::Exchange, &name),
+        Definition::ListQueues { .. } => Ok(Reply::Queues(vec![queue_info()])),
+        Definition::ListExchanges { .. } => Ok(Reply::Exchanges(vec![topic_info()])),
+        Definition::ListBindings { .. } => Ok(Reply::Bindings(Vec::new())),
+        _ => Ok(Reply::Done),
+    }
+}
+
+fn queue_info() -> QueueInfo {
+    let settings = QueueSettings { delay_ms: Some(5_000), ..QueueSettings::default() };
+    let spec = QueueSpec { name: Name::from("q"), durable: true, settings, ..QueueSpec::default() };
+    let (ready, unsettled, delayed, consumers) = (3, 2, 1, 0);
+    QueueInfo { spec, ready, unsettled, delayed, consumers, created_at: NOW.unix, changed_at: NOW.unix }
+}
+
+fn topic_info() -> ExchangeInfo {
+    let spec = ExchangeSpec {
+        name: Name::from("t"),
+        kind: Name::from("fanout"),
+        durable: true,
+        auto_delete: false,
+        internal: false,
+        arguments: Vec::new(),
+        attributes: Vec::new(),
+    };
+    ExchangeInfo { spec, created_at: NOW.unix }
+}
