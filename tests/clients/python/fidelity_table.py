@@ -1,0 +1,316 @@
+"""The table: what each property becomes at each door. The test asserts it, `docs/fidelity.md` is printed from it."""
+
+import base64
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+
+AMQP, MQTT5, MQTT3, STOMP, SQS, SNS = "AMQP", "MQTT 5", "MQTT 3.1.1", "STOMP", "SQS", "SNS"
+RAW, ENVELOPED = "SNS raw", "SNS enveloped"
+SENDERS = (AMQP, MQTT5, MQTT3, STOMP, SQS, SNS)
+RECEIVERS = (AMQP, MQTT5, MQTT3, STOMP, SQS, RAW, ENVELOPED)
+AWS = (SQS, SNS, RAW, ENVELOPED)
+PREFIX = {AMQP: "header ", MQTT5: "user ", STOMP: ""} | dict.fromkeys(AWS, "attribute ")
+
+NO_PROPERTIES = "MQTT 3.1.1 has no properties"
+EVERY_BYTE = bytes(range(256))
+BASE64 = base64.b64encode(EVERY_BYTE)
+TEXT = "Grüße, 世界 ✓".encode()
+IDENTIFIER = "a UUID that the broker made"
+
+
+class Any:
+    """Equal to whatever fits: what the broker makes up, and time that goes by."""
+
+    def __init__(self, fits, text):
+        self.fits, self.text = fits, text
+
+    def __eq__(self, other):
+        return self.fits(other)
+
+    def __repr__(self):
+        return self.text
+
+
+def between(low, high):
+    return Any(lambda value: low <= int(value) <= high, f"{low}…{high}")
+
+
+UUID = Any(lambda value: isinstance(value, str) and len(value) == 36, IDENTIFIER)
+SECONDS = Any(lambda value: int(value) > 1_700_000_000, "when it was sent, in s")
+MILLIS = Any(lambda value: int(value) > 1_700_000_000_000, "when it was sent, in ms")
+
+
+@dataclass
+class Outcome:
+    """What a receiver gets: `how` it travels, and exactly these addresses with these values."""
+
+    how: str
+    got: dict = field(default_factory=dict)
+    note: str = ""
+
+
+@dataclass
+class Row:
+    """A property: what each sender says, and what each receiver gets unless the pair is an exception."""
+
+    name: str
+    sends: dict
+    gets: dict
+    exceptions: dict = field(default_factory=dict)
+
+    def outcome(self, sender, receiver):
+        if sender == SQS and receiver in (RAW, ENVELOPED):
+            return None  # SendMessage goes to one queue, never through a topic
+        default = Outcome("lost", {}, NO_PROPERTIES) if receiver == MQTT3 else None
+        return self.exceptions.get((sender, receiver)) or self.gets.get(receiver, default)
+
+
+def native(got):
+    return Outcome("native", got)
+
+
+def converted(got, note):
+    return Outcome("converted", got, note)
+
+
+def lost(why):
+    return Outcome("lost", {}, why)
+
+
+def said(door, name, value, code=None):
+    """A header as a door says it, with the code of its type where headers are text."""
+    address = PREFIX[door] + name
+    if door == AMQP:
+        return {address: value}
+    if door in AWS:
+        return {address: ("Number" if code else "String", text(value))}
+    types = {f"{PREFIX[door]}crossdock.types": f"{name}={code}"} if code else {}
+    return {address: text(value)} | types
+
+
+def text(value):
+    return value if isinstance(value, str) else repr(value)
+
+
+def field_row(name, envelope, value, native_at, code=None, exceptions=()):
+    """A property with a place of its own at some doors; `crossdock.*` carries it at the others."""
+    plain = value if code else str(value)
+    there = {door: said(door, f"crossdock.{envelope}", plain, code) for door in PREFIX} | native_at
+    how = {door: native(got) if door in native_at else Outcome("envelope", got) for door, got in there.items()}
+    sends = {door: got for door, got in there.items() if door in SENDERS}
+    return Row(name, sends, {door: how[door] for door in how if door in RECEIVERS}, dict(exceptions))
+
+
+def body_rows():
+    everywhere = {door: native({"body": TEXT}) for door in RECEIVERS}
+    yield Row("body: text", {door: {"body": TEXT} for door in SENDERS}, everywhere)
+    packed = {"body": BASE64, "attribute crossdock.encoding": ("String", "base64")}
+    sends = {door: packed if door in AWS else {"body": EVERY_BYTE} for door in SENDERS}
+    base64_text = converted(packed, "base64, since SQS and SNS carry text only")
+    gets = {door: base64_text if door in AWS else native({"body": EVERY_BYTE}) for door in RECEIVERS}
+    yield Row("body: all 256 bytes", sends, gets)
+
+
+def described_rows():
+    """What says something about the body."""
+    kind = {AMQP: {"content_type": "text/csv"}, MQTT5: {"ContentType": "text/csv"}, STOMP: {"content-type": "text/csv"}}
+    yield field_row("content type", "content-type", "text/csv", kind)
+    encoding = {AMQP: {"content_encoding": "gzip"}, STOMP: {"content-encoding": "gzip"}}
+    yield field_row("content encoding", "content-encoding", "gzip", encoding)
+    flag = {door: said(door, "crossdock.mqtt-payload-format", 1, "u8") for door in PREFIX}
+    there = flag | {MQTT5: {"PayloadFormatIndicator": 1}}
+    gets = {door: Outcome("envelope", got) for door, got in there.items() if door in RECEIVERS}
+    yield Row("payload format indicator", {MQTT5: there[MQTT5]}, gets | {MQTT5: native(there[MQTT5])})
+
+
+def header_rows():
+    strings = {door: said(door, "h", "é: \\ value") for door in PREFIX}
+    gets = {door: native(got) for door, got in only(RECEIVERS, strings).items()}
+    yield Row("header: text", only(SENDERS, strings), gets)
+    yield number_row("header: integer", 42, "i32")
+    yield typed_row("header: truth", True, "true", "bool")
+    yield typed_row("header: truth", True, "true", "bool")
+    floats = number_row("header: floating point", 2.5, "f64")
+    del floats.sends[AMQP]  # pika writes no floating point, but reads it
+    yield floats
+    yield bytes_row()
+    yield typed_row("header: decimal", Decimal("2.50"), "250e-2", "decimal")
+    yield typed_row("header: time", datetime(2023, 11, 14, 22, 13, 20), "1700000000000", "timestamp-ms")
+    yield typed_row("header: nested table", NESTED, NESTED_TEXT, "map")
+    yield repeated_row()
+    yield many_row()
+
+
+def only(doors, table):
+    return {door: value for door, value in table.items() if door in doors}
+
+
+TYPES_NOTE = "as text, the type in `crossdock.types`"
+
+
+def number_row(name, value, code):
+    """SQS numbers have no width: they are 64 bits wide for the others, which a label beside them makes good."""
+    there = {door: said(door, "h", value, code) for door in PREFIX}
+    how = dict.fromkeys(PREFIX, "converted") | {AMQP: "native"}
+    wide = {"i32": "i64"}.get(code, code)
+    plain = said(SQS, "h", value, code)
+    full = plain if code == wide else plain | {"attribute crossdock.types": ("String", f"h={code}")}
+    gets = {d: Outcome(how[d], there[d], TYPES_NOTE if d in (MQTT5, STOMP) else "") for d in (AMQP, MQTT5, STOMP)}
+    for door in (SQS, RAW, ENVELOPED):
+        gets[door] = converted(full, "Number, the width in `crossdock.types`") if full != plain else native(full)
+    exceptions = {}
+    for sender in (SQS, SNS):
+        for door in (MQTT5, STOMP):
+            exceptions[sender, door] = converted(said(door, "h", value, wide), TYPES_NOTE)
+        exceptions |= {(sender, door): native(plain) for door in (SQS, RAW, ENVELOPED)}
+    return Row(name, only(SENDERS, there), gets, exceptions)
+
+
+NESTED = {"n": 1, "list": [True, None, b"\0"], "deep": {"s": "x"}}
+NESTED_TEXT = (
+    '[["n",["i32","1"]],["list",["list",[["bool","true"],["null",""],["base64","AA=="]]]],'
+    '["deep",["map",[["s",["string","x"]]]]]]'
+)
+
+
+def typed_row(name, value, as_text, code):
+    """A type that only AMQP has."""
+    there = {door: said(door, "h", as_text, code) for door in (MQTT5, STOMP)} | {AMQP: {"header h": value}}
+    kind = "Number" if code == "timestamp-ms" else "String"
+    aws = {"attribute h": (kind, as_text), "attribute crossdock.types": ("String", f"h={code}")}
+    there |= dict.fromkeys(AWS, aws)
+    gets = {door: converted(got, TYPES_NOTE) for door, got in there.items() if door in RECEIVERS}
+    return Row(name, only(SENDERS, there), gets | {AMQP: native(there[AMQP])})
+
+
+def bytes_row():
+    there = {door: said(door, "h", "AP8=", "base64") for door in (MQTT5, STOMP)} | {AMQP: {"header h": b"\x00\xff"}}
+    there |= {SQS: {"attribute h": ("Binary", b"\x00\xff")}, SNS: {"attribute h": ("Binary", b"\x00\xff")}}
+    gets = {d: native(there[d]) for d in (AMQP, SQS)} | {d: converted(there[d], TYPES_NOTE) for d in (MQTT5, STOMP)}
+    gets |= {RAW: gets[SQS], ENVELOPED: native({"attribute h": ("Binary", "AP8=")})}
+    return Row("header: bytes", there, gets)
+
+
+def repeated_row():
+    packed = '[["h","string","1"],["h","string","2"],["h","string","3"]]'
+    further = {"header h": "1", "header crossdock.further-headers": [["h", "2"], ["h", "3"]]}
+    numbered = {"h": "1", "crossdock.header-2.h": "2", "crossdock.header-3.h": "3"}
+    gets = {
+        AMQP: converted(further, "a table has a name once: the rest in `crossdock.further-headers`"),
+        MQTT5: native({"user h": ["1", "2", "3"]}),
+        STOMP: converted(numbered, "readers keep the first of a name: the rest in `crossdock.header-N.NAME`"),
+    }
+    gets |= {door: converted({"attribute crossdock.headers": ("String", packed)}, PACKED) for door in (SQS, RAW, ENVELOPED)}
+    return Row("header: repeated", {MQTT5: {"user h": ["1", "2", "3"]}}, gets)
+
+
+PACKED = "all headers in `crossdock.headers`"
+MANY = {f"h{n:02}": f"v{n}" for n in range(12)}
+
+
+def many_row():
+    there = {door: {PREFIX[door] + name: value for name, value in MANY.items()} for door in (AMQP, MQTT5, STOMP)}
+    leaves = ",".join(f'["{name}","string","{value}"]' for name, value in MANY.items())
+    aws = {"attribute crossdock.headers": ("String", f"[{leaves}]")}
+    gets = {door: native(got) for door, got in there.items()}
+    gets |= {door: converted(aws, PACKED) for door in (SQS, RAW, ENVELOPED)}
+    return Row("header: twelve of them", there | dict.fromkeys((SQS, SNS), aws), gets)
+
+
+def answer_rows():
+    """What ties answers to questions."""
+    there = {AMQP: {"correlation_id": "c-1"}, MQTT5: {"CorrelationData": b"c-1"}, STOMP: {"correlation-id": "c-1"}}
+    yield field_row("correlation id: text", "correlation-id", "c-1", there)
+    yield correlation_bytes_row()
+    there = {AMQP: {"reply_to": "answers"}, MQTT5: {"ResponseTopic": "answers"}, STOMP: {"reply-to": "answers"}}
+    row = field_row("reply-to", "reply-to", "answers", there)
+    row.gets[STOMP] = converted({"reply-to": "/reply-queue/answers"}, "a destination that the reader can send to")
+    yield row
+
+
+def correlation_bytes_row():
+    data = b"\x00\xff"
+    header = {"header crossdock.correlation-id": data}
+    encoded = "base64 text, the type in `crossdock.types`"
+    gets = {
+        AMQP: converted({"correlation_id": "AP8="} | header, "base64, the bytes in `crossdock.correlation-id`"),
+        MQTT5: native({"CorrelationData": data}),
+        STOMP: converted(said(STOMP, "crossdock.correlation-id", "AP8=", "base64"), encoded),
+    }
+    sends = {MQTT5: {"CorrelationData": data}, AMQP: header, STOMP: gets[STOMP].got}
+    aws = {"attribute crossdock.correlation-id": ("Binary", data)}
+    gets |= dict.fromkeys((SQS, RAW), Outcome("envelope", aws))
+    gets[ENVELOPED] = Outcome("envelope", {"attribute crossdock.correlation-id": ("Binary", "AP8=")})
+    return Row("correlation id: bytes", sends | dict.fromkeys((SQS, SNS), aws), gets)
+
+
+def delivery_rows():
+    """What says how it shall be kept and handed out."""
+    there = {AMQP: {"priority": 5}, STOMP: {"priority": "5"}}
+    yield field_row("priority", "priority", 5, there, "u8")
+    yield ttl_row()
+    yield durable_row()
+    yield exactly_once_row()
+
+
+def ttl_row():
+    left, seconds = between(1, 60_000), between(1, 60)
+    sends = {AMQP: {"expiration": "60000"}, MQTT5: {"MessageExpiryInterval": 60}, STOMP: {"expiration": "60000"}}
+    sends |= {door: said(door, "crossdock.ttl-ms", 60_000, "u64") for door in (SQS, SNS)}
+    gets = {
+        AMQP: native({"expiration": left}),
+        MQTT5: converted({"MessageExpiryInterval": seconds}, "in seconds, what is left of it"),
+        MQTT3: lost(f"{NO_PROPERTIES}; the broker still lets it expire"),
+        STOMP: native({"expiration": left}),
+    }
+    aws = {"attribute crossdock.ttl-ms": ("Number", left)}
+    return Row("time to live", sends, gets | dict.fromkeys((SQS, RAW, ENVELOPED), Outcome("envelope", aws)))
+
+
+def durable_row():
+    sends = {AMQP: {"delivery_mode": 2}, MQTT5: {"qos": 1}, MQTT3: {"qos": 1}, STOMP: {"persistent": "true"}, SQS: {}, SNS: {}}
+    gets = {AMQP: native({"delivery_mode": 2}), STOMP: native({"persistent": "true"})}
+    gets |= {door: native({"qos": 1}) for door in (MQTT5, MQTT3)}
+    marked = Outcome("envelope", {"attribute crossdock.durable": ("String", "true")})
+    exceptions = {(sender, door): native({}) for sender in (SQS, SNS) for door in (SQS, RAW, ENVELOPED)}
+    return Row("durability", sends, gets | dict.fromkeys((SQS, RAW, ENVELOPED), marked), exceptions)
+
+
+def exactly_once_row():
+    there = {door: said(door, "crossdock.mqtt-qos", 2, "u8") for door in PREFIX}
+    gets = {door: Outcome("envelope", got) for door, got in there.items() if door in RECEIVERS}
+    return Row("QoS 2", dict.fromkeys((MQTT5, MQTT3), {"qos": 2}), gets | dict.fromkeys((MQTT5, MQTT3), native({"qos": 2})))
+
+
+def identity_rows():
+    """Who made it, when, and what it is."""
+    there = {AMQP: {"message_id": "m-1"}, STOMP: {"amqp-message-id": "m-1"}}
+    yield field_row("message id", "message-id", "m-1", there)
+    there = {AMQP: {"timestamp": 1_700_000_000}, STOMP: {"timestamp": "1700000000"}}
+    yield field_row("timestamp", "timestamp-ms", 1_700_000_000_000, there, "timestamp-ms")
+    there = {AMQP: {"user_id": "guest"}, STOMP: {"user-id": "guest"}}
+    yield field_row("user id", "user-id", "guest", there)
+    there = {AMQP: {"app_id": "app"}, STOMP: {"app-id": "app"}}
+    yield field_row("app id", "app-id", "app", there)
+    there = {AMQP: {"type": "kind"}, STOMP: {"type": "kind"}}
+    yield field_row("type", "type", "kind", there)
+    there = {AMQP: {"cluster_id": "cluster"}, STOMP: {"cluster-id": "cluster"}}
+    yield field_row("cluster id", "cluster-id", "cluster", there)
+    yield subject_row()
+    yield field_row("group", "group-id", "g", {SQS: {"MessageGroupId": "g"}})
+
+
+def subject_row():
+    there = {SNS: {"Subject": "About it"}, ENVELOPED: {"Subject": "About it"}}
+    return field_row("subject", "subject", "About it", there)
+
+
+ROWS = [
+    *body_rows(),
+    *described_rows(),
+    *header_rows(),
+    *answer_rows(),
+    *delivery_rows(),
+    *identity_rows(),
+]

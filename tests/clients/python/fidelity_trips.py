@@ -1,0 +1,2 @@
+def there_and_back(doors):
+    return []
