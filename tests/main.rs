@@ -3,6 +3,7 @@
 
 mod architecture;
 mod clients;
+mod disk;
 mod hostile;
 mod kill;
 mod program;

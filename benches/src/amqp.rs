@@ -71,7 +71,8 @@ impl Amqp {
         let plain = [&[0, 0, 0, 0][..], &text("PLAIN"), &[0, 0, 0, 12], b"\0guest\0guest", &text("en_US")].concat();
         amqp.stream.write_all(&on_connection(method(10, 11, &plain)))?;
         amqp.expect(10, 30)?;
-        let tune_ok = [0, 0, 0, 2, 0, 0, 0, 0];
+        // 2,047 channels (RabbitMQ refuses more), frames of 128 KiB, no heartbeats.
+        let tune_ok = [0x07, 0xff, 0, 2, 0, 0, 0, 0];
         amqp.stream.write_all(&on_connection(method(10, 31, &tune_ok)))?;
         amqp.stream.write_all(&on_connection(method(10, 40, &[&text("/")[..], &[0, 0]].concat())))?;
         amqp.expect(10, 41)?;

@@ -52,7 +52,8 @@ impl Mqtt {
         let stream = TcpStream::connect(("127.0.0.1", port))?;
         stream.set_nodelay(true)?;
         let mut mqtt = Self { stream, packets: Packets::default() };
-        let body = [&text("MQTT")[..], &[4, 0xc2, 0, 0], &text(name), &text("guest"), &text("guest")].concat();
+        // Keep-alive of an hour: rumqttd refuses none.
+        let body = [&text("MQTT")[..], &[4, 0xc2, 0x0e, 0x10], &text(name), &text("guest"), &text("guest")].concat();
         mqtt.stream.write_all(&packet(0x10, &body))?;
         mqtt.expect(0x20)?;
         Ok(mqtt)

@@ -1,6 +1,7 @@
 //! The brokers under load, each started for the run with a data directory of its own.
 
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -15,7 +16,8 @@ const START_PATIENCE: Duration = Duration::from_secs(60);
 pub struct Server {
     pub name: String,
     child: Child,
-    folder: TempDir,
+    /// Removed with the broker.
+    _folder: TempDir,
     /// AMQP, if it speaks it.
     pub amqp: Option<u16>,
     /// MQTT, if it speaks it.
@@ -36,7 +38,7 @@ impl Server {
             "rumqttd" => rumqttd()?,
             other => bail!("unknown broker '{other}'"),
         };
-        let mut server = Self { name: name.to_owned(), child, folder, amqp, mqtt };
+        let mut server = Self { name: name.to_owned(), child, _folder: folder, amqp, mqtt };
         server.wait_until_up()?;
         Ok(server)
     }
@@ -67,13 +69,11 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if self.name == "rabbitmq" {
-            // The script's child is the broker; ask it, so that no Erlang is left behind.
-            let _ = Command::new("pkill").args(["-TERM", "-P", &self.child.id().to_string()]).status();
-        }
+        // Scripts have children: the whole group goes.
+        let group = format!("-{}", self.child.id());
+        let _ = Command::new("kill").args(["-9", "--", &group]).status();
         let _ = self.child.kill();
         let _ = self.child.wait();
-        let _ = self.folder.path();
     }
 }
 
@@ -179,6 +179,7 @@ pub fn be_rumqttd(_: u16) -> Result<()> {
 }
 
 fn spawn(command: &mut Command) -> Result<Child> {
+    command.process_group(0);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().context("cannot start it")
 }
 

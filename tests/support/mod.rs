@@ -33,6 +33,12 @@ impl Broker {
         Self::start_with(&["--dev"], settings)
     }
 
+    /// Starts in development mode with its data in a given folder.
+    pub fn start_in(data: &Path, settings: &[&str]) -> Self {
+        let data = data.to_str().expect("UTF-8");
+        Self::start_with(&["--dev", "--data-dir", data], settings)
+    }
+
     /// Starts with these arguments, and `--set` for each setting.
     pub fn start_with(arguments: &[&str], settings: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
@@ -117,12 +123,10 @@ fn spawn(folder: &Path, arguments: &[String]) -> Child {
     let _ = std::fs::remove_file(folder.join("ports.json"));
     let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("log")).expect("a log");
     let mut command = Command::new(binary());
-    command
-        .args(arguments)
-        .arg("--data-dir")
-        .arg(folder.join("data"))
-        .arg("--ports-file")
-        .arg(folder.join("ports.json"));
+    command.args(arguments).arg("--ports-file").arg(folder.join("ports.json"));
+    if !arguments.iter().any(|argument| argument == "--data-dir") {
+        command.arg("--data-dir").arg(folder.join("data"));
+    }
     for listener in ["amqp", "mqtt", "stomp", "aws", "management"] {
         command.arg("--set").arg(format!("listeners.{listener}.port=0"));
     }

@@ -73,12 +73,18 @@ pub fn method(channel: u16, class: u16, method: u16, arguments: Arguments) -> Ve
 
 /// Everything a client says until channel 1 is open, as guest on vhost `/`.
 pub fn opening() -> Vec<u8> {
-    let start_ok = Arguments::default().long(0).text("PLAIN").long(12).octet(0);
-    let mut plain = start_ok;
-    plain.0.extend(b"guest\0guest");
-    let plain = plain.text("en_US");
+    opening_with(b"")
+}
+
+/// The same with these client properties.
+fn opening_with(properties: &[u8]) -> Vec<u8> {
+    let mut start_ok = Arguments::default().long(u32::try_from(properties.len()).expect("short"));
+    start_ok.0.extend(properties);
+    let mut start_ok = start_ok.text("PLAIN").long(12);
+    start_ok.0.extend(b"\0guest\0guest");
+    let start_ok = start_ok.text("en_US");
     let mut bytes = b"AMQP\0\0\x09\x01".to_vec();
-    bytes.extend(method(0, 10, 11, plain));
+    bytes.extend(method(0, 10, 11, start_ok));
     bytes.extend(method(0, 10, 31, Arguments::default().short(0).long(131_072).short(0)));
     bytes.extend(method(0, 10, 40, Arguments::default().text("/").octet(0).octet(0)));
     bytes.extend(method(1, 20, 10, Arguments::default().octet(0)));
@@ -96,10 +102,28 @@ pub fn publish(queue: &str, body: &[u8]) -> Vec<u8> {
 
 impl Amqp {
     pub fn open(port: u16) -> Result<Self> {
+        Self::open_saying(port, &opening())
+    }
+
+    /// As a client that understands `connection.blocked`.
+    pub fn open_with_blocked(port: u16) -> Result<Self> {
+        let capability = b"\x12connection.blockedt\x01";
+        let mut properties = b"\x0ccapabilitiesF".to_vec();
+        properties.extend(u32::try_from(capability.len()).expect("short").to_be_bytes());
+        properties.extend(capability);
+        Self::open_saying(port, &opening_with(&properties))
+    }
+
+    fn open_saying(port: u16, opening: &[u8]) -> Result<Self> {
         let mut client = Self { stream: super::connect(port)?, input: Vec::new() };
-        client.stream.write_all(&opening())?;
+        client.stream.write_all(opening)?;
         client.expect(20, 11)?;
         Ok(client)
+    }
+
+    /// How long the next reads wait.
+    pub fn set_patience(&self, patience: std::time::Duration) {
+        self.stream.set_read_timeout(Some(patience)).expect("sets");
     }
 
     pub fn send(&mut self, bytes: &[u8]) -> Result<()> {

@@ -184,6 +184,16 @@ impl Inbound {
         cx.keep_state(Some(Asked::Completed { packet_id }), state_key(STATE_INBOUND, packet_id), None);
     }
 
+    /// What must hold between two calls.
+    pub fn check_invariants(&self) {
+        let count = |qos| self.pending.iter().filter(|pending| pending.qos == qos).count();
+        debug_assert_eq!(count(Qos::AtLeastOnce), self.at_least_once_count);
+        let holds = |pending: &Pending| self.held.get(&pending.packet_id) == Some(&Held::Published);
+        let mut exactly_once = self.pending.iter().filter(|pending| pending.qos == Qos::ExactlyOnce);
+        debug_assert!(exactly_once.all(holds), "every QoS 2 message on its way holds its packet id");
+        debug_assert!(self.pending.front().is_none_or(|pending| !pending.is_done), "what is done is acknowledged");
+    }
+
     fn find(&mut self, confirm: u64) -> Option<&mut Pending> {
         let first = self.next_confirm - self.pending.len() as u64;
         self.pending.get_mut(usize::try_from(confirm.checked_sub(first)?).ok()?)
@@ -199,7 +209,8 @@ impl Inbound {
     /// Messages are safe.
     pub fn confirmed(&mut self, cx: &mut Context<'_>, confirms: &[u64]) {
         for &confirm in confirms {
-            let Some(pending) = self.find(confirm) else { continue };
+            // What a queue refused stays refused, whatever other queues say.
+            let Some(pending) = self.find(confirm).filter(|pending| !pending.is_done) else { continue };
             let packet_id = pending.packet_id;
             if pending.qos == Qos::ExactlyOnce && cx.peer.is_persistent {
                 let key = state_key(STATE_INBOUND, packet_id);
@@ -221,11 +232,15 @@ impl Inbound {
 
     /// A message was not taken. Older versions have no words for that but to close ([MQTT-3.3.5-2]).
     pub fn failed(&mut self, cx: &mut Context<'_>, confirm: Option<u64>, reason: Reason) -> Result<(), Fault> {
-        let pending = confirm.filter(|_| cx.peer.version.is_v5()).and_then(|confirm| self.find(confirm));
-        let Some(pending) = pending else { return Err(Fault::new(reason, "message refused")) };
-        pending.reason = reason;
-        pending.is_done = true;
-        self.acknowledge(cx);
+        let Some(confirm) = confirm.filter(|_| cx.peer.version.is_v5()) else {
+            return Err(Fault::new(reason, "message refused [MQTT-3.3.5-2]"));
+        };
+        // Another queue may have refused it before: the first answer counts.
+        if let Some(pending) = self.find(confirm).filter(|pending| !pending.is_done) {
+            pending.reason = reason;
+            pending.is_done = true;
+            self.acknowledge(cx);
+        }
         Ok(())
     }
 

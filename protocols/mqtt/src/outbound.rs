@@ -86,9 +86,13 @@ impl Outbound {
     /// The client does not want or cannot have it: to the dead letters, if there are any.
     pub fn reject(&mut self, cx: &mut Context<'_>, delivery: Option<DeliveryId>) {
         if let Some(delivery) = delivery {
-            let deliveries = vec![delivery];
-            cx.command(Command::Settle { deliveries, outcome: Outcome::Rejected, request: None });
+            cx.command(settle(delivery, Outcome::Rejected));
         }
+    }
+
+    /// Somebody else shall have it.
+    pub fn release_delivery(&mut self, cx: &mut Context<'_>, delivery: DeliveryId) {
+        cx.command(settle(delivery, Outcome::Released));
     }
 
     /// At the end of a call: everything that was accepted meanwhile.
@@ -117,6 +121,14 @@ impl Outbound {
         if outgoing.delivery.is_some() || self.backlog.len() < cx.peer.options.limits.unsettled_max {
             self.backlog.push_back(outgoing);
         }
+    }
+
+    /// What must hold between two calls.
+    pub fn check_invariants(&self, receive_maximum: u16) {
+        let has_room = self.in_flight.len() < usize::from(receive_maximum.max(1));
+        debug_assert!(!has_room || self.backlog.is_empty(), "nothing waits while there is room");
+        debug_assert!(!self.in_flight.contains_key(&0));
+        debug_assert!(self.accepted.is_empty(), "everything is settled at the end of a call");
     }
 
     fn has_room(&self, cx: &Context<'_>) -> bool {
@@ -237,6 +249,10 @@ impl Outbound {
         }
         self.pump(cx);
     }
+}
+
+fn settle(delivery: DeliveryId, outcome: Outcome) -> Command {
+    Command::Settle { deliveries: vec![delivery], outcome, request: None }
 }
 
 fn preferred_id(position: u64) -> u16 {

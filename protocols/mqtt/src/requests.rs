@@ -67,6 +67,11 @@ impl Requests {
         RequestId(self.last)
     }
 
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.open.len()
+    }
+
     /// Why it was asked.
     pub fn take(&mut self, request: RequestId) -> Option<Asked> {
         self.open.remove(&request)

@@ -1,22 +1,20 @@
 //! A connected client: packets and events go to whoever deals with them.
 
-use std::sync::Arc;
+mod delivering;
 
-use crossdock_common::event::{Delivery, Reply, SessionInfo};
+use crossdock_common::event::{Reply, SessionInfo};
 use crossdock_common::output::Close;
-use crossdock_common::{Command, Event, Instant, Message, Now, Output, Refusal, RequestId, Text};
-use smallvec::SmallVec;
+use crossdock_common::{Command, Event, Instant, Now, Output, Refusal, RequestId, Text};
 
-use crate::convert;
 use crate::inbound::{self, Frame, Inbound};
-use crate::outbound::{Outbound, Outgoing};
-use crate::packet::Qos;
+use crate::outbound::Outbound;
 use crate::packet::{FixedHeader, Kind, ack, disconnect, publish, subscribe, unsubscribe};
 use crate::reason::{Fault, Reason};
 use crate::requests::{Asked, Context, Peer, Requests, STATE_INBOUND, STATE_OUTBOUND, STATE_SHARED, bounds};
 use crate::subscribing::{OWN_CONSUMER, Subscribing};
-use crate::subscriptions::{Matched, Subscription};
-use crate::topic::{self, Filter};
+
+/// A client that has so many requests open may not subscribe on: answers are small, questions a flood.
+const REQUESTS_OPEN_MAX: usize = 1_024;
 
 /// A connected client.
 #[derive(Debug)]
@@ -81,8 +79,16 @@ impl Session {
 
     /// Whether this packet has to wait until the core has answered for earlier ones.
     pub fn must_wait(&self, header: &FixedHeader) -> bool {
-        let is_acknowledged = header.kind == Kind::Publish && header.flags & 0b0110 != 0;
-        is_acknowledged && !self.peer.version.is_v5() && self.inbound.is_full(self.peer.options.receive_maximum)
+        match header.kind {
+            // Version 5 has its receive maximum; older clients are slowed down instead.
+            Kind::Publish if header.flags & 0b0110 != 0 && !self.peer.version.is_v5() => {
+                self.inbound.is_full(self.peer.options.receive_maximum)
+            }
+            Kind::Subscribe | Kind::Unsubscribe => {
+                self.subscribing.is_joining() || self.requests.len() >= REQUESTS_OPEN_MAX
+            }
+            _ => false,
+        }
     }
 
     /// Takes a packet.
@@ -211,78 +217,13 @@ impl Session {
         Ok(())
     }
 
-    fn deliver(&mut self, now: Now, delivery: Delivery, output: &mut Output) {
-        let Self { peer, requests, outbound, subscribing, last_topic, .. } = self;
-        let mut cx = context(now, peer, requests, output);
-        let message = &delivery.message;
-        let is_own_queue = delivery.consumer == OWN_CONSUMER;
-        if is_own_queue && outbound.was_received(&delivery.id) {
-            return outbound.accept(Some(delivery.id));
-        }
-        let Some(topic) = topic_of(last_topic, &message.routing_key) else {
-            return outbound.reject(&mut cx, Some(delivery.id));
-        };
-        let matched = |topic: &str| match subscribing.shared(delivery.consumer) {
-            Some(shared) => match_shared(&shared.filter, shared.subscription, topic, peer),
-            None if is_own_queue => subscribing.own.matched(topic, is_own(message, peer)),
-            None => None,
-        };
-        let found = matched(&topic).map(|matched| (topic, matched)).or_else(|| extra_key(message, matched));
-        let Some((topic, matched)) = found else { return outbound.accept(Some(delivery.id)) };
-        let outgoing = Outgoing {
-            qos: convert::qos(message).min(matched.qos),
-            retain: matched.retain_as_published && convert::is_retained(message),
-            dup: delivery.delivery_count > 0,
-            ids: matched.ids,
-            expires_at: delivery.expires_at,
-            delivery: Some(delivery.id),
-            position: is_own_queue.then_some(delivery.id.position),
-            topic,
-            message: delivery.message,
-        };
-        outbound.send(&mut cx, outgoing);
-    }
-
-    /// Retained messages go out with RETAIN set, whatever the subscription says of retain-as-published ([MQTT-3.3.1-8]).
-    fn send_retained(
-        &mut self,
-        now: Now,
-        filter: &str,
-        subscription: Subscription,
-        messages: Vec<Arc<Message>>,
-        output: &mut Output,
-    ) {
-        let Self { peer, requests, outbound, .. } = self;
-        let mut cx = context(now, peer, requests, output);
-        let Some(filter) = Filter::parse(filter, peer.options.limits.topic_levels_max) else { return };
-        for message in messages {
-            let is_unwanted = subscription.options.no_local && is_own(&message, peer);
-            let Some(topic) = topic::from_key(&message.routing_key) else { continue };
-            if is_unwanted || !filter.matches(&topic) {
-                continue;
-            }
-            let expires_at = message.ttl_ms.map(|ttl_ms| {
-                let at = message.received_at.0.saturating_add(ttl_ms);
-                now.instant_at(crossdock_common::UnixMillis(at))
-            });
-            let outgoing = Outgoing {
-                topic,
-                qos: convert::qos(&message).min(subscription.options.qos),
-                retain: true,
-                dup: false,
-                ids: subscription.id.into_iter().collect(),
-                expires_at,
-                delivery: None,
-                position: None,
-                message,
-            };
-            outbound.send(&mut cx, outgoing);
-        }
-    }
-
     /// At the end of a call.
     pub fn flush(&mut self, output: &mut Output) {
         self.outbound.flush(&mut output.commands);
+        if cfg!(debug_assertions) && output.close.is_none() {
+            self.inbound.check_invariants();
+            self.outbound.check_invariants(self.peer.receive_maximum);
+        }
     }
 }
 
@@ -293,33 +234,4 @@ fn context<'a>(now: Now, peer: &'a Peer, requests: &'a mut Requests, output: &'a
 /// A session expiry in seconds, as the core wants it.
 pub(crate) fn expiry_ms(seconds: u32) -> Option<u64> {
     (seconds != u32::MAX).then_some(u64::from(seconds) * 1_000)
-}
-
-fn is_own(message: &Message, peer: &Peer) -> bool {
-    message.rare.as_ref().is_some_and(|rare| rare.session.as_ref() == Some(&peer.client_id))
-}
-
-fn topic_of(last: &mut Option<(bytes::Bytes, Text)>, key: &bytes::Bytes) -> Option<Text> {
-    if let Some((last_key, topic)) = last
-        && last_key == key
-    {
-        return Some(topic.clone());
-    }
-    let topic = topic::from_key(key)?;
-    *last = Some((key.clone(), topic.clone()));
-    Some(topic)
-}
-
-/// A message may have come here by one of its further keys (AMQP `CC`).
-fn extra_key(message: &Message, matched: impl Fn(&str) -> Option<Matched>) -> Option<(Text, Matched)> {
-    let keys = &message.rare.as_ref()?.extra_keys;
-    let topics = keys.iter().filter_map(|key| topic::from_key(key));
-    topics.filter_map(|topic| matched(&topic).map(|matched| (topic, matched))).next()
-}
-
-fn match_shared(filter: &str, subscription: Subscription, topic: &str, peer: &Peer) -> Option<Matched> {
-    let filter = Filter::parse(filter, peer.options.limits.topic_levels_max)?;
-    let ids: SmallVec<[u32; 2]> = subscription.id.into_iter().collect();
-    let (qos, retain_as_published): (Qos, bool) = (subscription.options.qos, subscription.options.retain_as_published);
-    filter.matches(topic).then_some(Matched { qos, retain_as_published, ids })
 }

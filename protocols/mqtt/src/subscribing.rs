@@ -1,12 +1,13 @@
 //! SUBSCRIBE and UNSUBSCRIBE: bindings of the session's queue, shared queues, retained messages.
 
+mod binding;
+
 use bytes::Bytes;
 use crossdock_common::command::Subscribe as Consume;
-use crossdock_common::definition::{BindingSpec, Definition, Destination, QueueSettings, QueueSpec};
+use crossdock_common::definition::{Definition, QueueSettings, QueueSpec};
 use crossdock_common::event::{Reply, SessionInfo};
-use crossdock_common::value::lookup;
-use crossdock_common::{Command, ConsumerId, Lane, Name, Refusal, RequestId, Table, Text, Value};
-use hashbrown::HashMap;
+use crossdock_common::{Command, ConsumerId, Lane, Name, Refusal, RequestId, Table, Text};
+use hashbrown::{HashMap, HashSet};
 
 use crate::packet::subscribe::{RetainHandling, Subscribe, SubscribeOptions, put_codes};
 use crate::packet::unsubscribe::Unsubscribe;
@@ -15,13 +16,10 @@ use crate::reason::{Fault, Reason};
 use crate::requests::{Asked, Context, FilterAsked, STATE_SHARED, Step};
 use crate::subscriptions::{Subscription, Subscriptions};
 use crate::topic::Filter;
+use binding::{attributes, binding, from_attributes, shared_queue};
 
 /// The consumer of the session's own queue.
 pub(crate) const OWN_CONSUMER: ConsumerId = ConsumerId(0);
-
-const OPTIONS: &str = "mqtt.options";
-const SUBSCRIPTION_ID: &str = "mqtt.subscription-id";
-const FILTER: &str = "mqtt.filter";
 
 /// A SUBSCRIBE or UNSUBSCRIBE that is not answered yet.
 #[derive(Debug)]
@@ -49,6 +47,8 @@ pub(crate) struct Subscribing {
     consumers: HashMap<Text, ConsumerId, foldhash::fast::RandomState>,
     last_consumer: u64,
     queue: Name,
+    /// Shared subscriptions that are being made.
+    joining: HashSet<Text, foldhash::fast::RandomState>,
     operations: HashMap<u64, Operation, foldhash::fast::RandomState>,
     last_operation: u64,
 }
@@ -69,6 +69,11 @@ impl Subscribing {
     /// The shared subscription with that consumer.
     pub fn shared(&self, consumer: ConsumerId) -> Option<&Shared> {
         self.shared.get(&consumer)
+    }
+
+    /// Whether a shared subscription is being made: until then, who subscribes or unsubscribes has to wait.
+    pub fn is_joining(&self) -> bool {
+        !self.joining.is_empty()
     }
 
     /// Takes a SUBSCRIBE.
@@ -117,18 +122,19 @@ impl Subscribing {
         if filter.group.is_some() {
             return self.subscribe_shared(cx, place, filter, subscription);
         }
-        if self.is_full(cx) && !self.own.contains(filter) {
-            return Err(Reason::QUOTA_EXCEEDED);
-        }
         // From now on: deliveries may come before the answer.
         let old = self.own.insert(filter, subscription);
+        if old.is_none() && self.is_full(cx) {
+            self.own.remove(filter);
+            return Err(Reason::QUOTA_EXCEEDED);
+        }
         let spec = binding(cx, self.queue.clone(), filter, attributes(filter, subscription));
         ask(cx, place, filter, subscription, Step::Bind { old }, define(Definition::Bind(spec)));
         Ok(true)
     }
 
     fn is_full(&self, cx: &Context<'_>) -> bool {
-        self.own.len() + self.shared.len() >= cx.peer.options.limits.consumers_max
+        self.own.len() + self.shared.len() + self.joining.len() > cx.peer.options.limits.consumers_max
     }
 
     fn subscribe_shared(
@@ -143,7 +149,12 @@ impl Subscribing {
             keep_shared(cx, filter, subscription);
             return Err(Reason(subscription.options.qos as u8));
         }
+        if !self.joining.insert(Text::from(filter.text)) {
+            // Twice in one packet.
+            return Err(Reason(subscription.options.qos as u8));
+        }
         if self.is_full(cx) {
+            self.joining.remove(filter.text);
             return Err(Reason::QUOTA_EXCEEDED);
         }
         let expires_ms = cx.peer.options.shared_expiry_ms;
@@ -193,6 +204,10 @@ impl Subscribing {
         let levels_max = cx.peer.options.limits.topic_levels_max;
         let Some(filter) = Filter::parse(&text, levels_max) else { return };
         let code = match result {
+            // It is there with other settings: a group member of another configuration was first.
+            Err(Refusal::PreconditionFailed(_)) if matches!(step, Step::DeclareShared) => {
+                self.go_on(cx, (operation, index), &filter, subscription, step)
+            }
             Err(refusal) => {
                 self.undo(&filter, subscription, step);
                 Some(failure_code(&refusal).0)
@@ -227,6 +242,7 @@ impl Subscribing {
                 ask(cx, place, filter, subscription, Step::BindShared, define(Definition::Bind(spec)));
             }
             Step::BindShared => {
+                self.joining.remove(filter.text);
                 let consumer = self.add_shared(filter, subscription);
                 let command = consume(cx, consumer, filter);
                 ask(cx, place, filter, subscription, Step::Consume { consumer }, command);
@@ -246,7 +262,10 @@ impl Subscribing {
             Step::Bind { old: None } => drop(self.own.remove(filter)),
             Step::Unbind => drop(self.own.insert(filter, subscription)),
             Step::Consume { consumer } => self.cancelled(consumer),
-            Step::DeclareShared | Step::BindShared | Step::Unconsume => {}
+            Step::DeclareShared | Step::BindShared => {
+                self.joining.remove(filter.text);
+            }
+            Step::Unconsume => {}
         }
     }
 
@@ -362,44 +381,6 @@ fn consume(cx: &Context<'_>, consumer: ConsumerId, filter: &Filter<'_>) -> impl 
         arguments: Table::new(),
     };
     move |request| Command::Subscribe { request, subscribe: Box::new(subscribe) }
-}
-
-/// The queue of a shared subscription: everybody who names the same group and filter shares it.
-fn shared_queue(filter: &Filter<'_>) -> Name {
-    Name::from(format!("share.{}.{}", filter.group.unwrap_or_default(), filter.pattern))
-}
-
-/// A filter with a level `*` has the key of another filter: an argument tells the bindings apart.
-fn binding(cx: &Context<'_>, queue: Name, filter: &Filter<'_>, attributes: Table) -> BindingSpec {
-    let arguments = match filter.has_literal_star() {
-        true => vec![(Text::from_static(FILTER), Value::string(filter.pattern))],
-        false => Table::new(),
-    };
-    BindingSpec {
-        source: cx.peer.options.exchange.clone(),
-        destination: Destination::Queue(queue),
-        key: filter.key(),
-        arguments,
-        announced: false,
-        attributes,
-    }
-}
-
-fn attributes(filter: &Filter<'_>, subscription: Subscription) -> Table {
-    let mut attributes = vec![
-        (Text::from_static(FILTER), Value::string(filter.text)),
-        (Text::from_static(OPTIONS), Value::U8(subscription.options.to_byte())),
-    ];
-    attributes.extend(subscription.id.map(|id| (Text::from_static(SUBSCRIPTION_ID), Value::U32(id))));
-    attributes
-}
-
-fn from_attributes(attributes: &Table) -> Option<(&str, Subscription)> {
-    let number = |name| lookup(attributes, name).and_then(Value::as_i64);
-    let filter = lookup(attributes, FILTER)?.as_str()?;
-    let options = SubscribeOptions::from_byte(u8::try_from(number(OPTIONS)?).ok()?)?;
-    let id = number(SUBSCRIPTION_ID).and_then(|id| u32::try_from(id).ok());
-    Some((filter, Subscription { options, id }))
 }
 
 fn shared_key(filter: &Filter<'_>) -> Bytes {

@@ -72,11 +72,6 @@ impl Subscriptions {
         self.count_out(old)
     }
 
-    /// Whether this very filter is subscribed to.
-    pub fn contains(&self, filter: &Filter<'_>) -> bool {
-        if filter.has_wildcards() { self.wild.has(filter.pattern) } else { self.exact.contains_key(filter.pattern) }
-    }
-
     /// Removes a subscription, if it is there.
     pub fn remove(&mut self, filter: &Filter<'_>) -> Option<Subscription> {
         let old = if filter.has_wildcards() {
@@ -132,20 +127,6 @@ impl Node {
             }
         }
         &mut node.here
-    }
-
-    fn has(&self, pattern: &str) -> bool {
-        let mut node = self;
-        for level in pattern.split('/') {
-            let next = match level {
-                "#" => return node.below.is_some(),
-                "+" => node.any.as_deref(),
-                level => node.levels.get(level),
-            };
-            let Some(next) = next else { return false };
-            node = next;
-        }
-        node.here.is_some()
     }
 
     /// Removes a filter and the nodes that it leaves empty. Recursion is as deep as a filter has levels, which is limited.
@@ -243,7 +224,9 @@ mod tests {
             }
             let expected = valid.iter().any(|filter| filter.matches(&topic));
             prop_assert_eq!(all.matched(&topic, false).is_some(), expected);
-            valid.iter().for_each(|filter| drop(all.remove(filter)));
+            for filter in &valid {
+                all.remove(filter);
+            }
             prop_assert!(all.len() == 0 && all.wild.is_empty());
         }
     }

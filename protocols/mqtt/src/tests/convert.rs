@@ -1,0 +1,121 @@
+use bytes::Bytes;
+use crossdock_common::testkit::any_value;
+use crossdock_common::{Format as _, Hub, Message, Text, Value};
+use proptest::prelude::*;
+
+use crate::packet::Qos;
+use crate::packet::properties::{Properties, Property};
+use crate::{FORMAT, convert, from_hub};
+
+fn stored(section: Bytes, durable: bool, ttl_ms: Option<u64>) -> Message {
+    let mut message = Message::new(&FORMAT, "amq.topic".into(), Bytes::from_static(b"k"), section, Bytes::new());
+    (message.durable, message.ttl_ms) = (durable, ttl_ms);
+    message
+}
+
+/// A string that MQTT can carry.
+fn mqtt_text() -> impl Strategy<Value = String> {
+    "[a-zA-Z%=,.é ]{0,12}"
+}
+
+fn any_text() -> impl Strategy<Value = Option<Text>> {
+    prop::option::of("[^\u{1}]{0,12}".prop_map(Text::from))
+}
+
+prop_compose! {
+    fn any_section()(
+        qos in 0u8..3,
+        format in prop::option::of(0u8..2),
+        content_type in prop::option::of(mqtt_text()),
+        response_topic in prop::option::of("[a-z/]{1,12}"),
+        correlation in prop::option::of(prop::collection::vec(any::<u8>(), 0..20)),
+        users in prop::collection::vec((mqtt_text(), mqtt_text()), 0..6),
+    ) -> Vec<u8> {
+        let mut section = vec![qos];
+        format.iter().for_each(|&format| Property::PayloadFormat(format).put(&mut section));
+        content_type.iter().for_each(|text| Property::ContentType(text).put(&mut section));
+        response_topic.iter().for_each(|text| Property::ResponseTopic(text).put(&mut section));
+        correlation.iter().for_each(|bytes| Property::CorrelationData(bytes).put(&mut section));
+        users.iter().for_each(|(name, value)| Property::User(name, value).put(&mut section));
+        section
+    }
+}
+
+prop_compose! {
+    fn any_hub()(
+        durable: bool,
+        priority: Option<u8>,
+        ttl_ms in prop::option::of(0..i64::MAX as u64),
+        (message_id, correlation_id) in (prop::option::of(any_value()), prop::option::of(any_value())),
+        (user_id, subject, message_type, reply_to) in (any_text(), any_text(), any_text(), any_text()),
+        (content_type, content_encoding, group_id, app_id) in (any_text(), any_text(), any_text(), any_text()),
+        creation_time_ms: Option<i64>,
+        group_sequence: Option<u32>,
+        headers in prop::collection::btree_map("[a-z%=,\u{0}]{1,8}", any_value(), 0..6),
+    ) -> Hub {
+        let application_properties = headers.into_iter().map(|(name, value)| (Text::from(name), value)).collect();
+        Hub {
+            durable, priority, ttl_ms, message_id, user_id, subject, message_type, reply_to, correlation_id,
+            content_type, content_encoding, creation_time_ms, group_id, group_sequence, app_id,
+            application_properties, body: None,
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn mqtt_to_hub_to_mqtt(section in any_section()) {
+        let message = stored(Bytes::from(section.clone()), section[0] > 0, None);
+        prop_assert_eq!(&from_hub(&FORMAT.to_hub(&message))[..], &section[..]);
+    }
+
+    #[test]
+    fn hub_to_mqtt_to_hub(hub in any_hub()) {
+        let section = from_hub(&hub);
+        prop_assert_eq!(Properties::stored(&section[1..]).with_bytes().map(|(bytes, _)| bytes.len()).sum::<usize>(), section.len() - 1);
+        let message = stored(section, hub.durable, hub.ttl_ms);
+        prop_assert_eq!(FORMAT.to_hub(&message), hub);
+    }
+
+    #[test]
+    fn any_stored_bytes_are_harmless(section in prop::collection::vec(any::<u8>(), 0..100)) {
+        let message = stored(section.into(), true, None);
+        from_hub(&FORMAT.to_hub(&message));
+    }
+}
+
+#[test]
+fn a_reply_to_that_is_no_topic_travels_in_the_envelope() {
+    let hub = Hub { reply_to: Some("amq.rabbitmq.reply-to.g1+#".into()), ..Hub::default() };
+    let section = from_hub(&hub);
+    let found: Vec<_> = Properties::stored(&section[1..]).iter().collect();
+    assert_eq!(found, [Property::User("crossdock.reply-to", "amq.rabbitmq.reply-to.g1+#")]);
+}
+
+#[test]
+fn text_correlation_ids_come_back_as_text() {
+    let hub = Hub { correlation_id: Some(Value::string("42")), ..Hub::default() };
+    let section = from_hub(&hub);
+    assert_eq!(Properties::stored(&section[1..]).iter().next(), Some(Property::CorrelationData(b"42")));
+    assert_eq!(FORMAT.to_hub(&stored(section, false, None)), hub);
+}
+
+#[test]
+fn what_mqtt_cannot_hold_is_counted() {
+    let long = Value::string("x".repeat(65_536));
+    let hub =
+        Hub { application_properties: vec![("long".into(), long), ("short".into(), Value::Null)], ..Hub::default() };
+    let section = from_hub(&hub);
+    let found: Vec<_> = Properties::stored(&section[1..]).iter().collect();
+    assert_eq!(found.last(), Some(&Property::User("crossdock.mqtt-omitted", "1")));
+}
+
+#[test]
+fn qos_of_stored_messages() {
+    for (first, qos) in [(0, Qos::AtMostOnce), (1, Qos::AtLeastOnce), (2, Qos::ExactlyOnce), (0b110, Qos::ExactlyOnce)]
+    {
+        let message = stored(Bytes::copy_from_slice(&[first]), true, None);
+        assert_eq!((convert::qos(&message), convert::is_retained(&message)), (qos, first > 3));
+    }
+    assert_eq!(convert::qos(&stored(Bytes::new(), true, None)), Qos::AtLeastOnce);
+}

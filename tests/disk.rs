@@ -1,0 +1,135 @@
+//! A full disk: publishers are told in their protocol's own way, consumers go on, nothing that was confirmed is lost, and it ends
+//! by itself when there is space again.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::support::{Broker, wait_for};
+use crate::wire::amqp::{self, Amqp, Arguments};
+use crate::wire::http::Http;
+
+/// Three journals with their reserves and segments fit; not much more.
+const DISK_MIB: u32 = 64;
+
+/// A small file system of its own.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// `None` where mounting is not allowed: loud locally, a failure in CI.
+    fn mount() -> Option<Self> {
+        let folder = tempfile::tempdir().expect("a folder").keep();
+        let size = format!("size={DISK_MIB}m");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(&folder).status();
+        if mounted.is_ok_and(|status| status.success()) {
+            return Some(Self(folder));
+        }
+        assert!(std::env::var_os("CI").is_none(), "a file system cannot be mounted: this test needs root");
+        eprintln!("SKIPPED a full disk: a file system cannot be mounted without root");
+        None
+    }
+
+    fn ballast(&self) -> PathBuf {
+        self.0.join("ballast")
+    }
+
+    /// Takes what is left, but for so many MiB.
+    fn fill(&self, left_mib: usize) {
+        let _ = std::fs::write(self.ballast(), vec![1; DISK_MIB as usize * 1024 * 1024]);
+        let taken = std::fs::metadata(self.ballast()).map_or(0, |file| file.len());
+        let kept = taken.saturating_sub(left_mib as u64 * 1024 * 1024);
+        let file = std::fs::OpenOptions::new().write(true).open(self.ballast()).expect("opens");
+        file.set_len(kept).expect("shrinks");
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+        let _ = std::fs::remove_dir(&self.0);
+    }
+}
+
+#[test]
+fn a_full_disk_blocks_publishers_and_nobody_else_and_ends_by_itself() {
+    let Some(disk) = SmallDisk::mount() else { return };
+    let mut broker = Broker::start_in(&disk.0.join("data"), &["store.segment_bytes=\"1MiB\"", "core.shards=1"]);
+    let mut publisher = Amqp::open(broker.port("amqp")).expect("connects");
+    publisher.declare("full").expect("declares");
+    publisher.select_confirms().expect("selects");
+    let mut consumer = Amqp::open(broker.port("amqp")).expect("connects");
+    disk.fill(2);
+    let confirmed = publish_until_blocked(&broker, &mut publisher);
+    assert!(confirmed > 0);
+    sqs_says_unavailable(&broker);
+    let first = consumer.get("full").expect("gets").expect("consumers go on");
+    assert_eq!(&first[..4], &0u32.to_be_bytes());
+    std::fs::remove_file(disk.ballast()).expect("removes");
+    wait_for("the broker to go on", || is_ready(&broker).then_some(()));
+    publisher.confirm().expect("what waited is confirmed");
+    drop((publisher, consumer));
+    broker.kill();
+    broker.restart();
+    let mut consumer = Amqp::open(broker.port("amqp")).expect("connects");
+    for number in 1..confirmed {
+        let body = consumer.get("full").expect("gets").unwrap_or_else(|| panic!("{number} of {confirmed} is lost"));
+        assert_eq!(&body[..4], &number.to_be_bytes());
+    }
+}
+
+/// Publishes one by one until a confirm does not come; gives how many came.
+fn publish_until_blocked(broker: &Broker, publisher: &mut Amqp) -> u32 {
+    let mut body = vec![7; 100_000];
+    for number in 0u32.. {
+        body[..4].copy_from_slice(&number.to_be_bytes());
+        publisher.send(&amqp::publish("full", &body)).expect("sends");
+        publisher.set_patience(Duration::from_millis(500));
+        let confirmed = publisher.confirm().is_ok();
+        publisher.set_patience(crate::support::PATIENCE);
+        if !confirmed {
+            wait_for("the broker to notice", || (!is_ready(broker)).then_some(()));
+            return number;
+        }
+    }
+    unreachable!("the disk is finite")
+}
+
+fn is_ready(broker: &Broker) -> bool {
+    let mut http = Http::open(broker.port("management")).expect("connects");
+    http.request("GET /readyz", "").expect("answers").0 == 200
+}
+
+fn sqs_says_unavailable(broker: &Broker) {
+    let mut http = Http::open(broker.port("aws")).expect("connects");
+    let body = r#"{"QueueUrl":"http://localhost/000000000000/full","MessageBody":"x"}"#;
+    let (status, text) = http.sqs("SendMessage", body).expect("answers");
+    assert_eq!(status, 503, "{text}");
+}
+
+#[test]
+fn connection_blocked_is_sent_to_a_publisher_that_understands_it() {
+    let Some(disk) = SmallDisk::mount() else { return };
+    let broker = Broker::start_in(&disk.0.join("data"), &["store.segment_bytes=\"1MiB\"", "core.shards=1"]);
+    let mut publisher = Amqp::open_with_blocked(broker.port("amqp")).expect("connects");
+    publisher.declare("full").expect("declares");
+    disk.fill(2);
+    let body = vec![7; 100_000];
+    let mut messages = 0;
+    // The broker stops reading once it has said so; what is sent until then fits into buffers.
+    publisher.set_patience(Duration::from_millis(20));
+    let blocked = wait_for("connection.blocked", || {
+        if messages < 60 {
+            publisher.send(&amqp::publish("full", &body)).expect("sends");
+            messages += 1;
+        }
+        publisher.frame().ok()
+    });
+    assert_eq!(blocked.method(), (10, 60));
+    std::fs::remove_file(disk.ballast()).expect("removes");
+    publisher.set_patience(crate::support::PATIENCE);
+    assert_eq!(publisher.frame().expect("hears").method(), (10, 61), "connection.unblocked");
+    publisher
+        .send(&amqp::method(1, 50, 10, Arguments::default().short(0).text("full").octet(1).long(0)))
+        .expect("sends");
+    publisher.expect(50, 11).expect("goes on");
+}
