@@ -28,6 +28,8 @@ pub struct Connection {
     accepted_at: Instant,
     /// Bytes of the packet that has begun, once its length is known and allowed.
     packet_bytes: usize,
+    /// Bytes that were left in the input: `receive` is also called when nothing new came, and then nobody was heard.
+    left_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -45,7 +47,7 @@ enum Phase {
 impl Connection {
     /// A connection that was accepted just now.
     pub fn new(now: Now, options: ConnectionOptions) -> Self {
-        Self { options, phase: Phase::Accepted, accepted_at: now.instant, packet_bytes: 0 }
+        Self { options, phase: Phase::Accepted, accepted_at: now.instant, packet_bytes: 0, left_bytes: 0 }
     }
 
     fn packets(&mut self, now: Now, input: &mut BytesMut, output: &mut Output) -> Result<(), Fault> {
@@ -161,12 +163,15 @@ impl Connection {
 
 impl Machine for Connection {
     fn receive(&mut self, now: Now, input: &mut BytesMut, output: &mut Output) {
-        if let Phase::Connected(session) = &mut self.phase {
+        if let Phase::Connected(session) = &mut self.phase
+            && input.len() > self.left_bytes
+        {
             session.heard(now);
         }
         if let Err(fault) = self.packets(now, input, output) {
             self.fail(fault, output);
         }
+        self.left_bytes = input.len();
         self.settle_up(output);
     }
 

@@ -172,6 +172,12 @@ fn silence_ends_a_connection() {
     assert_eq!(tester.timeout()[2], 0x8D);
     assert!(matches!(tester.close, Some(Close::TimedOut(_))));
 
+    let mut tester = Tester::connected(5);
+    tester.send(&[0x30]);
+    tester.now.instant = tester.now.instant.after_ms(90_000);
+    tester.send(&[]);
+    assert_eq!(tester.timeout()[2], 0x8D, "looking at half a packet again is not hearing from the client");
+
     let mut forever = connect(4, "c");
     (forever[10], forever[11]) = (0, 0);
     let tester = Tester::connected_with(options(), Default::default(), &forever);
