@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `crossdock.mqtt-qos` | 2, if it was published so |
 //! | `crossdock.mqtt-payload-format` | the payload format indicator, for readers of other protocols |
-//! | `crossdock.mqtt-correlation` | the type of a correlation id that was not bytes |
+//! | `crossdock.mqtt-correlation` | the type of a correlation id that is neither text nor (what is no UTF-8) bytes |
 //! | `crossdock.mqtt-escaped` | which user properties (from 0) have `%00` and `%25` for U+0000 and `%` |
 //! | `crossdock.mqtt-omitted` | how many headers MQTT cannot hold (longer than 65,535 bytes) |
 
@@ -25,6 +25,8 @@ use crate::topic;
 const QOS: &str = "crossdock.mqtt-qos";
 const PAYLOAD_FORMAT: &str = "crossdock.mqtt-payload-format";
 const CORRELATION: &str = "crossdock.mqtt-correlation";
+/// The type of a correlation id that is bytes although it could be text.
+const BYTES: &str = "bytes";
 const ESCAPED: &str = "crossdock.mqtt-escaped";
 const OMITTED: &str = "crossdock.mqtt-omitted";
 
@@ -96,10 +98,14 @@ impl Marks {
                 (*name, *value) = (unescape(name), unescape(value));
             }
         }
-        let Some(code) = &self.correlation else { return };
         let Some(Value::Binary(bytes)) = &hub.correlation_id else { return };
         let Ok(text) = Text::try_from(bytes.clone()) else { return };
-        let value = if &**code == "string" { Some(Value::String(text)) } else { from_text(code, &text) };
+        let value = match self.correlation.as_deref() {
+            Some(BYTES) => None,
+            Some(code) => from_text(code, &text),
+            // Most correlation ids are text, and protocols that know only text shall see what they can send back.
+            None => Some(Value::String(text)),
+        };
         hub.correlation_id = value.or(hub.correlation_id.take());
     }
 }
@@ -198,19 +204,18 @@ impl Writer {
     }
 
     fn correlation(&mut self, value: &Value) -> bool {
-        if let Value::Binary(bytes) = value {
-            let fits = bytes.len() <= TEXT_BYTES_MAX;
-            if fits {
-                Property::CorrelationData(bytes).put(&mut self.section);
-            }
-            return fits;
-        }
-        let text = to_text(value);
-        if text.len() > TEXT_BYTES_MAX {
+        let (bytes, code) = match value {
+            Value::String(text) => (text.as_bytes().clone(), None),
+            Value::Binary(bytes) => (bytes.clone(), std::str::from_utf8(bytes).is_ok().then_some(BYTES)),
+            other => (to_text(other).as_bytes().clone(), type_code(other)),
+        };
+        if bytes.len() > TEXT_BYTES_MAX {
             return false;
         }
-        Property::CorrelationData(text.as_bytes()).put(&mut self.section);
-        Property::User(CORRELATION, type_code(value).unwrap_or("string")).put(&mut self.section);
+        Property::CorrelationData(&bytes).put(&mut self.section);
+        if let Some(code) = code {
+            Property::User(CORRELATION, code).put(&mut self.section);
+        }
         true
     }
 

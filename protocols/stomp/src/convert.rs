@@ -12,12 +12,16 @@
 //! | creation time | `timestamp` in seconds as RabbitMQ; if it has milliseconds, `crossdock.timestamp-ms` |
 //! | subject, group id and sequence | `crossdock.*` |
 //! | application property that would be mistaken for one of these, or has a NUL | `crossdock.header.NAME`, both `%`-escaped |
+//! | the nth property of a name, since readers keep the first only | `crossdock.header-N.NAME`, both `%`-escaped |
+//! | reply-to `q` | MESSAGE frames say `/reply-queue/q`, and so may SEND frames |
 //!
 //! `cluster-id` is the application property `crossdock.cluster-id`, as AMQP 0-9-1 has it.
 
 mod fields;
 #[cfg(test)]
 mod tests;
+
+use std::collections::HashMap;
 
 use bytes::Bytes;
 use crossdock_common::{Format, FormatTag, Hub, Message, Text, Value, envelope};
@@ -29,7 +33,7 @@ pub const OF_THE_FRAME: [&str; 4] = ["content-length", "receipt", "destination",
 /// Headers that the broker writes in MESSAGE frames: a message cannot forge them.
 pub const OF_THE_DELIVERY: [&str; 4] = ["message-id", "subscription", "ack", "redelivered"];
 
-const QUOTED: &str = "crossdock.header.";
+const QUOTED: &str = "crossdock.header";
 const CLUSTER_ID: (&str, &str) = ("cluster-id", "crossdock.cluster-id");
 
 /// Explains STOMP messages.
@@ -92,15 +96,19 @@ pub fn from_hub(hub: &Hub) -> Bytes {
     let mut block = String::new();
     let mut written = Hub::default();
     let mut native = Vec::new();
+    let mut counts: HashMap<Text, usize> = HashMap::new();
     for (field, name, value) in fields::native(hub) {
         push_line(&mut block, name, &value);
         fields::take(&mut written, name, &value);
         native.push(field);
+        counts.insert(Text::from_static(name), 1);
     }
     for (name, value) in envelope::to_text_headers(hub, &native) {
+        let count = counts.entry(name.clone()).or_default();
+        *count += 1;
         match from_application(&mut written, &name, &value) {
-            Some(plain) => push_line(&mut block, plain, &value),
-            None => push_line(&mut block, &quoted(&name), &quote_nul(&value)),
+            Some(plain) if *count == 1 => push_line(&mut block, plain, &value),
+            _ => push_line(&mut block, &quoted(&name, *count), &quote_nul(&value)),
         }
     }
     Bytes::from(block)
@@ -114,7 +122,7 @@ fn push_line(block: &mut String, name: &str, value: &str) {
 }
 
 fn to_application(name: &str, value: &str) -> (Text, Text) {
-    if let Some(quoted) = name.strip_prefix(QUOTED) {
+    if let Some(quoted) = unquoted(name) {
         let text = |escaped| Text::from(String::from_utf8_lossy(&percent_decode(escaped)).into_owned());
         return (text(quoted), text(value));
     }
@@ -129,12 +137,20 @@ fn from_application<'a>(written: &mut Hub, name: &'a str, value: &str) -> Option
     }
     let unusable = name.is_empty() || name.contains('\0') || value.contains('\0');
     let taken = OF_THE_FRAME.contains(&name) || OF_THE_DELIVERY.contains(&name) || name == CLUSTER_ID.0;
-    let mistaken = name.starts_with(QUOTED) || fields::take(&mut written.clone(), name, value);
+    let mistaken = unquoted(name).is_some() || fields::take(&mut written.clone(), name, value);
     (!unusable && !taken && !mistaken).then_some(name)
 }
 
-fn quoted(name: &str) -> String {
-    format!("{QUOTED}{}", quote_nul(name))
+fn quoted(name: &str, count: usize) -> String {
+    let name = quote_nul(name);
+    if count == 1 { format!("{QUOTED}.{name}") } else { format!("{QUOTED}-{count}.{name}") }
+}
+
+/// What was quoted, still with its `%`-escapes.
+fn unquoted(name: &str) -> Option<&str> {
+    let (number, quoted) = name.strip_prefix(QUOTED)?.split_once('.')?;
+    let is_number = |number: &str| number.bytes().all(|byte| byte.is_ascii_digit());
+    (number.is_empty() || number.strip_prefix('-').is_some_and(is_number)).then_some(quoted)
 }
 
 fn quote_nul(text: &str) -> String {

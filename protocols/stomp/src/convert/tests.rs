@@ -77,7 +77,9 @@ proptest! {
         correlation_id in prop::option::of("[a-z:]{0,9}"), timestamp in prop::option::of(0..u32::MAX),
     ) {
         let mut block = String::new();
-        for (name, value) in own.iter().filter(|(name, _)| !OF_THE_FRAME.contains(&&**name) && name != "ack") {
+        let mut names = std::collections::HashSet::new();
+        let is_plain = |name: &str| !OF_THE_FRAME.contains(&name) && name != "ack";
+        for (name, value) in own.iter().filter(|(name, _)| is_plain(name) && names.insert(name.clone())) {
             push_line(&mut block, name, value);
         }
         priority.iter().for_each(|p| push_line(&mut block, "priority", &p.to_string()));
@@ -106,7 +108,9 @@ fn repeated_headers_keep_the_first_as_property() {
     let hub = to_hub(b"priority:5\npriority:6\n");
     assert_eq!(hub.priority, Some(5));
     assert_eq!(hub.application_properties, [(Text::from("priority"), Value::string("6"))]);
-    assert_eq!(&from_hub(&hub)[..], b"priority:5\npriority:6\n");
+    let properties = from_hub(&hub);
+    assert_eq!(&properties[..], b"priority:5\ncrossdock.header-2.priority:6\n", "for readers that keep the first only");
+    assert_eq!(to_hub(&properties), hub);
 }
 
 #[test]
@@ -116,4 +120,26 @@ fn rabbitmqs_names_are_the_properties() {
     assert!(hub.durable);
     assert_eq!((hub.ttl_ms, hub.message_id.clone()), (Some(60_000), Some(Value::string("m"))));
     assert_eq!(hub.application_properties, [(Text::from("crossdock.cluster-id"), Value::string("c"))]);
+}
+
+#[test]
+fn every_header_of_a_name_arrives() {
+    let header = |name: &'static str, value| (Text::from_static(name), Value::string(value));
+    let names = [header("a", "1"), header("b", "2"), header("a", "3%\0"), header("crossdock.header-2.a", "4")];
+    let hub = Hub { application_properties: names.to_vec(), ..Hub::default() };
+    let properties = from_hub(&hub);
+    let text = b"a:1\nb:2\ncrossdock.header-2.a:3%25%00\ncrossdock.header.crossdock.header-2.a:4\n";
+    assert_eq!(&properties[..], text);
+    assert_eq!(to_hub(&properties), hub);
+}
+
+#[test]
+fn what_readers_are_told_to_reply_to_is_the_queue_again() {
+    for (header, queue) in [("q", "q"), ("/reply-queue/q", "q"), ("/reply-queue/a%25/b", "a%/b"), ("/queue/q", "/queue/q")] {
+        let hub = to_hub(format!("reply-to:{header}\n").as_bytes());
+        assert_eq!(hub.reply_to.as_deref(), Some(queue));
+        assert_eq!(to_hub(&from_hub(&hub)), hub);
+    }
+    let hub = Hub { reply_to: Some("/reply-queue/q".into()), ..Hub::default() };
+    assert_eq!(to_hub(&from_hub(&hub)), hub);
 }
