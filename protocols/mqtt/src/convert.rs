@@ -133,13 +133,24 @@ pub(crate) fn original(section: &[u8]) -> Properties<'_> {
     Properties::stored(section.get(1..).unwrap_or_default())
 }
 
-/// The QoS a message was published with. Other protocols know durable and transient only.
+/// The QoS a message was published with. Other protocols know durable and transient, and may carry our own mark back.
 pub(crate) fn qos(message: &Message) -> Qos {
     let published = match message.properties.first() {
         Some(&first) if message.format.tag() == FormatTag::MQTT => Qos::from_bits(first & 3),
         _ => None,
     };
-    published.unwrap_or(if message.durable { Qos::AtLeastOnce } else { Qos::AtMostOnce })
+    published.unwrap_or_else(|| if message.durable { qos_of_durable(message) } else { Qos::AtMostOnce })
+}
+
+fn qos_of_durable(message: &Message) -> Qos {
+    // MQTT's own messages say it in their first byte; asking for their hub would not end.
+    let is_foreign = message.format.tag() != FormatTag::MQTT;
+    let is_marked = is_foreign && message.hub().application_properties.iter().any(is_exactly_once);
+    if is_marked { Qos::ExactlyOnce } else { Qos::AtLeastOnce }
+}
+
+fn is_exactly_once((name, value): &(Text, Value)) -> bool {
+    &**name == QOS && value.as_i64() == Some(2)
 }
 
 /// Whether a message was published with RETAIN set, for subscriptions that want to know.

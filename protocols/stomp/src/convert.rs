@@ -85,9 +85,11 @@ fn to_hub(properties: &[u8]) -> Hub {
         if OF_THE_FRAME.contains(&&*name) || fields::take(&mut hub, &name, &value) {
             continue;
         }
-        rest.push(to_application(&name, &value));
+        rest.push((place(&name), to_application(&name, &value)));
     }
-    envelope::from_text_headers(&mut hub, rest);
+    // Clients may send headers in any order; their numbers say which was first.
+    rest.sort_by_key(|(place, _)| *place);
+    envelope::from_text_headers(&mut hub, rest.into_iter().map(|(_, header)| header));
     hub
 }
 
@@ -149,8 +151,13 @@ fn quoted(name: &str, count: usize) -> String {
 /// What was quoted, still with its `%`-escapes.
 fn unquoted(name: &str) -> Option<&str> {
     let (number, quoted) = name.strip_prefix(QUOTED)?.split_once('.')?;
-    let is_number = |number: &str| number.bytes().all(|byte| byte.is_ascii_digit());
-    (number.is_empty() || number.strip_prefix('-').is_some_and(is_number)).then_some(quoted)
+    (number.is_empty() || number.strip_prefix('-')?.parse::<usize>().is_ok()).then_some(quoted)
+}
+
+/// The how-manieth of its name a header is.
+fn place(name: &str) -> usize {
+    let number = name.strip_prefix(QUOTED).and_then(|rest| rest.strip_prefix('-')?.split_once('.')?.0.parse().ok());
+    number.unwrap_or(1)
 }
 
 fn quote_nul(text: &str) -> String {

@@ -2,7 +2,7 @@
 
 import base64
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 
 AMQP, MQTT5, MQTT3, STOMP, SQS, SNS = "AMQP", "MQTT 5", "MQTT 3.1.1", "STOMP", "SQS", "SNS"
@@ -17,6 +17,9 @@ EVERY_BYTE = bytes(range(256))
 BASE64 = base64.b64encode(EVERY_BYTE)
 TEXT = "Grüße, 世界 ✓".encode()
 IDENTIFIER = "a UUID that the broker made"
+
+
+NOVEMBER = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
 
 
 class Any:
@@ -130,13 +133,10 @@ def header_rows():
     yield Row("header: text", only(SENDERS, strings), gets)
     yield number_row("header: integer", 42, "i32")
     yield typed_row("header: truth", True, "true", "bool")
-    yield typed_row("header: truth", True, "true", "bool")
-    floats = number_row("header: floating point", 2.5, "f64")
-    del floats.sends[AMQP]  # pika writes no floating point, but reads it
-    yield floats
+    yield float_row()
     yield bytes_row()
-    yield typed_row("header: decimal", Decimal("2.50"), "250e-2", "decimal")
-    yield typed_row("header: time", datetime(2023, 11, 14, 22, 13, 20), "1700000000000", "timestamp-ms")
+    yield typed_row("header: decimal", Decimal("2.5"), "25e-1", "decimal")
+    yield typed_row("header: time", NOVEMBER, "1700000000000", "timestamp-ms")
     yield typed_row("header: nested table", NESTED, NESTED_TEXT, "map")
     yield repeated_row()
     yield many_row()
@@ -172,6 +172,14 @@ NESTED_TEXT = (
     '[["n",["i32","1"]],["list",["list",[["bool","true"],["null",""],["base64","AA=="]]]],'
     '["deep",["map",[["s",["string","x"]]]]]]'
 )
+
+
+def float_row():
+    """pika writes no floating point, and cuts what it reads: the wire has all of it."""
+    row = number_row("header: floating point", 2.5, "f64")
+    del row.sends[AMQP]
+    row.gets[AMQP] = native({"header h": Any(lambda value: value == 2, "2.5, which pika cuts to 2")})
+    return row
 
 
 def typed_row(name, value, as_text, code):
@@ -242,7 +250,8 @@ def correlation_bytes_row():
     aws = {"attribute crossdock.correlation-id": ("Binary", data)}
     gets |= dict.fromkeys((SQS, RAW), Outcome("envelope", aws))
     gets[ENVELOPED] = Outcome("envelope", {"attribute crossdock.correlation-id": ("Binary", "AP8=")})
-    return Row("correlation id: bytes", sends | dict.fromkeys((SQS, SNS), aws), gets)
+    verbatim = {(AMQP, AMQP): Outcome("envelope", header)}
+    return Row("correlation id: bytes", sends | dict.fromkeys((SQS, SNS), aws), gets, verbatim)
 
 
 def delivery_rows():
