@@ -43,11 +43,22 @@ impl Format for AmqpFormat {
 
     fn to_hub(&self, message: &Message) -> Hub {
         let mut hub = to_hub(&message.properties);
+        disown_user_id(&mut hub, message);
         if !message.deaths().is_empty() {
             // What let it die is not to let it die again: the core took the time to live from the message.
             hub.ttl_ms = message.ttl_ms;
         }
         hub
+    }
+}
+
+/// The property `user-id` is checked when it is published, and readers trust it; another's in the envelope is a claim.
+fn disown_user_id(hub: &mut Hub, message: &Message) {
+    let Some(claimed) = hub.user_id.take_if(|claimed| **claimed != *message.user) else { return };
+    let properties = Properties::parse(&message.properties).unwrap_or_default();
+    hub.user_id = properties.user_id.map(|bytes| lossy_text(&message.properties, bytes));
+    if hub.user_id.as_ref() != Some(&claimed) {
+        hub.application_properties.push((Text::from_static(Field::UserId.envelope_name()), Value::String(claimed)));
     }
 }
 

@@ -128,3 +128,26 @@ fn every_header_of_a_name_arrives() {
     let order = vec![header("a", 1), header("b", 2), header("a", 3), header("a", 4)];
     assert_eq!(to_hub(&bytes).application_properties, order);
 }
+
+#[test]
+fn nobody_speaks_for_another_user_through_the_envelope() {
+    let claim = vec![(Text::from_static("crossdock.user-id"), Value::string("root"))];
+    let headers = encode_headers(&claim);
+    // A native user id was checked when it was published: an impersonator's is not its own.
+    for (user, native, seen) in [
+        ("root", None, Some("root")),
+        ("guest", None, None),
+        ("guest", Some("guest"), Some("guest")),
+        ("guest", Some("root"), Some("root")),
+        ("guest", Some("other"), Some("other")),
+    ] {
+        let user_id = native.map(str::as_bytes);
+        let properties = Properties { headers: headers.as_deref(), user_id, ..Properties::default() };
+        let section = Bytes::from(properties.to_vec());
+        let mut message = Message::new(&FORMAT, "x".into(), Bytes::new(), section, Bytes::new());
+        message.user = user.into();
+        let hub = FORMAT.to_hub(&message);
+        assert_eq!(hub.user_id.as_deref(), seen);
+        assert_eq!(hub.application_properties, if seen == Some("root") { Table::new() } else { claim.clone() });
+    }
+}

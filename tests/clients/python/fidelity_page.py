@@ -17,7 +17,7 @@ if the broker does anything else, or this page says anything else, the test fail
 | lost | it does not arrive, for the reason stated |
 | – | there is no way: SendMessage goes to one queue, never through a topic |
 
-A receiver of the sender's own protocol gets what was sent, byte by byte. MQTT 3.1.1 receivers get topic, body and QoS only, whatever
+A receiver of the sender's own protocol gets what was sent without any conversion. MQTT 3.1.1 receivers get topic, body and QoS only, whatever
 was sent: the protocol has no properties. Everything else is below.
 
 What the envelope carries is carried, not obeyed: `crossdock.priority` or `crossdock.ttl-ms` from a client whose protocol has no
@@ -72,15 +72,22 @@ def detail(row):
 
 
 def received(row):
-    """How each receiver sees it; the senders are named where it depends on them."""
+    """How it looks to the receivers; those who see the same share a line, and senders are named where it depends on them."""
+    lines = {}
     for receiver in RECEIVERS:
-        forms = {}
-        for sender in row.sends:
-            if outcome := row.outcome(sender, receiver):
-                forms.setdefault(form(outcome), []).append(sender)
-        for text, senders in forms.items():
-            source = f" (from {', '.join(senders)})" if len(forms) > 1 else ""
-            yield f"- {receiver}{source}: {text}"
+        lines.setdefault(tuple(forms(row, receiver)), []).append(receiver)
+    for texts, receivers in lines.items():
+        yield from (f"- {', '.join(receivers)}{text}" for text in texts)
+
+
+def forms(row, receiver):
+    senders = {}
+    for sender in row.sends:
+        if outcome := row.outcome(sender, receiver):
+            senders.setdefault(form(outcome), []).append(sender)
+    if len(senders) == 1:
+        return [f": {text}" for text in senders]
+    return [f" from {', '.join(names)}: {text}" for text, names in senders.items()]
 
 
 def form(outcome):

@@ -298,6 +298,7 @@ def identity_rows():
     yield field_row("timestamp", "timestamp-ms", 1_700_000_000_000, there, "timestamp-ms")
     there = {AMQP: {"user_id": "guest"}, STOMP: {"user-id": "guest"}}
     yield field_row("user id", "user-id", "guest", there)
+    yield claimed_row()
     there = {AMQP: {"app_id": "app"}, STOMP: {"app-id": "app"}}
     yield field_row("app id", "app-id", "app", there)
     there = {AMQP: {"type": "kind"}, STOMP: {"type": "kind"}}
@@ -306,6 +307,13 @@ def identity_rows():
     yield field_row("cluster id", "cluster-id", "cluster", there)
     yield subject_row()
     yield field_row("group", "group-id", "g", {SQS: {"MessageGroupId": "g"}})
+
+
+def claimed_row():
+    """RabbitMQ's readers trust `user_id`, since the broker checks it: the envelope is no way around the check."""
+    there = {door: said(door, "crossdock.user-id", "somebody-else") for door in PREFIX}
+    gets = {door: Outcome("envelope", got, "a claim, not a property") for door, got in there.items() if door in RECEIVERS}
+    return Row("user id of somebody else", {door: there[door] for door in there if door in SENDERS}, gets)
 
 
 def subject_row():

@@ -73,7 +73,8 @@ proptest! {
     fn hub_to_mqtt_to_hub(hub in any_hub()) {
         let section = from_hub(&hub);
         prop_assert_eq!(Properties::stored(&section[1..]).with_bytes().map(|(bytes, _)| bytes.len()).sum::<usize>(), section.len() - 1);
-        let message = stored(section, hub.durable, hub.ttl_ms);
+        let mut message = stored(section, hub.durable, hub.ttl_ms);
+        message.user = hub.user_id.as_deref().unwrap_or_default().into();
         prop_assert_eq!(FORMAT.to_hub(&message), hub);
     }
 
@@ -168,5 +169,17 @@ fn correlation_data_is_text_unless_it_cannot_be_or_says_so() {
         let wanted: Vec<_> = [Some(Property::CorrelationData(data)), code].into_iter().flatten().collect();
         assert_eq!(found, wanted);
         assert_eq!(FORMAT.to_hub(&stored(section, false, None)), hub(value));
+    }
+}
+
+#[test]
+fn nobody_speaks_for_another_user_through_the_envelope() {
+    let mut section = vec![1];
+    Property::User("crossdock.user-id", "root").put(&mut section);
+    for (user, is_own) in [("root", true), ("guest", false)] {
+        let mut message = stored(Bytes::from(section.clone()), true, None);
+        message.user = user.into();
+        let hub = FORMAT.to_hub(&message);
+        assert_eq!((hub.user_id.is_some(), hub.application_properties.is_empty()), (is_own, is_own));
     }
 }

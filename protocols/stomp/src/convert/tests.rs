@@ -151,3 +151,14 @@ fn what_readers_are_told_to_reply_to_is_the_queue_again() {
     let hub = Hub { reply_to: Some("/reply-queue/q".into()), ..Hub::default() };
     assert_eq!(to_hub(&from_hub(&hub)), hub);
 }
+
+#[test]
+fn nobody_speaks_for_another_user_through_the_envelope() {
+    for (user, is_own) in [("root", true), ("guest", false)] {
+        let section = Bytes::from_static(b"crossdock.user-id:root\n");
+        let mut message = Message::new(&FORMAT, "x".into(), Bytes::new(), section, Bytes::new());
+        message.user = user.into();
+        let hub = FORMAT.to_hub(&message);
+        assert_eq!((hub.user_id.is_some(), hub.application_properties.is_empty()), (is_own, is_own));
+    }
+}
