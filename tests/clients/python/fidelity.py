@@ -11,6 +11,7 @@ from fidelity_hall import difference, open_doors, send_and_receive
 from fidelity_page import page
 from fidelity_table import ROWS, SENDERS
 from fidelity_trips import there_and_back
+from ports import PORTS
 
 PAGE = Path(__file__).parents[3] / "docs" / "fidelity.md"
 
@@ -39,6 +40,10 @@ def undeclared(sender, receiver, plain):
     return set(plain) - {"body"} - {name for outcome in outcomes if outcome for name in outcome.got}
 
 
+def missing_doors():
+    return [f"the {door} door is missing" for door in ("amqp", "mqtt", "stomp", "aws") if door not in PORTS]
+
+
 def check_page():
     text = page()
     if os.environ.get("CROSSDOCK_WRITE_FIDELITY"):
@@ -49,6 +54,6 @@ def check_page():
 
 if __name__ == "__main__":
     opened = open_doors()
-    problems = [*matrix(opened), *there_and_back(opened), *check_page()]
+    problems = [*missing_doors(), *matrix(opened), *there_and_back(opened), *check_page()]
     print("\n".join(problems))
     sys.exit(1 if problems else 0)

@@ -73,9 +73,8 @@ class Amqp:
 
     def receive(self):
         _, properties, body = wait_for("AMQP", lambda: self.get())
-        message = {name: getattr(properties, name) for name in AMQP_NAMES}
-        message |= {f"header {name}": value for name, value in (properties.headers or {}).items()}
-        return {"body": body} | {name: value for name, value in message.items() if value is not None}
+        given = {name: getattr(properties, name) for name in AMQP_NAMES if getattr(properties, name) is not None}
+        return {"body": body} | given | {f"header {name}": value for name, value in (properties.headers or {}).items()}
 
     def get(self):
         got = self.channel.basic_get(self.queue, auto_ack=True)

@@ -1,6 +1,7 @@
 """The table: what each property becomes at each door. The test asserts it, `docs/fidelity.md` is printed from it."""
 
 import base64
+import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -19,6 +20,11 @@ TEXT = "Grüße, 世界 ✓".encode()
 IDENTIFIER = "a UUID that the broker made"
 
 
+NESTED = {"n": 1, "list": [True, None, b"\0"], "deep": {"s": "x"}}
+NESTED_TEXT = (
+    '[["n",["i32","1"]],["list",["list",[["bool","true"],["null",""],["base64","AA=="]]]],'
+    '["deep",["map",[["s",["string","x"]]]]]]'
+)
 NOVEMBER = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
 
 
@@ -55,14 +61,18 @@ class Outcome:
 
 @dataclass
 class Row:
-    """A property: what each sender says, what each receiver gets unless the pair is an exception, and which clients do not
-    give it back, and why."""
+    """A property: what each sender says, what each receiver gets unless the pair is an exception, which clients do not
+    give it back, and why, and what comes back to whom if it is not what a receiver of the same protocol gets."""
 
     name: str
     sends: dict
     gets: dict
     exceptions: dict = field(default_factory=dict)
     not_through: dict = field(default_factory=dict)
+    back: dict = field(default_factory=dict)
+
+    def there_and_back(self, sender):
+        return self.back.get(sender) or self.outcome(sender, sender).got
 
     def outcome(self, sender, receiver):
         if sender == SQS and receiver in (RAW, ENVELOPED):
@@ -85,9 +95,16 @@ def said(door, name, value, code=None):
     if door == AMQP:
         return {address: value}
     if door in AWS:
-        return {address: ("Number" if code else "String", text(value))}
+        types = {"attribute crossdock.types": ("String", f"{name}={code}")} if needs_type(name, code) else {}
+        return {address: ("Number" if code else "String", text(value))} | types
     types = {f"{PREFIX[door]}crossdock.types": f"{name}={code}"} if code else {}
     return {address: text(value)} | types
+
+
+def needs_type(name, code):
+    """SQS numbers are i64 and f64 by themselves, and some fields take any number."""
+    is_field = name in [f"crossdock.{field}" for field in ("priority", "ttl-ms", "group-sequence", "timestamp-ms")]
+    return code not in (None, "i64", "f64") and not is_field
 
 
 def text(value):
@@ -129,7 +146,7 @@ def header_rows():
     strings = {door: said(door, "h", "é: \\ value") for door in PREFIX}
     gets = {door: native(got) for door, got in only(RECEIVERS, strings).items()}
     yield Row("header: text", only(SENDERS, strings), gets)
-    yield number_row("header: integer", 42, "i32")
+    yield number_row("header: integer", 42, "i32", "i64")
     yield typed_row("header: truth", True, "true", "bool")
     yield float_row()
     yield bytes_row()
@@ -138,6 +155,7 @@ def header_rows():
     yield typed_row("header: nested table", NESTED, NESTED_TEXT, "map")
     yield repeated_row()
     yield many_row()
+    yield empty_row()
 
 
 def only(doors, table):
@@ -147,34 +165,20 @@ def only(doors, table):
 TYPES_NOTE = "as text, the type in `crossdock.types`"
 
 
-def number_row(name, value, code):
-    """SQS numbers have no width: they are 64 bits wide for the others, which a label beside them makes good."""
+def number_row(name, value, code, wide):
+    """SQS numbers have no width of their own: from there they are as `wide` as they can be."""
     there = {door: said(door, "h", value, code) for door in PREFIX}
-    how = dict.fromkeys(PREFIX, "converted") | {AMQP: "native"}
-    wide = {"i32": "i64"}.get(code, code)
-    plain = said(SQS, "h", value, code)
-    full = plain if code == wide else plain | {"attribute crossdock.types": ("String", f"h={code}")}
-    gets = {d: Outcome(how[d], there[d], TYPES_NOTE if d in (MQTT5, STOMP) else "") for d in (AMQP, MQTT5, STOMP)}
-    for door in (SQS, RAW, ENVELOPED):
-        gets[door] = converted(full, "Number, the width in `crossdock.types`") if full != plain else native(full)
-    exceptions = {}
-    for sender in (SQS, SNS):
-        for door in (MQTT5, STOMP):
-            exceptions[sender, door] = converted(said(door, "h", value, wide), TYPES_NOTE)
-        exceptions |= {(sender, door): native(plain) for door in (SQS, RAW, ENVELOPED)}
-    return Row(name, only(SENDERS, there), gets, exceptions)
-
-
-NESTED = {"n": 1, "list": [True, None, b"\0"], "deep": {"s": "x"}}
-NESTED_TEXT = (
-    '[["n",["i32","1"]],["list",["list",[["bool","true"],["null",""],["base64","AA=="]]]],'
-    '["deep",["map",[["s",["string","x"]]]]]]'
-)
+    plain = {"attribute h": ("Number", text(value))}
+    gets = {door: converted(got, TYPES_NOTE) for door, got in there.items() if door in RECEIVERS}
+    gets |= {AMQP: native(there[AMQP])} | {door: native(plain) for door in AWS if there[door] == plain}
+    exceptions = {(sender, door): converted(said(door, "h", value, wide), TYPES_NOTE) for sender in AWS for door in (MQTT5, STOMP)}
+    exceptions |= {(sender, door): native(plain) for sender in AWS for door in AWS}
+    return Row(name, only(SENDERS, there | dict.fromkeys((SQS, SNS), plain)), gets, exceptions)
 
 
 def float_row():
     """pika writes no floating point, and cuts what it reads: the wire has all of it."""
-    row = number_row("header: floating point", 2.5, "f64")
+    row = number_row("header: floating point", 2.5, "f64", "f64")
     del row.sends[AMQP]
     row.gets[AMQP] = native({"header h": Any(lambda value: value == 2, "2.5, which pika cuts to 2")})
     row.not_through[AMQP] = "pika cuts floating point to integers"
@@ -199,8 +203,25 @@ def bytes_row():
     return Row("header: bytes", there, gets)
 
 
+def packed(pairs):
+    """What SQS gets from whom, when its attributes are too few: durability is there too, unless SQS or SNS said it."""
+    leaves = [[name, "string", value] for name, value in pairs]
+    durable = {AMQP: "false", MQTT5: "true", STOMP: "false"}
+    gets = {sender: [*leaves, ["crossdock.durable", "bool", truth]] for sender, truth in durable.items()}
+    gets |= dict.fromkeys((SQS, SNS), leaves)
+    return {
+        sender: {"attribute crossdock.headers": ("String", json.dumps(leaves, separators=(",", ":")))}
+        for sender, leaves in gets.items()
+    }
+
+
+def packed_exceptions(pairs):
+    note = "all headers in `crossdock.headers`"
+    return {(sender, door): converted(got, note) for sender, got in packed(pairs).items() for door in (SQS, RAW, ENVELOPED)}
+
+
 def repeated_row():
-    packed = '[["h","string","1"],["h","string","2"],["h","string","3"]]'
+    pairs = [("h", "1"), ("h", "2"), ("h", "3")]
     further = {"header h": "1", "header crossdock.further-headers": [["h", "2"], ["h", "3"]]}
     numbered = {"h": "1", "crossdock.header-2.h": "2", "crossdock.header-3.h": "3"}
     gets = {
@@ -208,21 +229,22 @@ def repeated_row():
         MQTT5: native({"user h": ["1", "2", "3"]}),
         STOMP: converted(numbered, "readers keep the first of a name: the rest in `crossdock.header-N.NAME`"),
     }
-    gets |= {door: converted({"attribute crossdock.headers": ("String", packed)}, PACKED) for door in (SQS, RAW, ENVELOPED)}
-    return Row("header: repeated", {MQTT5: {"user h": ["1", "2", "3"]}}, gets)
-
-
-PACKED = "all headers in `crossdock.headers`"
-MANY = {f"h{n:02}": f"v{n}" for n in range(12)}
+    sends = {door: gets[door].got for door in gets} | only((SQS, SNS), packed(pairs))
+    return Row("header: repeated", sends, gets, packed_exceptions(pairs))
 
 
 def many_row():
-    there = {door: {PREFIX[door] + name: value for name, value in MANY.items()} for door in (AMQP, MQTT5, STOMP)}
-    leaves = ",".join(f'["{name}","string","{value}"]' for name, value in MANY.items())
-    aws = {"attribute crossdock.headers": ("String", f"[{leaves}]")}
+    pairs = [(f"h{n:02}", f"v{n}") for n in range(12)]
+    there = {door: {PREFIX[door] + name: value for name, value in pairs} for door in (AMQP, MQTT5, STOMP)}
     gets = {door: native(got) for door, got in there.items()}
-    gets |= {door: converted(aws, PACKED) for door in (SQS, RAW, ENVELOPED)}
-    return Row("header: twelve of them", there | dict.fromkeys((SQS, SNS), aws), gets)
+    return Row("header: twelve of them", there | only((SQS, SNS), packed(pairs)), gets, packed_exceptions(pairs))
+
+
+def empty_row():
+    """SQS attributes cannot be empty."""
+    there = {door: {PREFIX[door] + "h": ""} for door in (AMQP, MQTT5, STOMP)}
+    gets = {door: native(got) for door, got in there.items()}
+    return Row("header: empty text", there | only((SQS, SNS), packed([("h", "")])), gets, packed_exceptions([("h", "")]))
 
 
 def answer_rows():
@@ -266,13 +288,15 @@ def ttl_row():
     sends = {AMQP: {"expiration": "60000"}, MQTT5: {"MessageExpiryInterval": 60}, STOMP: {"expiration": "60000"}}
     sends |= {door: said(door, "crossdock.ttl-ms", 60_000, "u64") for door in (SQS, SNS)}
     gets = {
-        AMQP: native({"expiration": left}),
+        AMQP: native({"expiration": "60000"}),
         MQTT5: converted({"MessageExpiryInterval": seconds}, "in seconds, what is left of it"),
         MQTT3: Outcome("lost", {}, f"{NO_PROPERTIES}; the broker still lets it expire"),
-        STOMP: native({"expiration": left}),
+        STOMP: native({"expiration": "60000"}),
     }
-    aws = {"attribute crossdock.ttl-ms": ("Number", left)}
-    return Row("time to live", sends, gets | dict.fromkeys((SQS, RAW, ENVELOPED), Outcome("envelope", aws)))
+    gets |= {door: Outcome("envelope", sends[SQS]) for door in (SQS, RAW, ENVELOPED)}
+    row = Row("time to live", sends, gets)
+    row.back = {AMQP: {"expiration": left}, STOMP: {"expiration": left}, SQS: {"attribute crossdock.ttl-ms": ("Number", left)}}
+    return row
 
 
 def durable_row():

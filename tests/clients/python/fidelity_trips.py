@@ -13,7 +13,7 @@ def there_and_back(doors):
         plain = trip(doors, a, b, {})
         for row in (row for row in ROWS if a in row.sends and b not in row.not_through):
             got = trip(doors, a, b, row.sends[a])
-            if problem := difference(got, row.outcome(a, a).got, plain):
+            if problem := difference(got, row.there_and_back(a), plain):
                 yield f"{row.name}: {a} → {b} → {a}: {problem}"
 
 

@@ -143,7 +143,9 @@ fn every_header_of_a_name_arrives() {
 
 #[test]
 fn what_readers_are_told_to_reply_to_is_the_queue_again() {
-    for (header, queue) in [("q", "q"), ("/reply-queue/q", "q"), ("/reply-queue/a%25/b", "a%/b"), ("/queue/q", "/queue/q")] {
+    for (header, queue) in
+        [("q", "q"), ("/reply-queue/q", "q"), ("/reply-queue/a%25/b", "a%/b"), ("/queue/q", "/queue/q")]
+    {
         let hub = to_hub(format!("reply-to:{header}\n").as_bytes());
         assert_eq!(hub.reply_to.as_deref(), Some(queue));
         assert_eq!(to_hub(&from_hub(&hub)), hub);
