@@ -4,6 +4,7 @@ mod banner;
 mod login;
 mod ports;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,7 +62,10 @@ async fn start_listeners(settings: &Settings, engine: &Arc<Engine>, shutdown: &S
             ListenerKind::Management => {
                 serve_http(engine, listener, http::management_router(engine.clone()), shutdown.signal()).await?
             }
-            ListenerKind::Aws => continue,
+            ListenerKind::Aws => {
+                let router = http::aws_router(engine.clone(), settings, seed()?)?;
+                serve_http(engine, listener, router, shutdown.signal()).await?
+            }
             _ => listen(&reception, listener, shutdown.signal()).await?,
         });
     }
@@ -80,9 +84,10 @@ async fn serve_http(
         .with_context(|| format!("cannot listen on {} (listeners.{kind}); is the port taken?", listener.address))?;
     let address = socket.local_addr().context("a listener without an address")?;
     ListenerStarted { listener: kind.name(), address }.emit(&engine.metrics);
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
     tokio::spawn(async move {
         let end = async move { shutdown.begun().await };
-        if let Err(error) = axum::serve(socket, router).with_graceful_shutdown(end).await {
+        if let Err(error) = axum::serve(socket, service).with_graceful_shutdown(end).await {
             tracing::error!(listener = kind.name(), %error, "the listener ended");
         }
     });

@@ -1,5 +1,7 @@
-//! Everything that speaks HTTP: health and metrics.
+//! Everything that speaks HTTP: the SQS and SNS APIs, health and metrics.
 
+mod aws;
 mod management;
 
+pub use aws::router as aws_router;
 pub use management::router as management_router;

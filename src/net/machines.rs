@@ -11,7 +11,7 @@ use crate::telemetry::Protocol;
 
 /// The formats of the messages that all protocols write.
 pub fn formats() -> Vec<&'static dyn Format> {
-    vec![&amqp091::FORMAT, &mqtt::FORMAT, &stomp::FORMAT]
+    vec![&amqp091::FORMAT, &mqtt::FORMAT, &stomp::FORMAT, &crossdock_aws::FORMAT]
 }
 
 /// Makes the machines of new connections.

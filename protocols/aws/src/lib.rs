@@ -1,1 +1,26 @@
+//! The SQS and SNS APIs (and STS `GetCallerIdentity`), as unmodified AWS SDKs speak them.
+//!
+//! There is no networking code here, no HTTP server, no clock and no queue: an HTTP [`Request`] and [`Now`] go in, the
+//! [`Call`] gives commands to the core and takes its events, until it has a [`Response`].
+//!
+//! [`Now`]: crossdock_common::Now
 
+mod arn;
+mod calendar;
+mod call;
+mod convert;
+mod desk;
+mod digest;
+mod error;
+mod http;
+mod receipt;
+pub mod sigv4;
+mod sns;
+mod sqs;
+mod sts;
+mod wire;
+
+pub use call::{Call, Caller, Environment, refuse};
+pub use convert::{AwsFormat, FORMAT};
+pub use error::Failure;
+pub use http::{Request, Response};

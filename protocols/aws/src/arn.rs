@@ -1,0 +1,139 @@
+//! Amazon Resource Names, queue URLs and names.
+
+use crate::error::Failure;
+
+/// Longest queue name.
+const QUEUE_NAME_MAX: usize = 80;
+/// Longest topic name.
+const TOPIC_NAME_MAX: usize = 256;
+
+/// Where a request's resources live.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub region: String,
+    pub account: String,
+}
+
+impl Place {
+    pub(crate) fn queue_arn(&self, queue: &str) -> String {
+        format!("arn:aws:sqs:{}:{}:{queue}", self.region, self.account)
+    }
+
+    pub(crate) fn topic_arn(&self, topic: &str) -> String {
+        format!("arn:aws:sns:{}:{}:{topic}", self.region, self.account)
+    }
+
+    pub(crate) fn subscription_arn(&self, topic: &str, id: &str) -> String {
+        format!("{}:{id}", self.topic_arn(topic))
+    }
+
+    /// The queue of an SQS ARN of this account.
+    pub(crate) fn queue_of<'a>(&self, arn: &'a str) -> Option<&'a str> {
+        let [_, _, "sqs", _, account, queue] = split(arn)?[..] else { return None };
+        (account == self.account && is_queue_name(queue)).then_some(queue)
+    }
+}
+
+/// The topic of an SNS ARN, or SNS's complaint about `parameter`.
+pub(crate) fn topic_of<'a>(arn: &'a str, parameter: &str) -> Result<&'a str, Failure> {
+    let parts = sns_parts(arn, parameter)?;
+    match parts[..] {
+        [_, _, "sns", _, _, topic] if is_topic_name(topic) => Ok(topic),
+        _ => Err(Failure::SnsInvalid(parameter.to_owned())),
+    }
+}
+
+/// The topic and the id of a subscription's ARN.
+pub(crate) fn subscription_of(arn: &str) -> Result<(&str, &str), Failure> {
+    let parts = sns_parts(arn, "SubscriptionArn")?;
+    match parts[..] {
+        [_, _, "sns", _, _, topic, id] if is_topic_name(topic) && !id.is_empty() => Ok((topic, id)),
+        _ => Err(Failure::SnsInvalid("SubscriptionId".to_owned())),
+    }
+}
+
+fn sns_parts<'a>(arn: &'a str, parameter: &str) -> Result<Vec<&'a str>, Failure> {
+    if arn.is_empty() {
+        return Err(Failure::SnsInvalid(format!("{parameter} Reason: no value for required parameter")));
+    }
+    let parts: Vec<&str> = arn.split(':').collect();
+    if parts.len() < 6 {
+        let count = parts.len();
+        let reason = format!("{parameter} Reason: An ARN must have at least 6 elements, not {count}");
+        return Err(Failure::SnsInvalid(reason));
+    }
+    Ok(parts)
+}
+
+fn split(arn: &str) -> Option<Vec<&str>> {
+    let parts: Vec<&str> = arn.split(':').collect();
+    (parts[0] == "arn").then_some(parts)
+}
+
+/// The queue that a queue URL, a queue's path or a bare name means; `None` if it is another account's.
+///
+/// Any host is accepted: `http://host/{account}/{queue}`, `http://host/queue/{queue}`,
+/// `http://sqs.{region}.host/{account}/{queue}`.
+pub(crate) fn queue_of_url<'a>(url: &'a str, account: &str) -> Option<&'a str> {
+    let path = url.split_once("://").map_or(url, |(_, rest)| rest.split_once('/').map_or("", |(_, path)| path));
+    let mut segments = path.trim_matches('/').rsplit('/');
+    let queue = segments.next()?;
+    match segments.next() {
+        None | Some("queue") => Some(queue),
+        Some(owner) if owner == account => Some(queue),
+        Some(_) => None,
+    }
+}
+
+/// Whether SQS can call a queue so.
+pub(crate) fn is_queue_name(name: &str) -> bool {
+    is_made_of(name, QUEUE_NAME_MAX)
+}
+
+/// Whether SNS can call a topic so.
+pub(crate) fn is_topic_name(name: &str) -> bool {
+    is_made_of(name, TOPIC_NAME_MAX)
+}
+
+fn is_made_of(name: &str, max: usize) -> bool {
+    (1..=max).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_of_a_queue_url_leads_to_the_queue() {
+        for url in [
+            "http://localhost:9324/000000000000/orders",
+            "http://localhost:9324/queue/orders",
+            "https://sqs.us-east-1.amazonaws.com/000000000000/orders",
+            "/000000000000/orders",
+            "orders",
+        ] {
+            assert_eq!(queue_of_url(url, "000000000000"), Some("orders"), "{url}");
+        }
+        assert_eq!(queue_of_url("http://localhost/111111111111/orders", "000000000000"), None);
+        assert_eq!(queue_of_url("", "000000000000"), Some(""));
+    }
+
+    #[test]
+    fn names_have_limits() {
+        assert!(is_queue_name(&"a".repeat(79)) && is_queue_name(&"a".repeat(80)) && !is_queue_name(&"a".repeat(81)));
+        assert!(is_topic_name(&"a".repeat(256)) && !is_topic_name(&"a".repeat(257)));
+        assert!(!is_queue_name("a.b") && !is_queue_name("") && !is_queue_name("a.fifo"));
+    }
+
+    #[test]
+    fn arns_are_taken_apart() {
+        let place = Place { region: "us-east-1".to_owned(), account: "000000000000".to_owned() };
+        assert_eq!(place.queue_of(&place.queue_arn("q")), Some("q"));
+        assert_eq!(place.queue_of("arn:aws:sqs:us-east-1:111111111111:q"), None);
+        assert_eq!(topic_of(&place.topic_arn("t"), "TopicArn").unwrap(), "t");
+        assert_eq!(subscription_of(&place.subscription_arn("t", "u")).unwrap(), ("t", "u"));
+        let failure = topic_of("random", "TopicArn").unwrap_err();
+        assert_eq!(failure.text(), "Invalid parameter: TopicArn Reason: An ARN must have at least 6 elements, not 1");
+    }
+}

@@ -1,0 +1,74 @@
+//! Dates as AWS writes them.
+
+use crossdock_common::UnixMillis;
+
+const DAY_S: i64 = 86_400;
+
+/// `2026-01-02T03:04:05.678Z`.
+pub(crate) fn iso8601(time: UnixMillis) -> String {
+    let seconds = i64::try_from(time.0 / 1000).unwrap_or_default();
+    let (year, month, day) = date(seconds.div_euclid(DAY_S));
+    let second = seconds.rem_euclid(DAY_S);
+    let (hour, minute, second, ms) = (second / 3600, second / 60 % 60, second % 60, time.0 % 1000);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
+}
+
+/// Seconds since 1970 of `20260102T030405Z`.
+pub(crate) fn read_basic(text: &str) -> Option<i64> {
+    let digits: Vec<i64> = text.bytes().map(|byte| i64::from(byte) - i64::from(b'0')).collect();
+    if text.len() != 16 || text.as_bytes()[8] != b'T' || text.as_bytes()[15] != b'Z' {
+        return None;
+    }
+    let number = |range: std::ops::Range<usize>| {
+        digits[range].iter().try_fold(0, |sum, digit| (0..=9).contains(digit).then_some(sum * 10 + digit))
+    };
+    let (year, month, day) = (number(0..4)?, number(4..6)?, number(6..8)?);
+    let (hour, minute, second) = (number(9..11)?, number(11..13)?, number(13..15)?);
+    let is_legal = (1..=12).contains(&month) && (1..=31).contains(&day) && hour < 24 && minute < 60 && second < 61;
+    is_legal.then(|| days(year, month, day) * DAY_S + hour * 3600 + minute * 60 + second)
+}
+
+/// Days since 1970 of a date of the Gregorian calendar (H. Hinnant, "chrono-compatible low-level date algorithms").
+fn days(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let year_of_era = year.rem_euclid(400);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
+}
+
+/// The date of a day since 1970.
+fn date(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let day_of_era = days.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let month = (month_from_march + 2) % 12 + 1;
+    let year = era * 400 + year_of_era + i64::from(month <= 2);
+    (year, month, day_of_year - (153 * month_from_march + 2) / 5 + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_read_and_written() {
+        assert_eq!(iso8601(UnixMillis(1_440_938_160_000)), "2015-08-30T12:36:00.000Z");
+        assert_eq!(read_basic("20150830T123600Z"), Some(1_440_938_160));
+        for text in ["20150830T123600", "2015x830T123600Z", "20151330T123600Z", "20150830 123600Z", ""] {
+            assert_eq!(read_basic(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_day_comes_back() {
+        for day in (-800_000..800_000).step_by(97) {
+            let (year, month, of_month) = date(day);
+            assert_eq!(days(year, month, of_month), day);
+        }
+        assert_eq!(date(0), (1970, 1, 1));
+    }
+}

@@ -1,0 +1,180 @@
+//! One HTTP request from its first command to its response.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use crossdock_common::{Command, Event, Name, Now};
+
+use crate::arn::Place;
+use crate::convert::attributes::Attribute;
+use crate::desk::Desk;
+use crate::error::Failure;
+use crate::http::{Request, Response};
+use crate::receipt::Receipts;
+use crate::wire::{Decoded, Fields, Service, Shape};
+use crate::{sns, sqs, sts, wire};
+
+/// The virtual host that the account is.
+const VHOST: &str = "/";
+
+/// What all calls share.
+#[derive(Clone, Debug)]
+pub struct Environment {
+    /// 12 digits.
+    pub account: String,
+    /// The region of callers that sign for none.
+    pub region: String,
+    /// Largest message, attributes included.
+    pub message_bytes_max: usize,
+    /// Signs receipt handles. Kept over restarts, else handles end with the process.
+    pub receipt_key: Vec<u8>,
+}
+
+/// On whose behalf a call is made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The broker's user.
+    pub user: Name,
+    /// The region that the caller signed for.
+    pub region: Option<String>,
+}
+
+/// A request that is being carried out.
+///
+/// # Calling order
+/// Take [`commands`](Self::commands) and give them to the core; give [`handle`](Self::handle) every event; after each of
+/// them look for a [`response`](Self::response). A call that is dropped leaves nothing behind in this crate.
+pub struct Call {
+    desk: Desk,
+    action: Pin<Box<dyn Future<Output = Response> + Send>>,
+    response: Option<Response>,
+}
+
+/// What an action needs beside its parameters.
+pub(crate) struct Job {
+    pub desk: Desk,
+    pub environment: Arc<Environment>,
+    pub place: Place,
+    pub user: Name,
+    /// `http://host:port` as the client calls this broker.
+    pub origin: String,
+    pub fields: Fields,
+}
+
+impl Call {
+    /// Reads the request; the first commands are ready. `seed` makes message ids unlike those of other calls.
+    pub fn new(environment: Arc<Environment>, request: &Request, caller: Caller, now: Now, seed: u64) -> Self {
+        let desk = Desk::new(now, seed);
+        let mut call =
+            Self { desk: desk.clone(), action: Box::pin(run(environment, desk, request, caller)), response: None };
+        call.poll();
+        call
+    }
+
+    /// Moves the commands that the core shall carry out.
+    pub fn commands(&mut self, into: &mut VecDeque<Command>) {
+        self.desk.take_commands(into);
+    }
+
+    /// Takes one event of the core.
+    pub fn handle(&mut self, now: Now, event: Event) {
+        self.desk.put_event(now, event);
+        self.poll();
+    }
+
+    /// The broker drains: what only waits for messages ends with none.
+    pub fn leave(&mut self) {
+        self.desk.leave();
+        self.poll();
+    }
+
+    /// The response, once there is one.
+    pub fn response(&mut self) -> Option<Response> {
+        self.response.take()
+    }
+
+    fn poll(&mut self) {
+        if self.response.is_some() {
+            return;
+        }
+        if let Poll::Ready(response) = self.action.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            self.response = Some(response);
+            // A finished future is not polled again.
+            self.action = Box::pin(std::future::pending());
+        }
+    }
+}
+
+/// The response to a request that is refused before it becomes a call.
+pub fn refuse(request: &Request, failure: &Failure, seed: u64) -> Response {
+    let id = crate::digest::uuid_text(crossdock_common::random::Random::from_seed(seed).uuid());
+    wire::encode_failure(wire::guess(request), failure, &id)
+}
+
+fn run(
+    environment: Arc<Environment>,
+    desk: Desk,
+    request: &Request,
+    caller: Caller,
+) -> impl Future<Output = Response> + Send + use<> {
+    let guessed = wire::guess(request);
+    let decoded = wire::decode(request);
+    let origin = request.origin();
+    async move {
+        let id = crate::digest::uuid_text(desk.uuid());
+        let Decoded { service, protocol, action, fields } = match decoded {
+            Ok(decoded) => decoded,
+            Err(failure) => return wire::encode_failure(guessed, &failure, &id),
+        };
+        let region = caller.region.unwrap_or_else(|| environment.region.clone());
+        let place = Place { region, account: environment.account.clone() };
+        let job = Job { desk, environment, place, user: caller.user, origin, fields };
+        match perform(service, &action, &job).await {
+            Ok(shape) => wire::encode(service, protocol, &action, &shape, &id),
+            Err(failure) => wire::encode_failure((service, protocol), &failure, &id),
+        }
+    }
+}
+
+async fn perform(service: Service, action: &str, job: &Job) -> Result<Shape, Failure> {
+    job.desk.open(Name::from(VHOST)).await.map_err(Failure::of_queue)?;
+    match service {
+        Service::Sqs => sqs::perform(action, job).await,
+        Service::Sns => sns::perform(action, job).await,
+        Service::Sts => sts::perform(action, job),
+    }
+}
+
+impl Job {
+    pub(crate) fn receipts(&self) -> Receipts<'_> {
+        Receipts(&self.environment.receipt_key)
+    }
+
+    /// Publishers are stopped: an honest refusal before anything is done.
+    pub(crate) fn may_publish(&self) -> Result<(), Failure> {
+        if self.desk.is_blocked() {
+            return Err(Failure::Unavailable(
+                "Memory or disk is short; publishers are stopped for a while.".to_owned(),
+            ));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn queue_url(&self, queue: &str) -> String {
+        format!("{}/{}/{queue}", self.origin, self.place.account)
+    }
+}
+
+/// What a message counts for in limits: its body and its attributes' names, types and values.
+pub(crate) fn cost_bytes(body: &str, attributes: &[Attribute]) -> usize {
+    body.len() + attributes.iter().map(Attribute::cost_bytes).sum::<usize>()
+}
+
+impl std::fmt::Debug for Call {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Call").field("response", &self.response).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,200 @@
+//! Where an action and the core meet: the action leaves commands and waits for answers, the caller carries them.
+//!
+//! Actions are straight-line `async` functions without a runtime: [`Call`](crate::Call) polls them when an event came, so
+//! nothing here waits for anything but an event.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+
+use crossdock_common::command::{Fetch, Outcome, Publish};
+use crossdock_common::definition::{Definition, QueueInfo};
+use crossdock_common::event::{Delivery, Reply};
+use crossdock_common::names::DeliveryId;
+use crossdock_common::random::Random;
+use crossdock_common::{Command, Event, Lane, Message, Name, Now, Refusal, RequestId};
+
+/// The shared half of a call. Clones are the same desk.
+#[derive(Clone)]
+pub(crate) struct Desk(Arc<Mutex<Mail>>);
+
+struct Mail {
+    now: Now,
+    random: Random,
+    next_number: u64,
+    commands: VecDeque<Command>,
+    replies: BTreeMap<RequestId, Result<Reply, Refusal>>,
+    fetched: BTreeMap<RequestId, Vec<Delivery>>,
+    published: BTreeMap<u64, Published>,
+    unroutable: Vec<u64>,
+    blocked: bool,
+    leaving: bool,
+}
+
+/// What became of a publish.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Published {
+    /// Safe in every queue that took it.
+    Confirmed,
+    /// No queue took it.
+    Unroutable,
+    /// A full queue, or a journal that does not take it.
+    Rejected,
+    /// Not published at all.
+    Refused(Refusal),
+}
+
+impl Desk {
+    pub(crate) fn new(now: Now, seed: u64) -> Self {
+        Self(Arc::new(Mutex::new(Mail {
+            now,
+            random: Random::from_seed(seed),
+            next_number: 1,
+            commands: VecDeque::new(),
+            replies: BTreeMap::new(),
+            fetched: BTreeMap::new(),
+            published: BTreeMap::new(),
+            unroutable: Vec::new(),
+            blocked: false,
+            leaving: false,
+        })))
+    }
+
+    fn mail(&self) -> MutexGuard<'_, Mail> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    // The caller's side.
+
+    pub(crate) fn take_commands(&self, into: &mut VecDeque<Command>) {
+        into.append(&mut self.mail().commands);
+    }
+
+    pub(crate) fn put_event(&self, now: Now, event: Event) {
+        let mut mail = self.mail();
+        mail.now = now;
+        match event {
+            Event::Reply { request, result } => drop(mail.replies.insert(request, result)),
+            Event::Fetched { request, deliveries, .. } => drop(mail.fetched.insert(request, deliveries)),
+            Event::Unroutable { confirm: Some(confirm), .. } => mail.unroutable.push(confirm),
+            Event::Confirmed { confirms, .. } => confirms.into_iter().for_each(|confirm| mail.confirm(confirm)),
+            Event::Rejected { confirm, .. } => drop(mail.published.insert(confirm, Published::Rejected)),
+            Event::PublishRefused { confirm: Some(confirm), refusal, .. } => {
+                mail.published.insert(confirm, Published::Refused(refusal));
+            }
+            Event::Blocked { .. } => mail.blocked = true,
+            Event::Unblocked => mail.blocked = false,
+            _ => {}
+        }
+    }
+
+    pub(crate) fn leave(&self) {
+        self.mail().leaving = true;
+    }
+
+    // The action's side.
+
+    pub(crate) fn now(&self) -> Now {
+        self.mail().now
+    }
+
+    pub(crate) fn uuid(&self) -> u128 {
+        self.mail().random.uuid()
+    }
+
+    /// Publishers must stop.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.mail().blocked
+    }
+
+    pub(crate) async fn open(&self, vhost: Name) -> Result<(), Refusal> {
+        self.reply(self.ask(|request| Command::Open { request, vhost })).await.map(drop)
+    }
+
+    pub(crate) async fn define(&self, definition: Definition) -> Result<Reply, Refusal> {
+        self.reply(self.ask(|request| Command::Define { request, definition: Box::new(definition) })).await
+    }
+
+    pub(crate) async fn inspect_queue(&self, name: &str) -> Result<Box<QueueInfo>, Refusal> {
+        match self.define(Definition::InspectQueue { name: Name::from(name) }).await? {
+            Reply::QueueInfo(info) => Ok(info),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// Asks for a settlement; the answer comes from [`reply`](Self::reply).
+    pub(crate) fn settle(&self, delivery: DeliveryId, outcome: Outcome) -> RequestId {
+        self.ask(|request| Command::Settle { deliveries: vec![delivery], outcome, request: Some(request) })
+    }
+
+    /// Asks for another lease; the answer comes from [`reply`](Self::reply).
+    pub(crate) fn extend_lease(&self, delivery: DeliveryId, lease_ms: u64) -> RequestId {
+        self.ask(|request| Command::ExtendLease { request, delivery, lease_ms })
+    }
+
+    /// Messages; none if there were none in time, or if the broker drains.
+    pub(crate) async fn fetch(&self, fetch: Fetch) -> Result<Vec<Delivery>, Refusal> {
+        let request = self.ask(|request| Command::Fetch { request, fetch: Box::new(fetch) });
+        poll_fn(|_| {
+            let mut mail = self.mail();
+            if let Some(deliveries) = mail.fetched.remove(&request) {
+                return Poll::Ready(Ok(deliveries));
+            }
+            match mail.replies.remove(&request) {
+                Some(Err(refusal)) => Poll::Ready(Err(refusal)),
+                Some(Ok(_)) => Poll::Ready(Err(unexpected())),
+                None if mail.leaving => Poll::Ready(Ok(Vec::new())),
+                None => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    /// Publishes; the outcome comes from [`published`](Self::published).
+    pub(crate) fn publish(&self, message: Message) -> u64 {
+        let mut mail = self.mail();
+        let confirm = mail.number();
+        mail.commands.push_back(Command::Publish(Publish {
+            lane: Lane(0),
+            confirm: Some(confirm),
+            message: Arc::new(message),
+            mandatory: false,
+            retain: false,
+        }));
+        confirm
+    }
+
+    pub(crate) async fn published(&self, confirm: u64) -> Published {
+        poll_fn(|_| self.mail().published.remove(&confirm).map_or(Poll::Pending, Poll::Ready)).await
+    }
+
+    pub(crate) async fn reply(&self, request: RequestId) -> Result<Reply, Refusal> {
+        poll_fn(|_| self.mail().replies.remove(&request).map_or(Poll::Pending, Poll::Ready)).await
+    }
+
+    fn ask(&self, command: impl FnOnce(RequestId) -> Command) -> RequestId {
+        let mut mail = self.mail();
+        let request = RequestId(mail.number());
+        mail.commands.push_back(command(request));
+        request
+    }
+}
+
+impl Mail {
+    fn number(&mut self) -> u64 {
+        let number = self.next_number;
+        self.next_number += 1;
+        number
+    }
+
+    fn confirm(&mut self, confirm: u64) {
+        let taken = !self.unroutable.contains(&confirm);
+        self.published.insert(confirm, if taken { Published::Confirmed } else { Published::Unroutable });
+    }
+}
+
+/// The core answered something that is no answer to the question.
+fn unexpected() -> Refusal {
+    Refusal::Unavailable("unexpected answer".to_owned())
+}

@@ -1,0 +1,227 @@
+//! Verification of AWS Signature Version 4, in the `Authorization` header and in presigned queries.
+//!
+//! The text of a refusal says what is wrong with the form of a request, never what the right signature would be.
+
+mod canonical;
+
+use crossdock_common::UnixMillis;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use percent_encoding::percent_decode_str;
+use sha2::{Digest as _, Sha256};
+
+use crate::calendar::read_basic;
+use crate::digest::hex;
+use crate::error::Failure;
+use crate::http::Request;
+
+const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
+/// How far a client's clock may be off.
+const SKEW_S_MAX: i64 = 15 * 60;
+/// Longest life of a presigned request.
+const EXPIRES_S_MAX: i64 = 7 * 24 * 3600;
+/// Headers that change what a request means: they count only if they are signed.
+const MUST_BE_SIGNED: [&str; 4] = ["host", "x-amz-date", "x-amz-security-token", "x-amz-target"];
+
+/// Who signed a request, and for which region.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signer {
+    pub access_key: String,
+    pub region: String,
+}
+
+/// What a request says about its signature.
+struct Claim {
+    access_key: String,
+    scope_date: String,
+    region: String,
+    service: String,
+    signed_headers: Vec<String>,
+    signature: String,
+    date: String,
+    /// Presigned: seconds that it is good for.
+    expires_s: Option<i64>,
+}
+
+/// Who claims to have signed the request, unchecked; `None` if nobody does.
+pub fn claimed(request: &Request) -> Option<Signer> {
+    let claim = Claim::read(request).ok()?;
+    Some(Signer { access_key: claim.access_key, region: claim.region })
+}
+
+/// Checks the signature with the secret of the access key that the request names.
+///
+/// # Errors
+/// The refusal for the client.
+pub fn verify(
+    request: &Request,
+    now: UnixMillis,
+    secret_of: impl FnOnce(&str) -> Option<String>,
+) -> Result<Signer, Failure> {
+    verify_for(&["sqs", "sns", "sts"], request, now, secret_of)
+}
+
+fn verify_for(
+    services: &[&str],
+    request: &Request,
+    now: UnixMillis,
+    secret_of: impl FnOnce(&str) -> Option<String>,
+) -> Result<Signer, Failure> {
+    let claim = Claim::read(request)?;
+    claim.check_form(services, request)?;
+    let secret = secret_of(&claim.access_key).filter(|secret| !secret.is_empty()).ok_or(Failure::UnknownKey)?;
+    let text = claim.string_to_sign(request);
+    let mac = hmac(&claim.key(&secret)).chain_update(text.as_bytes());
+    let signature = unhex(&claim.signature).unwrap_or_default();
+    // Compares in constant time.
+    mac.verify_slice(&signature).map_err(|_| {
+        Failure::Signature(
+            "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access \
+             Key and signing method. Consult the service documentation for details."
+                .to_owned(),
+        )
+    })?;
+    claim.check_time(now)?;
+    Ok(Signer { access_key: claim.access_key, region: claim.region })
+}
+
+impl Claim {
+    fn read(request: &Request) -> Result<Self, Failure> {
+        match request.header("authorization") {
+            Some(header) => Self::of_header(header, request),
+            None => Self::of_query(request),
+        }
+    }
+
+    fn of_header(header: &str, request: &Request) -> Result<Self, Failure> {
+        let incomplete =
+            |what: &str| Failure::IncompleteSignature(format!("Authorization header requires '{what}' parameter."));
+        let rest = header.strip_prefix(ALGORITHM).ok_or_else(|| {
+            Failure::IncompleteSignature(format!("Unsupported signature algorithm; expected {ALGORITHM}."))
+        })?;
+        let find = |name: &'static str| {
+            let value = rest.split(',').find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='));
+            value.ok_or_else(|| incomplete(name))
+        };
+        let date = request.header("x-amz-date").ok_or_else(|| incomplete("X-Amz-Date"))?;
+        Self::new(find("Credential")?, find("SignedHeaders")?, find("Signature")?, date, None)
+    }
+
+    fn of_query(request: &Request) -> Result<Self, Failure> {
+        let find = |name: &str| {
+            let value = canonical::pairs(&request.query).find_map(|(key, value)| (key == name).then_some(value))?;
+            percent_decode_str(value).decode_utf8().ok().map(std::borrow::Cow::into_owned)
+        };
+        if find("X-Amz-Algorithm").is_none_or(|algorithm| algorithm != ALGORITHM) {
+            return Err(Failure::NotSigned);
+        }
+        let need = |name: &'static str| {
+            find(name).ok_or_else(|| Failure::IncompleteSignature(format!("The query requires '{name}'.")))
+        };
+        let expires = need("X-Amz-Expires")?.parse().ok().filter(|seconds| (1..=EXPIRES_S_MAX).contains(seconds));
+        let expires = expires.ok_or_else(|| {
+            Failure::IncompleteSignature(format!("X-Amz-Expires must be between 1 and {EXPIRES_S_MAX} seconds."))
+        })?;
+        let (credential, headers) = (need("X-Amz-Credential")?, need("X-Amz-SignedHeaders")?);
+        Self::new(&credential, &headers, &need("X-Amz-Signature")?, &need("X-Amz-Date")?, Some(expires))
+    }
+
+    fn new(
+        credential: &str,
+        signed_headers: &str,
+        signature: &str,
+        date: &str,
+        expires_s: Option<i64>,
+    ) -> Result<Self, Failure> {
+        // From the right: nothing forbids a slash in an access key.
+        let mut parts = credential.rsplitn(5, '/');
+        let mut part = || parts.next().map(str::to_owned);
+        let (Some(end), Some(service), Some(region), Some(scope_date), Some(access_key)) =
+            (part(), part(), part(), part(), part())
+        else {
+            return Err(Failure::IncompleteSignature(
+                "Credential must have at least 5 slash-delimited elements.".to_owned(),
+            ));
+        };
+        if end != "aws4_request" {
+            return Err(Failure::Signature(
+                "Credential should be scoped with a valid terminator: 'aws4_request'.".into(),
+            ));
+        }
+        Ok(Self {
+            access_key,
+            scope_date,
+            region,
+            service,
+            signed_headers: signed_headers.split(';').map(str::to_owned).collect(),
+            signature: signature.to_owned(),
+            date: date.to_owned(),
+            expires_s,
+        })
+    }
+
+    fn check_form(&self, services: &[&str], request: &Request) -> Result<(), Failure> {
+        if !services.contains(&self.service.as_str()) {
+            let text = format!("Credential should be scoped to correct service: '{}'.", services[0]);
+            return Err(Failure::Signature(text));
+        }
+        let is_signed = |name: &str| self.signed_headers.iter().any(|signed| signed.eq_ignore_ascii_case(name));
+        let matters = |name: &&&str| **name == "host" || request.header(name).is_some();
+        if let Some(unsigned) = MUST_BE_SIGNED.iter().filter(matters).find(|name| !is_signed(name)) {
+            return Err(Failure::Signature(format!("'{unsigned}' must be a signed header.")));
+        }
+        Ok(())
+    }
+
+    fn check_time(&self, now: UnixMillis) -> Result<(), Failure> {
+        let signed_at = read_basic(&self.date).filter(|_| self.date.starts_with(&self.scope_date));
+        let signed_at = signed_at.ok_or_else(|| {
+            Failure::IncompleteSignature(
+                "Date must be in ISO-8601 'basic format', of the day in the credential.".to_owned(),
+            )
+        })?;
+        let now = i64::try_from(now.0 / 1000).unwrap_or(i64::MAX);
+        if signed_at > now + SKEW_S_MAX {
+            return Err(Failure::Signature(format!("Signature not yet current: {} is too far ahead.", self.date)));
+        }
+        let life_s = self.expires_s.unwrap_or(SKEW_S_MAX);
+        if signed_at + life_s < now {
+            return Err(Failure::Signature(format!("Signature expired: {} is too long ago.", self.date)));
+        }
+        Ok(())
+    }
+
+    fn string_to_sign(&self, request: &Request) -> String {
+        let given = request.header("x-amz-content-sha256");
+        let payload = match given {
+            Some(UNSIGNED_PAYLOAD) => UNSIGNED_PAYLOAD.to_owned(),
+            _ => hex(&Sha256::digest(&request.body)),
+        };
+        let canonical = canonical::request(request, &self.signed_headers, &payload);
+        let scope = format!("{}/{}/{}/aws4_request", self.scope_date, self.region, self.service);
+        format!("{ALGORITHM}\n{}\n{scope}\n{}", self.date, hex(&Sha256::digest(canonical)))
+    }
+
+    fn key(&self, secret: &str) -> Vec<u8> {
+        let mut key = format!("AWS4{secret}").into_bytes();
+        for part in [&*self.scope_date, &*self.region, &*self.service, "aws4_request"] {
+            key = hmac(&key).chain_update(part.as_bytes()).finalize().into_bytes().to_vec();
+        }
+        key
+    }
+}
+
+fn hmac(key: &[u8]) -> Hmac<Sha256> {
+    // HMAC takes keys of every length.
+    Hmac::new_from_slice(key).unwrap_or_else(|_| Hmac::new(&Default::default()))
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    let pair = |pair: &[u8]| Some((digit(pair[0])? * 16 + digit(pair[1])?) as u8);
+    (text.len() % 2 == 0).then(|| text.as_bytes().chunks_exact(2).map(pair).collect())?
+}
+
+#[cfg(test)]
+#[path = "sigv4_tests.rs"]
+mod tests;

@@ -1,0 +1,56 @@
+//! SQS: one file per group of actions.
+
+mod attributes;
+mod batch;
+mod queues;
+pub(crate) mod receive;
+mod redrive;
+pub(crate) mod send;
+mod settle;
+mod tags;
+
+use crossdock_common::definition::QueueInfo;
+
+use crate::arn::{is_queue_name, queue_of_url};
+use crate::call::Job;
+use crate::error::Failure;
+use crate::wire::{Shape, View};
+
+/// What `perform` calls by name; everything else is an unknown action.
+pub(crate) async fn perform(action: &str, job: &Job) -> Result<Shape, Failure> {
+    match action {
+        "CreateQueue" => queues::create(job).await,
+        "DeleteQueue" => queues::delete(job).await,
+        "GetQueueUrl" => queues::url(job).await,
+        "ListQueues" => queues::list(job).await,
+        "PurgeQueue" => queues::purge(job).await,
+        "GetQueueAttributes" => attributes::get(job).await,
+        "SetQueueAttributes" => attributes::set(job).await,
+        "SendMessage" => send::send(job).await,
+        "SendMessageBatch" => send::send_batch(job).await,
+        "ReceiveMessage" => receive::receive(job).await,
+        "DeleteMessage" => settle::delete(job).await,
+        "DeleteMessageBatch" => settle::delete_batch(job).await,
+        "ChangeMessageVisibility" => settle::change_visibility(job).await,
+        "ChangeMessageVisibilityBatch" => settle::change_visibility_batch(job).await,
+        "TagQueue" => tags::tag(job).await,
+        "UntagQueue" => tags::untag(job).await,
+        "ListQueueTags" => tags::list(job).await,
+        other => Err(Failure::UnknownAction(other.to_owned())),
+    }
+}
+
+/// The queue that the request names, as it is now.
+async fn queue(job: &Job) -> Result<Box<QueueInfo>, Failure> {
+    let name = queue_name(job)?;
+    job.desk.inspect_queue(name).await.map_err(Failure::of_queue)
+}
+
+fn queue_name(job: &Job) -> Result<&str, Failure> {
+    let url = view(job).required("QueueUrl")?;
+    queue_of_url(url, &job.place.account).filter(|name| is_queue_name(name)).ok_or(Failure::NoQueue)
+}
+
+fn view(job: &Job) -> View<'_> {
+    job.fields.view()
+}

@@ -1,0 +1,166 @@
+//! ReceiveMessage: a fetch, and every message as SQS shows it.
+
+use crossdock_common::command::{Fetch, Lease};
+use crossdock_common::event::Delivery;
+use crossdock_common::{FormatTag, Lane, Text};
+
+use super::{attributes, queue, view};
+use crate::call::Job;
+use crate::convert::attributes::Attribute;
+use crate::convert::from_hub;
+use crate::convert::properties::Properties;
+use crate::digest::{md5_hex, md5_of_attributes, uuid_of_place, uuid_text};
+use crate::error::Failure;
+use crate::sns::envelope;
+use crate::wire::{Shape, View};
+
+const MESSAGES_MAX: i64 = 10;
+const WAIT_S_MAX: i64 = 20;
+pub(super) const VISIBILITY_S_MAX: i64 = 43_200;
+
+/// What can be asked for beside the body.
+const SYSTEM_NAMES: [&str; 10] = [
+    "All",
+    "SenderId",
+    "SentTimestamp",
+    "ApproximateReceiveCount",
+    "ApproximateFirstReceiveTimestamp",
+    "SequenceNumber",
+    "MessageDeduplicationId",
+    "MessageGroupId",
+    "AWSTraceHeader",
+    "DeadLetterQueueSourceArn",
+];
+
+/// Which attributes a client wants to see.
+struct Selection<'a> {
+    system: Vec<&'a str>,
+    attributes: Vec<&'a str>,
+}
+
+pub(super) async fn receive(job: &Job) -> Result<Shape, Failure> {
+    let selection = Selection::read(view(job))?;
+    let count_max = bounded(view(job).integer("MaxNumberOfMessages")?, "MaxNumberOfMessages", 1, MESSAGES_MAX)?;
+    let wait = bounded(view(job).integer("WaitTimeSeconds")?, "WaitTimeSeconds", 0, WAIT_S_MAX)?;
+    let lease = bounded(view(job).integer("VisibilityTimeout")?, "VisibilityTimeout", 0, VISIBILITY_S_MAX)?;
+    let info = queue(job).await?;
+    let wait_s = wait.unwrap_or_else(|| attributes::wait_seconds(&info));
+    let fetch = Fetch {
+        lane: Lane(0),
+        queue: info.spec.name.clone(),
+        count_max: u32::try_from(count_max.unwrap_or(1)).unwrap_or(1),
+        presettled: false,
+        lease: lease.map_or(Lease::QueueDefault, |seconds| Lease::Timed { lease_ms: seconds * 1000 }),
+        wait_ms: wait_s * 1000,
+    };
+    let deliveries = job.desk.fetch(fetch).await.map_err(Failure::of_queue)?;
+    let messages = deliveries.iter().map(|delivery| show(job, &info.spec.name, delivery, &selection));
+    Ok(Shape::Fields(vec![("Messages", Shape::list("Message", messages))]))
+}
+
+/// A number within its bounds, or SQS's complaint about it.
+pub(super) fn bounded(value: Option<i64>, name: &str, min: i64, max: i64) -> Result<Option<u64>, Failure> {
+    let Some(value) = value else { return Ok(None) };
+    if (min..=max).contains(&value) {
+        return Ok(Some(value.unsigned_abs()));
+    }
+    let reason = match name {
+        "MaxNumberOfMessages" => format!("Must be between {min} and {max}, if provided."),
+        "WaitTimeSeconds" => format!("Must be >= {min} and <= {max}, if provided."),
+        _ => format!("Must be between {min} and {max}."),
+    };
+    Err(Failure::value(value, name, &reason))
+}
+
+impl<'a> Selection<'a> {
+    fn read(view: View<'a>) -> Result<Self, Failure> {
+        let mut system = view.texts("AttributeNames")?;
+        system.extend(view.texts("MessageSystemAttributeNames")?);
+        if let Some(unknown) = system.iter().find(|name| !SYSTEM_NAMES.contains(name)) {
+            return Err(Failure::UnknownAttribute((*unknown).to_owned()));
+        }
+        Ok(Self { system, attributes: view.texts("MessageAttributeNames")? })
+    }
+
+    fn has_system(&self, name: &str) -> bool {
+        self.system.iter().any(|wanted| *wanted == "All" || *wanted == name)
+    }
+
+    /// `All`, `.*`, a name, or the beginning of one before `.*`.
+    fn has_attribute(&self, name: &str) -> bool {
+        self.attributes.iter().any(|wanted| {
+            *wanted == "All"
+                || *wanted == name
+                || wanted.strip_suffix(".*").is_some_and(|start| name.starts_with(start))
+        })
+    }
+}
+
+/// Body, attributes and id of a message, whichever protocol wrote it.
+pub(crate) struct Seen {
+    pub id: u128,
+    pub body: Text,
+    pub attributes: Vec<Attribute>,
+    pub properties: Properties,
+}
+
+/// Looks at a delivery with SQS's eyes.
+pub(crate) fn see(delivery: &Delivery) -> Seen {
+    let message = &delivery.message;
+    if message.format.tag() == FormatTag::AWS {
+        let properties = Properties::decode(&message.properties);
+        let body = Text::try_from(message.body.clone()).unwrap_or_default();
+        return Seen { id: properties.message_id, body, attributes: properties.attributes.clone(), properties };
+    }
+    let hub = message.hub();
+    let foreign = from_hub(hub, hub.body.as_ref().unwrap_or(&message.body));
+    let properties = Properties { subject: hub.subject.clone(), group: hub.group_id.clone(), ..Properties::default() };
+    let id = uuid_of_place(delivery.id.queue.0, delivery.id.position);
+    Seen { id, body: foreign.body, attributes: foreign.attributes, properties }
+}
+
+fn show(job: &Job, queue: &str, delivery: &Delivery, selection: &Selection<'_>) -> Shape {
+    let mut seen = see(delivery);
+    if let Some(notification) = envelope::notification(job, delivery, &seen) {
+        seen.body = notification.into();
+        seen.attributes.clear();
+    }
+    seen.attributes.retain(|attribute| selection.has_attribute(&attribute.name));
+    let system = system_attributes(job, delivery, &seen.properties);
+    let system = system.into_iter().filter(|(name, _)| selection.has_system(name));
+    let mut fields = vec![
+        ("MessageId", Shape::text(uuid_text(seen.id))),
+        ("ReceiptHandle", Shape::text(job.receipts().issue(queue, delivery.id))),
+        ("MD5OfBody", Shape::text(md5_hex(seen.body.as_bytes()))),
+        ("Body", Shape::text(&*seen.body)),
+        ("Attributes", Shape::text_map("Attribute", system.map(|(name, value)| (name.to_owned(), value)))),
+    ];
+    if let Some(sum) = md5_of_attributes(&seen.attributes) {
+        fields.push(("MD5OfMessageAttributes", Shape::text(sum)));
+        let entries = seen.attributes.iter().map(|one| (one.name.to_string(), one.shape())).collect();
+        fields.push(("MessageAttributes", Shape::Map { element: "MessageAttribute", entries }));
+    }
+    Shape::Fields(fields)
+}
+
+fn system_attributes(job: &Job, delivery: &Delivery, properties: &Properties) -> Vec<(&'static str, String)> {
+    let message = &delivery.message;
+    let mut attributes = vec![
+        ("SenderId", message.user.to_string()),
+        ("SentTimestamp", message.received_at.0.to_string()),
+        ("ApproximateReceiveCount", (delivery.delivery_count + 1).to_string()),
+        ("ApproximateFirstReceiveTimestamp", delivery.first_delivered_at.0.to_string()),
+    ];
+    if let Some(group) = &properties.group {
+        attributes.push(("MessageGroupId", group.to_string()));
+    }
+    if let Some(death) = message.deaths().first() {
+        attributes.push(("DeadLetterQueueSourceArn", job.place.queue_arn(&death.queue)));
+    }
+    for attribute in &properties.system_attributes {
+        if let crate::convert::attributes::AttributeValue::Text(text) = &attribute.value {
+            attributes.push(("AWSTraceHeader", text.to_string()));
+        }
+    }
+    attributes
+}

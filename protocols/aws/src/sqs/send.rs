@@ -1,0 +1,184 @@
+//! SendMessage and SendMessageBatch. The answer goes out when the message is as durable as the broker makes it.
+
+use bytes::Bytes;
+use crossdock_common::definition::QueueInfo;
+use crossdock_common::{Message, Name, Text};
+
+use super::{attributes, batch, queue, view};
+use crate::call::{Job, cost_bytes};
+use crate::convert::attributes::{Attribute, parse, parse_all};
+use crate::convert::properties::Properties;
+use crate::convert::{FORMAT, has_envelope, is_base64};
+use crate::desk::Published;
+use crate::digest::{md5_hex, md5_of_attributes, uuid_text};
+use crate::error::Failure;
+use crate::wire::{Service, Shape, View, is_legal};
+
+const DELAY_S_MAX: i64 = 900;
+const GROUP_BYTES_MAX: usize = 128;
+
+/// One message of a request, read and checked.
+struct Entry<'a> {
+    body: &'a str,
+    properties: Properties,
+    delay_ms: Option<u64>,
+}
+
+pub(super) async fn send(job: &Job) -> Result<Shape, Failure> {
+    job.may_publish()?;
+    let info = queue(job).await?;
+    let entry = read(job, view(job), attributes::message_bytes_max(job, &info))?;
+    publish(job, &info, vec![entry]).await.pop().unwrap_or(Err(Failure::Internal))
+}
+
+pub(super) async fn send_batch(job: &Job) -> Result<Shape, Failure> {
+    job.may_publish()?;
+    let info = queue(job).await?;
+    let entries = batch::entries(view(job))?;
+    let max = attributes::message_bytes_max(job, &info);
+    let mut ids = Vec::new();
+    let mut good = Vec::new();
+    let mut results = Vec::new();
+    for (id, entry) in entries {
+        match read(job, entry, usize::MAX) {
+            Ok(entry) => {
+                ids.push(id);
+                good.push(entry);
+            }
+            Err(failure) => results.push((id, Err(failure))),
+        }
+    }
+    let sent = good.iter().map(Entry::cost_bytes).sum();
+    if sent > max {
+        return Err(Failure::BatchTooLong { max, sent });
+    }
+    results.extend(ids.into_iter().zip(publish(job, &info, good).await));
+    Ok(batch::answer("SendMessageBatchResultEntry", results))
+}
+
+fn read<'a>(job: &Job, view: View<'a>, max: usize) -> Result<Entry<'a>, Failure> {
+    let attributes = parse_all(view, Service::Sqs, "")?;
+    // Another protocol's empty body comes back with an attribute that says so.
+    let body = match view.text("MessageBody")? {
+        Some(body) if !body.is_empty() || is_base64(&attributes) => body,
+        _ => return Err(Failure::MissingParameter("MessageBody")),
+    };
+    if cost_bytes(body, &attributes) > max {
+        return Err(Failure::message_too_long(max));
+    }
+    if !body.chars().all(is_legal) {
+        return Err(Failure::MessageContents);
+    }
+    if let Some(id) = view.text("MessageDeduplicationId")? {
+        let reason = "The request include parameter that is not valid for this queue type.";
+        return Err(Failure::value(id, "MessageDeduplicationId", reason));
+    }
+    let properties = Properties {
+        message_id: job.desk.uuid(),
+        attributes,
+        system_attributes: system_attributes(view)?,
+        subject: None,
+        group: group(view)?,
+    };
+    Ok(Entry { body, properties, delay_ms: delay_ms(view)? })
+}
+
+fn delay_ms(view: View<'_>) -> Result<Option<u64>, Failure> {
+    let Some(seconds) = view.integer("DelaySeconds")? else { return Ok(None) };
+    if !(0..=DELAY_S_MAX).contains(&seconds) {
+        return Err(Failure::value(
+            seconds,
+            "DelaySeconds",
+            &format!("DelaySeconds must be >= 0 and <= {DELAY_S_MAX}."),
+        ));
+    }
+    Ok(Some(seconds.unsigned_abs() * 1000))
+}
+
+fn group(view: View<'_>) -> Result<Option<Text>, Failure> {
+    let Some(group) = view.text("MessageGroupId")? else { return Ok(None) };
+    if group.is_empty() || group.len() > GROUP_BYTES_MAX || !group.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let reason = "MessageGroupId can only include alphanumeric and punctuation characters. 1 to 128 in length.";
+        return Err(Failure::value(group, "MessageGroupId", reason));
+    }
+    Ok(Some(group.into()))
+}
+
+fn system_attributes(view: View<'_>) -> Result<Vec<Attribute>, Failure> {
+    let given = view.map("MessageSystemAttributes")?;
+    let read = |(name, view): (&str, View<'_>)| match name {
+        "AWSTraceHeader" => parse(name, view, Service::Sqs, ""),
+        other => Err(Failure::Invalid(format!("Message system attribute name '{other}' is invalid."))),
+    };
+    given.into_iter().map(read).collect()
+}
+
+/// Publishes all, then waits for each: one write to the disk does for all of them.
+async fn publish(job: &Job, info: &QueueInfo, entries: Vec<Entry<'_>>) -> Vec<Result<Shape, Failure>> {
+    let sent: Vec<(Shape, u64)> = entries
+        .into_iter()
+        .map(|entry| (receipt(&entry), job.desk.publish(entry.into_message(job, &info.spec.name))))
+        .collect();
+    let mut results = Vec::with_capacity(sent.len());
+    for (shape, confirm) in sent {
+        results.push(outcome(job.desk.published(confirm).await).map(|()| shape));
+    }
+    results
+}
+
+fn outcome(published: Published) -> Result<(), Failure> {
+    match published {
+        Published::Confirmed => Ok(()),
+        // It was deleted a moment ago.
+        Published::Unroutable => Err(Failure::NoQueue),
+        Published::Rejected => Err(Failure::Unavailable("The queue is full.".to_owned())),
+        Published::Refused(refusal) => Err(Failure::of_queue(refusal)),
+    }
+}
+
+fn receipt(entry: &Entry<'_>) -> Shape {
+    let mut fields = vec![
+        ("MessageId", Shape::text(uuid_text(entry.properties.message_id))),
+        ("MD5OfMessageBody", Shape::text(md5_hex(entry.body.as_bytes()))),
+    ];
+    if let Some(sum) = md5_of_attributes(&entry.properties.attributes) {
+        fields.push(("MD5OfMessageAttributes", Shape::text(sum)));
+    }
+    if let Some(sum) = md5_of_attributes(&entry.properties.system_attributes) {
+        fields.push(("MD5OfMessageSystemAttributes", Shape::text(sum)));
+    }
+    Shape::Fields(fields)
+}
+
+impl Entry<'_> {
+    fn cost_bytes(&self) -> usize {
+        cost_bytes(self.body, &self.properties.attributes)
+    }
+
+    fn into_message(self, job: &Job, queue: &Name) -> Message {
+        let key = Bytes::copy_from_slice(queue.as_bytes());
+        let body = Bytes::copy_from_slice(self.body.as_bytes());
+        let mut message = message(job, Name::default(), key, &self.properties, body);
+        if let Some(delay_ms) = self.delay_ms {
+            message.rare_mut().delay_ms = Some(delay_ms);
+        }
+        message
+    }
+}
+
+/// A message of SQS or SNS, with the broker's facts. Envelope attributes are taken at their word.
+pub(crate) fn message(job: &Job, exchange: Name, key: Bytes, properties: &Properties, body: Bytes) -> Message {
+    let mut message = Message::new(&FORMAT, exchange, key, properties.encode(), body);
+    message.durable = true;
+    message.user = job.user.clone();
+    message.received_at = job.desk.now().unix;
+    if let Some(group) = &properties.group {
+        message.rare_mut().group = Some(group.clone());
+    }
+    if has_envelope(&properties.attributes) {
+        let (priority, ttl_ms) = (message.hub().priority, message.hub().ttl_ms);
+        message.priority = priority.unwrap_or(0);
+        message.ttl_ms = ttl_ms;
+    }
+    message
+}

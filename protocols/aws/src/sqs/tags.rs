@@ -1,0 +1,81 @@
+//! TagQueue, UntagQueue, ListQueueTags.
+
+use crossdock_common::definition::{Definition, QueueInfo};
+use crossdock_common::value::lookup;
+use crossdock_common::{Table, Text, Value};
+
+use super::{queue, view};
+use crate::call::Job;
+use crate::error::Failure;
+use crate::wire::{Shape, View};
+
+/// The entry of a queue's attributes that holds its tags.
+const KEPT: &str = "sqs-tags";
+const TAGS_MAX: usize = 50;
+
+/// The tags of a request; CreateQueue's JSON spells them in lower case.
+pub(super) fn given(view: View<'_>) -> Result<Vec<(&str, &str)>, Failure> {
+    let mut tags = view.text_map("Tags")?;
+    tags.extend(view.text_map("tags")?);
+    Ok(tags)
+}
+
+pub(super) async fn tag(job: &Job) -> Result<Shape, Failure> {
+    let given = given(view(job))?;
+    if given.is_empty() {
+        return Err(Failure::MissingParameter("Tags"));
+    }
+    let mut info = queue(job).await?;
+    apply(&mut info.spec.attributes, &given);
+    if tags(&info).count() > TAGS_MAX {
+        return Err(Failure::Invalid(format!("Too many tags added for queue {}.", info.spec.name)));
+    }
+    update(job, *info).await
+}
+
+pub(super) async fn untag(job: &Job) -> Result<Shape, Failure> {
+    let keys = view(job).texts("TagKeys")?;
+    let mut info = queue(job).await?;
+    let left: Vec<(String, String)> = tags(&info).filter(|(key, _)| !keys.contains(&key.as_str())).collect();
+    info.spec.attributes.retain(|(name, _)| &**name != KEPT);
+    let left: Vec<(&str, &str)> = left.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    apply(&mut info.spec.attributes, &left);
+    update(job, *info).await
+}
+
+pub(super) async fn list(job: &Job) -> Result<Shape, Failure> {
+    let info = queue(job).await?;
+    Ok(Shape::fields([("Tags", Shape::text_map("Tag", tags(&info)))]))
+}
+
+/// Adds tags to a queue's attributes.
+pub(super) fn apply(attributes: &mut Table, given: &[(&str, &str)]) {
+    if given.is_empty() {
+        return;
+    }
+    let at = attributes.iter().position(|(name, _)| &**name == KEPT);
+    let mut tags = match at.map(|at| attributes.remove(at)) {
+        Some((_, Value::Map(tags))) => tags,
+        _ => Table::new(),
+    };
+    for (key, value) in given {
+        tags.retain(|(known, _)| **known != **key);
+        tags.push((Text::from(*key), Value::string(*value)));
+    }
+    attributes.push((Text::from_static(KEPT), Value::Map(tags)));
+}
+
+fn tags(info: &QueueInfo) -> impl Iterator<Item = (String, String)> {
+    let tags = match lookup(&info.spec.attributes, KEPT) {
+        Some(Value::Map(tags)) => &tags[..],
+        _ => &[],
+    };
+    tags.iter().filter_map(|(key, value)| Some((key.to_string(), value.as_str()?.to_owned())))
+}
+
+async fn update(job: &Job, info: QueueInfo) -> Result<Shape, Failure> {
+    let (name, settings, attributes) = (info.spec.name, info.spec.settings, info.spec.attributes);
+    let update = Definition::UpdateQueue { name, settings, attributes };
+    job.desk.define(update).await.map_err(Failure::of_queue)?;
+    Ok(Shape::Nothing)
+}

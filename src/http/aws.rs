@@ -1,0 +1,145 @@
+//! The SQS and SNS APIs: HTTP requests to calls of `crossdock-aws`, calls to the core.
+
+mod keys;
+mod session;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{ConnectInfo, State};
+use axum::http::request::Parts;
+use axum::response::Response;
+use crossdock_aws::{Environment, Failure, Request, refuse};
+use crossdock_common::Name;
+
+use crate::broker::Engine;
+use crate::config::Settings;
+use crate::telemetry::Protocol;
+use crate::telemetry::events::AuthenticationFailed;
+use keys::Keys;
+use session::Session;
+
+/// Time to send a whole body.
+const BODY_TIME_MAX: Duration = Duration::from_secs(30);
+/// Bytes of one message's body in the longest usual spelling: `%C3` in a form, `\u00e9` in JSON.
+const SPELLING_MAX: usize = 3;
+/// Room for the parameters beside the messages.
+const PARAMETERS_BYTES: usize = 256 << 10;
+/// The document that keeps the key of receipt handles.
+const DOCUMENT: &str = "aws";
+const RECEIPT_KEY: &str = "receipt-key";
+const RECEIPT_KEY_BYTES: usize = 32;
+
+struct Endpoint {
+    engine: Arc<Engine>,
+    environment: Arc<Environment>,
+    keys: Keys,
+    body_bytes_max: usize,
+    seeds: AtomicU64,
+}
+
+/// Everything on one port: `/` and every queue's path, for SQS, SNS and STS.
+///
+/// # Errors
+/// The operating system gives no random numbers.
+pub fn router(engine: Arc<Engine>, settings: &Settings, seed: u64) -> Result<Router> {
+    let message_bytes_max = settings.limits.aws_message_bytes_max.as_usize();
+    let environment = Environment {
+        account: settings.aws.account_id.clone(),
+        region: settings.aws.region.clone(),
+        message_bytes_max,
+        receipt_key: receipt_key(&engine)?,
+    };
+    let endpoint = Endpoint {
+        engine,
+        environment: Arc::new(environment),
+        keys: Keys::new(settings),
+        body_bytes_max: message_bytes_max * SPELLING_MAX + PARAMETERS_BYTES,
+        seeds: AtomicU64::new(seed),
+    };
+    Ok(Router::new().fallback(serve).with_state(Arc::new(endpoint)))
+}
+
+/// The key of receipt handles, made at the first start: handles outlive a restart.
+fn receipt_key(engine: &Engine) -> Result<Vec<u8>> {
+    let documents = engine.broker.documents(DOCUMENT);
+    if let Some((_, key)) = documents.iter().find(|(name, _)| name.as_str() == RECEIPT_KEY) {
+        return Ok(key.to_vec());
+    }
+    let mut key = vec![0; RECEIPT_KEY_BYTES];
+    getrandom::fill(&mut key).context("the operating system gives no random numbers")?;
+    engine.broker.set_document(DOCUMENT, &Name::from(RECEIPT_KEY), Some(key.clone().into()));
+    Ok(key)
+}
+
+async fn serve(
+    State(endpoint): State<Arc<Endpoint>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: axum::extract::Request,
+) -> Response {
+    let seed = endpoint.seeds.fetch_add(1, Ordering::Relaxed);
+    let (parts, body) = request.into_parts();
+    let mut request = head(&parts);
+    match endpoint.answer(peer, &mut request, body, seed).await {
+        Ok(response) => to_axum(response),
+        Err(failure) => to_axum(refuse(&request, &failure, seed)),
+    }
+}
+
+impl Endpoint {
+    async fn answer(
+        &self,
+        peer: SocketAddr,
+        request: &mut Request,
+        body: Body,
+        seed: u64,
+    ) -> Result<crossdock_aws::Response, Failure> {
+        // Strangers are turned away before their body is read.
+        self.keys.expect(request).inspect_err(|_| self.refused(peer, request))?;
+        request.body = self.read(body).await?;
+        let now = self.engine.clock.now();
+        let caller = self.keys.caller(request, now.unix).inspect_err(|_| self.refused(peer, request))?;
+        Ok(Session::new(self.engine.clone()).run(self.environment.clone(), request, caller, seed).await)
+    }
+
+    /// The whole body, within its limits of size and time; chunked bodies are counted while they come.
+    async fn read(&self, body: Body) -> Result<bytes::Bytes, Failure> {
+        match tokio::time::timeout(BODY_TIME_MAX, to_bytes(body, self.body_bytes_max)).await {
+            Ok(Ok(body)) => Ok(body),
+            Ok(Err(_)) => Err(Failure::TooLarge),
+            Err(_) => Err(Failure::Malformed("The body did not come in time.".to_owned())),
+        }
+    }
+
+    fn refused(&self, peer: SocketAddr, request: &Request) {
+        let user = crossdock_aws::sigv4::claimed(request).map(|signer| signer.access_key).unwrap_or_default();
+        AuthenticationFailed { protocol: Protocol::Aws, peer, user: &user }.emit(&self.engine.metrics);
+    }
+}
+
+fn head(parts: &Parts) -> Request {
+    let header = |(name, value): (&axum::http::HeaderName, &axum::http::HeaderValue)| {
+        (name.as_str().to_owned(), value.as_bytes().to_vec())
+    };
+    Request {
+        method: parts.method.as_str().to_owned(),
+        path: parts.uri.path().to_owned(),
+        query: parts.uri.query().unwrap_or_default().to_owned(),
+        headers: parts.headers.iter().map(header).collect(),
+        body: bytes::Bytes::new(),
+    }
+}
+
+fn to_axum(response: crossdock_aws::Response) -> Response {
+    let mut builder = Response::builder().status(response.status);
+    for (name, value) in response.headers {
+        builder = builder.header(name, value);
+    }
+    // Names are constants and values are ASCII: there is nothing that could be refused.
+    builder.body(Body::from(response.body)).unwrap_or_default()
+}

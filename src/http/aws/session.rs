@@ -1,0 +1,110 @@
+//! One request's connection to the core.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crossdock_aws::{Call, Caller, Environment, Request, Response};
+use crossdock_common::event::Principal;
+use crossdock_common::{Command, Event, RequestId};
+use crossdock_core::Client;
+use tokio::sync::Notify;
+
+use crate::broker::Engine;
+use crate::telemetry::{Protocol, ProtocolMetrics};
+
+/// A client of the core that is closed however the request ends: a long poll whose peer is gone takes no message.
+pub(super) struct Session {
+    engine: Arc<Engine>,
+    client: Option<Client>,
+    notify: Arc<Notify>,
+    commands: VecDeque<Command>,
+    events: VecDeque<Event>,
+    counters: ProtocolMetrics,
+}
+
+impl Session {
+    pub(super) fn new(engine: Arc<Engine>) -> Self {
+        let notify = Arc::new(Notify::new());
+        let wake = notify.clone();
+        let client = engine.connect(Box::new(move || wake.notify_one()));
+        let counters = engine.metrics.protocol(Protocol::Aws).clone();
+        Self { engine, client: Some(client), notify, commands: VecDeque::new(), events: VecDeque::new(), counters }
+    }
+
+    /// Carries the call to its response.
+    pub(super) async fn run(
+        mut self,
+        environment: Arc<Environment>,
+        request: &Request,
+        caller: Caller,
+        seed: u64,
+    ) -> Response {
+        if let Some(client) = &mut self.client {
+            client.authenticated(RequestId(0), Principal { name: caller.user.clone(), tags: Vec::new() });
+        }
+        let mut call = Call::new(environment, request, caller, self.engine.clock.now(), seed);
+        loop {
+            if self.client.as_ref().is_some_and(Client::must_leave) {
+                call.leave();
+            }
+            self.round(&mut call);
+            if let Some(response) = call.response() {
+                return response;
+            }
+            self.notify.notified().await;
+        }
+    }
+
+    /// Lets call and core talk until both are silent.
+    fn round(&mut self, call: &mut Call) {
+        let Some(client) = &mut self.client else { return };
+        loop {
+            let now = self.engine.clock.now();
+            let known = self.commands.len();
+            call.commands(&mut self.commands);
+            self.commands.iter().skip(known).for_each(|command| count_command(&self.counters, command));
+            // What has to wait stays in the queue.
+            let _ = client.execute(now, &mut self.commands);
+            client.take_events(now, &mut self.events);
+            if self.events.is_empty() {
+                return;
+            }
+            for event in self.events.drain(..) {
+                count_event(&self.counters, &event);
+                call.handle(now, event);
+            }
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let Some(client) = self.client.take() {
+            client.close(self.engine.clock.now());
+        }
+    }
+}
+
+fn count_command(counters: &ProtocolMetrics, command: &Command) {
+    match command {
+        Command::Publish(_) => {
+            counters.messages_published.inc();
+        }
+        Command::Settle { deliveries, .. } => {
+            counters.messages_settled.inc_by(deliveries.len() as u64);
+        }
+        _ => {}
+    }
+}
+
+fn count_event(counters: &ProtocolMetrics, event: &Event) {
+    match event {
+        Event::Fetched { deliveries, .. } => {
+            counters.messages_delivered.inc_by(deliveries.len() as u64);
+        }
+        Event::Confirmed { confirms, .. } => {
+            counters.messages_confirmed.inc_by(confirms.len() as u64);
+        }
+        _ => {}
+    }
+}
