@@ -5,6 +5,7 @@
 
 import os
 import sys
+from itertools import chain
 from pathlib import Path
 
 from fidelity_hall import difference, open_doors, send_and_receive
@@ -54,6 +55,8 @@ def check_page():
 
 if __name__ == "__main__":
     opened = open_doors()
-    problems = [*missing_doors(), *matrix(opened), *there_and_back(opened), *check_page()]
-    print("\n".join(problems))
-    sys.exit(1 if problems else 0)
+    count = 0
+    for problem in chain(missing_doors(), matrix(opened), there_and_back(opened), check_page()):
+        print(problem, flush=True)
+        count += 1
+    sys.exit(1 if count else 0)

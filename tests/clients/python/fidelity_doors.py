@@ -13,6 +13,7 @@ sent again as it is. `body` is bytes everywhere; the other addresses are the cli
 """
 
 import json
+import time
 import uuid
 
 import boto3
@@ -28,7 +29,7 @@ from ports import PATIENCE_S, PORTS, wait_for
 from stomp_client import connect as stomp_connect
 
 TOPIC, KEY, HUB = "fidelity/x", "fidelity.x", "fidelity"
-# From here everything goes on to MQTT, which has no other way to read a queue or an exchange of SQS and SNS.
+# A queue without room: everything goes on to MQTT, which has no other way to read a queue of SQS or a topic of SNS.
 TO_MQTT, MQTT_TOPIC, MQTT_KEY = "fidelity-to-mqtt", "fidelity-mqtt/x", "fidelity-mqtt.x"
 AMQP_NAMES = (
     "content_type content_encoding delivery_mode priority correlation_id reply_to expiration message_id timestamp type "
@@ -60,7 +61,7 @@ class Amqp:
         for queue in queues:
             self.channel.queue_declare(queue, durable=True)
             self.channel.queue_bind(queue, HUB)
-        on = {"x-message-ttl": 0, "x-dead-letter-exchange": "amq.topic", "x-dead-letter-routing-key": MQTT_KEY}
+        on = {"x-max-length": 0, "x-dead-letter-exchange": "amq.topic", "x-dead-letter-routing-key": MQTT_KEY}
         self.channel.exchange_declare(TO_MQTT, "fanout", durable=True)
         self.channel.queue_declare(TO_MQTT, durable=True, arguments=on)
         self.channel.queue_bind(TO_MQTT, TO_MQTT)
@@ -145,6 +146,16 @@ class Stomp:
         return {"body": frame.body} | message
 
 
+def not_at_a_whole_second():
+    """SQS's time of sending looks different to AMQP and STOMP if it has no milliseconds; so not then."""
+    while not 0.02 < time.time() % 1 < 0.95:
+        time.sleep(0.01)
+
+
+def more_of(message):
+    return {name: message[name] for name in ("MessageGroupId", "Subject") if name in message}
+
+
 def aws(service):
     return boto3.client(
         service,
@@ -167,15 +178,14 @@ class Sqs:
     """SendMessage goes to one queue: a copy to each reader's. Reads its own."""
 
     def __init__(self, queue, targets=()):
-        self.sqs, self.targets = aws("sqs"), targets
-        self.url = self.sqs.get_queue_url(QueueName=queue)["QueueUrl"]
+        self.sqs = aws("sqs")
+        self.url, *self.targets = [self.sqs.get_queue_url(QueueName=name)["QueueUrl"] for name in (queue, *targets)]
 
     def send(self, message):
-        group = {"MessageGroupId": message["MessageGroupId"]} if "MessageGroupId" in message else {}
-        for queue in self.targets:
-            url = self.sqs.get_queue_url(QueueName=queue)["QueueUrl"]
+        not_at_a_whole_second()
+        for url in self.targets:
             body, attributes = message["body"].decode(), to_attributes(message)
-            self.sqs.send_message(QueueUrl=url, MessageBody=body, MessageAttributes=attributes, **group)
+            self.sqs.send_message(QueueUrl=url, MessageBody=body, MessageAttributes=attributes, **more_of(message))
 
     def receive(self):
         got = wait_for("SQS", self.get)
@@ -208,10 +218,10 @@ class Sns:
         self.sns.subscribe(TopicArn=self.topics[0], Protocol="sqs", Endpoint=arn, Attributes=attributes)
 
     def send(self, message):
-        subject = {"Subject": message["Subject"]} if "Subject" in message else {}
+        not_at_a_whole_second()
         for topic in self.topics:
             text = message["body"].decode()
-            self.sns.publish(TopicArn=topic, Message=text, MessageAttributes=to_attributes(message), **subject)
+            self.sns.publish(TopicArn=topic, Message=text, MessageAttributes=to_attributes(message), **more_of(message))
 
 
 class Envelope(Sqs):
@@ -220,8 +230,8 @@ class Envelope(Sqs):
     def receive(self):
         outer = super().receive()
         inner = json.loads(outer.pop("body"))
-        assert inner["Type"] == "Notification" and not outer, (inner, outer)
-        message = {"body": inner["Message"].encode()}
+        assert inner["Type"] == "Notification", inner
+        message = outer | {"body": inner["Message"].encode()}
         if "Subject" in inner:
             message["Subject"] = inner["Subject"]
         attributes = inner.get("MessageAttributes", {}).items()

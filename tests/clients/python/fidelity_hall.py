@@ -1,5 +1,7 @@
 """All doors open, with the queues and bindings between them; and what it means that a message arrived as it should."""
 
+import json
+
 import paho.mqtt.client as mqtt
 from fidelity_doors import TO_MQTT, Amqp, Envelope, Mqtt, Sns, Sqs, Stomp
 from fidelity_table import AMQP, ENVELOPED, MQTT3, MQTT5, RAW, RECEIVERS, SNS, SQS, STOMP, Any
@@ -34,9 +36,24 @@ def send_and_receive(doors, sender, message):
 
 def difference(got, wanted, plain):
     """What is not as wanted. Whatever a plain message has not must be wanted."""
-    wanted = DEFAULT | wanted
-    extra = {name: value for name, value in got.items() if name in wanted or name not in plain}
+    wanted, plain = explode(DEFAULT | wanted), explode(plain)
+    extra = {name: value for name, value in explode(got).items() if name in wanted or name not in plain}
     return None if is_same(extra, wanted) else f"\n    wanted {wanted}\n    got    {extra}"
+
+
+def explode(message):
+    """Headers that are lists of entries, entry by entry: some entries are of every message."""
+    exploded = {}
+    for name, value in message.items():
+        text = value[1] if isinstance(value, tuple) else value
+        if name.endswith("crossdock.types"):
+            exploded |= {f"{name} {header}": code for header, code in (entry.split("=") for entry in text.split(","))}
+        elif name.endswith("crossdock.headers"):
+            for header, code, content in json.loads(text):
+                exploded.setdefault(f"attribute {header}", []).append((code, content))
+        else:
+            exploded[name] = value
+    return exploded
 
 
 def is_same(got, wanted):

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from pika.compat import long
+
 AMQP, MQTT5, MQTT3, STOMP, SQS, SNS = "AMQP", "MQTT 5", "MQTT 3.1.1", "STOMP", "SQS", "SNS"
 RAW, ENVELOPED = "SNS raw", "SNS enveloped"
 SENDERS = (AMQP, MQTT5, MQTT3, STOMP, SQS, SNS)
@@ -108,7 +110,7 @@ def needs_type(name, code):
 
 
 def text(value):
-    return value if isinstance(value, str) else repr(value)
+    return value if isinstance(value, (str, Any)) else repr(value)
 
 
 def field_row(name, envelope, value, native_at, code=None, exceptions=()):
@@ -173,6 +175,8 @@ def number_row(name, value, code, wide):
     gets |= {AMQP: native(there[AMQP])} | {door: native(plain) for door in AWS if there[door] == plain}
     exceptions = {(sender, door): converted(said(door, "h", value, wide), TYPES_NOTE) for sender in AWS for door in (MQTT5, STOMP)}
     exceptions |= {(sender, door): native(plain) for sender in AWS for door in AWS}
+    if code != wide:
+        exceptions |= {(sender, AMQP): native({"header h": long(value)}) for sender in AWS}
     return Row(name, only(SENDERS, there | dict.fromkeys((SQS, SNS), plain)), gets, exceptions)
 
 
@@ -330,7 +334,7 @@ def identity_rows():
     there = {AMQP: {"cluster_id": "cluster"}, STOMP: {"cluster-id": "cluster"}}
     yield field_row("cluster id", "cluster-id", "cluster", there)
     yield subject_row()
-    yield field_row("group", "group-id", "g", {SQS: {"MessageGroupId": "g"}})
+    yield group_row()
 
 
 def claimed_row():
@@ -341,8 +345,36 @@ def claimed_row():
 
 
 def subject_row():
-    there = {SNS: {"Subject": "About it"}, ENVELOPED: {"Subject": "About it"}}
-    return field_row("subject", "subject", "About it", there)
+    row = field_row("subject", "subject", "About it", {SNS: {"Subject": "About it"}})
+    both = {"Subject": "About it"} | said(SNS, "crossdock.subject", "About it")
+    row.gets[ENVELOPED] = native(both)
+    row.exceptions[SNS, ENVELOPED] = native({"Subject": "About it"})
+    raw = Outcome("lost", {}, "raw delivery has no subject, as at AWS")
+    row.exceptions |= {(SNS, SQS): raw, (SNS, RAW): raw}
+    return row
+
+
+def group_row():
+    own = {"MessageGroupId": "g"}
+    row = field_row("group", "group-id", "g", {SQS: own, SNS: own})
+    both = native(own | said(SQS, "crossdock.group-id", "g"))
+    row.gets |= dict.fromkeys((SQS, RAW, ENVELOPED), both)
+    row.exceptions |= {(sender, door): native(own) for sender in (SQS, SNS) for door in (SQS, RAW, ENVELOPED)}
+    row.back[SQS] = both.got
+    return row
+
+
+def given_rows():
+    """What SQS and SNS give to every message."""
+    sends = {SQS: {}, SNS: {}}
+    own = dict.fromkeys((SQS, RAW, ENVELOPED), native({}))
+    carried = Outcome("envelope", said(MQTT5, "crossdock.message-id", UUID))
+    gets = {AMQP: native({"message_id": UUID}), MQTT5: carried, STOMP: native({"amqp-message-id": UUID})}
+    yield Row("message id of SQS and SNS", sends, gets | own)
+    exact = {"timestamp": SECONDS, "header crossdock.timestamp-ms": MILLIS}
+    gets = {AMQP: converted(exact, "in seconds, with milliseconds in `crossdock.timestamp-ms`")}
+    gets |= {door: Outcome("envelope", said(door, "crossdock.timestamp-ms", MILLIS, "timestamp-ms")) for door in (MQTT5, STOMP)}
+    yield Row("time of sending of SQS and SNS", sends, gets | own)
 
 
 ROWS = [
@@ -352,4 +384,5 @@ ROWS = [
     *answer_rows(),
     *delivery_rows(),
     *identity_rows(),
+    *given_rows(),
 ]
