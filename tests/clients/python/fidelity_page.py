@@ -1,6 +1,6 @@
 """`docs/fidelity.md`, printed from the table that the test asserts."""
 
-from fidelity_table import RECEIVERS, ROWS, SENDERS
+from fidelity_table import NO_PROPERTIES, RECEIVERS, ROWS, SENDERS
 from fidelity_trips import TRIPS
 
 HEAD = """# What survives the way from one protocol to another
@@ -17,17 +17,20 @@ if the broker does anything else, or this page says anything else, the test fail
 | lost | it does not arrive, for the reason stated |
 | – | there is no way: SendMessage goes to one queue, never through a topic |
 
-A receiver of the sender's own protocol gets what was sent without any conversion. MQTT 3.1.1 receivers get topic, body and QoS only, whatever
-was sent: the protocol has no properties. Everything else is below.
+A receiver of the sender's own protocol gets what was sent without any conversion. MQTT 3.1.1 receivers get topic, body and QoS
+only, whatever was sent: the protocol has no properties.
 
-What the envelope carries is carried, not obeyed: `crossdock.priority` or `crossdock.ttl-ms` from a client whose protocol has no
-priority or time to live does not change how the broker keeps the message.
+`crossdock.ttl-ms` and `crossdock.priority` from SQS and SNS are obeyed like the properties that they stand for; from MQTT,
+`crossdock.priority` is carried to the readers but does not change the order in which the broker hands messages out.
+`crossdock.user-id` is the property only if it is the user who is logged in: readers may trust the property.
+
+Names and values longer than 100 characters are cut here, not there.
 """
 
 
 def page():
-    details = [line for row in ROWS for line in detail(row)]
-    return "\n".join([HEAD, *overview(), "", *trips(), "", *details]) + "\n"
+    details = [text for row in ROWS for text in detail(row)]
+    return "\n".join([HEAD, *overview(), "", *losses(), "", *trips(), "", *details]).rstrip() + "\n"
 
 
 def overview():
@@ -49,14 +52,28 @@ def glance(row, receiver):
     return "; ".join(f"{way} ({', '.join(senders)})" for way, senders in ways.items()) or "–"
 
 
+def losses():
+    """Everything that does not arrive, with the reason, but for MQTT 3.1.1's having no properties."""
+    yield "## What is lost\n"
+    for row in ROWS:
+        pairs = [(sender, receiver) for sender in row.sends for receiver in RECEIVERS]
+        reasons = {}
+        for sender, receiver in pairs:
+            outcome = row.outcome(sender, receiver)
+            if outcome and outcome.how == "lost" and outcome.note != NO_PROPERTIES:
+                reasons.setdefault(outcome.note, []).append(f"{sender} → {receiver}")
+        yield from (f"- {row.name}, {', '.join(ways)}: {why}" for why, ways in reasons.items())
+
+
 def trips():
     """The way there and back."""
     yield "## There and back\n"
-    yield "A message that B's client sends again with everything it was given has at A everything that A had said, types included:"
-    yield "; ".join(f"{a} → {b} → {a}" for a, b in TRIPS) + "."
+    yield "A message that B's client sends again with everything it was given has at A everything that A had said, types included:\n"
+    for door in dict(TRIPS):
+        yield f"- {', '.join(f'{a} → {b} → {a}' for a, b in TRIPS if a == door)}"
     for row in ROWS:
         for door, why in row.not_through.items():
-            yield f"\nExcept: {row.name}, through {door}: {why}."
+            yield f"- except {row.name}, through {door}: {why}"
 
 
 def detail(row):

@@ -158,6 +158,7 @@ def header_rows():
     yield repeated_row()
     yield many_row()
     yield empty_row()
+    yield long_row()
 
 
 def only(doors, table):
@@ -173,7 +174,8 @@ def number_row(name, value, code, wide):
     plain = {"attribute h": ("Number", text(value))}
     gets = {door: converted(got, TYPES_NOTE) for door, got in there.items() if door in RECEIVERS}
     gets |= {AMQP: native(there[AMQP])} | {door: native(plain) for door in AWS if there[door] == plain}
-    exceptions = {(sender, door): converted(said(door, "h", value, wide), TYPES_NOTE) for sender in AWS for door in (MQTT5, STOMP)}
+    there_wide = {door: converted(said(door, "h", value, wide), TYPES_NOTE) for door in (MQTT5, STOMP)}
+    exceptions = {(sender, door): got for sender in AWS for door, got in there_wide.items()}
     exceptions |= {(sender, door): native(plain) for sender in AWS for door in AWS}
     if code != wide:
         exceptions |= {(sender, AMQP): native({"header h": long(value)}) for sender in AWS}
@@ -249,6 +251,16 @@ def empty_row():
     there = {door: {PREFIX[door] + "h": ""} for door in (AMQP, MQTT5, STOMP)}
     gets = {door: native(got) for door, got in there.items()}
     return Row("header: empty text", there | only((SQS, SNS), packed([("h", "")])), gets, packed_exceptions([("h", "")]))
+
+
+def long_row():
+    """Only SQS and SNS let so long a header in: everyone else stops at `limits.header_bytes_max`, and so on the way back."""
+    there = {door: said(door, "h", "x" * 70_000) for door in (AMQP, STOMP, *AWS)}
+    counted = Outcome("lost", {"user crossdock.mqtt-omitted": "1"}, "MQTT has room for 65,535 bytes; how many are missing is said")
+    gets = {door: native(got) for door, got in there.items() if door in RECEIVERS}
+    row = Row("header: 70,000 bytes", only((SQS, SNS), there), gets | {MQTT5: counted})
+    row.not_through = {MQTT5: counted.note} | dict.fromkeys((AMQP, STOMP), "`limits.header_bytes_max` is 64 KiB")
+    return row
 
 
 def answer_rows():
