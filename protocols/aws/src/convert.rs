@@ -7,6 +7,7 @@
 //! | subject, group id | SNS Subject, MessageGroupId |
 //! | every other field; all fields of other protocols' messages | attributes `crossdock.*` of type String or Number |
 //! | exact types that String, Number and Binary do not say | `crossdock.types`: `name=code,…` |
+//! | `AWSTraceHeader` | header `crossdock.aws-trace-header` |
 //! | custom type labels of SQS (`Number.int`) | header `crossdock.aws-types`: `name=label,…` |
 //! | more than 10 attributes, or names and values that SQS refuses | all of them in `crossdock.headers` |
 //! | a body that is no text of XML's characters, or empty | base64, with the attribute `crossdock.encoding` |
@@ -35,6 +36,7 @@ const ENCODING: &str = "crossdock.encoding";
 const HEADERS: &str = "crossdock.headers";
 const TYPES: &str = envelope::TYPES;
 const AWS_TYPES: &str = "crossdock.aws-types";
+const TRACE: &str = "crossdock.aws-trace-header";
 const DURABLE: &str = "crossdock.durable";
 
 /// Explains SQS and SNS messages.
@@ -91,7 +93,16 @@ pub(crate) fn to_hub(properties: &Properties, body: &Bytes, received_at_ms: u64)
         hub.creation_time_ms = i64::try_from(received_at_ms).ok();
     }
     envelope::from_typed_headers(&mut hub, headers);
+    hub.application_properties.extend(properties.system_attributes.iter().filter_map(trace));
     hub
+}
+
+/// `AWSTraceHeader`, the only system attribute that a client may set.
+fn trace(attribute: &Attribute) -> Option<(Text, Value)> {
+    match &attribute.value {
+        AttributeValue::Text(text) => Some((Text::from_static(TRACE), Value::String(text.clone()))),
+        AttributeValue::Binary(_) => None,
+    }
 }
 
 /// Whether some attributes are the broker's own and say more than an application's would.

@@ -9,7 +9,7 @@ sent again as it is. `body` is bytes everywhere; the other addresses are the cli
 | MQTT 5 | the names of paho's properties; `user NAME` (a list if the name repeats); `qos` |
 | MQTT 3.1.1 | `qos` |
 | STOMP | the header's name |
-| SQS, SNS | `attribute NAME` (type and value), `MessageGroupId`, `Subject` |
+| SQS, SNS | `attribute NAME` (type and value), `MessageGroupId`, `Subject`, `AWSTraceHeader` |
 """
 
 import json
@@ -31,6 +31,7 @@ from stomp_client import connect as stomp_connect
 TOPIC, KEY, HUB = "fidelity/x", "fidelity.x", "fidelity"
 # A queue without room: everything goes on to MQTT, which has no other way to read a queue of SQS or a topic of SNS.
 TO_MQTT, MQTT_TOPIC, MQTT_KEY = "fidelity-to-mqtt", "fidelity-mqtt/x", "fidelity-mqtt.x"
+TRACE = "AWSTraceHeader"
 AMQP_NAMES = (
     "content_type content_encoding delivery_mode priority correlation_id reply_to expiration message_id timestamp type "
     "user_id app_id cluster_id"
@@ -153,7 +154,10 @@ def not_at_a_whole_second():
 
 
 def more_of(message):
-    return {name: message[name] for name in ("MessageGroupId", "Subject") if name in message}
+    more = {name: message[name] for name in ("MessageGroupId", "Subject") if name in message}
+    if trace := message.get(TRACE):
+        more["MessageSystemAttributes"] = {TRACE: {"DataType": "String", "StringValue": trace}}
+    return more
 
 
 def aws(service):
@@ -191,9 +195,8 @@ class Sqs:
         got = wait_for("SQS", self.get)
         attributes = got.get("MessageAttributes", {}).items()
         message = {f"attribute {n}": (a["DataType"], a.get("StringValue", a.get("BinaryValue"))) for n, a in attributes}
-        if group := got.get("Attributes", {}).get("MessageGroupId"):
-            message["MessageGroupId"] = group
-        return {"body": got["Body"].encode()} | message
+        own = {name: value for name, value in got["Attributes"].items() if name in ("MessageGroupId", TRACE)}
+        return {"body": got["Body"].encode()} | own | message
 
     def get(self):
         every = {"MessageAttributeNames": ["All"], "MessageSystemAttributeNames": ["All"]}

@@ -347,6 +347,7 @@ def identity_rows():
     yield field_row("cluster id", "cluster-id", "cluster", there)
     yield subject_row()
     yield group_row()
+    yield trace_row()
 
 
 def claimed_row():
@@ -374,6 +375,13 @@ def group_row():
     row.exceptions |= {(sender, door): native(own) for sender in (SQS, SNS) for door in (SQS, RAW, ENVELOPED)}
     row.back[SQS] = both.got
     return row
+
+
+def trace_row():
+    trace = "Root=1-5759e988-bd862e3fe1be46a994272793"
+    there = {door: said(door, "crossdock.aws-trace-header", trace) for door in (AMQP, MQTT5, STOMP, SQS)}
+    gets = {door: Outcome("envelope", got) for door, got in there.items()} | {SQS: native({"AWSTraceHeader": trace})}
+    return Row("trace header of SQS", {SQS: {"AWSTraceHeader": trace}}, gets, back={SQS: there[SQS]})
 
 
 def given_rows():
