@@ -8,12 +8,14 @@
 //! | message id, correlation id | the property of that name; if not text, `crossdock.message-id` … beside its text |
 //! | subject, group id and sequence | `crossdock.*` headers |
 //! | any text longer than 255 bytes | `crossdock.*` header |
-//! | header names longer than 255 bytes | pairs in `crossdock.long-names` |
+//! | header names longer than 255 bytes, and the second and further header of a name | pairs in `crossdock.further-headers` |
 //!
 //! `cluster-id`, which only AMQP 0-9-1 has, is the application property `crossdock.cluster-id` in the hub.
 
 pub(crate) mod facts;
 pub(crate) mod outgoing;
+
+use std::collections::HashSet;
 
 use bytes::Bytes;
 use crossdock_common::hub::Field;
@@ -24,7 +26,7 @@ use crate::frame::properties::Properties;
 use crate::frame::table::{self, Budget, lossy_text, text_or_binary};
 
 const CLUSTER_ID: &str = "crossdock.cluster-id";
-const LONG_NAMES: &str = "crossdock.long-names";
+const FURTHER: &str = "crossdock.further-headers";
 const SHORT_MAX: usize = 255;
 
 /// Explains AMQP 0-9-1 messages.
@@ -41,11 +43,22 @@ impl Format for AmqpFormat {
 
     fn to_hub(&self, message: &Message) -> Hub {
         let mut hub = to_hub(&message.properties);
+        disown_user_id(&mut hub, message);
         if !message.deaths().is_empty() {
             // What let it die is not to let it die again: the core took the time to live from the message.
             hub.ttl_ms = message.ttl_ms;
         }
         hub
+    }
+}
+
+/// The property `user-id` is checked when it is published, and readers trust it; another's in the envelope is a claim.
+fn disown_user_id(hub: &mut Hub, message: &Message) {
+    let Some(claimed) = hub.user_id.take_if(|claimed| **claimed != *message.user) else { return };
+    let properties = Properties::parse(&message.properties).unwrap_or_default();
+    hub.user_id = properties.user_id.map(|bytes| lossy_text(&message.properties, bytes));
+    if hub.user_id.as_ref() != Some(&claimed) {
+        hub.application_properties.push((Text::from_static(Field::UserId.envelope_name()), Value::String(claimed)));
     }
 }
 
@@ -83,15 +96,15 @@ pub(crate) fn milliseconds(expiration: &[u8]) -> Option<u64> {
 }
 
 fn absorb_headers(hub: &mut Hub, mut headers: Table) {
-    let long_names = take(&mut headers, LONG_NAMES);
+    let further = take(&mut headers, FURTHER);
     headers.retain(|(name, _)| &**name != facts::BCC);
     envelope::from_typed_headers(hub, headers);
-    if let Some(Value::List(pairs)) = long_names {
-        hub.application_properties.extend(pairs.into_iter().filter_map(long_name));
+    if let Some(Value::List(pairs)) = further {
+        hub.application_properties.extend(pairs.into_iter().filter_map(further_header));
     }
 }
 
-fn long_name(pair: Value) -> Option<(Text, Value)> {
+fn further_header(pair: Value) -> Option<(Text, Value)> {
     let Value::List(pair) = pair else { return None };
     match <[Value; 2]>::try_from(pair).ok()? {
         [Value::String(name), value] => Some((name, value)),
@@ -111,7 +124,7 @@ pub fn from_hub(hub: &Hub) -> Bytes {
     let mut headers = envelope::to_typed_headers(hub, &native_fields(hub));
     keep_milliseconds(&mut headers);
     let cluster_id = take_cluster_id(&mut headers);
-    fold_long_names(&mut headers);
+    fold_further(&mut headers);
     let headers = encode_headers(&headers);
     let properties = Properties {
         content_type: short(hub.content_type.as_ref()),
@@ -182,15 +195,17 @@ fn take_cluster_id(headers: &mut Table) -> Option<Text> {
     }
 }
 
-fn fold_long_names(headers: &mut Table) {
-    if headers.iter().all(|(name, _)| name.len() <= SHORT_MAX) {
+/// A table has short names, each of them once: the other headers travel as pairs.
+fn fold_further(headers: &mut Table) {
+    let mut names = HashSet::with_capacity(headers.len());
+    let mut fits = |name: &Text| name.len() <= SHORT_MAX && names.insert(name.clone());
+    let (fitting, further): (Table, Table) = std::mem::take(headers).into_iter().partition(|(name, _)| fits(name));
+    *headers = fitting;
+    if further.is_empty() {
         return;
     }
-    let (long, short): (Table, Table) =
-        std::mem::take(headers).into_iter().partition(|(name, _)| name.len() > SHORT_MAX);
-    *headers = short;
-    let pairs = long.into_iter().map(|(name, value)| Value::List(vec![Value::String(name), value])).collect();
-    headers.push((Text::from_static(LONG_NAMES), Value::List(pairs)));
+    let pairs = further.into_iter().map(|(name, value)| Value::List(vec![Value::String(name), value])).collect();
+    headers.push((Text::from_static(FURTHER), Value::List(pairs)));
 }
 
 fn encode_headers(headers: &Table) -> Option<Vec<u8>> {

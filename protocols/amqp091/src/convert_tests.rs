@@ -18,7 +18,7 @@ fn text() -> impl Strategy<Value = Option<Text>> {
 }
 
 fn any_headers() -> impl Strategy<Value = Table> {
-    let name = prop_oneof![9 => "[a-z]{1,9}", 1 => "[a-z]{250,260}"];
+    let name = prop_oneof![3 => "[ab]", 6 => "[a-z]{1,9}", 1 => "[a-z]{250,260}"];
     prop::collection::vec((name.prop_map(Text::from), any_value().prop_map(expressible)), 0..5)
 }
 
@@ -31,11 +31,13 @@ prop_compose! {
     ) -> Hub {
         let [user_id, subject, message_type, reply_to, content_type, content_encoding, group_id, app_id, cluster] = texts;
         let [message_id, correlation_id] = ids.map(|id| id.map(expressible));
-        let (mut long, mut properties): (Table, Table) =
-            application_properties.into_iter().partition(|(name, _)| name.len() > SHORT_MAX);
-        properties.append(&mut long);
+        let mut names = HashSet::new();
+        let (mut properties, mut further): (Table, Table) = application_properties
+            .into_iter().partition(|(name, _)| name.len() <= SHORT_MAX && names.insert(name.clone()));
         let cluster = cluster.filter(|text| text.len() <= SHORT_MAX).map(Value::String);
-        properties.extend(cluster.map(|cluster| (Text::from_static(CLUSTER_ID), cluster)));
+        let cluster = cluster.map(|cluster| (Text::from_static(CLUSTER_ID), cluster));
+        properties.append(&mut further);
+        properties.extend(cluster);
         Hub { durable, priority, ttl_ms, message_id, user_id, subject, message_type, reply_to, correlation_id,
             content_type, content_encoding, creation_time_ms, group_id, group_sequence, app_id,
             application_properties: properties, body: None }
@@ -51,8 +53,10 @@ proptest! {
     #[test]
     fn amqp_to_hub_and_back_is_the_same(hub in any_hub(), seconds in prop::option::of(0u64..1 << 40)) {
         // The properties of a publisher that knows nothing of us: no envelope in its headers.
+        let mut names = HashSet::new();
         let headers = encode_headers(&hub.application_properties.iter()
-            .filter(|(name, _)| name.len() <= SHORT_MAX && !name.starts_with("crossdock.")).cloned().collect());
+            .filter(|(name, _)| name.len() <= SHORT_MAX && !name.starts_with("crossdock.") && names.insert(name.clone()))
+            .cloned().collect());
         let ttl = hub.ttl_ms.map(|ms| ms.to_string());
         let properties = Properties {
             content_type: short(hub.content_type.as_ref()), content_encoding: short(hub.content_encoding.as_ref()),
@@ -109,5 +113,41 @@ fn texts_longer_than_a_short_string_travel_in_headers() {
         let bytes = from_hub(&hub);
         assert_eq!(Properties::parse(&bytes).unwrap().headers.is_some(), length == 256);
         assert_eq!(to_hub(&bytes), hub);
+    }
+}
+
+#[test]
+fn every_header_of_a_name_arrives() {
+    let header = |name: &'static str, value| (Text::from_static(name), Value::I32(value));
+    let application_properties = vec![header("a", 1), header("b", 2), header("a", 3), header("a", 4)];
+    let bytes = from_hub(&Hub { application_properties, ..Hub::default() });
+    let headers = table::decode(&bytes, Properties::parse(&bytes).unwrap().headers.unwrap(), &mut Budget::checked());
+    let pair = |value| Value::List(vec![Value::string("a"), Value::I32(value)]);
+    let further = (Text::from_static(FURTHER), Value::List(vec![pair(3), pair(4)]));
+    assert_eq!(headers.unwrap(), [header("a", 1), header("b", 2), further]);
+    let order = vec![header("a", 1), header("b", 2), header("a", 3), header("a", 4)];
+    assert_eq!(to_hub(&bytes).application_properties, order);
+}
+
+#[test]
+fn nobody_speaks_for_another_user_through_the_envelope() {
+    let claim = vec![(Text::from_static("crossdock.user-id"), Value::string("root"))];
+    let headers = encode_headers(&claim);
+    // A native user id was checked when it was published: an impersonator's is not its own.
+    for (user, native, seen) in [
+        ("root", None, Some("root")),
+        ("guest", None, None),
+        ("guest", Some("guest"), Some("guest")),
+        ("guest", Some("root"), Some("root")),
+        ("guest", Some("other"), Some("other")),
+    ] {
+        let user_id = native.map(str::as_bytes);
+        let properties = Properties { headers: headers.as_deref(), user_id, ..Properties::default() };
+        let section = Bytes::from(properties.to_vec());
+        let mut message = Message::new(&FORMAT, "x".into(), Bytes::new(), section, Bytes::new());
+        message.user = user.into();
+        let hub = FORMAT.to_hub(&message);
+        assert_eq!(hub.user_id.as_deref(), seen);
+        assert_eq!(hub.application_properties, if seen == Some("root") { Table::new() } else { claim.clone() });
     }
 }

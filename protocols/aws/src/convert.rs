@@ -7,6 +7,7 @@
 //! | subject, group id | SNS Subject, MessageGroupId |
 //! | every other field; all fields of other protocols' messages | attributes `crossdock.*` of type String or Number |
 //! | exact types that String, Number and Binary do not say | `crossdock.types`: `name=code,…` |
+//! | `AWSTraceHeader` | header `crossdock.aws-trace-header` |
 //! | custom type labels of SQS (`Number.int`) | header `crossdock.aws-types`: `name=label,…` |
 //! | more than 10 attributes, or names and values that SQS refuses | all of them in `crossdock.headers` |
 //! | a body that is no text of XML's characters, or empty | base64, with the attribute `crossdock.encoding` |
@@ -35,6 +36,7 @@ const ENCODING: &str = "crossdock.encoding";
 const HEADERS: &str = "crossdock.headers";
 const TYPES: &str = envelope::TYPES;
 const AWS_TYPES: &str = "crossdock.aws-types";
+const TRACE: &str = "crossdock.aws-trace-header";
 const DURABLE: &str = "crossdock.durable";
 
 /// Explains SQS and SNS messages.
@@ -52,11 +54,19 @@ impl Format for AwsFormat {
     fn to_hub(&self, message: &Message) -> Hub {
         let properties = Properties::decode(&message.properties);
         let mut hub = to_hub(&properties, &message.body, message.received_at.0);
+        disown_user_id(&mut hub, &message.user);
         if !message.deaths().is_empty() {
             // What let it die is not to let it die again: the core took the time to live from the message.
             hub.ttl_ms = message.ttl_ms;
         }
         hub
+    }
+}
+
+/// A user id is a property that readers trust, since it is checked where it is one: in the envelope another's is a claim.
+fn disown_user_id(hub: &mut Hub, user: &str) {
+    if let Some(claimed) = hub.user_id.take_if(|claimed| &**claimed != user) {
+        hub.application_properties.push((Text::from_static(Field::UserId.envelope_name()), Value::String(claimed)));
     }
 }
 
@@ -83,7 +93,16 @@ pub(crate) fn to_hub(properties: &Properties, body: &Bytes, received_at_ms: u64)
         hub.creation_time_ms = i64::try_from(received_at_ms).ok();
     }
     envelope::from_typed_headers(&mut hub, headers);
+    hub.application_properties.extend(properties.system_attributes.iter().filter_map(trace));
     hub
+}
+
+/// `AWSTraceHeader`, the only system attribute that a client may set.
+fn trace(attribute: &Attribute) -> Option<(Text, Value)> {
+    match &attribute.value {
+        AttributeValue::Text(text) => Some((Text::from_static(TRACE), Value::String(text.clone()))),
+        AttributeValue::Binary(_) => None,
+    }
 }
 
 /// Whether some attributes are the broker's own and say more than an application's would.

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `crossdock.mqtt-qos` | 2, if it was published so |
 //! | `crossdock.mqtt-payload-format` | the payload format indicator, for readers of other protocols |
-//! | `crossdock.mqtt-correlation` | the type of a correlation id that was not bytes |
+//! | `crossdock.mqtt-correlation` | the type of a correlation id that is neither text nor (what is no UTF-8) bytes |
 //! | `crossdock.mqtt-escaped` | which user properties (from 0) have `%00` and `%25` for U+0000 and `%` |
 //! | `crossdock.mqtt-omitted` | how many headers MQTT cannot hold (longer than 65,535 bytes) |
 
@@ -25,6 +25,8 @@ use crate::topic;
 const QOS: &str = "crossdock.mqtt-qos";
 const PAYLOAD_FORMAT: &str = "crossdock.mqtt-payload-format";
 const CORRELATION: &str = "crossdock.mqtt-correlation";
+/// The type of a correlation id that is bytes although it could be text.
+const BYTES: &str = "bytes";
 const ESCAPED: &str = "crossdock.mqtt-escaped";
 const OMITTED: &str = "crossdock.mqtt-omitted";
 
@@ -69,7 +71,15 @@ impl Format for MqttFormat {
         }
         marks.apply(&mut hub, &mut headers);
         envelope::from_text_headers(&mut hub, headers);
+        disown_user_id(&mut hub, &message.user);
         hub
+    }
+}
+
+/// A user id is a property that readers trust, since it is checked where it is one: in the envelope another's is a claim.
+fn disown_user_id(hub: &mut Hub, user: &str) {
+    if let Some(claimed) = hub.user_id.take_if(|claimed| &**claimed != user) {
+        hub.application_properties.push((Text::from_static(Field::UserId.envelope_name()), Value::String(claimed)));
     }
 }
 
@@ -96,10 +106,14 @@ impl Marks {
                 (*name, *value) = (unescape(name), unescape(value));
             }
         }
-        let Some(code) = &self.correlation else { return };
         let Some(Value::Binary(bytes)) = &hub.correlation_id else { return };
         let Ok(text) = Text::try_from(bytes.clone()) else { return };
-        let value = if &**code == "string" { Some(Value::String(text)) } else { from_text(code, &text) };
+        let value = match self.correlation.as_deref() {
+            Some(BYTES) => None,
+            Some(code) => from_text(code, &text),
+            // Most correlation ids are text, and protocols that know only text shall see what they can send back.
+            None => Some(Value::String(text)),
+        };
         hub.correlation_id = value.or(hub.correlation_id.take());
     }
 }
@@ -127,13 +141,24 @@ pub(crate) fn original(section: &[u8]) -> Properties<'_> {
     Properties::stored(section.get(1..).unwrap_or_default())
 }
 
-/// The QoS a message was published with. Other protocols know durable and transient only.
+/// The QoS a message was published with. Other protocols know durable and transient, and may carry our own mark back.
 pub(crate) fn qos(message: &Message) -> Qos {
     let published = match message.properties.first() {
         Some(&first) if message.format.tag() == FormatTag::MQTT => Qos::from_bits(first & 3),
         _ => None,
     };
-    published.unwrap_or(if message.durable { Qos::AtLeastOnce } else { Qos::AtMostOnce })
+    published.unwrap_or_else(|| if message.durable { qos_of_durable(message) } else { Qos::AtMostOnce })
+}
+
+fn qos_of_durable(message: &Message) -> Qos {
+    // MQTT's own messages say it in their first byte; asking for their hub would not end.
+    let is_foreign = message.format.tag() != FormatTag::MQTT;
+    let is_marked = is_foreign && message.hub().application_properties.iter().any(is_exactly_once);
+    if is_marked { Qos::ExactlyOnce } else { Qos::AtLeastOnce }
+}
+
+fn is_exactly_once((name, value): &(Text, Value)) -> bool {
+    &**name == QOS && value.as_i64() == Some(2)
 }
 
 /// Whether a message was published with RETAIN set, for subscriptions that want to know.
@@ -198,19 +223,18 @@ impl Writer {
     }
 
     fn correlation(&mut self, value: &Value) -> bool {
-        if let Value::Binary(bytes) = value {
-            let fits = bytes.len() <= TEXT_BYTES_MAX;
-            if fits {
-                Property::CorrelationData(bytes).put(&mut self.section);
-            }
-            return fits;
-        }
-        let text = to_text(value);
-        if text.len() > TEXT_BYTES_MAX {
+        let (bytes, code) = match value {
+            Value::String(text) => (text.as_bytes().clone(), None),
+            Value::Binary(bytes) => (bytes.clone(), std::str::from_utf8(bytes).is_ok().then_some(BYTES)),
+            other => (to_text(other).as_bytes().clone(), type_code(other)),
+        };
+        if bytes.len() > TEXT_BYTES_MAX {
             return false;
         }
-        Property::CorrelationData(text.as_bytes()).put(&mut self.section);
-        Property::User(CORRELATION, type_code(value).unwrap_or("string")).put(&mut self.section);
+        Property::CorrelationData(&bytes).put(&mut self.section);
+        if let Some(code) = code {
+            Property::User(CORRELATION, code).put(&mut self.section);
+        }
         true
     }
 

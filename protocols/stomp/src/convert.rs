@@ -12,6 +12,8 @@
 //! | creation time | `timestamp` in seconds as RabbitMQ; if it has milliseconds, `crossdock.timestamp-ms` |
 //! | subject, group id and sequence | `crossdock.*` |
 //! | application property that would be mistaken for one of these, or has a NUL | `crossdock.header.NAME`, both `%`-escaped |
+//! | the nth property of a name, since readers keep the first only | `crossdock.header-N.NAME`, both `%`-escaped |
+//! | reply-to `q` | MESSAGE frames say `/reply-queue/q`, and so may SEND frames |
 //!
 //! `cluster-id` is the application property `crossdock.cluster-id`, as AMQP 0-9-1 has it.
 
@@ -19,7 +21,10 @@ mod fields;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
+use crossdock_common::hub::Field;
 use crossdock_common::{Format, FormatTag, Hub, Message, Text, Value, envelope};
 
 use crate::frame::{Headers, canonical, percent_decode, unescape};
@@ -29,7 +34,7 @@ pub const OF_THE_FRAME: [&str; 4] = ["content-length", "receipt", "destination",
 /// Headers that the broker writes in MESSAGE frames: a message cannot forge them.
 pub const OF_THE_DELIVERY: [&str; 4] = ["message-id", "subscription", "ack", "redelivered"];
 
-const QUOTED: &str = "crossdock.header.";
+const QUOTED: &str = "crossdock.header";
 const CLUSTER_ID: (&str, &str) = ("cluster-id", "crossdock.cluster-id");
 
 /// Explains STOMP messages.
@@ -46,11 +51,19 @@ impl Format for StompFormat {
 
     fn to_hub(&self, message: &Message) -> Hub {
         let mut hub = to_hub(&message.properties);
+        disown_user_id(&mut hub, &message.user);
         if !message.deaths().is_empty() {
             // What let it die is not to let it die again: the core took the time to live from the message.
             hub.ttl_ms = message.ttl_ms;
         }
         hub
+    }
+}
+
+/// SEND checks `user-id`, which readers trust; another's, which can only be from the envelope, is a claim.
+fn disown_user_id(hub: &mut Hub, user: &str) {
+    if let Some(claimed) = hub.user_id.take_if(|claimed| &**claimed != user) {
+        hub.application_properties.push((Text::from_static(Field::UserId.envelope_name()), Value::String(claimed)));
     }
 }
 
@@ -81,9 +94,11 @@ fn to_hub(properties: &[u8]) -> Hub {
         if OF_THE_FRAME.contains(&&*name) || fields::take(&mut hub, &name, &value) {
             continue;
         }
-        rest.push(to_application(&name, &value));
+        rest.push((place(&name), to_application(&name, &value)));
     }
-    envelope::from_text_headers(&mut hub, rest);
+    // Clients may send headers in any order; their numbers say which was first.
+    rest.sort_by_key(|(place, _)| *place);
+    envelope::from_text_headers(&mut hub, rest.into_iter().map(|(_, header)| header));
     hub
 }
 
@@ -92,15 +107,19 @@ pub fn from_hub(hub: &Hub) -> Bytes {
     let mut block = String::new();
     let mut written = Hub::default();
     let mut native = Vec::new();
+    let mut counts: HashMap<Text, usize> = HashMap::new();
     for (field, name, value) in fields::native(hub) {
         push_line(&mut block, name, &value);
         fields::take(&mut written, name, &value);
         native.push(field);
+        counts.insert(Text::from_static(name), 1);
     }
     for (name, value) in envelope::to_text_headers(hub, &native) {
+        let count = counts.entry(name.clone()).or_default();
+        *count += 1;
         match from_application(&mut written, &name, &value) {
-            Some(plain) => push_line(&mut block, plain, &value),
-            None => push_line(&mut block, &quoted(&name), &quote_nul(&value)),
+            Some(plain) if *count == 1 => push_line(&mut block, plain, &value),
+            _ => push_line(&mut block, &quoted(&name, *count), &quote_nul(&value)),
         }
     }
     Bytes::from(block)
@@ -114,7 +133,7 @@ fn push_line(block: &mut String, name: &str, value: &str) {
 }
 
 fn to_application(name: &str, value: &str) -> (Text, Text) {
-    if let Some(quoted) = name.strip_prefix(QUOTED) {
+    if let Some(quoted) = unquoted(name) {
         let text = |escaped| Text::from(String::from_utf8_lossy(&percent_decode(escaped)).into_owned());
         return (text(quoted), text(value));
     }
@@ -129,12 +148,25 @@ fn from_application<'a>(written: &mut Hub, name: &'a str, value: &str) -> Option
     }
     let unusable = name.is_empty() || name.contains('\0') || value.contains('\0');
     let taken = OF_THE_FRAME.contains(&name) || OF_THE_DELIVERY.contains(&name) || name == CLUSTER_ID.0;
-    let mistaken = name.starts_with(QUOTED) || fields::take(&mut written.clone(), name, value);
+    let mistaken = unquoted(name).is_some() || fields::take(&mut written.clone(), name, value);
     (!unusable && !taken && !mistaken).then_some(name)
 }
 
-fn quoted(name: &str) -> String {
-    format!("{QUOTED}{}", quote_nul(name))
+fn quoted(name: &str, count: usize) -> String {
+    let name = quote_nul(name);
+    if count == 1 { format!("{QUOTED}.{name}") } else { format!("{QUOTED}-{count}.{name}") }
+}
+
+/// What was quoted, still with its `%`-escapes.
+fn unquoted(name: &str) -> Option<&str> {
+    let (number, quoted) = name.strip_prefix(QUOTED)?.split_once('.')?;
+    (number.is_empty() || number.strip_prefix('-')?.parse::<usize>().is_ok()).then_some(quoted)
+}
+
+/// The how-manieth of its name a header is.
+fn place(name: &str) -> usize {
+    let number = name.strip_prefix(QUOTED).and_then(|rest| rest.strip_prefix('-')?.split_once('.')?.0.parse().ok());
+    number.unwrap_or(1)
 }
 
 fn quote_nul(text: &str) -> String {

@@ -1,6 +1,6 @@
 use bytes::Bytes;
 use crossdock_common::testkit::any_value;
-use crossdock_common::{Format as _, Hub, Message, Text, Value};
+use crossdock_common::{Format, FormatTag, Hub, Message, Text, Value};
 use proptest::prelude::*;
 
 use crate::packet::Qos;
@@ -73,7 +73,8 @@ proptest! {
     fn hub_to_mqtt_to_hub(hub in any_hub()) {
         let section = from_hub(&hub);
         prop_assert_eq!(Properties::stored(&section[1..]).with_bytes().map(|(bytes, _)| bytes.len()).sum::<usize>(), section.len() - 1);
-        let message = stored(section, hub.durable, hub.ttl_ms);
+        let mut message = stored(section, hub.durable, hub.ttl_ms);
+        message.user = hub.user_id.as_deref().unwrap_or_default().into();
         prop_assert_eq!(FORMAT.to_hub(&message), hub);
     }
 
@@ -118,4 +119,67 @@ fn qos_of_stored_messages() {
         assert_eq!((convert::qos(&message), convert::is_retained(&message)), (qos, first > 3));
     }
     assert_eq!(convert::qos(&stored(Bytes::new(), true, None)), Qos::AtLeastOnce);
+}
+
+/// A message of another protocol whose hub has this header.
+fn foreign(header: (Text, Value)) -> Message {
+    #[derive(Debug)]
+    struct Foreign((Text, Value));
+    impl Format for Foreign {
+        fn tag(&self) -> FormatTag {
+            FormatTag::AMQP_0_9_1
+        }
+
+        fn to_hub(&self, _: &Message) -> Hub {
+            Hub { durable: true, application_properties: vec![self.0.clone()], ..Hub::default() }
+        }
+    }
+    let format = Box::leak(Box::new(Foreign(header)));
+    Message::new(format, "amq.topic".into(), Bytes::from_static(b"k"), Bytes::new(), Bytes::new())
+}
+
+#[test]
+fn qos_2_comes_back_from_other_protocols() {
+    let mark = |value| (Text::from_static("crossdock.mqtt-qos"), value);
+    for (header, durable, qos) in [
+        (mark(Value::I32(2)), true, Qos::ExactlyOnce),
+        (mark(Value::I32(2)), false, Qos::AtMostOnce),
+        (mark(Value::I32(3)), true, Qos::AtLeastOnce),
+        (("other".into(), Value::I32(2)), true, Qos::AtLeastOnce),
+    ] {
+        let mut message = foreign(header);
+        message.durable = durable;
+        assert_eq!(convert::qos(&message), qos);
+    }
+}
+
+#[test]
+fn correlation_data_is_text_unless_it_cannot_be_or_says_so() {
+    let hub = |value| Hub { correlation_id: Some(value), ..Hub::default() };
+    let of = |bytes: &'static [u8]| Value::Binary(Bytes::from_static(bytes));
+    let mark = |code| Some(Property::User("crossdock.mqtt-correlation", code));
+    for (value, data, code) in [
+        (Value::string("c-1"), &b"c-1"[..], None),
+        (of(b"\0\xFF"), b"\0\xFF", None),
+        (of(b"c-1"), b"c-1", mark("bytes")),
+        (Value::U64(7), b"7", mark("u64")),
+    ] {
+        let section = from_hub(&hub(value.clone()));
+        let found: Vec<_> = Properties::stored(&section[1..]).iter().collect();
+        let wanted: Vec<_> = [Some(Property::CorrelationData(data)), code].into_iter().flatten().collect();
+        assert_eq!(found, wanted);
+        assert_eq!(FORMAT.to_hub(&stored(section, false, None)), hub(value));
+    }
+}
+
+#[test]
+fn nobody_speaks_for_another_user_through_the_envelope() {
+    let mut section = vec![1];
+    Property::User("crossdock.user-id", "root").put(&mut section);
+    for (user, is_own) in [("root", true), ("guest", false)] {
+        let mut message = stored(Bytes::from(section.clone()), true, None);
+        message.user = user.into();
+        let hub = FORMAT.to_hub(&message);
+        assert_eq!((hub.user_id.is_some(), hub.application_properties.is_empty()), (is_own, is_own));
+    }
 }

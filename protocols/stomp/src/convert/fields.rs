@@ -6,6 +6,10 @@ use crossdock_common::hub::Field;
 use crossdock_common::{Hub, Text, Value};
 
 use super::header_text;
+use crate::frame::percent_decode;
+
+/// How MESSAGE frames name the queue that a `reply-to` is, so that the reader can send to it.
+const REPLY_QUEUE: &str = "/reply-queue/";
 
 /// Header name and hub field, in the order in which they are written.
 const NATIVE: [(Field, &str); 12] = [
@@ -44,6 +48,7 @@ fn render(field: Field, value: &Value) -> Option<Cow<'static, str>> {
         // The envelope's numbers are signed: what lies beyond them cannot be set again.
         (Field::Ttl, Value::U64(ms)) => i64::try_from(*ms).is_ok().then(|| Cow::Owned(ms.to_string())),
         (Field::CreationTime, Value::Timestamp(ms)) => (ms % 1000 == 0).then(|| Cow::Owned((ms / 1000).to_string())),
+        (Field::ReplyTo, Value::String(text)) if text.starts_with(REPLY_QUEUE) => None,
         _ => header_text(value).map(|text| Cow::Owned(text.to_string())),
     }
 }
@@ -54,6 +59,12 @@ fn parse(field: Field, value: &str) -> Option<Value> {
         Field::Priority => value.parse().ok().map(Value::U8),
         Field::Ttl => value.parse().ok().map(Value::U64),
         Field::CreationTime => value.parse::<i64>().ok()?.checked_mul(1000).map(Value::Timestamp),
+        Field::ReplyTo => Some(Value::string(reply_queue(value).unwrap_or_else(|| value.to_owned()))),
         _ => Some(Value::String(Text::from(value))),
     }
+}
+
+/// The bare name, which other protocols understand, of a queue in a reader's words.
+fn reply_queue(destination: &str) -> Option<String> {
+    String::from_utf8(percent_decode(destination.strip_prefix(REPLY_QUEUE)?)).ok()
 }

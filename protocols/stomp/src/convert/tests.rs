@@ -62,12 +62,18 @@ prop_compose! {
     }
 }
 
+/// The order of headers with the same name is kept, that of others is not.
+fn by_name(mut hub: Hub) -> Hub {
+    hub.application_properties.sort_by(|(one, _), (other, _)| one.cmp(other));
+    hub
+}
+
 proptest! {
     #[test]
     fn hub_to_stomp_to_hub_is_lossless(hub in any_hub()) {
         let properties = from_hub(&hub);
         prop_assert!(!properties.contains(&0));
-        prop_assert_eq!(hub, to_hub(&properties));
+        prop_assert_eq!(by_name(hub), by_name(to_hub(&properties)));
     }
 
     #[test]
@@ -77,7 +83,9 @@ proptest! {
         correlation_id in prop::option::of("[a-z:]{0,9}"), timestamp in prop::option::of(0..u32::MAX),
     ) {
         let mut block = String::new();
-        for (name, value) in own.iter().filter(|(name, _)| !OF_THE_FRAME.contains(&&**name) && name != "ack") {
+        let mut names = std::collections::HashSet::new();
+        let is_plain = |name: &str| !OF_THE_FRAME.contains(&name) && name != "ack";
+        for (name, value) in own.iter().filter(|(name, _)| is_plain(name) && names.insert(name.clone())) {
             push_line(&mut block, name, value);
         }
         priority.iter().for_each(|p| push_line(&mut block, "priority", &p.to_string()));
@@ -106,7 +114,9 @@ fn repeated_headers_keep_the_first_as_property() {
     let hub = to_hub(b"priority:5\npriority:6\n");
     assert_eq!(hub.priority, Some(5));
     assert_eq!(hub.application_properties, [(Text::from("priority"), Value::string("6"))]);
-    assert_eq!(&from_hub(&hub)[..], b"priority:5\npriority:6\n");
+    let properties = from_hub(&hub);
+    assert_eq!(&properties[..], b"priority:5\ncrossdock.header-2.priority:6\n", "for readers that keep the first only");
+    assert_eq!(to_hub(&properties), hub);
 }
 
 #[test]
@@ -116,4 +126,41 @@ fn rabbitmqs_names_are_the_properties() {
     assert!(hub.durable);
     assert_eq!((hub.ttl_ms, hub.message_id.clone()), (Some(60_000), Some(Value::string("m"))));
     assert_eq!(hub.application_properties, [(Text::from("crossdock.cluster-id"), Value::string("c"))]);
+}
+
+#[test]
+fn every_header_of_a_name_arrives() {
+    let header = |name: &'static str, value: &'static str| (Text::from_static(name), Value::string(value));
+    let names = [header("a", "1"), header("crossdock.header-2.a", "4"), header("a", "2%\0"), header("a", "3")];
+    let hub = Hub { application_properties: names.to_vec(), ..Hub::default() };
+    let properties = from_hub(&hub);
+    let first = "a:1\ncrossdock.header.crossdock.header-2.a:4\n";
+    let more = ["crossdock.header-2.a:2%25%00\n", "crossdock.header-3.a:3\n"];
+    assert_eq!(properties, [first, more[0], more[1]].concat());
+    assert_eq!(to_hub(&properties), hub);
+    assert_eq!(to_hub([more[1], more[0], first].concat().as_bytes()), hub, "clients sort headers");
+}
+
+#[test]
+fn what_readers_are_told_to_reply_to_is_the_queue_again() {
+    for (header, queue) in
+        [("q", "q"), ("/reply-queue/q", "q"), ("/reply-queue/a%25/b", "a%/b"), ("/queue/q", "/queue/q")]
+    {
+        let hub = to_hub(format!("reply-to:{header}\n").as_bytes());
+        assert_eq!(hub.reply_to.as_deref(), Some(queue));
+        assert_eq!(to_hub(&from_hub(&hub)), hub);
+    }
+    let hub = Hub { reply_to: Some("/reply-queue/q".into()), ..Hub::default() };
+    assert_eq!(to_hub(&from_hub(&hub)), hub);
+}
+
+#[test]
+fn nobody_speaks_for_another_user_through_the_envelope() {
+    for (user, is_own) in [("root", true), ("guest", false)] {
+        let section = Bytes::from_static(b"crossdock.user-id:root\n");
+        let mut message = Message::new(&FORMAT, "x".into(), Bytes::new(), section, Bytes::new());
+        message.user = user.into();
+        let hub = FORMAT.to_hub(&message);
+        assert_eq!((hub.user_id.is_some(), hub.application_properties.is_empty()), (is_own, is_own));
+    }
 }
