@@ -50,6 +50,59 @@ impl Keys {
         };
         let key = signer.as_ref().and_then(|signer| self.keys.get(&signer.access_key));
         let user = key.map_or_else(|| Name::from(GUEST), |key| key.user.clone());
-        Ok(Caller { user, region: signer.map(|signer| signer.region).filter(|region| !region.is_empty()) })
+        let region = signer.map(|signer| signer.region).filter(|region| is_region(region));
+        Ok(Caller { user, region })
+    }
+}
+
+/// A region goes into ARNs.
+fn is_region(text: &str) -> bool {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    !text.is_empty() && text.bytes().all(legal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(verify: bool, dev: bool) -> Keys {
+        let mut settings = Settings { dev, ..Settings::default() };
+        settings.aws.verify_signatures = verify;
+        settings.aws.keys.push(crate::config::AwsKeySettings {
+            access_key_id: "AKID".to_owned(),
+            secret_access_key: Secret::new("secret"),
+            user: "orders".to_owned(),
+        });
+        Keys::new(&settings)
+    }
+
+    fn request(authorization: &str) -> Request {
+        let header = |name: &str, value: &str| (name.to_owned(), value.as_bytes().to_vec());
+        let headers = vec![header("authorization", authorization), header("x-amz-date", "20260102T030405Z")];
+        Request { headers, ..Request::default() }
+    }
+
+    fn signed(key: &str, region: &str) -> Request {
+        let scope = format!("{key}/20260102/{region}/sqs/aws4_request");
+        request(&format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=00"))
+    }
+
+    #[test]
+    fn unchecked_callers_are_guests_or_who_they_say() {
+        for keys in [keys(false, false), keys(true, true)] {
+            let caller = |request: &Request| keys.caller(request, UnixMillis(0)).unwrap();
+            assert_eq!(caller(&Request::default()), Caller { user: GUEST.into(), region: None });
+            assert_eq!(caller(&signed("any", "eu-west-1")).region.as_deref(), Some("eu-west-1"));
+            assert_eq!(caller(&signed("AKID", "a:b")), Caller { user: "orders".into(), region: None });
+        }
+    }
+
+    #[test]
+    fn checked_callers_are_turned_away_before_their_body_is_read() {
+        let keys = keys(true, false);
+        assert_eq!(keys.expect(&Request::default()), Err(Failure::NotSigned));
+        assert_eq!(keys.expect(&signed("any", "x")), Err(Failure::UnknownKey));
+        assert_eq!(keys.expect(&signed("AKID", "x")), Ok(()));
+        assert_eq!(keys.caller(&signed("AKID", "x"), UnixMillis(0)).unwrap_err().status(), 403);
     }
 }

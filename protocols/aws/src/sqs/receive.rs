@@ -145,11 +145,13 @@ fn show(job: &Job, queue: &str, delivery: &Delivery, selection: &Selection<'_>) 
 
 fn system_attributes(job: &Job, delivery: &Delivery, properties: &Properties) -> Vec<(&'static str, String)> {
     let message = &delivery.message;
+    // The core does not remember over a restart when it was first handed out.
+    let first = Some(delivery.first_delivered_at).filter(|first| first.0 > 0).unwrap_or_else(|| job.desk.now().unix);
     let mut attributes = vec![
         ("SenderId", message.user.to_string()),
         ("SentTimestamp", message.received_at.0.to_string()),
         ("ApproximateReceiveCount", (delivery.delivery_count + 1).to_string()),
-        ("ApproximateFirstReceiveTimestamp", delivery.first_delivered_at.0.to_string()),
+        ("ApproximateFirstReceiveTimestamp", first.0.to_string()),
     ];
     if let Some(group) = &properties.group {
         attributes.push(("MessageGroupId", group.to_string()));
