@@ -170,3 +170,23 @@ fn a_reader_of_another_protocol_sees_types_and_facts() {
     ];
     assert_eq!(hub.application_properties, expected);
 }
+
+#[test]
+fn nobody_speaks_for_another_user_through_the_envelope() {
+    let attributes = vec![Attribute::text("crossdock.user-id", "String", "root")];
+    let properties = Properties { attributes, ..Properties::default() };
+    for (user, is_own) in [("root", true), ("guest", false)] {
+        let mut message = Message::new(&FORMAT, "x".into(), Bytes::new(), properties.encode(), "b".into());
+        message.user = user.into();
+        let hub = FORMAT.to_hub(&message);
+        assert_eq!((hub.user_id.is_some(), hub.application_properties.is_empty()), (is_own, is_own));
+    }
+}
+
+#[test]
+fn the_trace_header_reaches_other_protocols() {
+    let system_attributes = vec![Attribute::text("AWSTraceHeader", "String", "Root=1")];
+    let properties = Properties { system_attributes, ..Properties::default() };
+    let hub = to_hub(&properties, &Bytes::from("b"), 0);
+    assert_eq!(hub.application_properties, [(Text::from(TRACE), Value::string("Root=1"))]);
+}
