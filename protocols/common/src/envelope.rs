@@ -7,6 +7,8 @@
 //!
 //! The prefix is reserved: an application's own header of such a name is understood as part of the envelope.
 
+use std::collections::HashSet;
+
 use crate::hub::Field;
 use crate::value_text::{from_text, to_text, type_code};
 use crate::{Hub, Table, Text, Value};
@@ -22,8 +24,11 @@ pub fn to_text_headers(hub: &Hub, native: &[Field]) -> Vec<(Text, Text)> {
     let mut types = String::new();
     let mut headers = Vec::with_capacity(hub.application_properties.len() + 2);
     let fields = foreign_fields(hub, native);
+    let typed = typed_names(&hub.application_properties);
     for (name, value) in hub.application_properties.iter().chain(&fields) {
-        if let Some(code) = type_code(value) {
+        // Text needs no type, except where a header of the same name has one.
+        let code = type_code(value).or_else(|| typed.contains(&**name).then_some("string"));
+        if let Some(code) = code {
             push_type(&mut types, name, code);
         }
         headers.push((name.clone(), to_text(value)));
@@ -59,6 +64,10 @@ pub fn from_typed_headers(hub: &mut Hub, headers: Table) {
     for (name, value) in headers {
         absorb(hub, name, value);
     }
+}
+
+fn typed_names(headers: &Table) -> HashSet<&str> {
+    headers.iter().filter(|(_, value)| type_code(value).is_some()).map(|(name, _)| &**name).collect()
 }
 
 fn foreign_fields(hub: &Hub, native: &[Field]) -> Table {
@@ -127,6 +136,31 @@ mod tests {
             from_text_headers(&mut back, to_text_headers(&hub, &[]));
             prop_assert_eq!(hub, back);
         }
+    }
+
+    #[test]
+    fn a_name_that_repeats_with_and_without_a_type_keeps_each() {
+        let application_properties = vec![
+            ("a".into(), Value::string("1")),
+            ("a".into(), Value::I32(2)),
+            ("b".into(), Value::string("3")),
+            ("a".into(), Value::string("4")),
+        ];
+        let hub = Hub { application_properties, ..Hub::default() };
+        let mut back = Hub::default();
+        from_text_headers(&mut back, to_text_headers(&hub, &[]));
+        assert_eq!(hub, back);
+    }
+
+    #[test]
+    fn a_number_that_a_client_wrote_as_text_is_understood() {
+        let mut hub = Hub::default();
+        from_text_headers(
+            &mut hub,
+            [("crossdock.priority".into(), "7".into()), ("crossdock.ttl-ms".into(), "x".into())],
+        );
+        assert_eq!(hub.priority, Some(7));
+        assert_eq!(hub.application_properties, [("crossdock.ttl-ms".into(), Value::string("x"))]);
     }
 
     #[test]

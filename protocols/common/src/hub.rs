@@ -171,6 +171,7 @@ impl Hub {
     fn set_number(&mut self, field: Field, value: &Value) -> bool {
         let number = match value {
             Value::Timestamp(ms) => Some(*ms),
+            Value::String(text) => text.parse().ok(),
             other => other.as_i64(),
         };
         let Some(number) = number else { return false };

@@ -59,6 +59,7 @@ pub fn to_text(value: &Value) -> Text {
 /// The value that `text` is under a type code; `None` if the code is unknown or the text does not fit it.
 pub fn from_text(code: &str, text: &Text) -> Option<Value> {
     Some(match code {
+        "string" => Value::String(text.clone()),
         "null" => Value::Null,
         "bool" => Value::Bool(text.parse().ok()?),
         "i8" => Value::I8(text.parse().ok()?),
