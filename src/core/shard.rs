@@ -301,7 +301,7 @@ impl Shard {
         let Some(queue) = self.queues.get_mut(&id) else { return };
         watch_unused(queue, &mut self.timers, now.instant);
         if queue.auto_delete && queue.consumers.is_empty() {
-            effects.followups.push(Followup::DeleteQueue { queue: id });
+            effects.followups.push_back(Followup::DeleteQueue { queue: id });
         }
         // With a single active consumer, the next one takes over.
         self.mark(id);
@@ -354,7 +354,7 @@ impl Shard {
             return;
         }
         if queue.unused_since.after_ms(expires_ms) <= now.instant {
-            effects.followups.push(Followup::DeleteQueue { queue: id });
+            effects.followups.push_back(Followup::DeleteQueue { queue: id });
         } else {
             self.timers.add(queue.unused_since.after_ms(expires_ms), Timer::Unused { queue: id });
         }
@@ -468,7 +468,7 @@ fn confirm(confirmee: Confirmee, effects: &mut Effects) {
             effects.wake(&outbox);
         }
         Confirmee::DeadLetter { queue, position, shares } if is_last(&shares) => {
-            effects.followups.push(Followup::Departed { queue, position });
+            effects.followups.push_back(Followup::Departed { queue, position });
         }
         _ => {}
     }
