@@ -38,6 +38,8 @@ use timers::{Timer, Timers};
 
 /// A batch larger than this is handed to the log before the work of the call is done.
 const BATCH_BYTES_MAX: u64 = 4 << 20;
+/// Added to the shares of a publish that was refused: it is never confirmed, nor refused again.
+const REFUSED: usize = 1 << 16;
 /// Settlements in one record.
 const SETTLED_MAX: usize = 65_536;
 
@@ -164,13 +166,26 @@ impl Shard {
             };
             reply(fetch.request, &fetch.outbox, Err(gone), effects);
         }
+        // Nobody can settle these any more.
+        queue.unsettled.values().filter_map(|unsettled| unsettled.lane_window.as_ref()).for_each(|lane| lane.release());
         queue.ready.len() as u64
     }
 
-    /// Removes the ready messages of a queue, for good.
+    /// Removes the ready messages of a queue for good, and those that are about to be.
     pub(crate) fn purge_queue(&mut self, id: QueueId) -> u64 {
         let Some(queue) = self.queues.get_mut(&id) else { return 0 };
-        let purged = queue.ready.drain();
+        let mut purged = queue.ready.drain();
+        if std::mem::take(&mut queue.awaiting) > 0 {
+            let waits_here = |waiting: &Awaiting| matches!(waiting, Awaiting::Entry(queue, _) if *queue == id);
+            let (waited, others) =
+                std::mem::take(&mut self.awaiting).into_iter().partition(|(_, waiting)| waits_here(waiting));
+            self.awaiting = others;
+            let waited: VecDeque<(Sequence, Awaiting)> = waited;
+            purged.extend(waited.into_iter().filter_map(|(_, waiting)| match waiting {
+                Awaiting::Entry(_, entry) => Some(entry),
+                _ => None,
+            }));
+        }
         self.settled.extend(purged.iter().filter(|entry| entry.logged).map(|entry| (id, entry.position)));
         self.write_settled();
         self.log.commit();

@@ -1,6 +1,7 @@
 use crossdock_common::command::{Lease, Outcome};
 use crossdock_common::definition::{Definition, QueueSpec};
-use crossdock_common::{Event, Refusal, Value};
+use crossdock_common::event::Reply;
+use crossdock_common::{Command, Event, Lane, Refusal, Value};
 
 use super::support::{World, bodies, message, queue_spec};
 
@@ -164,4 +165,80 @@ fn a_deleted_queue_cancels_its_consumers() {
     assert!(matches!(client.define(&world, delete(true)), Err(Refusal::PreconditionFailed(_))));
     client.define(&world, delete(false)).expect("deletes");
     assert!(client.events.iter().any(|event| matches!(event, Event::ConsumerCancelled { .. })));
+}
+
+#[test]
+fn a_deleted_queue_gives_back_the_room_of_its_deliveries_in_the_lane() {
+    let world = World::new();
+    let mut client = world.client("u");
+    client.queue(&world, "one", &[]);
+    client.queue(&world, "two", &[]);
+    client.send(&world, Command::LaneWindow { lane: Lane(0), window: 1 });
+    client.consume(&world, "one", 1, 0).expect("consumes");
+    client.consume(&world, "two", 2, 0).expect("consumes");
+    client.publish(&world, "", "one", "1");
+    client.publish(&world, "", "two", "2");
+    assert_eq!(client.bodies(&world), ["1"]);
+    let delete = Definition::DeleteQueue { name: "one".into(), if_unused: false, if_empty: false };
+    world.client("other").define(&world, delete).expect("deletes");
+    client.hear(&world);
+    assert_eq!(client.bodies(&world), ["2"]);
+}
+
+#[test]
+fn a_publish_that_several_shards_refuse_is_refused_once() {
+    let world = World::new();
+    let mut client = world.client("u");
+    let full = [("x-max-length", Value::I32(0)), ("x-overflow", Value::string("reject-publish"))];
+    for name in ["a", "b", "c", "d", "e", "f"] {
+        client.queue(&world, name, &full);
+        client.bind(&world, "amq.fanout", name, "");
+    }
+    client.publish_message(&world, message(&world, "amq.fanout", "", "x"), Some(1));
+    client.hear(&world);
+    assert_eq!(client.events.iter().filter(|event| matches!(event, Event::Rejected { .. })).count(), 1);
+}
+
+#[test]
+fn a_purge_takes_what_still_waits_for_the_log() {
+    let mut world = World::new();
+    let mut client = world.client("u");
+    client.queue(&world, "q", &[]);
+    world.instantly_durable = false;
+    client.publish(&world, "", "q", "x");
+    let reply = client.define(&world, Definition::PurgeQueue { name: "q".into() }).expect("purges");
+    assert!(matches!(reply, Reply::Count(1)), "{reply:?}");
+    world.restart();
+    assert!(world.client("u").drain(&world, "q").is_empty());
+}
+
+#[test]
+fn what_a_lost_connection_held_comes_back_in_its_place_and_soon() {
+    let world = World::new();
+    let mut client = world.client("u");
+    client.queue(&world, "q", &[]);
+    let mut transient = message(&world, "", "q", "x");
+    transient.durable = false;
+    let transient = std::sync::Arc::new(transient);
+    const COUNT: usize = 100_000;
+    let publish = |_| {
+        let message = transient.clone();
+        Command::Publish(crossdock_common::command::Publish {
+            lane: Lane(0),
+            confirm: None,
+            message,
+            mandatory: false,
+            retain: false,
+        })
+    };
+    let mut commands = (0..2 * COUNT).map(publish).collect();
+    client.client.execute(world.now, &mut commands);
+    let mut holder = world.client("u");
+    assert_eq!(holder.fetch(&world, "q", COUNT as u32, Lease::Connection).len(), COUNT);
+    // No measurement: half a minute instead of a moment when the work grows with the square.
+    let began = std::time::Instant::now();
+    holder.client.close(world.now);
+    assert!(began.elapsed().as_secs() < 5, "{:?}: the work grows with the square", began.elapsed());
+    let places: Vec<_> = client.fetch(&world, "q", u32::MAX, Lease::Connection).iter().map(|d| d.id.position).collect();
+    assert!(places.len() == 2 * COUNT && places.is_sorted());
 }
