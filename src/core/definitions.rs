@@ -281,14 +281,14 @@ impl Definitions {
     /// Writes the session as it is now, if it is one that survives.
     pub(crate) fn record_session(&mut self, vhost: &Name, name: &Name) {
         let session = self.vhosts.get(vhost).and_then(|entry| entry.sessions.get(name));
-        if let Some(session) = session.filter(|session| session.is_durable()) {
+        if let Some(session) = session.filter(|session| session.durable) {
             push_table(&mut *self.log, RecordKind::Session, 0, &persist::session_to_table(vhost, session));
         }
     }
 
     pub(crate) fn remove_session(&mut self, vhost: &Name, name: &Name) -> Option<Session> {
         let session = self.vhosts.get_mut(vhost)?.sessions.remove(name)?;
-        if session.is_durable() {
+        if session.durable {
             push_table(&mut *self.log, RecordKind::SessionDeleted, 0, &persist::key_table(vhost, name));
         }
         Some(session)
