@@ -474,7 +474,7 @@ fn note(id: QueueId, what: HandOut, settled: &mut Vec<(QueueId, u64)>, log: &mut
 }
 
 /// Tells whoever waits for a message that it is safe, once all shards have said so.
-fn confirm(confirmee: Confirmee, effects: &mut Effects) {
+pub(crate) fn confirm(confirmee: Confirmee, effects: &mut Effects) {
     let is_last =
         |shares: &command::Shares| shares.as_ref().is_none_or(|shares| shares.fetch_sub(1, Ordering::AcqRel) == 1);
     match confirmee {

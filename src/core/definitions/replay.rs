@@ -118,7 +118,7 @@ impl Definitions {
     fn replay_queue(&mut self, table: &Table) -> Result<(), RecordError> {
         let stored = queue_from_table(table)?;
         self.add_vhost(&stored.vhost);
-        self.next_queue = self.next_queue.max((stored.id >> 8) + 1);
+        self.reserve_queue_id(QueueId(stored.id));
         let settings = crate::settings::effective(&stored.spec, &stored.vhost)
             .map_err(|_| RecordError("queue arguments are not understood"))?;
         let entry = self.vhosts.get_mut(&stored.vhost).ok_or(RecordError("no vhost"))?;
@@ -145,7 +145,9 @@ impl Definitions {
     /// Does something without writing it to the log, where it stands already.
     fn quietly<T>(&mut self, change: impl FnOnce(&mut Self) -> T) -> T {
         let log = std::mem::replace(&mut self.log, Box::new(crate::broker::recovery::Closed));
+        self.replaying = true;
         let result = change(self);
+        self.replaying = false;
         self.log = log;
         result
     }

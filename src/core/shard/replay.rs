@@ -24,12 +24,14 @@ pub(crate) struct Replay {
     now: Now,
     bindings: HashMap<u64, Arc<BindingSpec>>,
     entries: HashMap<QueueId, BTreeMap<u64, Entry>>,
+    /// The highest number of a queue that records name, whether it exists or not.
+    pub(crate) queue_max: QueueId,
 }
 
 impl Replay {
     /// `bindings` are the announced ones by number.
     pub(crate) fn new(now: Now, bindings: HashMap<u64, Arc<BindingSpec>>) -> Self {
-        Self { now, bindings, entries: HashMap::default() }
+        Self { now, bindings, entries: HashMap::default(), queue_max: QueueId(0) }
     }
 }
 
@@ -44,6 +46,7 @@ impl Shard {
     ) -> Result<(), RecordError> {
         let mut payload = Bytes::copy_from_slice(payload);
         let queue = QueueId(stream);
+        replay.queue_max = replay.queue_max.max(queue);
         match kind {
             RecordKind::Message => self.replay_message(replay, payload)?,
             RecordKind::Settled => {
@@ -124,6 +127,7 @@ impl Shard {
     fn replay_message(&mut self, replay: &mut Replay, payload: Bytes) -> Result<(), RecordError> {
         let (places, message) = decode_message(payload, |tag| self.format(tag))?;
         for place in places {
+            replay.queue_max = replay.queue_max.max(place.queue);
             let Some(queue) = self.queues.get_mut(&place.queue) else { continue };
             let spec = replay.bindings.get(&place.binding);
             let binding = spec.map(|spec| AnnouncedBinding { serial: place.binding, spec: spec.clone() });
