@@ -21,8 +21,8 @@ use crate::definitions::Definitions;
 use crate::log::{Log, Sequence};
 use crate::outbox::Outbox;
 use crate::permissions::{Permissions, Who};
-use crate::shard::Shard;
-use crate::shard::command::{Effects, ShardCommand};
+use crate::shard::command::{Confirmee, Effects, ShardCommand};
+use crate::shard::{Shard, confirm};
 
 /// A part of the core with a log and timers of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -49,6 +49,8 @@ pub struct Broker {
     permissions: RwLock<Arc<Permissions>>,
     shards: Box<[Mutex<Shard>]>,
     deadlines: Box<[AtomicU64]>,
+    /// The definitions' log is durable up to here.
+    definitions_durable: AtomicU64,
     answers: Mutex<HeldAnswers>,
     connections: Mutex<hashbrown::HashMap<ConnectionId, Arc<Outbox>>>,
     next_connection: AtomicU64,
@@ -61,7 +63,15 @@ pub struct Broker {
 #[derive(Default)]
 struct HeldAnswers {
     durable: Sequence,
-    waiting: VecDeque<(Sequence, Arc<Outbox>, Event)>,
+    waiting: VecDeque<(Sequence, Held)>,
+}
+
+/// What waits.
+enum Held {
+    /// The answer to a definition command.
+    Answer(Arc<Outbox>, Event),
+    /// A message is safe once its queue is.
+    Confirm(Confirmee),
 }
 
 impl Broker {
@@ -236,28 +246,47 @@ impl Broker {
 
     /// Holds an answer back until the definitions' log is durable up to `sequence`, or up to what others already wait for.
     pub(crate) fn answer_when_durable(&self, sequence: Option<Sequence>, outbox: Arc<Outbox>, event: Event) {
-        let mut answers = self.answers.lock();
-        let last = answers.waiting.back().map_or(answers.durable, |(last, _, _)| *last);
-        let sequence = sequence.unwrap_or(last).max(last);
-        answers.waiting.push_back((sequence, outbox, event));
-        answers.release();
+        self.answers.lock().hold(sequence, Held::Answer(outbox, event));
+    }
+
+    /// Confirms a message's share once the definitions' log is durable up to `sequence`.
+    pub(crate) fn confirm_when_durable(&self, sequence: Sequence, confirmee: Confirmee) {
+        self.answers.lock().hold(Some(sequence), Held::Confirm(confirmee));
+    }
+
+    /// The definitions' log is durable up to here.
+    pub(crate) fn definitions_are_durable_to(&self) -> Sequence {
+        Sequence(self.definitions_durable.load(Ordering::Acquire))
     }
 
     fn definitions_durable(&self, sequence: Sequence) {
         let mut answers = self.answers.lock();
         answers.durable = answers.durable.max(sequence);
+        self.definitions_durable.store(answers.durable.0, Ordering::Release);
         answers.release();
     }
 }
 
 impl HeldAnswers {
+    fn hold(&mut self, sequence: Option<Sequence>, held: Held) {
+        let last = self.waiting.back().map_or(self.durable, |(last, _)| *last);
+        self.waiting.push_back((sequence.unwrap_or(last).max(last), held));
+        self.release();
+    }
+
     /// Sends the answers that need not wait any longer.
     fn release(&mut self) {
-        while self.waiting.front().is_some_and(|(at, _, _)| *at <= self.durable) {
-            if let Some((_, outbox, event)) = self.waiting.pop_front() {
-                outbox.push_definition(event);
-                outbox.wake();
+        let mut effects = Effects::default();
+        while self.waiting.front().is_some_and(|(at, _)| *at <= self.durable) {
+            match self.waiting.pop_front() {
+                Some((_, Held::Answer(outbox, event))) => {
+                    outbox.push_definition(event);
+                    outbox.wake();
+                }
+                Some((_, Held::Confirm(confirmee))) => confirm(confirmee, &mut effects),
+                None => {}
             }
         }
+        effects.wakes.iter().for_each(|outbox| outbox.wake());
     }
 }

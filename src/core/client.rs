@@ -130,6 +130,8 @@ impl Client {
             into.push_back(event);
         }
         self.items = items;
+        // A queue that was deleted gave room back, too.
+        self.resume_starved_lanes(now);
     }
 
     /// Deliveries that cost so many bytes ([`crate::cost_bytes`]) are written to the peer: there is room for more.

@@ -39,6 +39,8 @@ pub(crate) struct Definitions {
     next_serial: u64,
     shards: u8,
     random: Random,
+    /// Records are read: what one change brought about stands in records of its own.
+    replaying: bool,
     pub log: Box<dyn Log>,
 }
 
@@ -90,6 +92,7 @@ impl Definitions {
             next_serial: 0,
             shards,
             random,
+            replaying: false,
             log,
         }
     }
@@ -231,13 +234,14 @@ impl Definitions {
 
     /// Removes a queue and its bindings, and auto-delete exchanges that this leaves unused.
     pub(crate) fn remove_queue(&mut self, vhost: &Name, name: &Name) -> Result<Option<QueueId>, Refusal> {
+        let replaying = self.replaying;
         let entry = self.vhost_mut(vhost)?;
         let Some(queue) = entry.queues.remove(name) else { return Ok(None) };
         let mut unused = Vec::new();
         for (source, identity) in &queue.bindings {
             let Some(exchange) = entry.exchanges.get_mut(source) else { continue };
             exchange.remove(identity);
-            if exchange.is_unused() {
+            if exchange.is_unused() && !replaying {
                 unused.push(source.clone());
             }
         }
@@ -275,20 +279,20 @@ impl Definitions {
             let table = persist::binding_to_table(vhost, spec, removed.serial);
             push_table(&mut *self.log, RecordKind::BindingDeleted, 0, &table);
         }
-        if unused { self.remove_exchange(vhost, &spec.source) } else { Ok(()) }
+        if unused && !self.replaying { self.remove_exchange(vhost, &spec.source) } else { Ok(()) }
     }
 
     /// Writes the session as it is now, if it is one that survives.
     pub(crate) fn record_session(&mut self, vhost: &Name, name: &Name) {
         let session = self.vhosts.get(vhost).and_then(|entry| entry.sessions.get(name));
-        if let Some(session) = session.filter(|session| session.is_durable()) {
+        if let Some(session) = session.filter(|session| session.durable) {
             push_table(&mut *self.log, RecordKind::Session, 0, &persist::session_to_table(vhost, session));
         }
     }
 
     pub(crate) fn remove_session(&mut self, vhost: &Name, name: &Name) -> Option<Session> {
         let session = self.vhosts.get_mut(vhost)?.sessions.remove(name)?;
-        if session.is_durable() {
+        if session.durable {
             push_table(&mut *self.log, RecordKind::SessionDeleted, 0, &persist::key_table(vhost, name));
         }
         Some(session)
@@ -311,6 +315,16 @@ impl Definitions {
             Some(document) => self.documents.insert((kind, key), document),
             None => self.documents.remove(&(kind, key)),
         };
+    }
+
+    /// Records name a queue of that number: no other queue ever gets it.
+    pub(crate) fn reserve_queue_id(&mut self, id: QueueId) {
+        self.next_queue = self.next_queue.max((id.0 >> 8) + 1);
+    }
+
+    /// The last batch that was handed to the log.
+    pub(crate) fn last_sequence(&self) -> crate::log::Sequence {
+        crate::log::Sequence(self.log.next_sequence().0.saturating_sub(1))
     }
 
     /// Spreads queues over shards by name, so that a queue made again lands where it was.

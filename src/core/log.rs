@@ -60,7 +60,7 @@ pub enum RecordKind {
     SessionDeleted = 23,
     /// A vhost.
     Vhost = 24,
-    /// The next queue number, so that numbers are never reused.
+    /// The next queue number and the last binding's number, so that numbers are never reused.
     NextQueue = 25,
     /// What other parts of the broker keep.
     Document = 26,

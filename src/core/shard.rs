@@ -38,6 +38,8 @@ use timers::{Timer, Timers};
 
 /// A batch larger than this is handed to the log before the work of the call is done.
 const BATCH_BYTES_MAX: u64 = 4 << 20;
+/// Added to the shares of a publish that was refused: it is never confirmed, nor refused again.
+const REFUSED: usize = 1 << 16;
 /// Settlements in one record.
 const SETTLED_MAX: usize = 65_536;
 
@@ -164,13 +166,26 @@ impl Shard {
             };
             reply(fetch.request, &fetch.outbox, Err(gone), effects);
         }
+        // Nobody can settle these any more.
+        queue.unsettled.values().filter_map(|unsettled| unsettled.lane_window.as_ref()).for_each(|lane| lane.release());
         queue.ready.len() as u64
     }
 
-    /// Removes the ready messages of a queue, for good.
+    /// Removes the ready messages of a queue for good, and those that are about to be.
     pub(crate) fn purge_queue(&mut self, id: QueueId) -> u64 {
         let Some(queue) = self.queues.get_mut(&id) else { return 0 };
-        let purged = queue.ready.drain();
+        let mut purged = queue.ready.drain();
+        if std::mem::take(&mut queue.awaiting) > 0 {
+            let waits_here = |waiting: &Awaiting| matches!(waiting, Awaiting::Entry(queue, _) if *queue == id);
+            let (waited, others) =
+                std::mem::take(&mut self.awaiting).into_iter().partition(|(_, waiting)| waits_here(waiting));
+            self.awaiting = others;
+            let waited: VecDeque<(Sequence, Awaiting)> = waited;
+            purged.extend(waited.into_iter().filter_map(|(_, waiting)| match waiting {
+                Awaiting::Entry(_, entry) => Some(entry),
+                _ => None,
+            }));
+        }
         self.settled.extend(purged.iter().filter(|entry| entry.logged).map(|entry| (id, entry.position)));
         self.write_settled();
         self.log.commit();
@@ -301,7 +316,7 @@ impl Shard {
         let Some(queue) = self.queues.get_mut(&id) else { return };
         watch_unused(queue, &mut self.timers, now.instant);
         if queue.auto_delete && queue.consumers.is_empty() {
-            effects.followups.push(Followup::DeleteQueue { queue: id });
+            effects.followups.push_back(Followup::DeleteQueue { queue: id });
         }
         // With a single active consumer, the next one takes over.
         self.mark(id);
@@ -354,7 +369,7 @@ impl Shard {
             return;
         }
         if queue.unused_since.after_ms(expires_ms) <= now.instant {
-            effects.followups.push(Followup::DeleteQueue { queue: id });
+            effects.followups.push_back(Followup::DeleteQueue { queue: id });
         } else {
             self.timers.add(queue.unused_since.after_ms(expires_ms), Timer::Unused { queue: id });
         }
@@ -459,7 +474,7 @@ fn note(id: QueueId, what: HandOut, settled: &mut Vec<(QueueId, u64)>, log: &mut
 }
 
 /// Tells whoever waits for a message that it is safe, once all shards have said so.
-fn confirm(confirmee: Confirmee, effects: &mut Effects) {
+pub(crate) fn confirm(confirmee: Confirmee, effects: &mut Effects) {
     let is_last =
         |shares: &command::Shares| shares.as_ref().is_none_or(|shares| shares.fetch_sub(1, Ordering::AcqRel) == 1);
     match confirmee {
@@ -468,7 +483,7 @@ fn confirm(confirmee: Confirmee, effects: &mut Effects) {
             effects.wake(&outbox);
         }
         Confirmee::DeadLetter { queue, position, shares } if is_last(&shares) => {
-            effects.followups.push(Followup::Departed { queue, position });
+            effects.followups.push_back(Followup::Departed { queue, position });
         }
         _ => {}
     }

@@ -44,10 +44,13 @@ impl Broker {
         let result = self.change(now, &mut definitions, caller, definition, &mut effects);
         definitions.log.commit();
         let changed = definitions.log.next_sequence() != before;
+        // What is there already may be another connection's, and not durable yet.
+        let last = definitions.last_sequence();
+        let known = result.is_ok() && last > self.definitions_are_durable_to();
         self.bump();
         drop(definitions);
         self.follow_up(now, effects);
-        (result, changed.then_some(before))
+        (result, (changed || known).then_some(last))
     }
 
     fn change(

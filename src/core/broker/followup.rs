@@ -20,7 +20,7 @@ impl Broker {
             for outbox in effects.wakes.drain(..) {
                 outbox.wake();
             }
-            let Some(followup) = effects.followups.pop() else { return };
+            let Some(followup) = effects.followups.pop_front() else { return };
             self.follow(now, followup, &mut effects);
         }
     }
@@ -51,7 +51,7 @@ impl Broker {
             return;
         };
         if shares.is_empty() {
-            effects.followups.push(Followup::Departed { queue: letter.source, position });
+            effects.followups.push_back(Followup::Departed { queue: letter.source, position });
         }
         let count = share_count(shares.len());
         for (index, targets) in shares {
@@ -73,12 +73,13 @@ impl Broker {
     }
 }
 
-/// RabbitMQ's rule: a message that comes back to a queue where it died, without anybody having rejected it on the way, goes
-/// round for ever; it is dropped instead.
+/// RabbitMQ's rule: a message that comes back to a queue where it died, without anybody having rejected it since, goes round
+/// for ever; it is dropped instead.
 fn is_cycle(message: &Message, queue: &Name) -> bool {
     let deaths = message.deaths();
-    let rejected = deaths.iter().any(|death| death.reason == DeathReason::Rejected);
-    !rejected && deaths.iter().any(|death| death.queue == *queue)
+    let Some(here) = deaths.iter().position(|death| death.queue == *queue) else { return false };
+    // Newest first: what happened since it died here, and how it died here.
+    deaths[..=here].iter().all(|death| death.reason != DeathReason::Rejected)
 }
 
 /// The targets of a route by shard.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use crossdock_common::{Format, Now};
 use parking_lot::{Mutex, RwLock};
 
-use super::{Broker, BrokerOptions};
+use super::{Broker, BrokerOptions, HeldAnswers};
 use crate::definitions::Definitions;
 use crate::log::{Log, RecordKind, Sequence};
 use crate::permissions::Permissions;
@@ -86,6 +86,8 @@ impl Recovery {
         options: BrokerOptions,
     ) -> Arc<Broker> {
         self.definitions.log = definitions_log;
+        self.replays.iter().for_each(|replay| self.definitions.reserve_queue_id(replay.queue_max));
+        let durable = self.definitions.last_sequence();
         self.definitions.detach_sessions(self.now);
         for ((shard, replay), log) in self.shards.iter_mut().zip(self.replays).zip(logs) {
             shard.finish_replay(replay);
@@ -97,7 +99,8 @@ impl Recovery {
             permissions: RwLock::new(Arc::new(Permissions::default())),
             deadlines: self.shards.iter().map(|_| AtomicU64::new(u64::MAX)).collect(),
             shards: self.shards.into_iter().map(Mutex::new).collect(),
-            answers: Mutex::default(),
+            definitions_durable: AtomicU64::new(durable.0),
+            answers: Mutex::new(HeldAnswers { durable, ..HeldAnswers::default() }),
             connections: Mutex::default(),
             next_connection: AtomicU64::new(1),
             blocked: RwLock::new(None),

@@ -73,11 +73,14 @@ impl Broker {
         effects: &mut Effects,
         wills: &mut Vec<DueWill>,
     ) -> Result<(SessionInfo, QueueId), Refusal> {
-        let known = definitions.vhost(&who.vhost)?.sessions.get(&open.name);
+        let vhost = definitions.vhost(&who.vhost)?;
+        let known = vhost.sessions.get(&open.name);
         if known.is_some_and(|known| known.user != who.user) {
             return Err(Refusal::Forbidden(format!("session '{}' belongs to another user", open.name)));
         }
-        let present = known.is_some_and(|known| !open.clean && known.expiry_ms != Some(0));
+        // Its queue may have been deleted as any other.
+        let goes_on = |known: &Session| known.expiry_ms != Some(0) && vhost.queues.contains_key(&known.queue);
+        let present = known.is_some_and(|known| !open.clean && goes_on(known));
         self.take_over(now, definitions, &who.vhost, &open.name, present, effects, wills);
         if !present {
             self.end_session(definitions, who, &open.name, effects, wills);
@@ -149,6 +152,7 @@ impl Broker {
             user: who.user.clone(),
             queue: queue.clone(),
             expiry_ms: open.expiry_ms,
+            durable: open.expiry_ms != Some(0),
             attached: None,
             ends_at: None,
             will: None,

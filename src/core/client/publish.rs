@@ -75,17 +75,15 @@ impl Client {
                 return self.outbox.push(Event::PublishRefused { lane, confirm, refusal });
             }
         };
-        if publish.retain {
-            self.retain(&publish, found.targets.is_empty());
-        }
+        let is_new = publish.message.durable && found.defined > self.broker.definitions_are_durable_to();
         match &found.targets[..] {
             [] => self.unroutable(publish),
-            [only] => {
+            [only] if !publish.retain && !is_new => {
                 let confirm = self.confirmee(&publish, None);
                 let targets = found.targets.clone();
                 self.push(only.queue, ShardCommand::Enqueue { message: publish.message, targets, confirm });
             }
-            _ => self.fan_out(&publish, &found),
+            _ => self.fan_out(&publish, &found, is_new),
         }
     }
 
@@ -95,9 +93,16 @@ impl Client {
         Ok(found)
     }
 
-    fn fan_out(&mut self, publish: &Publish, found: &Route) {
+    /// Confirmed once every shard has it, the one that retains it too, and the definitions of a new route are durable.
+    fn fan_out(&mut self, publish: &Publish, found: &Route, is_new: bool) {
         let split = split_by_shard(self.pending.len(), found);
-        let shares = share_count(split.len());
+        let shares = share_count(split.len() + usize::from(publish.retain) + usize::from(is_new));
+        if publish.retain {
+            self.retain(publish, shares.clone());
+        }
+        if is_new && let Some(confirmee) = self.confirmee(publish, shares.clone()) {
+            self.broker.confirm_when_durable(found.defined, confirmee);
+        }
         for (index, targets) in split {
             let confirm = self.confirmee(publish, shares.clone());
             self.push_to(index, ShardCommand::Enqueue { message: publish.message.clone(), targets, confirm });
@@ -110,6 +115,9 @@ impl Client {
     }
 
     fn unroutable(&mut self, publish: Publish) {
+        if publish.retain {
+            self.retain(&publish, None);
+        }
         let Publish { lane, confirm, message, mandatory, retain } = publish;
         if mandatory || confirm.is_some() {
             self.outbox.push(Event::Unroutable { lane, confirm, mandatory, message });
@@ -120,10 +128,10 @@ impl Client {
         }
     }
 
-    /// Keeps the message as its key's last value. The shard that keeps it confirms it only if no queue does.
-    fn retain(&mut self, publish: &Publish, confirms: bool) {
+    /// Keeps the message as its key's last value; the shard that keeps it confirms its share.
+    fn retain(&mut self, publish: &Publish, shares: Shares) {
         let index = retained_shard(&publish.message.routing_key, self.pending.len());
-        let confirm = if confirms { self.confirmee(publish, None) } else { None };
+        let confirm = self.confirmee(publish, shares);
         let (vhost, message) = (self.who.vhost.clone(), publish.message.clone());
         self.push_to(index, ShardCommand::Retain { vhost, message, confirm });
     }
@@ -149,7 +157,8 @@ impl Broker {
                 who.vhost
             )));
         }
-        Ok(route(vhost, &message.exchange, &routing_keys(message), message).unwrap_or_default())
+        let found = route(vhost, &message.exchange, &routing_keys(message), message).unwrap_or_default();
+        Ok(Route { defined: definitions.last_sequence(), ..found })
     }
 
     /// Publishes on behalf of a user whose connection is gone.

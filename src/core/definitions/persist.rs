@@ -191,6 +191,7 @@ pub(super) fn session_from_table(table: &Table) -> (Name, Session) {
         user: reader.name("user"),
         queue: reader.name("queue"),
         expiry_ms: reader.number("expiry_ms"),
+        durable: true,
         attached: None,
         ends_at: None,
         will: None,

@@ -56,6 +56,8 @@ impl Definitions {
             RecordKind::NextQueue => {
                 let next = TableReader(&table).number("next").unwrap_or(0);
                 self.next_queue = self.next_queue.max(next);
+                let serial = TableReader(&table).number("serial").unwrap_or(0);
+                self.next_serial = self.next_serial.max(serial);
             }
             _ => return Err(RecordError("not a definition")),
         }
@@ -64,7 +66,7 @@ impl Definitions {
 
     /// Everything that survives, as records: what a snapshot holds.
     pub(crate) fn snapshot(&self, log: &mut dyn Log) {
-        let next = TableWriter::new().number("next", self.next_queue).finish();
+        let next = TableWriter::new().number("next", self.next_queue).number("serial", self.next_serial).finish();
         push_table(log, RecordKind::NextQueue, 0, &next);
         for ((kind, key), document) in &self.documents {
             push_table(log, RecordKind::Document, 0, &document_to_table(kind, key, Some(document)));
@@ -82,7 +84,7 @@ impl Definitions {
                     push_table(log, RecordKind::Binding, 0, &binding_to_table(name, &binding.spec, binding.serial));
                 }
             }
-            for session in vhost.sessions.values().filter(|session| session.is_durable()) {
+            for session in vhost.sessions.values().filter(|session| session.durable) {
                 push_table(log, RecordKind::Session, 0, &session_to_table(name, session));
             }
         }
@@ -116,7 +118,7 @@ impl Definitions {
     fn replay_queue(&mut self, table: &Table) -> Result<(), RecordError> {
         let stored = queue_from_table(table)?;
         self.add_vhost(&stored.vhost);
-        self.next_queue = self.next_queue.max((stored.id >> 8) + 1);
+        self.reserve_queue_id(QueueId(stored.id));
         let settings = crate::settings::effective(&stored.spec, &stored.vhost)
             .map_err(|_| RecordError("queue arguments are not understood"))?;
         let entry = self.vhosts.get_mut(&stored.vhost).ok_or(RecordError("no vhost"))?;
@@ -143,7 +145,9 @@ impl Definitions {
     /// Does something without writing it to the log, where it stands already.
     fn quietly<T>(&mut self, change: impl FnOnce(&mut Self) -> T) -> T {
         let log = std::mem::replace(&mut self.log, Box::new(crate::broker::recovery::Closed));
+        self.replaying = true;
         let result = change(self);
+        self.replaying = false;
         self.log = log;
         result
     }

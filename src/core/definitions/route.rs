@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 
 use super::Vhost;
 use super::binding::{Binding, Target};
+use crate::log::Sequence;
 
 /// The queues that a message goes to.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +20,8 @@ pub(crate) struct Route {
     pub targets: SmallVec<[RouteTarget; 1]>,
     /// The same exchange and key always give this result, until definitions change.
     pub cacheable: bool,
+    /// The batch of the definitions' log that has to be durable for the route to survive a crash.
+    pub defined: Sequence,
 }
 
 /// One queue of a route.

@@ -16,6 +16,8 @@ pub(crate) struct Session {
     pub queue: Name,
     /// How long it lives without a connection; `None` is for ever.
     pub expiry_ms: Option<u64>,
+    /// It survives a restart of the broker, as its queue does: decided when it is made.
+    pub durable: bool,
     /// The connection that has it.
     pub attached: Option<Arc<Outbox>>,
     /// When it ends, if it is not resumed.
@@ -27,11 +29,6 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Survives a restart of the broker.
-    pub(crate) fn is_durable(&self) -> bool {
-        self.expiry_ms != Some(0)
-    }
-
     /// When something has to be done without anybody asking.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         [self.ends_at, self.will_at].into_iter().flatten().min()

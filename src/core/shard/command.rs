@@ -1,5 +1,6 @@
 //! What connections ask of a shard, and what a shard asks of the broker.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -115,7 +116,8 @@ pub(crate) struct DeadLetterOut {
 pub(crate) struct Effects {
     /// Connections with new events.
     pub wakes: Vec<Arc<Outbox>>,
-    pub followups: Vec<Followup>,
+    /// In the order in which they are to be done.
+    pub followups: VecDeque<Followup>,
 }
 
 impl Effects {

@@ -20,7 +20,7 @@ impl Shard {
     pub(super) fn bury(&mut self, now: Now, id: QueueId, entry: Entry, reason: DeathReason, effects: &mut Effects) {
         let Some(queue) = self.queues.get_mut(&id) else { return };
         let Some(letter) = dead_letter(queue, &entry, reason, now) else { return self.forget(id, &entry) };
-        effects.followups.push(Followup::DeadLetter(Box::new(letter)));
+        effects.followups.push_back(Followup::DeadLetter(Box::new(letter)));
         if entry.logged {
             queue.departing.insert(entry.position, entry);
         }
@@ -53,6 +53,8 @@ fn dead_letter(queue: &Queue, entry: &Entry, reason: DeathReason, now: Now) -> O
     let old_keys = keys_of(&message);
     add_death(&mut message, queue, reason, now, old_keys.clone());
     message.exchange = policy.exchange.clone();
+    // Times to live and delays are counted from when it comes to a queue.
+    message.received_at = now.unix;
     let keys = policy.routing_key.clone().map_or(old_keys, |key| vec![key]);
     message.routing_key = keys.first().cloned().unwrap_or_default();
     // A delay was for the first queue only.

@@ -1,6 +1,7 @@
 //! A message on its way into queues.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crossdock_common::event::RejectReason;
 use crossdock_common::message::DeathReason;
@@ -10,7 +11,7 @@ use smallvec::SmallVec;
 
 use super::command::{Confirmee, Effects, Targets};
 use super::entry::Entry;
-use super::{Awaiting, Shard, confirm as tell};
+use super::{Awaiting, REFUSED, Shard, confirm as tell};
 use crate::record::{StoredPlace, encode_message};
 use crossdock_common::definition::Overflow;
 
@@ -52,9 +53,11 @@ impl Shard {
             encode_message(self.log.as_mut(), &mut self.scratch, &message, &places);
         }
         let Some(confirmee) = confirm else { return };
-        if refused {
+        let is_letter = matches!(confirmee, Confirmee::DeadLetter { .. });
+        if refused && !is_letter {
             reject(confirmee, effects);
         } else if places.is_empty() {
+            // A queue of dead letters that is full drops the letter, as RabbitMQ does.
             tell(confirmee, effects);
         } else {
             self.wait(Awaiting::Confirm(confirmee), effects);
@@ -88,12 +91,11 @@ impl Shard {
 }
 
 fn reject(confirmee: Confirmee, effects: &mut Effects) {
-    match confirmee {
-        Confirmee::Publisher { outbox, lane, confirm, .. } => {
-            outbox.push(Event::Rejected { lane, confirm, reason: RejectReason::QueueFull });
-            effects.wake(&outbox);
-        }
-        // The queue of the dead letters is full: the letter is dropped, as RabbitMQ does.
-        letter @ Confirmee::DeadLetter { .. } => tell(letter, effects),
+    let Confirmee::Publisher { outbox, lane, confirm, shares } = confirmee else { return };
+    // Other shards may have refused it before, or confirm it after.
+    if shares.is_some_and(|shares| shares.fetch_add(REFUSED, Ordering::AcqRel) >= REFUSED) {
+        return;
     }
+    outbox.push(Event::Rejected { lane, confirm, reason: RejectReason::QueueFull });
+    effects.wake(&outbox);
 }

@@ -24,12 +24,14 @@ pub(crate) struct Replay {
     now: Now,
     bindings: HashMap<u64, Arc<BindingSpec>>,
     entries: HashMap<QueueId, BTreeMap<u64, Entry>>,
+    /// The highest number of a queue that records name, whether it exists or not.
+    pub(crate) queue_max: QueueId,
 }
 
 impl Replay {
     /// `bindings` are the announced ones by number.
     pub(crate) fn new(now: Now, bindings: HashMap<u64, Arc<BindingSpec>>) -> Self {
-        Self { now, bindings, entries: HashMap::default() }
+        Self { now, bindings, entries: HashMap::default(), queue_max: QueueId(0) }
     }
 }
 
@@ -44,6 +46,7 @@ impl Shard {
     ) -> Result<(), RecordError> {
         let mut payload = Bytes::copy_from_slice(payload);
         let queue = QueueId(stream);
+        replay.queue_max = replay.queue_max.max(queue);
         match kind {
             RecordKind::Message => self.replay_message(replay, payload)?,
             RecordKind::Settled => {
@@ -90,34 +93,32 @@ impl Shard {
     pub(crate) fn snapshot(&mut self, log: &mut dyn Log) -> Sequence {
         let mut messages: HashMap<*const Message, (Arc<Message>, Vec<StoredPlace>)> = HashMap::default();
         let mut order = Vec::new();
+        let mut note = |queue: QueueId, entry: &Entry| {
+            let key = Arc::as_ptr(&entry.message);
+            let binding = entry.binding.as_ref().map_or(0, |binding| binding.serial);
+            let place = StoredPlace { queue, position: entry.position, binding, attempts: entry.attempts };
+            let known = messages.entry(key).or_insert_with(|| {
+                order.push(key);
+                (entry.message.clone(), Vec::new())
+            });
+            known.1.push(place);
+        };
         for queue in self.queues.values().filter(|queue| queue.durable) {
             log.push(RecordKind::NextPosition, queue.id.0, &[&queue.next_position.to_le_bytes()]);
             write_state(queue, log, &mut self.scratch);
             for entry in queue.logged_entries() {
-                let key = Arc::as_ptr(&entry.message);
-                let place = StoredPlace {
-                    queue: queue.id,
-                    position: entry.position,
-                    binding: entry.binding.as_ref().map_or(0, |binding| binding.serial),
-                    attempts: entry.attempts,
-                };
-                let known = messages.entry(key).or_insert_with(|| {
-                    order.push(key);
-                    (entry.message.clone(), Vec::new())
-                });
-                known.1.push(place);
+                note(queue.id, entry);
             }
-        }
-        for (message, places) in order.iter().filter_map(|key| messages.get(key)) {
-            encode_message(log, &mut self.scratch, message, places);
         }
         for (_, waiting) in &self.awaiting {
             if let super::Awaiting::Entry(queue, entry) = waiting
                 && entry.logged
             {
-                let place = StoredPlace { queue: *queue, position: entry.position, binding: 0, attempts: 0 };
-                encode_message(log, &mut self.scratch, &entry.message, &[place]);
+                note(*queue, entry);
             }
+        }
+        for (message, places) in order.iter().filter_map(|key| messages.get(key)) {
+            encode_message(log, &mut self.scratch, message, places);
         }
         self.retained.write(log, &mut self.scratch);
         self.log.next_sequence()
@@ -126,6 +127,7 @@ impl Shard {
     fn replay_message(&mut self, replay: &mut Replay, payload: Bytes) -> Result<(), RecordError> {
         let (places, message) = decode_message(payload, |tag| self.format(tag))?;
         for place in places {
+            replay.queue_max = replay.queue_max.max(place.queue);
             let Some(queue) = self.queues.get_mut(&place.queue) else { continue };
             let spec = replay.bindings.get(&place.binding);
             let binding = spec.map(|spec| AnnouncedBinding { serial: place.binding, spec: spec.clone() });

@@ -24,12 +24,20 @@ impl Shard {
         effects: &mut Effects,
     ) {
         let mut unknown = false;
-        for id in deliveries {
+        let mut settle = |id: &DeliveryId, effects: &mut Effects| {
             match self.queues.get_mut(&id.queue).and_then(|queue| queue.take_unsettled(id)) {
                 Some(entry) => self.settle_entry(now, id.queue, entry, outcome, effects),
                 None => unknown = true,
             }
             self.mark(id.queue);
+        };
+        if outcome == Outcome::Released {
+            // Newest first: then each goes before all others, and none has to be moved for it.
+            let before = effects.followups.len();
+            deliveries.iter().rev().for_each(|id| settle(id, effects));
+            effects.followups.make_contiguous()[before..].reverse();
+        } else {
+            deliveries.iter().for_each(|id| settle(id, effects));
         }
         let Some((request, outbox)) = request else { return };
         if unknown {

@@ -80,3 +80,53 @@ fn deaths_count_and_survive_a_restart() {
     let deaths = fetched[0].message.deaths();
     assert_eq!((deaths.len(), deaths[0].count), (1, 3));
 }
+
+#[test]
+fn letters_keep_their_order() {
+    let world = World::new();
+    let mut client = with_letters(&world, &[]);
+    for body in ["1", "2", "3"] {
+        client.publish(&world, "", "q", body);
+    }
+    let held = client.fetch(&world, "q", 3, Lease::Connection);
+    client.settle(&world, &held, Outcome::Rejected);
+    assert_eq!(client.drain(&world, "letters"), ["1", "2", "3"]);
+}
+
+#[test]
+fn a_message_that_was_rejected_once_does_not_go_round_for_ever_later() {
+    let mut world = World::new();
+    let mut client = world.client("u");
+    let round = [
+        ("x-message-ttl", Value::I32(0)),
+        ("x-dead-letter-exchange", Value::string("")),
+        ("x-dead-letter-routing-key", Value::string("round")),
+    ];
+    client.queue(&world, "round", &round);
+    client.queue(&world, "q", &round[1..]);
+    let mut transient = message(&world, "", "q", "x");
+    transient.durable = false;
+    client.publish_message(&world, transient, None);
+    let held = client.fetch(&world, "q", 1, Lease::Connection);
+    client.settle(&world, &held, Outcome::Rejected);
+    world.advance_ms(1);
+    assert!(client.drain(&world, "round").is_empty());
+}
+
+#[test]
+fn a_letter_lives_as_long_as_its_new_queue_says_from_when_it_came_there() {
+    let mut world = World::new();
+    let mut client = with_letters(&world, &[]);
+    client.queue(&world, "retry", &[("x-message-ttl", Value::I32(1_000))]);
+    let to_retry =
+        [("x-dead-letter-exchange", Value::string("")), ("x-dead-letter-routing-key", Value::string("retry"))];
+    client.queue(&world, "work", &to_retry);
+    client.publish(&world, "", "work", "x");
+    world.advance_ms(5_000);
+    let held = client.fetch(&world, "work", 1, Lease::Connection);
+    client.settle(&world, &held, Outcome::Rejected);
+    world.advance_ms(999);
+    world.restart();
+    let mut client = world.client("u");
+    assert_eq!(client.fetch(&world, "retry", 1, Lease::Connection).len(), 1, "it has another millisecond");
+}

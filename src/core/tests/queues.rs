@@ -1,6 +1,7 @@
-use crossdock_common::command::{Lease, Outcome};
+use crossdock_common::command::{Lease, Outcome, Publish};
 use crossdock_common::definition::{Definition, QueueSpec};
-use crossdock_common::{Event, Refusal, Value};
+use crossdock_common::event::Reply;
+use crossdock_common::{Command, Event, Lane, Refusal, Value};
 
 use super::support::{World, bodies, message, queue_spec};
 
@@ -164,4 +165,185 @@ fn a_deleted_queue_cancels_its_consumers() {
     assert!(matches!(client.define(&world, delete(true)), Err(Refusal::PreconditionFailed(_))));
     client.define(&world, delete(false)).expect("deletes");
     assert!(client.events.iter().any(|event| matches!(event, Event::ConsumerCancelled { .. })));
+}
+
+#[test]
+fn a_deleted_queue_gives_back_the_room_of_its_deliveries_in_the_lane() {
+    let world = World::new();
+    let mut client = world.client("u");
+    client.queue(&world, "one", &[]);
+    client.queue(&world, "two", &[]);
+    client.send(&world, Command::LaneWindow { lane: Lane(0), window: 1 });
+    client.consume(&world, "one", 1, 0).expect("consumes");
+    client.consume(&world, "two", 2, 0).expect("consumes");
+    client.publish(&world, "", "one", "1");
+    client.publish(&world, "", "two", "2");
+    assert_eq!(client.bodies(&world), ["1"]);
+    let delete = Definition::DeleteQueue { name: "one".into(), if_unused: false, if_empty: false };
+    world.client("other").define(&world, delete).expect("deletes");
+    client.hear(&world);
+    assert_eq!(client.bodies(&world), ["2"]);
+}
+
+#[test]
+fn a_publish_that_several_shards_refuse_is_refused_once() {
+    let world = World::new();
+    let mut client = world.client("u");
+    let full = [("x-max-length", Value::I32(0)), ("x-overflow", Value::string("reject-publish"))];
+    for name in ["a", "b", "c", "d", "e", "f"] {
+        client.queue(&world, name, &full);
+        client.bind(&world, "amq.fanout", name, "");
+    }
+    client.publish_message(&world, message(&world, "amq.fanout", "", "x"), Some(1));
+    client.hear(&world);
+    assert_eq!(client.events.iter().filter(|event| matches!(event, Event::Rejected { .. })).count(), 1);
+}
+
+#[test]
+fn a_purge_takes_what_still_waits_for_the_log() {
+    let mut world = World::new();
+    let mut client = world.client("u");
+    client.queue(&world, "q", &[]);
+    world.instantly_durable = false;
+    client.publish(&world, "", "q", "x");
+    let reply = client.define(&world, Definition::PurgeQueue { name: "q".into() }).expect("purges");
+    assert!(matches!(reply, Reply::Count(1)), "{reply:?}");
+    world.restart();
+    assert!(world.client("u").drain(&world, "q").is_empty());
+}
+
+#[test]
+fn what_a_lost_connection_held_comes_back_in_its_place_and_soon() {
+    let world = World::new();
+    let mut client = world.client("u");
+    client.queue(&world, "q", &[]);
+    let mut transient = message(&world, "", "q", "x");
+    transient.durable = false;
+    let transient = std::sync::Arc::new(transient);
+    const COUNT: usize = 100_000;
+    let publish = |_| {
+        let message = transient.clone();
+        Command::Publish(Publish { lane: Lane(0), confirm: None, message, mandatory: false, retain: false })
+    };
+    let mut commands = (0..2 * COUNT).map(publish).collect();
+    client.client.execute(world.now, &mut commands);
+    let mut holder = world.client("u");
+    assert_eq!(holder.fetch(&world, "q", COUNT as u32, Lease::Connection).len(), COUNT);
+    // No measurement: half a minute instead of a moment when the work grows with the square.
+    let began = std::time::Instant::now();
+    holder.client.close(world.now);
+    assert!(began.elapsed().as_secs() < 5, "{:?}: the work grows with the square", began.elapsed());
+    let places: Vec<_> = client.fetch(&world, "q", u32::MAX, Lease::Connection).iter().map(|d| d.id.position).collect();
+    assert!(places.len() == 2 * COUNT && places.is_sorted());
+}
+
+#[test]
+fn what_others_declared_is_answered_and_confirmed_once_it_is_durable() {
+    let mut world = World::new();
+    let mut declarer = world.client("u");
+    let mut other = world.client("u");
+    world.instantly_durable = false;
+    let spec = QueueSpec { durable: true, ..queue_spec("q", &[]) };
+    let declare = || {
+        let definition = Box::new(Definition::DeclareQueue { spec: spec.clone(), passive: false });
+        Command::Define { request: crossdock_common::RequestId(99), definition }
+    };
+    declarer.send(&world, declare());
+    // Its messages' log is faster than the definitions'.
+    let sync_shards = |world: &World| {
+        for shard in 0..super::support::SHARDS {
+            let length = world.logs[shard + 1].lock().0.len() as u64;
+            world.broker.durable(crate::Partition::Shard(shard), crate::Sequence(length), world.now);
+        }
+    };
+    other.publish_message(&world, message(&world, "", "q", "x"), Some(1));
+    let mut transient = message(&world, "", "q", "y");
+    transient.durable = false;
+    other.publish_message(&world, transient, Some(2));
+    sync_shards(&world);
+    assert!(!other.confirmed(&world).contains(&1), "a crash now would lose the queue with the message");
+    other.send(&world, declare());
+    other.hear(&world);
+    let answered = |event: &Event| matches!(event, Event::Reply { .. });
+    assert!(!other.events.iter().any(answered), "a crash now would lose the queue");
+    world.sync();
+    assert!(other.confirmed(&world).contains(&1));
+    assert!(other.events.iter().any(answered));
+}
+
+#[test]
+fn the_number_of_a_queue_that_a_crash_took_is_not_given_again() {
+    let mut world = World::new();
+    let mut client = world.client("u");
+    world.instantly_durable = false;
+    let spec = QueueSpec { durable: true, ..queue_spec("q", &[]) };
+    let definition = Box::new(Definition::DeclareQueue { spec, passive: false });
+    client.send(&world, Command::Define { request: crossdock_common::RequestId(99), definition });
+    world.client("v").publish(&world, "", "q", "ghost");
+    world.logs[0].lock().0.clear();
+    world.restart();
+    let mut client = world.client("u");
+    client.queue(&world, "q", &[]);
+    world.restart();
+    assert!(world.client("u").drain(&world, "q").is_empty());
+}
+
+#[test]
+fn a_restart_deletes_no_exchange_that_a_transient_queue_kept() {
+    let mut world = World::new();
+    let mut client = world.client("u");
+    let spec = crossdock_common::definition::ExchangeSpec {
+        name: "x".into(),
+        kind: "fanout".into(),
+        durable: true,
+        auto_delete: true,
+        internal: false,
+        arguments: vec![],
+        attributes: vec![],
+    };
+    client.define(&world, Definition::DeclareExchange { spec, passive: false }).expect("declares");
+    let transient = Definition::DeclareQueue { spec: queue_spec("transient", &[]), passive: false };
+    client.define(&world, transient).expect("declares");
+    client.queue(&world, "first", &[]);
+    client.queue(&world, "second", &[]);
+    client.bind(&world, "x", "transient", "");
+    client.bind(&world, "x", "first", "");
+    client.define(&world, Definition::Unbind(super::support::binding("x", "first", ""))).expect("unbinds");
+    client.bind(&world, "x", "second", "");
+    world.restart();
+    let mut client = world.client("u");
+    client.publish(&world, "x", "", "x");
+    assert_eq!(client.drain(&world, "second"), ["x"]);
+}
+
+#[test]
+fn a_retained_message_is_confirmed_once_it_is_retained_too() {
+    let mut world = World::new();
+    let mut client = world.client("u");
+    // One of these keys is kept by the other shard.
+    for key in ["a", "b"] {
+        client.queue(&world, "q", &[]);
+        client.bind(&world, "amq.topic", "q", key);
+    }
+    let shard = crate::definitions::shard_of(queue_id(&world, "q"));
+    world.instantly_durable = false;
+    for (confirm, key) in [(1, "a"), (2, "b")] {
+        let message = std::sync::Arc::new(message(&world, "amq.topic", key, "x"));
+        let confirm = Some(confirm);
+        client.send(
+            &world,
+            Command::Publish(Publish { lane: Lane(0), confirm, message, mandatory: false, retain: true }),
+        );
+    }
+    let length = world.logs[shard + 1].lock().0.len() as u64;
+    world.broker.durable(crate::Partition::Shard(shard), crate::Sequence(length), world.now);
+    assert_eq!(client.confirmed(&world).len(), 1, "the other's retained copy is not durable yet");
+    world.sync();
+    assert_eq!(client.confirmed(&world).len(), 2);
+}
+
+fn queue_id(world: &World, name: &str) -> crossdock_common::names::QueueId {
+    let definitions = world.broker.definitions();
+    let vhost = definitions.vhost(&"/".into()).expect("exists");
+    vhost.queue(&"/".into(), &name.into()).expect("exists").id
 }

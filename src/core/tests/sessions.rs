@@ -1,11 +1,11 @@
 use std::sync::Arc;
 
 use crossdock_common::command::{OpenSession, Publish, Will};
-use crossdock_common::definition::Definition;
+use crossdock_common::definition::{BindingSpec, Definition};
 use crossdock_common::event::{Reply, SessionInfo};
 use crossdock_common::{Command, ConsumerId, Event, Lane, Refusal};
 
-use super::support::{Tester, World, message};
+use super::support::{Tester, World, binding, message};
 
 fn open(
     world: &World,
@@ -159,4 +159,80 @@ fn retained_messages_are_kept_replaced_and_forgotten() {
     let mut bodies: Vec<_> = found.iter().map(|message| message.body.clone()).collect();
     bodies.sort();
     assert_eq!(bodies, ["2", "3"]);
+}
+
+#[test]
+fn a_session_whose_time_was_cut_to_nothing_is_gone_after_a_restart() {
+    let mut world = World::new();
+    let mut client = world.client("u");
+    open(&world, &mut client, false, None, None);
+    client.send(&world, Command::SessionExpiry { expiry_ms: Some(0) });
+    client.client.close(world.now);
+    world.restart();
+    let mut client = world.client("u");
+    assert!(!open(&world, &mut client, false, None, None).present);
+}
+
+#[test]
+fn a_session_whose_time_was_cut_to_nothing_is_gone_after_a_crash() {
+    let mut world = World::new();
+    let mut client = world.client("u");
+    open(&world, &mut client, false, None, None);
+    client.send(&world, Command::SessionExpiry { expiry_ms: Some(0) });
+    world.restart();
+    let mut client = world.client("u");
+    assert!(!open(&world, &mut client, false, None, None).present);
+}
+
+#[test]
+fn a_session_whose_queue_was_deleted_begins_anew() {
+    let world = World::new();
+    let mut client = world.client("u");
+    let info = open(&world, &mut client, false, None, None);
+    client.client.close(world.now);
+    let delete = Definition::DeleteQueue { name: info.queue, if_unused: false, if_empty: false };
+    world.client("u").define(&world, delete).expect("deletes");
+    let mut client = world.client("u");
+    assert!(!open(&world, &mut client, false, None, None).present);
+}
+
+#[test]
+fn a_snapshot_keeps_the_binding_of_a_message_that_waits_for_the_log() {
+    let mut world = World::new();
+    let mut client = world.client("u");
+    let info = open(&world, &mut client, false, None, None);
+    let announced = BindingSpec { announced: true, ..binding("amq.topic", &info.queue, "a") };
+    client.define(&world, Definition::Bind(announced)).expect("binds");
+    client.client.close(world.now);
+    let mut publisher = world.client("u");
+    world.instantly_durable = false;
+    publisher.publish(&world, "amq.topic", "a", "x");
+    world.snapshot();
+    world.restart();
+    let mut client = world.client("u");
+    open(&world, &mut client, false, None, None);
+    let deliveries = client.deliveries(&world);
+    assert!(deliveries.len() == 1 && deliveries[0].binding.is_some(), "{deliveries:?}");
+}
+
+#[test]
+fn the_number_of_a_binding_is_not_given_again_after_a_snapshot() {
+    let mut world = World::new();
+    let mut client = world.client("u");
+    let info = open(&world, &mut client, false, None, None);
+    let announced = |key: &str| BindingSpec { announced: true, ..binding("amq.topic", &info.queue, key) };
+    client.define(&world, Definition::Bind(announced("a"))).expect("binds");
+    client.client.close(world.now);
+    let mut other = world.client("u");
+    other.publish(&world, "amq.topic", "a", "x");
+    other.define(&world, Definition::Unbind(announced("a"))).expect("unbinds");
+    world.snapshot();
+    world.restart();
+    let mut other = world.client("u");
+    other.define(&world, Definition::Bind(announced("b"))).expect("binds");
+    world.restart();
+    let mut client = world.client("u");
+    open(&world, &mut client, false, None, None);
+    let deliveries = client.deliveries(&world);
+    assert!(deliveries.len() == 1 && deliveries[0].binding.is_none(), "it came through a binding that is gone");
 }

@@ -1,15 +1,13 @@
 //! Whole histories from a seed: what a restart finds is what was there, from the log alone and from snapshot and tail.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use crossdock_common::command::{Lease, Outcome};
 use crossdock_common::event::Delivery;
 use crossdock_common::random::Random;
 use crossdock_common::{Command, Value};
 
-use super::support::{Batches, MemoryLog, SHARDS, Tester, World, message};
-use crate::{Log, Partition, Sequence};
+use super::support::{Tester, World, message};
 
 const QUEUES: [&str; 4] = ["q0", "q1", "q2", "q3"];
 
@@ -40,7 +38,7 @@ impl History {
             0..=3 => self.publish(),
             4..=5 => self.fetch(),
             6..=7 => self.settle(),
-            8 => self.snapshot(),
+            8 => self.world.snapshot(),
             _ => self.restart(),
         }
     }
@@ -88,27 +86,6 @@ impl History {
         let definitions = self.world.broker.definitions();
         let (_, name) = definitions.queue_name(delivery.id.queue).expect("a queue");
         QUEUES.into_iter().find(|queue| *queue == name.as_str()).expect("one of ours")
-    }
-
-    /// From now on the logs hold a snapshot and what comes after it.
-    fn snapshot(&mut self) {
-        let partitions = std::iter::once(Partition::Definitions).chain((0..SHARDS).map(Partition::Shard));
-        for (partition, log) in partitions.zip(&self.world.logs) {
-            let snapshot: Arc<parking_lot::Mutex<Batches>> = Arc::default();
-            let mut writer = MemoryLog::new(snapshot.clone());
-            let last = self.world.broker.snapshot(partition, &mut writer).expect("exists");
-            writer.commit();
-            let length = log.lock().0.len();
-            assert_eq!(last, Sequence(length as u64));
-            // Numbers go on where they were: empty batches stand for what was trimmed.
-            let mut batches: Vec<_> = std::mem::take(&mut snapshot.lock().0);
-            assert!(batches.len() <= 1);
-            let first = batches.pop().unwrap_or_default();
-            let mut all = vec![first];
-            all.resize_with(length.max(1), Vec::new);
-            log.lock().0 = all;
-            self.world.broker.durable(partition, Sequence(length as u64), self.world.now);
-        }
     }
 
     fn restart(&mut self) {
