@@ -125,7 +125,7 @@ mod tests {
             properties in prop::collection::vec(("[a-z=%,]{1,8}", any_value()), 0..6),
             priority: Option<u8>, ttl_ms in prop::option::of(0..i64::MAX as u64), durable: bool,
         ) {
-            let mut names = std::collections::HashSet::new();
+            let mut names = HashSet::new();
             let application_properties: Table = properties
                 .into_iter()
                 .filter(|(name, _)| names.insert(name.clone()))
