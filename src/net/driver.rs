@@ -177,7 +177,7 @@ impl Driver {
     async fn round(&mut self) {
         loop {
             let now = self.engine.clock.now();
-            self.count_commands();
+            self.counters.count_commands(&self.output.commands);
             self.commands.extend(self.output.commands.drain(..));
             if !self.commands.is_empty()
                 && let Execution::Authenticate { request, credentials } = self.client.execute(now, &mut self.commands)
@@ -192,7 +192,10 @@ impl Driver {
                 return;
             }
             while let Some(event) = self.events.pop_front() {
-                self.count_event(&event);
+                self.counters.count_event(&event);
+                if let Event::Deliver(deliveries) = &event {
+                    self.unwritten_cost_bytes += deliveries.iter().map(cost_bytes).sum::<usize>();
+                }
                 if self.output.close.is_none() {
                     self.machine.handle(now, event, &mut self.output);
                 }
@@ -309,38 +312,5 @@ impl Driver {
             poll_fn(|context| self.poll_write(context)).await?;
         }
         self.transport.shutdown().await
-    }
-
-    fn count_commands(&self) {
-        let (mut published, mut settled) = (0, 0);
-        for command in &self.output.commands {
-            match command {
-                Command::Publish(_) => published += 1,
-                Command::Settle { deliveries, .. } => settled += deliveries.len() as u64,
-                _ => {}
-            }
-        }
-        if published > 0 {
-            self.counters.messages_published.inc_by(published);
-        }
-        if settled > 0 {
-            self.counters.messages_settled.inc_by(settled);
-        }
-    }
-
-    fn count_event(&mut self, event: &Event) {
-        match event {
-            Event::Deliver(deliveries) => {
-                self.unwritten_cost_bytes += deliveries.iter().map(cost_bytes).sum::<usize>();
-                self.counters.messages_delivered.inc_by(deliveries.len() as u64);
-            }
-            Event::Fetched { deliveries, .. } => {
-                self.counters.messages_delivered.inc_by(deliveries.len() as u64);
-            }
-            Event::Confirmed { confirms, .. } => {
-                self.counters.messages_confirmed.inc_by(confirms.len() as u64);
-            }
-            _ => {}
-        }
     }
 }

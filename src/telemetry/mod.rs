@@ -7,6 +7,7 @@ pub mod events;
 mod log;
 mod metrics;
 mod process;
+mod traffic;
 
 pub use log::{TelemetryError, start};
 pub use metrics::{Metrics, Protocol, ProtocolMetrics};

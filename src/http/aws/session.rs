@@ -62,7 +62,7 @@ impl Session {
             let now = self.engine.clock.now();
             let known = self.commands.len();
             call.commands(&mut self.commands);
-            self.commands.iter().skip(known).for_each(|command| count_command(&self.counters, command));
+            self.counters.count_commands(self.commands.iter().skip(known));
             // What has to wait stays in the queue.
             let _ = client.execute(now, &mut self.commands);
             client.take_events(now, &mut self.events);
@@ -70,7 +70,7 @@ impl Session {
                 return;
             }
             for event in self.events.drain(..) {
-                count_event(&self.counters, &event);
+                self.counters.count_event(&event);
                 call.handle(now, event);
             }
         }
@@ -82,29 +82,5 @@ impl Drop for Session {
         if let Some(client) = self.client.take() {
             client.close(self.engine.clock.now());
         }
-    }
-}
-
-fn count_command(counters: &ProtocolMetrics, command: &Command) {
-    match command {
-        Command::Publish(_) => {
-            counters.messages_published.inc();
-        }
-        Command::Settle { deliveries, .. } => {
-            counters.messages_settled.inc_by(deliveries.len() as u64);
-        }
-        _ => {}
-    }
-}
-
-fn count_event(counters: &ProtocolMetrics, event: &Event) {
-    match event {
-        Event::Fetched { deliveries, .. } => {
-            counters.messages_delivered.inc_by(deliveries.len() as u64);
-        }
-        Event::Confirmed { confirms, .. } => {
-            counters.messages_confirmed.inc_by(confirms.len() as u64);
-        }
-        _ => {}
     }
 }

@@ -1,0 +1,38 @@
+//! What passes between a connection and the core, counted in batches.
+
+use crossdock_common::{Command, Event};
+
+use super::metrics::ProtocolMetrics;
+
+impl ProtocolMetrics {
+    /// Counts what clients asked for.
+    pub fn count_commands<'a>(&self, commands: impl IntoIterator<Item = &'a Command>) {
+        let (mut published, mut settled) = (0, 0);
+        for command in commands {
+            match command {
+                Command::Publish(_) => published += 1,
+                Command::Settle { deliveries, .. } => settled += deliveries.len() as u64,
+                _ => {}
+            }
+        }
+        if published > 0 {
+            self.messages_published.inc_by(published);
+        }
+        if settled > 0 {
+            self.messages_settled.inc_by(settled);
+        }
+    }
+
+    /// Counts what clients get.
+    pub fn count_event(&self, event: &Event) {
+        match event {
+            Event::Deliver(deliveries) | Event::Fetched { deliveries, .. } => {
+                self.messages_delivered.inc_by(deliveries.len() as u64);
+            }
+            Event::Confirmed { confirms, .. } => {
+                self.messages_confirmed.inc_by(confirms.len() as u64);
+            }
+            _ => {}
+        }
+    }
+}
