@@ -185,7 +185,8 @@ impl Crashes {
         }
         if outcome == Outcome::Rejected {
             self.fates.insert((DEAD, key.1), Fate::Open);
-        } else if outcome == Outcome::Accepted {
+        } else if outcome == Outcome::Accepted && name != DEAD {
+            // A crash may have made two of a dead letter: the other may still be there.
             self.leaving.insert(request, vec![key]);
         }
         let deliveries = vec![delivery.id];
