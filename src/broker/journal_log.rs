@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crossdock_core::{Log, RecordKind, Sequence};
-use crossdock_store::{BatchBuilder, BatchSequence, Epoch, Journal, SnapshotBuilder};
+use crossdock_store::{AppendError, BatchBuilder, BatchSequence, Epoch, Journal, SnapshotBuilder};
 
 /// Builds batches and hands them to a journal.
 pub(super) struct JournalLog {
@@ -40,10 +40,15 @@ impl Log for JournalLog {
         }
         let batch = self.builder.finish(self.next);
         match self.journal.append(batch, self.next, self.epoch) {
-            Ok(()) => self.next = self.next.next(),
+            Ok(()) => {}
             // The journal has said so through its listener already; nothing of this batch will ever be confirmed.
-            Err(error) => tracing::debug!(%error, "a batch was not accepted"),
+            Err(error @ (AppendError::Failed(_) | AppendError::Closed)) => {
+                tracing::debug!(%error, "a batch was not accepted");
+            }
+            Err(error) => tracing::error!(%error, "a batch was not accepted: nothing after it will be confirmed"),
         }
+        // Also when it was not accepted: its number is never durable, so whoever waits for it is never told that it is.
+        self.next = self.next.next();
     }
 }
 
@@ -67,4 +72,57 @@ impl Log for SnapshotLog {
     }
 
     fn commit(&mut self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use crossdock_store::{Batch, CloseError, JournalStatus, Snapshot, SnapshotError};
+
+    use super::*;
+
+    /// A journal that has failed.
+    struct Failed;
+
+    impl Journal for Failed {
+        fn append(&self, _: Batch, _: BatchSequence, _: Epoch) -> Result<(), AppendError> {
+            Err(AppendError::Failed("broken".to_owned()))
+        }
+
+        fn durable(&self) -> BatchSequence {
+            BatchSequence(7)
+        }
+
+        fn pending_bytes(&self) -> u64 {
+            0
+        }
+
+        fn status(&self) -> JournalStatus {
+            JournalStatus::Failed("broken".to_owned())
+        }
+
+        fn snapshot(&self, _: BatchSequence, _: Snapshot) -> Result<(), SnapshotError> {
+            Err(SnapshotError::Failed("broken".to_owned()))
+        }
+
+        fn disk_bytes(&self) -> u64 {
+            0
+        }
+
+        fn epoch(&self) -> Epoch {
+            Epoch(1)
+        }
+
+        fn close(&self) -> Result<(), CloseError> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_batch_that_is_not_accepted_keeps_its_number() {
+        let mut log = JournalLog::new(Arc::new(Failed), BatchSequence(7));
+        let number = log.next_sequence();
+        log.push(RecordKind::Document, 0, &[b"x"]);
+        log.commit();
+        assert!(log.next_sequence() > number, "whoever waits for it must not be told that nothing was written");
+    }
 }

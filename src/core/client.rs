@@ -41,6 +41,8 @@ pub struct Client {
     held_answers: usize,
     items: Vec<Item>,
     published: bool,
+    /// The connection ends: no command waits for an answer that nobody will hear.
+    ending: bool,
 }
 
 /// Where a consumer is.
@@ -79,6 +81,7 @@ impl Client {
             held_answers: 0,
             items: Vec::new(),
             published: false,
+            ending: false,
         }
     }
 
@@ -86,7 +89,7 @@ impl Client {
     pub fn execute(&mut self, now: Now, commands: &mut VecDeque<Command>) -> Execution {
         let mut execution = Execution::Done;
         while let Some(command) = commands.pop_front() {
-            if self.held_answers > 0 && !matches!(command, Command::Define { .. }) {
+            if self.held_answers > 0 && !self.ending && !matches!(command, Command::Define { .. }) {
                 commands.push_front(command);
                 execution = Execution::Waiting;
                 break;
@@ -99,6 +102,13 @@ impl Client {
         }
         self.flush(now);
         execution
+    }
+
+    /// Carries out the last commands of a connection that ends, without waiting for anything: call it before
+    /// [`close`](Self::close).
+    pub fn finish(&mut self, now: Now, commands: &mut VecDeque<Command>) {
+        self.ending = true;
+        let _ = self.execute(now, commands);
     }
 
     /// The driver has checked the credentials and they are good.
@@ -146,6 +156,11 @@ impl Client {
         }
     }
 
+    /// The connection has published: it is one to stop when publishers are too fast.
+    pub fn publishes(&self) -> bool {
+        self.published
+    }
+
     /// The driver should not read from this connection: it publishes, and publishers are stopped.
     pub fn must_pause(&self) -> bool {
         self.published && self.broker.blocked().is_some()
@@ -163,6 +178,11 @@ impl Client {
 
     /// The connection is over: consumers end, deliveries are released, exclusive queues and temporary sessions go.
     pub fn close(mut self, now: Now) {
+        self.end(now);
+    }
+
+    /// As [`close`](Self::close), for an owner that is being dropped.
+    pub fn end(&mut self, now: Now) {
         self.flush(now);
         let connection = self.outbox.connection;
         for queue in std::mem::take(&mut self.touched) {

@@ -365,8 +365,12 @@ impl Shard {
     fn unused(&mut self, now: Now, id: QueueId, effects: &mut Effects) {
         let Some(queue) = self.queues.get_mut(&id) else { return };
         let Some(expires_ms) = queue.settings.expires_ms else { return };
-        if !queue.is_unused() {
+        if !queue.consumers.is_empty() {
+            // The clock starts again when they have gone.
             return;
+        }
+        if !queue.fetches.is_empty() {
+            queue.unused_since = now.instant;
         }
         if queue.unused_since.after_ms(expires_ms) <= now.instant {
             effects.followups.push_back(Followup::DeleteQueue { queue: id });

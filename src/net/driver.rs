@@ -35,6 +35,8 @@ use crate::telemetry::{Protocol, ProtocolMetrics};
 const SLICES_MAX: usize = 64;
 /// Unwritten bytes beyond which nothing more is read: a peer that asks and does not listen.
 const UNWRITTEN_BYTES_MAX: usize = 4 << 20;
+/// How long a publisher that is ahead of the disk is not read before it is looked at again.
+const DISK_PAUSE: Duration = Duration::from_millis(1);
 /// Time to write the goodbye.
 const GOODBYE_MS_MAX: u64 = 2_000;
 
@@ -55,6 +57,12 @@ pub(super) struct Driver {
     unwritten_cost_bytes: usize,
     /// Written, but perhaps not on its way yet.
     unflushed: bool,
+    /// It publishes faster than the disk writes: it is not read for a moment.
+    behind: bool,
+    /// What woke it last was not the peer: its bytes come first now, or a stream of events would keep them waiting for ever.
+    read_first: bool,
+    /// The core knows that the connection is over.
+    ended: bool,
     counters: ProtocolMetrics,
 }
 
@@ -64,6 +72,8 @@ enum Wake {
     Written,
     Events,
     Deadline,
+    /// Time to see whether the disk has caught up.
+    Disk,
 }
 
 impl Driver {
@@ -92,6 +102,9 @@ impl Driver {
             events: VecDeque::new(),
             unwritten_cost_bytes: 0,
             unflushed: false,
+            behind: false,
+            read_first: false,
+            ended: false,
             counters,
         }
     }
@@ -112,8 +125,9 @@ impl Driver {
             Ending::PeerGone | Ending::Broken(_) => self.machine.end(now, &mut self.output),
         }
         self.commands.extend(self.output.commands.drain(..));
-        let _ = self.client.execute(now, &mut self.commands);
-        self.client.close(self.engine.clock.now());
+        self.client.finish(now, &mut self.commands);
+        self.client.end(self.engine.clock.now());
+        self.ended = true;
         ending.report(self.protocol, self.peer, &self.engine.metrics);
     }
 
@@ -135,14 +149,17 @@ impl Driver {
                     sleep.as_mut().reset(self.engine.clock.to_tokio(deadline));
                 }
             }
-            match self.wait(sleep.as_mut(), armed != Instant(0)).await? {
+            // Publishers are as fast as the disk; whoever only consumes goes on.
+            self.behind = self.client.publishes() && self.engine.is_behind();
+            let wake = self.wait(sleep.as_mut(), armed != Instant(0)).await?;
+            self.read_first = !matches!(wake, Wake::Read(_));
+            match wake {
                 Wake::Read(0) => return Ok(Ending::PeerGone),
                 Wake::Read(count) => {
                     self.counters.received_bytes.inc_by(count as u64);
                     self.receive();
-                    self.wait_for_disk().await;
                 }
-                Wake::Written | Wake::Events => {}
+                Wake::Written | Wake::Events | Wake::Disk => {}
                 Wake::Deadline => {
                     armed = Instant(0);
                     let now = self.engine.clock.now();
@@ -227,18 +244,16 @@ impl Driver {
         }
     }
 
-    /// Publishers are as fast as the disk: a connection that is far ahead of it is not read for a while.
-    async fn wait_for_disk(&mut self) {
-        self.round().await;
-        while self.engine.is_behind() && self.output.close.is_none() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    }
-
     async fn wait(&mut self, mut sleep: Pin<&mut Sleep>, armed: bool) -> std::io::Result<Wake> {
         let notify = self.notify.clone();
         let mut notified = pin!(notify.notified());
+        let mut disk = pin!(self.behind.then(|| tokio::time::sleep(DISK_PAUSE)));
         poll_fn(|context| {
+            if self.read_first
+                && let Poll::Ready(result) = self.poll_read(context)
+            {
+                return Poll::Ready(result.map(Wake::Read));
+            }
             if let Poll::Ready(result) = self.poll_write(context) {
                 return Poll::Ready(result.map(|()| Wake::Written));
             }
@@ -250,6 +265,9 @@ impl Driver {
             }
             if armed && sleep.as_mut().poll(context).is_ready() {
                 return Poll::Ready(Ok(Wake::Deadline));
+            }
+            if disk.as_mut().as_pin_mut().is_some_and(|disk| disk.poll(context).is_ready()) {
+                return Poll::Ready(Ok(Wake::Disk));
             }
             Poll::Pending
         })
@@ -266,7 +284,8 @@ impl Driver {
 
     /// Whether the peer is not read at the moment: commands wait, it does not listen, or publishers are stopped.
     fn is_paused(&self) -> bool {
-        self.input_room_bytes() == 0
+        self.behind
+            || self.input_room_bytes() == 0
             || !self.commands.is_empty()
             || self.output.bytes.len() >= UNWRITTEN_BYTES_MAX
             || self.client.must_pause()
@@ -312,5 +331,17 @@ impl Driver {
             poll_fn(|context| self.poll_write(context)).await?;
         }
         self.transport.shutdown().await
+    }
+}
+
+/// A panic ends its own connection and nothing else: what the connection held must not stay with it.
+impl Drop for Driver {
+    fn drop(&mut self) {
+        if self.ended || !std::thread::panicking() {
+            return;
+        }
+        let now = self.engine.clock.now();
+        let client = std::panic::AssertUnwindSafe(&mut self.client);
+        let _ = std::panic::catch_unwind(move || { client }.0.end(now));
     }
 }

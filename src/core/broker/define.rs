@@ -73,6 +73,7 @@ impl Broker {
                 self.delete_queue(definitions, caller, &name, if_unused, if_empty, effects)
             }
             Definition::UpdateQueue { name, settings, attributes } => {
+                accessible(definitions, caller, &name)?;
                 let (id, settings) = definitions.update_queue(vhost, &name, settings, attributes, now.unix)?;
                 self.with_shard(shard_of(id), |shard| shard.configure_queue(id, settings));
                 Ok(Reply::Done)

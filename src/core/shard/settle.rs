@@ -89,9 +89,12 @@ impl Shard {
     ) {
         let Self { queues, timers, .. } = self;
         let unsettled = queues.get_mut(&delivery.queue).and_then(|queue| {
+            let known = queue.unsettled.get(&delivery.position)?;
+            if known.entry.attempts != delivery.lease {
+                return None;
+            }
             let lease = queue.timed_lease(&delivery, lease_ms, now, timers);
-            let unsettled = queue.unsettled.get_mut(&delivery.position)?;
-            (unsettled.entry.attempts == delivery.lease).then_some((unsettled, lease))
+            Some((queue.unsettled.get_mut(&delivery.position)?, lease))
         });
         let result = match unsettled {
             Some((unsettled, lease)) => {

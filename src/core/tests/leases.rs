@@ -1,4 +1,5 @@
 use crossdock_common::command::{Fetch, Lease, Outcome};
+use crossdock_common::definition::Definition;
 use crossdock_common::{Command, Lane, Refusal, RequestId, Value};
 
 use super::support::{World, bodies};
@@ -103,4 +104,41 @@ fn attempts_survive_where_they_matter() {
     assert_eq!(second[0].delivery_count, 1);
     client.settle(&world, &second, Outcome::Released);
     assert!(client.drain(&world, "q").is_empty(), "handed out twice, returned twice: over the limit of one");
+}
+
+#[test]
+fn an_extension_of_what_is_not_in_flight_leaves_nothing_behind() {
+    let world = World::new();
+    let mut client = world.client("u");
+    client.queue(&world, "q", &[]);
+    client.publish(&world, "", "q", "x");
+    let held = client.fetch(&world, "q", 1, Lease::Connection);
+    client.settle(&world, &held, Outcome::Accepted);
+    let delivery = held[0].id;
+    let result = client.request(&world, |request| Command::ExtendLease { request, delivery, lease_ms: 43_200_000 });
+    assert!(result.is_err());
+    let deadlines = (0..super::support::SHARDS).map(|shard| world.broker.deadline(crate::Partition::Shard(shard)));
+    assert!(deadlines.flatten().next().is_none(), "a timer for nothing");
+}
+
+#[test]
+fn a_queue_expires_also_when_a_fetch_was_waiting_at_the_time() {
+    let mut world = World::new();
+    let mut client = world.client("u");
+    client.queue(&world, "q", &[("x-expires", Value::I32(1_000))]);
+    world.advance_ms(900);
+    let fetch = Fetch {
+        lane: Lane(0),
+        queue: "q".into(),
+        count_max: 1,
+        presettled: false,
+        lease: Lease::Connection,
+        wait_ms: 500,
+    };
+    client.send(&world, Command::Fetch { request: RequestId(77), fetch: Box::new(fetch) });
+    world.advance_ms(500);
+    world.advance_ms(1_000);
+    world.advance_ms(1_000);
+    let gone = client.define(&world, Definition::InspectQueue { name: "q".into() });
+    assert!(matches!(gone, Err(Refusal::NotFound { .. })));
 }

@@ -85,3 +85,19 @@ fn a_right_that_is_taken_away_is_gone_at_once() {
     client.publish(&world, "", "q", "2");
     assert!(client.events.iter().any(|event| matches!(event, Event::PublishRefused { .. })));
 }
+
+#[test]
+fn an_exclusive_queue_is_changed_by_its_owner_only() {
+    let world = World::new();
+    let mut owner = world.client("u");
+    let spec = QueueSpec { exclusive: true, ..queue_spec("mine", &[]) };
+    owner.define(&world, Definition::DeclareQueue { spec, passive: false }).expect("declares");
+    let change = || Definition::UpdateQueue {
+        name: "mine".into(),
+        settings: crossdock_common::definition::QueueSettings { length_max: Some(0), ..Default::default() },
+        attributes: vec![],
+    };
+    let refused = world.client("u").define(&world, change());
+    assert!(matches!(refused, Err(Refusal::ResourceLocked { .. })), "{refused:?}");
+    owner.define(&world, change()).expect("changes");
+}

@@ -347,3 +347,22 @@ fn queue_id(world: &World, name: &str) -> crossdock_common::names::QueueId {
     let vhost = definitions.vhost(&"/".into()).expect("exists");
     vhost.queue(&"/".into(), &name.into()).expect("exists").id
 }
+
+#[test]
+fn what_a_connection_asked_before_its_end_is_done_though_a_declaration_is_not_durable_yet() {
+    let mut world = World::new();
+    let mut client = world.client("u");
+    world.instantly_durable = false;
+    let spec = QueueSpec { durable: true, ..queue_spec("q", &[]) };
+    let definition = Box::new(Definition::DeclareQueue { spec, passive: false });
+    let message = std::sync::Arc::new(message(&world, "", "q", "x"));
+    let publish = Publish { lane: Lane(0), confirm: None, message, mandatory: false, retain: false };
+    let declare = Command::Define { request: crossdock_common::RequestId(99), definition };
+    let mut commands = [declare, Command::Publish(publish)].into();
+    client.client.execute(world.now, &mut commands);
+    client.client.finish(world.now, &mut commands);
+    client.client.close(world.now);
+    world.sync();
+    world.instantly_durable = true;
+    assert_eq!(world.client("u").drain(&world, "q"), ["x"]);
+}

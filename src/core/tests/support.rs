@@ -99,6 +99,15 @@ impl World {
         self.broker.add_vhost(&"/".into());
     }
 
+    /// The process dies and starts again from so many batches of each log; what came after was not durable.
+    pub(super) fn crash(&mut self, kept: &[usize]) {
+        for (log, &kept) in self.logs.iter().zip(kept) {
+            log.lock().0.truncate(kept);
+        }
+        *self = Self::start(self.logs.clone(), self.now);
+        self.broker.add_vhost(&"/".into());
+    }
+
     /// From now on the logs hold a snapshot and what comes after it.
     pub(super) fn snapshot(&self) {
         let partitions = std::iter::once(Partition::Definitions).chain((0..SHARDS).map(Partition::Shard));
