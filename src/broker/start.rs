@@ -61,9 +61,21 @@ pub fn start(
             metrics: metrics.clone(),
             all_journals: journals.clone(),
         };
-        tokio::spawn(task.run());
+        tokio::spawn(watch(task));
     }
     Ok(Arc::new(Engine { broker, clock, authenticator, metrics, journals }))
+}
+
+/// A partition whose task has panicked would never confirm anything again, and nobody would know why: the process ends, and
+/// starts again from its journals.
+async fn watch(task: PartitionTask) {
+    let name = task.name.clone();
+    if let Err(error) = tokio::spawn(task.run()).await
+        && error.is_panic()
+    {
+        tracing::error!(partition = name, "a defect in the core: the process ends so that it can recover");
+        std::process::abort();
+    }
 }
 
 /// Reads the definitions' journal, then every shard's; gives the journals and how many records there were.

@@ -115,20 +115,25 @@ impl Driver {
             Ok(ending) => ending,
             Err(error) => Ending::Broken(error),
         };
-        let now = self.engine.clock.now();
-        match &ending {
-            Ending::Closed(_) => {
-                let goodbye = Duration::from_millis(GOODBYE_MS_MAX);
-                // A peer that does not read its goodbye does not get it.
-                let _ = tokio::time::timeout(goodbye, self.say_goodbye()).await;
-            }
-            Ending::PeerGone | Ending::Broken(_) => self.machine.end(now, &mut self.output),
+        if !matches!(ending, Ending::Closed(_)) {
+            self.machine.end(self.engine.clock.now(), &mut self.output);
         }
+        // What the connection held goes back at once, however long the peer takes to read its goodbye.
+        self.end();
+        if matches!(ending, Ending::Closed(_)) {
+            // A peer that does not read its goodbye in time does not get it.
+            let _ = tokio::time::timeout(Duration::from_millis(GOODBYE_MS_MAX), self.say_goodbye()).await;
+        }
+        ending.report(self.protocol, self.peer, &self.engine.metrics);
+    }
+
+    /// The core does what was asked last and forgets the connection.
+    fn end(&mut self) {
+        let now = self.engine.clock.now();
         self.commands.extend(self.output.commands.drain(..));
         self.client.finish(now, &mut self.commands);
-        self.client.end(self.engine.clock.now());
+        self.client.end(now);
         self.ended = true;
-        ending.report(self.protocol, self.peer, &self.engine.metrics);
     }
 
     async fn serve(&mut self) -> std::io::Result<Ending> {
@@ -320,17 +325,24 @@ impl Driver {
 
     /// Deliveries that are written, or of which the machine wrote nothing, make room for others.
     fn release_written(&mut self) {
+        if self.ended {
+            return;
+        }
         let cost_bytes = std::mem::take(&mut self.unwritten_cost_bytes);
         self.client.written(self.engine.clock.now(), cost_bytes);
     }
 
-    /// Writes what is left and closes the stream in both directions.
+    /// Writes what is left, then waits for the peer to hang up: closing on bytes that were not read would be a reset, which
+    /// may destroy the goodbye before the peer has it.
     async fn say_goodbye(&mut self) -> std::io::Result<()> {
-        use tokio::io::AsyncWriteExt as _;
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
         if !self.output.bytes.is_empty() || self.unflushed {
             poll_fn(|context| self.poll_write(context)).await?;
         }
-        self.transport.shutdown().await
+        self.transport.shutdown().await?;
+        let mut unread = [0; 4096];
+        while self.transport.read(&mut unread).await? > 0 {}
+        Ok(())
     }
 }
 
