@@ -6,9 +6,11 @@
 //! same queue, so that the order of a publisher's messages holds.
 
 pub(crate) mod command;
+mod consume;
 mod consumers;
 mod dead_letter;
 mod entry;
+mod manage;
 mod publish;
 mod queue;
 mod ready;
@@ -21,16 +23,15 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use bytes::{BufMut, Bytes, BytesMut};
-use crossdock_common::definition::QueueSettings;
+use bytes::{BufMut, BytesMut};
 use crossdock_common::event::Reply;
-use crossdock_common::names::{ConnectionId, QueueId};
-use crossdock_common::{Event, Format, FormatTag, Instant, Name, Now, Refusal, RequestId};
+use crossdock_common::names::QueueId;
+use crossdock_common::{Event, Format, FormatTag, Instant, Now, Refusal, RequestId};
 use hashbrown::HashMap;
 
 use crate::log::{Log, RecordKind, Sequence};
 use crate::outbox::Outbox;
-use command::{Confirmee, Effects, Followup, NewConsumer, NewQueue, ShardCommand, ShardFetch};
+use command::{Confirmee, Effects, Followup, ShardCommand};
 use entry::Entry;
 use queue::{HandOut, Queue};
 use retained::Retained;
@@ -138,87 +139,6 @@ impl Shard {
         self.log = log;
     }
 
-    pub(crate) fn add_queue(&mut self, new: NewQueue, now: Now) {
-        let mut queue = Queue::new(new, now.instant);
-        watch_unused(&mut queue, &mut self.timers, now.instant);
-        self.queues.insert(queue.id, queue);
-    }
-
-    pub(crate) fn configure_queue(&mut self, id: QueueId, settings: QueueSettings) {
-        if let Some(queue) = self.queues.get_mut(&id) {
-            queue.settings = settings;
-            self.mark(id);
-        }
-    }
-
-    /// Removes a queue with its messages; its consumers and fetches are told.
-    pub(crate) fn remove_queue(&mut self, id: QueueId, effects: &mut Effects) -> u64 {
-        let Some(queue) = self.queues.remove(&id) else { return 0 };
-        for consumer in queue.consumers.iter() {
-            consumer.outbox.push(Event::ConsumerCancelled { consumer: consumer.id });
-            effects.wake(&consumer.outbox);
-        }
-        for fetch in &queue.fetches {
-            let gone = Refusal::NotFound {
-                resource: crossdock_common::refusal::Resource::Queue,
-                name: queue.name.clone(),
-                vhost: queue.vhost.clone(),
-            };
-            reply(fetch.request, &fetch.outbox, Err(gone), effects);
-        }
-        // Nobody can settle these any more.
-        queue.unsettled.values().filter_map(|unsettled| unsettled.lane_window.as_ref()).for_each(|lane| lane.release());
-        queue.ready.len() as u64
-    }
-
-    /// Removes the ready messages of a queue for good, and those that are about to be.
-    pub(crate) fn purge_queue(&mut self, id: QueueId) -> u64 {
-        let Some(queue) = self.queues.get_mut(&id) else { return 0 };
-        let mut purged = queue.ready.drain();
-        if std::mem::take(&mut queue.awaiting) > 0 {
-            let waits_here = |waiting: &Awaiting| matches!(waiting, Awaiting::Entry(queue, _) if *queue == id);
-            let (waited, others) =
-                std::mem::take(&mut self.awaiting).into_iter().partition(|(_, waiting)| waits_here(waiting));
-            self.awaiting = others;
-            let waited: VecDeque<(Sequence, Awaiting)> = waited;
-            purged.extend(waited.into_iter().filter_map(|(_, waiting)| match waiting {
-                Awaiting::Entry(_, entry) => Some(entry),
-                _ => None,
-            }));
-        }
-        self.settled.extend(purged.iter().filter(|entry| entry.logged).map(|entry| (id, entry.position)));
-        self.write_settled();
-        self.log.commit();
-        purged.len() as u64
-    }
-
-    pub(crate) fn counts(&self, id: QueueId) -> Counts {
-        self.queues.get(&id).map_or_else(Counts::default, |queue| Counts {
-            ready: (queue.ready.len() + queue.awaiting) as u64,
-            unsettled: queue.unsettled.len() as u64,
-            delayed: queue.delayed.len() as u64,
-            consumers: u32::try_from(queue.consumers.len()).unwrap_or(u32::MAX),
-        })
-    }
-
-    /// Session state of a queue, by key.
-    pub(crate) fn session_state(&self, id: QueueId) -> Vec<(Bytes, Bytes)> {
-        let Some(queue) = self.queues.get(&id) else { return Vec::new() };
-        queue.state.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
-    }
-
-    /// The retained messages of an exchange that the pattern matches.
-    pub(crate) fn retained(
-        &self,
-        now: Now,
-        vhost: &Name,
-        exchange: &Name,
-        pattern: &[u8],
-        found: &mut Vec<Arc<crossdock_common::Message>>,
-    ) {
-        self.retained.matching(now, vhost, exchange, pattern, found);
-    }
-
     fn command(&mut self, now: Now, command: ShardCommand, effects: &mut Effects) {
         match command {
             ShardCommand::Enqueue { message, targets, confirm } => {
@@ -284,123 +204,6 @@ impl Shard {
         let Self { queues, timers, settled, log, .. } = self;
         let Some(queue) = queues.get_mut(&id) else { return };
         queue.hand_out(now, timers, effects, |what| note(id, what, settled, log.as_mut()));
-    }
-
-    fn subscribe(&mut self, id: QueueId, consumer: NewConsumer) -> Result<Reply, Refusal> {
-        let Some(queue) = self.queues.get_mut(&id) else {
-            return Err(Refusal::Unavailable("the queue was deleted".to_owned()));
-        };
-        if queue.consumers.has_exclusive() || (consumer.exclusive && !queue.consumers.is_empty()) {
-            return Err(Refusal::ExclusiveUse { name: queue.name.clone(), vhost: queue.vhost.clone() });
-        }
-        queue.consumers.add(consumer);
-        self.mark(id);
-        Ok(Reply::Done)
-    }
-
-    fn unsubscribe(
-        &mut self,
-        now: Now,
-        id: QueueId,
-        connection: ConnectionId,
-        consumer: crossdock_common::ConsumerId,
-        effects: &mut Effects,
-    ) {
-        let Some(queue) = self.queues.get_mut(&id) else { return };
-        if queue.consumers.remove(connection, consumer).is_some() {
-            self.consumer_left(now, id, effects);
-        }
-    }
-
-    fn consumer_left(&mut self, now: Now, id: QueueId, effects: &mut Effects) {
-        let Some(queue) = self.queues.get_mut(&id) else { return };
-        watch_unused(queue, &mut self.timers, now.instant);
-        if queue.auto_delete && queue.consumers.is_empty() {
-            effects.followups.push_back(Followup::DeleteQueue { queue: id });
-        }
-        // With a single active consumer, the next one takes over.
-        self.mark(id);
-    }
-
-    fn detach(&mut self, now: Now, id: QueueId, connection: ConnectionId, effects: &mut Effects) {
-        let Some(queue) = self.queues.get_mut(&id) else { return };
-        let had_consumer = queue.consumers.remove_connection(connection);
-        queue.fetches.retain(|fetch| fetch.outbox.connection != connection);
-        let held = queue.held_by(connection);
-        self.settle(now, &held, crossdock_common::command::Outcome::Released, None, effects);
-        if had_consumer {
-            self.consumer_left(now, id, effects);
-        }
-    }
-
-    fn fetch(&mut self, now: Now, id: QueueId, fetch: ShardFetch, effects: &mut Effects) {
-        // What waits in the queue goes first to those who came before.
-        self.dispatch(now, id, effects);
-        let Self { queues, timers, settled, log, .. } = self;
-        let Some(queue) = queues.get_mut(&id) else {
-            let gone = Refusal::Unavailable("the queue was deleted".to_owned());
-            return reply(fetch.request, &fetch.outbox, Err(gone), effects);
-        };
-        queue.unused_since = now.instant;
-        if queue.ready.len() == 0 && fetch.wait_ms > 0 {
-            let until = now.instant.after_ms(fetch.wait_ms);
-            let (connection, request) = (fetch.outbox.connection, fetch.request);
-            timers.add(until, Timer::Fetch { queue: id, connection, request });
-            queue.fetches.push_back(fetch);
-            return;
-        }
-        queue.serve_fetch(fetch, now, timers, effects, &mut |what| note(id, what, settled, log.as_mut()));
-    }
-
-    fn fetch_timed_out(&mut self, id: QueueId, connection: ConnectionId, request: RequestId, effects: &mut Effects) {
-        let Some(queue) = self.queues.get_mut(&id) else { return };
-        let is_it = |fetch: &ShardFetch| fetch.request == request && fetch.outbox.connection == connection;
-        let Some(index) = queue.fetches.iter().position(is_it) else { return };
-        if let Some(fetch) = queue.fetches.remove(index) {
-            fetch.outbox.push(Event::Fetched { request, deliveries: Vec::new(), ready: 0 });
-            effects.wake(&fetch.outbox);
-        }
-    }
-
-    fn unused(&mut self, now: Now, id: QueueId, effects: &mut Effects) {
-        let Some(queue) = self.queues.get_mut(&id) else { return };
-        let Some(expires_ms) = queue.settings.expires_ms else { return };
-        if !queue.consumers.is_empty() {
-            // The clock starts again when they have gone.
-            return;
-        }
-        if !queue.fetches.is_empty() {
-            queue.unused_since = now.instant;
-        }
-        if queue.unused_since.after_ms(expires_ms) <= now.instant {
-            effects.followups.push_back(Followup::DeleteQueue { queue: id });
-        } else {
-            self.timers.add(queue.unused_since.after_ms(expires_ms), Timer::Unused { queue: id });
-        }
-    }
-
-    fn set_session_state(
-        &mut self,
-        id: QueueId,
-        key: Bytes,
-        value: Option<Bytes>,
-        request: Option<(RequestId, Arc<Outbox>)>,
-        effects: &mut Effects,
-    ) {
-        let Some(queue) = self.queues.get_mut(&id) else { return };
-        if queue.durable {
-            self.scratch.clear();
-            crate::record::put_bytes(&mut self.scratch, &key);
-            self.scratch.put_u8(u8::from(value.is_some()));
-            let value = value.as_deref().unwrap_or_default();
-            self.log.push(RecordKind::SessionState, id.0, &[&self.scratch, value]);
-        }
-        match value {
-            Some(value) => queue.state.insert(key, value),
-            None => queue.state.remove(&key),
-        };
-        let Some((request, outbox)) = request else { return };
-        self.wait(Awaiting::Reply(request, outbox), effects);
     }
 
     fn with_queue(&mut self, id: QueueId, change: impl FnOnce(&mut Queue)) {

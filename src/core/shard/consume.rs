@@ -1,0 +1,110 @@
+//! Consumers and fetches of a shard's queues.
+
+use crossdock_common::event::Reply;
+use crossdock_common::names::{ConnectionId, QueueId};
+use crossdock_common::{Event, Now, Refusal, RequestId};
+
+use super::command::{Effects, Followup, NewConsumer, ShardFetch};
+use super::timers::Timer;
+use super::{Shard, note, reply, watch_unused};
+
+impl Shard {
+    pub(super) fn subscribe(&mut self, id: QueueId, consumer: NewConsumer) -> Result<Reply, Refusal> {
+        let Some(queue) = self.queues.get_mut(&id) else {
+            return Err(Refusal::Unavailable("the queue was deleted".to_owned()));
+        };
+        if queue.consumers.has_exclusive() || (consumer.exclusive && !queue.consumers.is_empty()) {
+            return Err(Refusal::ExclusiveUse { name: queue.name.clone(), vhost: queue.vhost.clone() });
+        }
+        queue.consumers.add(consumer);
+        self.mark(id);
+        Ok(Reply::Done)
+    }
+
+    pub(super) fn unsubscribe(
+        &mut self,
+        now: Now,
+        id: QueueId,
+        connection: ConnectionId,
+        consumer: crossdock_common::ConsumerId,
+        effects: &mut Effects,
+    ) {
+        let Some(queue) = self.queues.get_mut(&id) else { return };
+        if queue.consumers.remove(connection, consumer).is_some() {
+            self.consumer_left(now, id, effects);
+        }
+    }
+
+    pub(super) fn consumer_left(&mut self, now: Now, id: QueueId, effects: &mut Effects) {
+        let Some(queue) = self.queues.get_mut(&id) else { return };
+        watch_unused(queue, &mut self.timers, now.instant);
+        if queue.auto_delete && queue.consumers.is_empty() {
+            effects.followups.push_back(Followup::DeleteQueue { queue: id });
+        }
+        // With a single active consumer, the next one takes over.
+        self.mark(id);
+    }
+
+    pub(super) fn detach(&mut self, now: Now, id: QueueId, connection: ConnectionId, effects: &mut Effects) {
+        let Some(queue) = self.queues.get_mut(&id) else { return };
+        let had_consumer = queue.consumers.remove_connection(connection);
+        queue.fetches.retain(|fetch| fetch.outbox.connection != connection);
+        let held = queue.held_by(connection);
+        self.settle(now, &held, crossdock_common::command::Outcome::Released, None, effects);
+        if had_consumer {
+            self.consumer_left(now, id, effects);
+        }
+    }
+
+    pub(super) fn fetch(&mut self, now: Now, id: QueueId, fetch: ShardFetch, effects: &mut Effects) {
+        // What waits in the queue goes first to those who came before.
+        self.dispatch(now, id, effects);
+        let Self { queues, timers, settled, log, .. } = self;
+        let Some(queue) = queues.get_mut(&id) else {
+            let gone = Refusal::Unavailable("the queue was deleted".to_owned());
+            return reply(fetch.request, &fetch.outbox, Err(gone), effects);
+        };
+        queue.unused_since = now.instant;
+        if queue.ready.len() == 0 && fetch.wait_ms > 0 {
+            let until = now.instant.after_ms(fetch.wait_ms);
+            let (connection, request) = (fetch.outbox.connection, fetch.request);
+            timers.add(until, Timer::Fetch { queue: id, connection, request });
+            queue.fetches.push_back(fetch);
+            return;
+        }
+        queue.serve_fetch(fetch, now, timers, effects, &mut |what| note(id, what, settled, log.as_mut()));
+    }
+
+    pub(super) fn fetch_timed_out(
+        &mut self,
+        id: QueueId,
+        connection: ConnectionId,
+        request: RequestId,
+        effects: &mut Effects,
+    ) {
+        let Some(queue) = self.queues.get_mut(&id) else { return };
+        let is_it = |fetch: &ShardFetch| fetch.request == request && fetch.outbox.connection == connection;
+        let Some(index) = queue.fetches.iter().position(is_it) else { return };
+        if let Some(fetch) = queue.fetches.remove(index) {
+            fetch.outbox.push(Event::Fetched { request, deliveries: Vec::new(), ready: 0 });
+            effects.wake(&fetch.outbox);
+        }
+    }
+
+    pub(super) fn unused(&mut self, now: Now, id: QueueId, effects: &mut Effects) {
+        let Some(queue) = self.queues.get_mut(&id) else { return };
+        let Some(expires_ms) = queue.settings.expires_ms else { return };
+        if !queue.consumers.is_empty() {
+            // The clock starts again when they have gone.
+            return;
+        }
+        if !queue.fetches.is_empty() {
+            queue.unused_since = now.instant;
+        }
+        if queue.unused_since.after_ms(expires_ms) <= now.instant {
+            effects.followups.push_back(Followup::DeleteQueue { queue: id });
+        } else {
+            self.timers.add(queue.unused_since.after_ms(expires_ms), Timer::Unused { queue: id });
+        }
+    }
+}
