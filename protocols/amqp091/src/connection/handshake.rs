@@ -10,23 +10,23 @@ use crate::frame::connection::{Start, Tune};
 use crate::frame::table::{self, Budget, Entries, Raw};
 use crate::options::{ConnectionOptions, Mechanism};
 
-/// What RabbitMQ says it can, in its order. Clients branch on these.
-const SERVER_CAPABILITIES: [&str; 9] = [
-    "publisher_confirms",
-    "exchange_exchange_bindings",
-    "basic.nack",
-    "consumer_cancel_notify",
-    "connection.blocked",
-    "consumer_priorities",
-    "authentication_failure_close",
-    "per_consumer_qos",
-    "direct_reply_to",
+/// What RabbitMQ says it can, in its order, and whether we can. Clients branch on these, so none says more than is there.
+const SERVER_CAPABILITIES: [(&str, bool); 9] = [
+    ("publisher_confirms", true),
+    ("exchange_exchange_bindings", true),
+    ("basic.nack", true),
+    ("consumer_cancel_notify", true),
+    ("connection.blocked", true),
+    ("consumer_priorities", true),
+    ("authentication_failure_close", true),
+    ("per_consumer_qos", true),
+    ("direct_reply_to", false),
 ];
 
 /// `connection.start` with RabbitMQ's server properties.
 pub(crate) fn start(options: &ConnectionOptions) -> Start {
     let text = |name: &'static str, value: Text| (Text::from_static(name), Value::String(value));
-    let capabilities = SERVER_CAPABILITIES.map(|name| (Text::from_static(name), Value::Bool(true)));
+    let capabilities = SERVER_CAPABILITIES.map(|(name, can)| (Text::from_static(name), Value::Bool(can)));
     let properties: Table = vec![
         (Text::from_static("capabilities"), Value::Map(capabilities.into())),
         text("cluster_name", options.node.clone()),
