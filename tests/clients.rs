@@ -6,7 +6,7 @@ mod lapin;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{Broker, binary};
+use crate::support::Broker;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("clients")
@@ -54,19 +54,17 @@ fn every_protocol_through_tls() {
         return;
     }
     let certificates = tempfile::tempdir().expect("a folder");
-    let made = Command::new(binary()).arg("dev-certs").arg(certificates.path()).status().expect("runs");
-    assert!(made.success());
-    let file = |name: &str| certificates.path().join(name).display().to_string();
-    let settings = [
-        format!("tls.certificate=\"{}\"", file("server.pem")),
-        format!("tls.private_key=\"{}\"", file("server.key")),
-        "listeners.amqps.port=0".to_owned(),
-        "listeners.mqtts.port=0".to_owned(),
-        "listeners.stomps.port=0".to_owned(),
-    ];
-    let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
-    let broker = Broker::start(&settings);
-    run_against(&broker, "tls_client.py", command.env("CROSSDOCK_CA", file("ca.pem")));
+    let broker = Broker::start_with_tls(certificates.path(), &[]);
+    run_against(&broker, "tls_client.py", command.env("CROSSDOCK_CA", certificates.path().join("ca.pem")));
+}
+
+#[test]
+fn signatures_of_boto3() {
+    let (interpreter, mut command) = python_program("sigv4_client.py");
+    if is_there("sigv4_client.py", &[interpreter]) {
+        let (broker, _folder) = Broker::start_guarded();
+        run_against(&broker, "sigv4_client.py", &mut command);
+    }
 }
 
 #[test]

@@ -7,19 +7,6 @@ use crate::wire::amqp::{self, Amqp};
 use crate::wire::http::Http;
 use crate::wire::{connect, mqtt, stomp};
 
-/// A broker with one user, `orders` with the password `secret`, who may use vhost `/` only.
-fn guarded() -> (Broker, tempfile::TempDir) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("crossdock.toml");
-    let text = "vhosts = [\"/\", \"other\"]\n\
-        [limits]\nmessage_bytes_max = \"64KiB\"\n\
-        [[users]]\nname = \"orders\"\npassword = \"secret\"\n\
-        permissions = [{ vhost = \"/\", configure = \".*\", write = \"^(orders|amq.default)\", read = \".*\" }]\n\
-        [[aws.keys]]\naccess_key_id = \"AKIDEXAMPLE\"\nsecret_access_key = \"secret\"\nuser = \"orders\"\n";
-    std::fs::write(&file, text).expect("writes");
-    (Broker::start_with(&["--config", file.to_str().expect("UTF-8")], &[]), folder)
-}
-
 /// Everything that the broker says until it hangs up.
 fn said(broker: &Broker, port: &str, bytes: &[u8]) -> Vec<u8> {
     let mut stream = connect(broker.port(port)).expect("connects");
@@ -49,7 +36,7 @@ fn amqp_login(user: &str, password: &str, vhost: &str) -> Vec<u8> {
 
 #[test]
 fn amqp_0_9_1() {
-    let (broker, _folder) = guarded();
+    let (broker, _folder) = Broker::start_guarded();
     // A client without the capability is only hung up on, as the specification says.
     let answer = said(&broker, "amqp", &amqp_login("orders", "wrong", "/"));
     assert!(!answer.windows(4).any(|window| window == [0, 10, 0, 41]), "no open-ok");
@@ -83,7 +70,7 @@ fn closes_the_channel(broker: &Broker, bytes: &[u8], text: &str) {
 
 #[test]
 fn mqtt_3_1_1() {
-    let (broker, _folder) = guarded();
+    let (broker, _folder) = Broker::start_guarded();
     let wrong = said(&broker, "mqtt", &mqtt::connect_packet("guest does not exist"));
     assert!(matches!(wrong[..], [0x20, 2, 0, 4 | 5]), "{wrong:?}");
     let large = [mqtt::connect_as("large", "orders", "secret"), mqtt::publish("q", 1, &[0; 70_000])].concat();
@@ -95,7 +82,7 @@ fn mqtt_3_1_1() {
 
 #[test]
 fn stomp_1_2() {
-    let (broker, _folder) = guarded();
+    let (broker, _folder) = Broker::start_guarded();
     let frame = |passcode: &str| {
         format!("CONNECT\naccept-version:1.2\nhost:/\nlogin:orders\npasscode:{passcode}\n\n\0").into_bytes()
     };
@@ -113,7 +100,7 @@ fn stomp_1_2() {
 
 #[test]
 fn sqs() {
-    let (broker, _folder) = guarded();
+    let (broker, _folder) = Broker::start_guarded();
     let mut http = Http::open(broker.port("aws")).expect("connects");
     let (status, text) = http.sqs("ListQueues", "{}").expect("answers");
     assert_eq!(status, 403, "unsigned: {text}");
@@ -121,7 +108,7 @@ fn sqs() {
 
 #[test]
 fn none_of_this_disturbs_anybody_else() {
-    let (broker, _folder) = guarded();
+    let (broker, _folder) = Broker::start_guarded();
     let mut good = Amqp::open_as(broker.port("amqp"), &amqp_login("orders", "secret", "/")).expect("connects");
     good.declare("orders").expect("declares");
     good.select_confirms().expect("selects");

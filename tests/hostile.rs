@@ -106,6 +106,26 @@ fn com_2_a_first_packet_that_is_no_handshake_ends_the_connection() {
 }
 
 #[test]
+fn com_1_2_and_4_on_the_tls_ports() {
+    let certificates = tempfile::tempdir().expect("a folder");
+    let broker = Broker::start_with_tls(certificates.path(), &["limits.tls_handshake_timeout_ms=2000"]);
+    let mut bystander = Bystander::new(&broker);
+    let client_hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec();
+    let ports = ["amqps", "mqtts", "stomps"];
+    let slow: Vec<TcpStream> = (0..300).map(|n| connect(broker.port(ports[n % 3])).expect("connects")).collect();
+    slow.iter().for_each(|mut stream| stream.write_all(&client_hello[..1]).expect("sends one byte"));
+    for port in ports {
+        for (_, capture) in captures() {
+            attack(&broker, port, &capture);
+        }
+        (0..=client_hello.len()).for_each(|cut| attack(&broker, port, &client_hello[..cut]));
+        bystander.works();
+    }
+    slow.into_iter().for_each(ends);
+    bystander.works();
+}
+
+#[test]
 fn com_3_a_length_that_lies_ends_in_an_error_and_costs_no_memory() {
     let broker = Broker::start(&[]);
     let mut bystander = Bystander::new(&broker);

@@ -39,6 +39,35 @@ impl Broker {
         Self::start_with(&["--dev", "--data-dir", data], settings)
     }
 
+    /// Starts in development mode with TLS listeners beside the plain ones, and certificates of its own in `certificates`.
+    pub fn start_with_tls(certificates: &Path, settings: &[&str]) -> Self {
+        let made = Command::new(binary()).arg("dev-certs").arg(certificates).stdout(Stdio::null()).status();
+        assert!(made.expect("runs").success());
+        let file = |name: &str| certificates.join(name).display().to_string();
+        let mut all = vec![
+            format!("tls.certificate=\"{}\"", file("server.pem")),
+            format!("tls.private_key=\"{}\"", file("server.key")),
+            "listeners.amqps.port=0".to_owned(),
+            "listeners.mqtts.port=0".to_owned(),
+            "listeners.stomps.port=0".to_owned(),
+        ];
+        all.extend(settings.iter().map(|&setting| setting.to_owned()));
+        Self::start(&all.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// Starts with one user, `orders` with the password `secret`, who may use vhost `/` only, and an AWS key of his.
+    pub fn start_guarded() -> (Self, TempDir) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("crossdock.toml");
+        let text = "vhosts = [\"/\", \"other\"]\n\
+            [limits]\nmessage_bytes_max = \"64KiB\"\n\
+            [[users]]\nname = \"orders\"\npassword = \"secret\"\n\
+            permissions = [{ vhost = \"/\", configure = \".*\", write = \"^(orders|amq.default)\", read = \".*\" }]\n\
+            [[aws.keys]]\naccess_key_id = \"AKIDEXAMPLE\"\nsecret_access_key = \"secret\"\nuser = \"orders\"\n";
+        std::fs::write(&file, text).expect("writes");
+        (Self::start_with(&["--config", file.to_str().expect("UTF-8")], &[]), folder)
+    }
+
     /// Starts with these arguments, and `--set` for each setting.
     pub fn start_with(arguments: &[&str], settings: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
