@@ -8,14 +8,14 @@ pub(super) fn print(settings: &Settings, user: &str, listening: &[Listening]) {
     let user = if settings.dev { "guest:guest".to_owned() } else { format!("{user}:PASSWORD") };
     eprintln!();
     for one in listening {
-        if let Some(line) = try_it(one, &user) {
+        if let Some(line) = try_it(settings, one, &user) {
             eprintln!("  {:<11} {line}", one.kind.name());
         }
     }
     eprintln!();
 }
 
-fn try_it(listening: &Listening, user: &str) -> Option<String> {
+fn try_it(settings: &Settings, listening: &Listening, user: &str) -> Option<String> {
     let (host, port) = (listening.address.ip(), listening.address.port());
     let (name, password) = user.split_once(':')?;
     Some(match listening.kind {
@@ -28,11 +28,21 @@ fn try_it(listening: &Listening, user: &str) -> Option<String> {
             "printf 'CONNECT\\nlogin:{name}\\npasscode:{password}\\n\\n\\0SEND\\ndestination:/queue/hello\\n\\nhi\\0\
              DISCONNECT\\n\\n\\0' | curl -s telnet://{host}:{port} --output -"
         ),
-        ListenerKind::Aws => format!(
-            "AWS_ACCESS_KEY_ID=dev AWS_SECRET_ACCESS_KEY=dev aws --region us-east-1 --endpoint-url http://{host}:{port} sqs \
-             create-queue --queue-name hello"
-        ),
+        ListenerKind::Aws => aws(settings, &format!("http://{host}:{port}")),
         ListenerKind::Management => format!("curl http://{host}:{port}/readyz"),
         _ => return None,
     })
+}
+
+/// A call with a key that is accepted, or what to do so that one is.
+fn aws(settings: &Settings, endpoint: &str) -> String {
+    let (key, secret) = match settings.aws.keys.first() {
+        _ if settings.dev || !settings.aws.verify_signatures => ("dev", "dev"),
+        Some(key) => (key.access_key_id.as_str(), "SECRET"),
+        None => return "no call is accepted until aws.keys has a key in the configuration".to_owned(),
+    };
+    format!(
+        "AWS_ACCESS_KEY_ID={key} AWS_SECRET_ACCESS_KEY={secret} aws --region us-east-1 --endpoint-url {endpoint} sqs \
+         create-queue --queue-name hello"
+    )
 }
