@@ -54,19 +54,8 @@ impl Format for AwsFormat {
     fn to_hub(&self, message: &Message) -> Hub {
         let properties = Properties::decode(&message.properties);
         let mut hub = to_hub(&properties, &message.body, message.received_at.0);
-        disown_user_id(&mut hub, &message.user);
-        if !message.deaths().is_empty() {
-            // What let it die is not to let it die again: the core took the time to live from the message.
-            hub.ttl_ms = message.ttl_ms;
-        }
+        envelope::correct(&mut hub, message);
         hub
-    }
-}
-
-/// A user id is a property that readers trust, since it is checked where it is one: in the envelope another's is a claim.
-fn disown_user_id(hub: &mut Hub, user: &str) {
-    if let Some(claimed) = hub.user_id.take_if(|claimed| &**claimed != user) {
-        hub.application_properties.push((Text::from_static(Field::UserId.envelope_name()), Value::String(claimed)));
     }
 }
 

@@ -11,7 +11,7 @@ use std::collections::HashSet;
 
 use crate::hub::Field;
 use crate::value_text::{from_text, to_text, type_code};
-use crate::{Hub, Table, Text, Value};
+use crate::{Hub, Message, Table, Text, Value};
 
 /// Every name of the envelope begins so.
 pub const PREFIX: &str = "crossdock.";
@@ -56,6 +56,20 @@ pub fn from_text_headers(hub: &mut Hub, headers: impl IntoIterator<Item = (Text,
         }
         let value = take_type(&mut types, &name).and_then(|code| from_text(&code, &text));
         absorb(hub, name, value.unwrap_or(Value::String(text)));
+    }
+}
+
+/// What the broker knows better than the sections of a message say, done last in every conversion to the hub.
+///
+/// A user id is a property that readers trust, since each protocol checks it where it is one: another's, which can only come from
+/// the envelope, is a claim, and travels on as a header. What let a message die is not to let it die again: the core took the
+/// time to live from it.
+pub fn correct(hub: &mut Hub, message: &Message) {
+    if let Some(claimed) = hub.user_id.take_if(|claimed| **claimed != *message.user) {
+        hub.application_properties.push((Text::from_static(Field::UserId.envelope_name()), Value::String(claimed)));
+    }
+    if !message.deaths().is_empty() {
+        hub.ttl_ms = message.ttl_ms;
     }
 }
 

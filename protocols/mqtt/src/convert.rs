@@ -71,15 +71,8 @@ impl Format for MqttFormat {
         }
         marks.apply(&mut hub, &mut headers);
         envelope::from_text_headers(&mut hub, headers);
-        disown_user_id(&mut hub, &message.user);
+        envelope::correct(&mut hub, message);
         hub
-    }
-}
-
-/// A user id is a property that readers trust, since it is checked where it is one: in the envelope another's is a claim.
-fn disown_user_id(hub: &mut Hub, user: &str) {
-    if let Some(claimed) = hub.user_id.take_if(|claimed| &**claimed != user) {
-        hub.application_properties.push((Text::from_static(Field::UserId.envelope_name()), Value::String(claimed)));
     }
 }
 

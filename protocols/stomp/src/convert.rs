@@ -24,7 +24,6 @@ mod tests;
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use crossdock_common::hub::Field;
 use crossdock_common::{Format, FormatTag, Hub, Message, Text, Value, envelope};
 
 use crate::frame::{Headers, canonical, percent_decode, unescape};
@@ -51,19 +50,8 @@ impl Format for StompFormat {
 
     fn to_hub(&self, message: &Message) -> Hub {
         let mut hub = to_hub(&message.properties);
-        disown_user_id(&mut hub, &message.user);
-        if !message.deaths().is_empty() {
-            // What let it die is not to let it die again: the core took the time to live from the message.
-            hub.ttl_ms = message.ttl_ms;
-        }
+        envelope::correct(&mut hub, message);
         hub
-    }
-}
-
-/// SEND checks `user-id`, which readers trust; another's, which can only be from the envelope, is a claim.
-fn disown_user_id(hub: &mut Hub, user: &str) {
-    if let Some(claimed) = hub.user_id.take_if(|claimed| &**claimed != user) {
-        hub.application_properties.push((Text::from_static(Field::UserId.envelope_name()), Value::String(claimed)));
     }
 }
 
