@@ -7,7 +7,7 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
-from ports import PATIENCE_S, PORTS
+from ports import PATIENCE_S, PORTS, wait_for
 
 VERSIONS = (mqtt.MQTTv311, mqtt.MQTTv5)
 
@@ -158,8 +158,23 @@ def properties_of_version_5():
     writer.close()
 
 
+def a_shared_subscription_gives_each_message_to_one():
+    members = [Client(f"member{n}", mqtt.MQTTv5) for n in range(2)]
+    for member in members:
+        assert member.subscribe("$share/group/shared/#", 1) == [1]
+    writer = Client("shared-writer", mqtt.MQTTv5)
+    for n in range(20):
+        writer.publish(f"shared/{n}", str(n), 1)
+    wait_for("all messages", lambda: sum(m.messages.qsize() for m in members) == 20)
+    got = [int(m.message().payload) for m in members for _ in range(m.messages.qsize())]
+    assert sorted(got) == list(range(20)), got
+    for client in (*members, writer):
+        client.close()
+
+
 def wrong_filters_are_refused():
     client = Client("filters", mqtt.MQTTv5)
+    assert client.subscribe("$share//x", 1) == [0x8F]
     assert client.subscribe("a/#", 1) == [1]
     client.close()
 
@@ -172,4 +187,5 @@ if __name__ == "__main__":
         a_will_is_sent_or_not(version)
         taking_over(version)
     properties_of_version_5()
+    a_shared_subscription_gives_each_message_to_one()
     wrong_filters_are_refused()

@@ -189,6 +189,26 @@ def expired_and_cancelled():
     connection.close()
 
 
+def priorities_and_a_single_active_consumer():
+    connection = connect()
+    channel = connection.channel()
+    channel.queue_declare("ranked", arguments={"x-max-priority": 5})
+    for priority in (1, 5, 3):
+        channel.basic_publish("", "ranked", str(priority).encode(), pika.BasicProperties(priority=priority))
+    assert [channel.basic_get("ranked", auto_ack=True)[2] for _ in range(3)] == [b"5", b"3", b"1"]
+    channel.queue_declare("single", arguments={"x-single-active-consumer": True})
+    heard = {"first": [], "second": []}
+    for tag, bodies in heard.items():
+        channel.basic_consume("single", lambda _c, _m, _p, b, bodies=bodies: bodies.append(b), auto_ack=True, consumer_tag=tag)
+    channel.basic_publish("", "single", b"1")
+    wait_for("the active consumer", lambda: (connection.process_data_events(0.1), heard["first"])[1])
+    channel.basic_cancel("first")
+    channel.basic_publish("", "single", b"2")
+    wait_for("the next one", lambda: (connection.process_data_events(0.1), heard["second"])[1])
+    assert heard == {"first": [b"1"], "second": [b"2"]}, heard
+    connection.close()
+
+
 if __name__ == "__main__":
     confirms_returns_and_order()
     redelivery_reject_and_dead_letters()
@@ -198,3 +218,4 @@ if __name__ == "__main__":
     refused_publishes_are_nacked()
     an_unknown_vhost_and_a_closed_door()
     expired_and_cancelled()
+    priorities_and_a_single_active_consumer()

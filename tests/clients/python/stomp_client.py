@@ -103,6 +103,20 @@ def a_negative_acknowledgement_gives_it_back():
     connection.disconnect(receipt="bye")
 
 
+def a_transaction_happens_at_its_commit():
+    connection, listener = connect(stomp.Connection12)
+    connection.subscribe("/queue/transactions", id="1", ack="auto")
+    aborted = connection.begin()
+    connection.send("/queue/transactions", "aborted", transaction=aborted)
+    connection.abort(aborted)
+    committed = connection.begin()
+    connection.send("/queue/transactions", "committed", transaction=committed)
+    connection.send("/queue/transactions", "at once")
+    connection.commit(committed)
+    assert [listener.message().body for _ in range(2)] == ["at once", "committed"]
+    connection.disconnect()
+
+
 def errors_are_explained():
     connection, listener = connect(stomp.Connection12)
     connection.send("nowhere", "m", receipt="lost")
@@ -137,6 +151,7 @@ if __name__ == "__main__":
         send_receive_and_acknowledge(kind)
     topics_and_unsubscribe()
     a_negative_acknowledgement_gives_it_back()
+    a_transaction_happens_at_its_commit()
     errors_are_explained()
     bodies_may_hold_anything()
     heart_beats_keep_a_silent_connection()
