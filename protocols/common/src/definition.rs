@@ -67,8 +67,6 @@ pub struct QueueSettings {
     pub lease_ms: Option<u64>,
     /// Every message becomes visible only after this many milliseconds (SQS DelaySeconds).
     pub delay_ms: Option<u64>,
-    /// Groups are handed out in order and messages deduplicated (SQS FIFO queues).
-    pub fifo: bool,
 }
 
 /// What a full queue does (`x-overflow`).

@@ -93,8 +93,7 @@ fn settings_to_table(settings: &QueueSettings) -> Table {
         .number("priority_max", settings.priority_max.map(u64::from))
         .number("lease_ms", settings.lease_ms)
         .number("delay_ms", settings.delay_ms)
-        .flag("single_active_consumer", settings.single_active_consumer)
-        .flag("fifo", settings.fifo);
+        .flag("single_active_consumer", settings.single_active_consumer);
     if let Some(overflow) = settings.overflow {
         writer = writer.text("overflow", overflow_word(overflow));
     }
@@ -124,7 +123,6 @@ fn settings_from_table(table: &Table) -> QueueSettings {
         single_active_consumer: reader.flag("single_active_consumer"),
         lease_ms: reader.number("lease_ms"),
         delay_ms: reader.number("delay_ms"),
-        fifo: reader.flag("fifo"),
     }
 }
 
