@@ -23,7 +23,7 @@ use crossdock_common::refusal::Resource;
 use crossdock_common::{Name, Refusal, Table, UnixMillis};
 use hashbrown::HashMap;
 
-use crate::log::{Log, RecordKind};
+use crate::log::{Log, RecordKind, Urgency};
 use crate::record::encode_table;
 use binding::{Binding, BindingIdentity, Target, identity};
 use exchange::Exchange;
@@ -306,7 +306,7 @@ impl Definitions {
     pub(crate) fn set_document(&mut self, kind: &str, key: &Name, document: Option<Bytes>) {
         let table = persist::document_to_table(kind, key, document.as_ref());
         push_table(&mut *self.log, RecordKind::Document, 0, &table);
-        self.log.commit();
+        self.log.commit(Urgency::Sync);
         self.keep_document(kind.into(), key.clone(), document);
     }
 

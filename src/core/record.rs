@@ -1,10 +1,12 @@
 //! How the core's records look on disk: little-endian numbers, lengths before bytes, and named tables for everything that may
 //! grow new fields.
 
+mod decode;
 mod message;
 mod table;
 
-pub(crate) use message::{StoredPlace, decode_body, decode_message, encode_message, push_message};
+pub(crate) use decode::{Decoder, Head, decode_places, peek_head};
+pub(crate) use message::{StoredPlace, encode_message, push_message};
 pub(crate) use table::{TableReader, TableWriter, decode_table, encode_table};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -27,15 +29,21 @@ pub(crate) fn take_bytes(input: &mut Bytes) -> Result<Bytes, RecordError> {
     Ok(input.split_to(length))
 }
 
-pub(crate) fn take_u8(input: &mut Bytes) -> Result<u8, RecordError> {
+fn skip_bytes(input: &mut &[u8]) -> Result<(), RecordError> {
+    let length = take_u32(input)? as usize;
+    *input = input.get(length..).ok_or(RecordError("bytes end early"))?;
+    Ok(())
+}
+
+pub(crate) fn take_u8(input: &mut impl Buf) -> Result<u8, RecordError> {
     input.try_get_u8().map_err(|_| RecordError("number ends early"))
 }
 
-pub(crate) fn take_u32(input: &mut Bytes) -> Result<u32, RecordError> {
+pub(crate) fn take_u32(input: &mut impl Buf) -> Result<u32, RecordError> {
     input.try_get_u32_le().map_err(|_| RecordError("number ends early"))
 }
 
-pub(crate) fn take_u64(input: &mut Bytes) -> Result<u64, RecordError> {
+pub(crate) fn take_u64(input: &mut impl Buf) -> Result<u64, RecordError> {
     input.try_get_u64_le().map_err(|_| RecordError("number ends early"))
 }
 

@@ -3,6 +3,7 @@
 mod crashes;
 mod dead_letters;
 mod leases;
+mod memory_log;
 mod permissions;
 mod queues;
 mod routing;

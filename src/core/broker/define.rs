@@ -12,7 +12,7 @@ use crossdock_common::{Name, Now, Refusal, Table, Value};
 use super::Broker;
 use crate::definitions::exchange::Exchange;
 use crate::definitions::{Definitions, QueueEntry, shard_of};
-use crate::log::Sequence;
+use crate::log::{Sequence, Urgency};
 use crate::permissions::{Permissions, Who};
 use crate::shard::command::Effects;
 
@@ -42,7 +42,7 @@ impl Broker {
         let mut definitions = self.definitions.write();
         let before = definitions.log.next_sequence();
         let result = self.change(now, &mut definitions, caller, definition, &mut effects);
-        definitions.log.commit();
+        definitions.log.commit(Urgency::Sync);
         let changed = definitions.log.next_sequence() != before;
         // What is there already may be another connection's, and not durable yet.
         let last = definitions.last_sequence();
@@ -159,7 +159,7 @@ impl Broker {
             return;
         }
         if definitions.remove_queue(&vhost, &name).is_ok() {
-            definitions.log.commit();
+            definitions.log.commit(Urgency::Sync);
             self.with_shard(shard_of(id), |shard| shard.remove_queue(id, effects));
             self.bump();
         }
@@ -176,7 +176,7 @@ impl Broker {
                 self.with_shard(shard_of(id), |shard| shard.remove_queue(id, &mut effects));
             }
         }
-        definitions.log.commit();
+        definitions.log.commit(Urgency::Sync);
         self.bump();
         drop(definitions);
         self.follow_up(now, effects);

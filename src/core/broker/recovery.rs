@@ -3,16 +3,17 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
+use bytes::Bytes;
 use crossdock_common::{Format, Now};
 use parking_lot::{Mutex, RwLock};
 
 use super::{Broker, BrokerOptions, HeldAnswers};
 use crate::definitions::Definitions;
-use crate::log::{Log, RecordKind, Sequence};
+use crate::log::{Location, Log, Placed, RecordKind, Sequence, Urgency};
 use crate::permissions::Permissions;
 use crate::record::RecordError;
 use crate::shard::Shard;
-use crate::shard::replay::Replay;
+use crate::shard::replay::{PageToRead, Replay};
 
 /// A broker while its logs are read: first the definitions, then each shard, then [`finish`](Recovery::finish).
 pub struct Recovery {
@@ -51,11 +52,10 @@ impl Recovery {
                 shard.add_queue(queue.for_shard(vhost), self.now);
             }
         }
-        let bindings = self.definitions.announced_bindings();
-        self.replays = self.shards.iter().map(|_| Replay::new(self.now, bindings.clone())).collect();
+        self.replays = self.shards.iter().map(|_| Replay::new(self.now)).collect();
     }
 
-    /// Applies a record of a shard's log.
+    /// Applies a record of a shard's log; `location` is where it can be read back (records of a snapshot cannot).
     ///
     /// # Errors
     /// When the record is not understood; the caller says so and goes on.
@@ -65,10 +65,23 @@ impl Recovery {
         kind: RecordKind,
         stream: u64,
         payload: &[u8],
+        location: Option<Location>,
     ) -> Result<(), RecordError> {
         match (self.shards.get_mut(index), self.replays.get_mut(index)) {
-            (Some(shard), Some(replay)) => shard.replay(replay, kind, stream, payload),
+            (Some(shard), Some(replay)) => shard.replay(replay, kind, stream, payload, location),
             _ => Err(RecordError("no such shard")),
+        }
+    }
+
+    /// After the last record of a shard: the pages that have to be read to complete it.
+    pub fn pages_to_read(&mut self, index: usize) -> Vec<PageToRead> {
+        self.replays.get_mut(index).map_or_else(Vec::new, Replay::pages_to_read)
+    }
+
+    /// A page was read, or cannot be. In the order of [`pages_to_read`](Self::pages_to_read).
+    pub fn page_read(&mut self, index: usize, page: &PageToRead, payload: Option<Bytes>) {
+        if let Some(replay) = self.replays.get_mut(index) {
+            replay.page_read(page, payload);
         }
     }
 
@@ -90,8 +103,9 @@ impl Recovery {
         let durable = self.definitions.last_sequence();
         self.definitions.detach_sessions(self.now);
         for ((shard, replay), log) in self.shards.iter_mut().zip(self.replays).zip(logs) {
-            shard.finish_replay(replay);
             shard.set_log(log);
+            shard.set_paging(options.paging);
+            shard.finish_replay(replay);
         }
         Arc::new(Broker {
             definitions: RwLock::new(self.definitions),
@@ -114,7 +128,9 @@ impl Recovery {
 pub(crate) struct Closed;
 
 impl Log for Closed {
-    fn push(&mut self, _: RecordKind, _: u64, _: &[&[u8]]) {}
+    fn push(&mut self, _: RecordKind, _: u64, _: &[&[u8]]) -> Placed {
+        Placed { start: 0, length_bytes: 0, crc: 0 }
+    }
 
     fn next_sequence(&self) -> Sequence {
         Sequence(0)
@@ -124,5 +140,5 @@ impl Log for Closed {
         0
     }
 
-    fn commit(&mut self) {}
+    fn commit(&mut self, _: Urgency) {}
 }

@@ -11,7 +11,7 @@ use crossdock_common::{Event, Instant, Name, Now, Refusal};
 use super::Broker;
 use crate::definitions::session::Session;
 use crate::definitions::{Definitions, shard_of};
-use crate::log::Sequence;
+use crate::log::{Sequence, Urgency};
 use crate::outbox::Outbox;
 use crate::permissions::Who;
 use crate::shard::command::{Effects, ShardCommand};
@@ -50,7 +50,7 @@ impl Broker {
         let mut definitions = self.definitions.write();
         let before = definitions.log.next_sequence();
         let result = self.open_session_locked(now, &mut definitions, who, outbox, open, &mut effects, &mut wills);
-        definitions.log.commit();
+        definitions.log.commit(Urgency::Sync);
         let wait = (definitions.log.next_sequence() != before).then_some(before);
         self.bump();
         drop(definitions);
@@ -184,7 +184,7 @@ impl Broker {
         if let Some(session) = attached(&mut definitions, who, name, outbox) {
             session.expiry_ms = expiry_ms;
             definitions.record_session(&who.vhost, name);
-            definitions.log.commit();
+            definitions.log.commit(Urgency::Sync);
         }
     }
 
@@ -212,7 +212,7 @@ impl Broker {
         }
         if session.expiry_ms == Some(0) {
             self.end_session(&mut definitions, who, name, &mut effects, &mut wills);
-            definitions.log.commit();
+            definitions.log.commit(Urgency::Sync);
             self.bump();
         }
         drop(definitions);
@@ -241,7 +241,7 @@ impl Broker {
         for (who, name) in over {
             self.end_session(&mut definitions, &who, &name, &mut effects, &mut wills);
         }
-        definitions.log.commit();
+        definitions.log.commit(Urgency::Sync);
         self.bump();
         drop(definitions);
         self.follow_up(now, effects);

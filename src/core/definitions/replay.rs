@@ -95,10 +95,15 @@ impl Definitions {
         self.vhosts.iter().flat_map(|(name, vhost)| vhost.queues.values().map(move |queue| (name, queue)))
     }
 
-    /// The announced bindings of all vhosts by their numbers, for messages on disk that name them.
-    pub(crate) fn announced_bindings(&self) -> hashbrown::HashMap<u64, Arc<BindingSpec>> {
-        let exchanges = self.vhosts.values().flat_map(|vhost| vhost.exchanges.values());
-        let announced = exchanges.flat_map(Exchange::bindings).filter(|binding| binding.spec.announced);
+    /// The announced bindings that lead to a queue, by number.
+    pub(crate) fn announced_bindings_of(&self, queue: QueueId) -> hashbrown::HashMap<u64, Arc<BindingSpec>> {
+        let entry = self.queue_name(queue).and_then(|(vhost, name)| {
+            let vhost = self.vhosts.get(vhost)?;
+            Some((vhost, vhost.queues.get(name)?))
+        });
+        let Some((vhost, queue)) = entry else { return hashbrown::HashMap::default() };
+        let bindings = queue.bindings.iter().filter_map(|(source, identity)| vhost.exchanges.get(source)?.find(identity));
+        let announced = bindings.filter(|binding| binding.spec.announced);
         announced.map(|binding| (binding.serial, binding.spec.clone())).collect()
     }
 

@@ -11,6 +11,7 @@ use crossdock_common::{ConsumerId, Lane, Message, Name, RequestId};
 
 use crate::definitions::route::RouteTarget;
 use crate::outbox::Outbox;
+use crate::shard::reading::ReadRequest;
 use crate::window::LaneWindow;
 
 /// One command to one shard.
@@ -118,6 +119,8 @@ pub(crate) struct Effects {
     pub wakes: Vec<Arc<Outbox>>,
     /// In the order in which they are to be done.
     pub followups: VecDeque<Followup>,
+    /// What is to be read from the log.
+    pub reads: Vec<ReadRequest>,
 }
 
 impl Effects {

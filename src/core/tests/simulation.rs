@@ -23,13 +23,13 @@ struct History {
 
 impl History {
     fn new(seed: u64) -> Self {
-        let world = World::new();
+        let mut random = Random::from_seed(seed);
+        let world = World::paging(super::support::some_paging(&mut random));
         let mut client = world.client("u");
         for queue in QUEUES {
             client.queue(&world, queue, &[("x-max-priority", Value::I32(3))]);
             client.bind(&world, "amq.fanout", queue, "");
         }
-        let random = Random::from_seed(seed);
         Self { world, client, random, held: vec![], published: 0, expected: BTreeMap::new() }
     }
 
