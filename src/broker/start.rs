@@ -1,17 +1,20 @@
 //! From a data directory to a running core.
 
+use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
 
 use anyhow::{Context, Result, bail};
 use crossdock_common::{Format, Name};
-use crossdock_core::{Broker, BrokerOptions, Log, Partition, RecordError, RecordKind, Recovery};
+use crossdock_core::{Broker, BrokerOptions, Log, Partition, RecordError, RecordKind, Recovery, ShardReplay};
 use crossdock_store::{BatchSequence, Disk, FileJournal, Journal, Options, RealDisk, Recovered, RecoveryReport};
 
 use super::clock::Clock;
 use super::engine::Engine;
 use super::journal_log::JournalLog;
 use super::partition::{PartitionTask, Signals};
+use super::startup::{JournalProgress, Startup};
 use crate::auth::Authenticator;
 use crate::config::{Durability, Settings};
 use crate::telemetry::Metrics;
@@ -28,7 +31,8 @@ struct Opened {
     signals: Arc<Signals>,
 }
 
-/// Opens the data directory, replays it, and starts the partitions' tasks. Must be called on the runtime.
+/// Opens the data directory, replays it, and starts the partitions' tasks. Blocks as long as that takes, and tells `startup` how
+/// far it is. Must be called on a thread of the runtime that may block.
 ///
 /// # Errors
 /// The directory cannot be used, another process uses it, or a newer version wrote it.
@@ -37,13 +41,15 @@ pub fn start(
     formats: Vec<&'static dyn Format>,
     authenticator: Arc<Authenticator>,
     metrics: Arc<Metrics>,
+    startup: &Startup,
     seed: u64,
 ) -> Result<Arc<Engine>> {
     let clock = Clock::start();
     let shards = shard_count(&settings.data_dir, usize::from(settings.core.shards))?;
     let mut recovery = Recovery::new(u8::try_from(shards).unwrap_or(u8::MAX), formats, seed, clock.now());
-    let (opened, records) = replay(settings, shards, &mut recovery)?;
-    RecoveryFinished { records, elapsed_ms: clock.uptime_ms() }.emit(&metrics);
+    let opener = Opener { settings, disk: Arc::new(RealDisk) };
+    let opened = replay(&opener, &mut recovery, startup.begin(&settings.data_dir, shards))?;
+    RecoveryFinished { records: startup.records(), elapsed_ms: clock.uptime_ms() }.emit(&metrics);
     let broker = finish(settings, recovery, &opened);
     for vhost in &settings.vhosts {
         broker.add_vhost(&Name::from(vhost.as_str()));
@@ -78,22 +84,20 @@ async fn watch(task: PartitionTask) {
     }
 }
 
-/// Reads the definitions' journal, then every shard's; gives the journals and how many records there were.
-fn replay(settings: &Settings, shards: usize, recovery: &mut Recovery) -> Result<(Vec<Opened>, u64)> {
-    let opener = Opener { settings, disk: Arc::new(RealDisk) };
-    let mut records = 0;
-    let mut opened = vec![opener.open("definitions", &mut |kind, _, payload| {
-        records += 1;
-        recovery.replay_definition(kind, payload)
-    })?];
-    recovery.begin_shards();
-    for index in 0..shards {
-        opened.push(opener.open(&format!("shard-{index}"), &mut |kind, stream, payload| {
-            records += 1;
-            recovery.replay_shard(index, kind, stream, payload)
-        })?);
-    }
-    Ok((opened, records))
+/// Reads the definitions' journal, then those of all shards at the same time, each on a thread of its own.
+fn replay(opener: &Opener<'_>, recovery: &mut Recovery, journals: &[JournalProgress]) -> Result<Vec<Opened>> {
+    let (definitions, shards) = journals.split_first().context("no journal")?;
+    let definitions = opener.open(definitions, recovery)?;
+    let shards = thread::scope(|scope| {
+        let open = |(mut shard, progress)| {
+            let thread = thread::Builder::new().name("recovery".to_owned());
+            thread.spawn_scoped(scope, move || opener.open(progress, &mut shard)).context("cannot start a thread")
+        };
+        let threads: Result<Vec<_>> = recovery.begin_shards().into_iter().zip(shards).map(open).collect();
+        let opened = threads?.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        opened.collect::<Result<Vec<Opened>>>()
+    })?;
+    Ok(std::iter::once(definitions).chain(shards).collect())
 }
 
 fn finish(settings: &Settings, recovery: Recovery, opened: &[Opened]) -> Arc<Broker> {
@@ -127,20 +131,46 @@ struct Opener<'a> {
     disk: Arc<dyn Disk>,
 }
 
-/// What takes the records of a journal: kind, stream, payload.
-type Apply<'a> = dyn FnMut(RecordKind, u64, &[u8]) -> Result<(), RecordError> + 'a;
+/// What takes the records of a journal.
+trait Replay {
+    fn apply(&mut self, kind: RecordKind, stream: u64, payload: &[u8]) -> Result<(), RecordError>;
+
+    /// Whom records of that stream concern.
+    fn queue_name(&self, stream: u64) -> Option<String>;
+}
+
+impl Replay for Recovery {
+    fn apply(&mut self, kind: RecordKind, _: u64, payload: &[u8]) -> Result<(), RecordError> {
+        self.replay_definition(kind, payload)
+    }
+
+    fn queue_name(&self, stream: u64) -> Option<String> {
+        Self::queue_name(self, stream)
+    }
+}
+
+impl Replay for ShardReplay<'_> {
+    fn apply(&mut self, kind: RecordKind, stream: u64, payload: &[u8]) -> Result<(), RecordError> {
+        self.replay(kind, stream, payload)
+    }
+
+    fn queue_name(&self, stream: u64) -> Option<String> {
+        Self::queue_name(self, stream)
+    }
+}
 
 impl Opener<'_> {
-    fn open(&self, name: &str, apply: &mut Apply<'_>) -> Result<Opened> {
+    fn open(&self, progress: &JournalProgress, replay: &mut dyn Replay) -> Result<Opened> {
         let signals: Arc<Signals> = Arc::default();
         let of_listener = signals.clone();
         let listener = Box::new(move |event| of_listener.journal_said(event));
-        let mut visit = |recovered: Recovered<'_>| visit(name, apply, &recovered);
-        let folder = self.settings.data_dir.join(name);
+        let mut visit = |recovered: Recovered<'_>| visit(progress, replay, &recovered);
+        let folder = self.settings.data_dir.join(progress.name());
         let (journal, report) = FileJournal::open(self.disk.clone(), &folder, self.options(), listener, &mut visit)
             .with_context(|| format!("cannot open the journal in {}", folder.display()))?;
-        log_report(name, &report);
-        Ok(Opened { name: name.to_owned(), journal: Arc::new(journal), last: report.last, signals })
+        progress.finish();
+        log_report(progress.name(), &report);
+        Ok(Opened { name: progress.name().to_owned(), journal: Arc::new(journal), last: report.last, signals })
     }
 
     fn options(&self) -> Options {
@@ -153,11 +183,13 @@ impl Opener<'_> {
     }
 }
 
-fn visit(journal: &str, apply: &mut Apply<'_>, recovered: &Recovered<'_>) {
+fn visit(progress: &JournalProgress, replay: &mut dyn Replay, recovered: &Recovered<'_>) {
+    let journal = progress.name();
     match *recovered {
         Recovered::SnapshotRecord { kind, stream, payload } | Recovered::Record { kind, stream, payload, .. } => {
+            progress.record(payload.len());
             let result = match RecordKind::from_number(kind) {
-                Some(kind) => apply(kind, stream, payload),
+                Some(kind) => replay.apply(kind, stream, payload),
                 None => Err(RecordError("unknown kind")),
             };
             if let Err(error) = result {
@@ -165,10 +197,12 @@ fn visit(journal: &str, apply: &mut Apply<'_>, recovered: &Recovered<'_>) {
             }
         }
         Recovered::Damaged(damage) => {
+            let queue = damage.stream.and_then(|stream| replay.queue_name(stream));
             let batches = format_args!("{}..={}", damage.first, damage.last);
             tracing::error!(
                 journal,
                 stream = ?damage.stream,
+                ?queue,
                 %batches,
                 what = damage.what,
                 "damaged records: what they held is lost, everything else is served"
@@ -190,7 +224,7 @@ fn log_report(journal: &str, report: &RecoveryReport) {
 fn shard_count(folder: &Path, wanted: usize) -> Result<usize> {
     let exists = |index: usize| folder.join(format!("shard-{index}")).is_dir();
     let existing = (0..SHARDS_MAX).take_while(|&index| exists(index)).count();
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let wanted = if wanted == 0 { cores.min(SHARDS_MAX) } else { wanted };
     if wanted > SHARDS_MAX {
         bail!("core.shards is {wanted}; at most {SHARDS_MAX} are possible");

@@ -19,7 +19,7 @@ mod shard;
 mod tests;
 mod window;
 
-pub use broker::recovery::Recovery;
+pub use broker::recovery::{Recovery, ShardReplay};
 pub use broker::{Broker, BrokerOptions, Partition};
 pub use client::{Client, Execution};
 pub use log::{Log, RecordKind, Sequence};

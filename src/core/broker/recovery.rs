@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
+use crossdock_common::names::QueueId;
 use crossdock_common::{Format, Now};
 use parking_lot::{Mutex, RwLock};
 
@@ -43,8 +44,9 @@ impl Recovery {
         self.definitions.replay(kind, payload)
     }
 
-    /// The definitions are complete: makes the queues that the shards' records speak of.
-    pub fn begin_shards(&mut self) {
+    /// The definitions are complete: makes the queues that the shards' records speak of, and gives for each shard what
+    /// replays its log. They are independent of each other: each may have a thread of its own.
+    pub fn begin_shards(&mut self) -> Vec<ShardReplay<'_>> {
         for (vhost, queue) in self.definitions.queues() {
             let shard = crate::definitions::shard_of(queue.id);
             if let Some(shard) = self.shards.get_mut(shard) {
@@ -53,29 +55,14 @@ impl Recovery {
         }
         let bindings = self.definitions.announced_bindings();
         self.replays = self.shards.iter().map(|_| Replay::new(self.now, bindings.clone())).collect();
+        let definitions = &self.definitions;
+        let pairs = self.shards.iter_mut().zip(&mut self.replays);
+        pairs.map(|(shard, replay)| ShardReplay { definitions, shard, replay }).collect()
     }
 
-    /// Applies a record of a shard's log.
-    ///
-    /// # Errors
-    /// When the record is not understood; the caller says so and goes on.
-    pub fn replay_shard(
-        &mut self,
-        index: usize,
-        kind: RecordKind,
-        stream: u64,
-        payload: &[u8],
-    ) -> Result<(), RecordError> {
-        match (self.shards.get_mut(index), self.replays.get_mut(index)) {
-            (Some(shard), Some(replay)) => shard.replay(replay, kind, stream, payload),
-            _ => Err(RecordError("no such shard")),
-        }
-    }
-
-    /// The queue's name, for telling what a damaged record hurt.
+    /// The name of a queue among the definitions so far, for telling what a damaged record hurt.
     pub fn queue_name(&self, stream: u64) -> Option<String> {
-        let (vhost, name) = self.definitions.queue_name(crossdock_common::names::QueueId(stream))?;
-        Some(format!("{name} in vhost {vhost}"))
+        queue_name(&self.definitions, stream)
     }
 
     /// Starts the broker. `logs` are where it writes from now on: the definitions' first, then one for each shard.
@@ -108,6 +95,33 @@ impl Recovery {
             options,
         })
     }
+}
+
+/// One shard while its log is read.
+pub struct ShardReplay<'a> {
+    definitions: &'a Definitions,
+    shard: &'a mut Shard,
+    replay: &'a mut Replay,
+}
+
+impl ShardReplay<'_> {
+    /// Applies a record of the shard's log.
+    ///
+    /// # Errors
+    /// When the record is not understood; the caller says so and goes on.
+    pub fn replay(&mut self, kind: RecordKind, stream: u64, payload: &[u8]) -> Result<(), RecordError> {
+        self.shard.replay(self.replay, kind, stream, payload)
+    }
+
+    /// The queue's name, for telling what a damaged record hurt.
+    pub fn queue_name(&self, stream: u64) -> Option<String> {
+        queue_name(self.definitions, stream)
+    }
+}
+
+fn queue_name(definitions: &Definitions, stream: u64) -> Option<String> {
+    let (vhost, name) = definitions.queue_name(QueueId(stream))?;
+    Some(format!("{name} in vhost {vhost}"))
 }
 
 /// The log while records are being read: nothing is written.

@@ -77,10 +77,9 @@ impl World {
         for (kind, _, payload) in logs[0].lock().0.iter().flatten() {
             recovery.replay_definition(*kind, payload).expect("readable");
         }
-        recovery.begin_shards();
-        for (index, log) in logs[1..].iter().enumerate() {
+        for (log, mut shard) in logs[1..].iter().zip(recovery.begin_shards()) {
             for (kind, stream, payload) in log.lock().0.iter().flatten() {
-                recovery.replay_shard(index, *kind, *stream, payload).expect("readable");
+                shard.replay(*kind, *stream, payload).expect("readable");
             }
         }
         let log = |batches: &Arc<Mutex<Batches>>| Box::new(MemoryLog::new(batches.clone())) as Box<dyn Log>;
