@@ -4,6 +4,7 @@
 //! shard) has one journal and one task ([`partition`]), which tells the core when batches are durable and when its
 //! timers are due.
 
+mod alarms;
 mod clock;
 mod engine;
 mod journal_log;
@@ -11,6 +12,7 @@ mod partition;
 mod start;
 mod startup;
 
+pub use alarms::Alarms;
 pub use clock::Clock;
 pub use engine::{Engine, Health};
 pub use start::start;

@@ -10,6 +10,7 @@ use crossdock_common::{Format, Name};
 use crossdock_core::{Broker, BrokerOptions, Log, Partition, RecordError, RecordKind, Recovery, ShardReplay};
 use crossdock_store::{BatchSequence, Disk, FileJournal, Journal, Options, RealDisk, Recovered, RecoveryReport};
 
+use super::alarms::{Alarms, watch_disk, watch_memory};
 use super::clock::Clock;
 use super::engine::Engine;
 use super::journal_log::JournalLog;
@@ -54,6 +55,8 @@ pub fn start(
     for vhost in &settings.vhosts {
         broker.add_vhost(&Name::from(vhost.as_str()));
     }
+    let alarms = Alarms::new(broker.clone(), metrics.clone());
+    watch_resources(settings, &alarms, &metrics);
     let journals: Arc<Vec<Arc<dyn Journal>>> = Arc::new(opened.iter().map(|one| one.journal.clone()).collect());
     for (index, one) in opened.into_iter().enumerate() {
         let task = PartitionTask {
@@ -65,11 +68,18 @@ pub fn start(
             signals: one.signals,
             clock,
             metrics: metrics.clone(),
-            all_journals: journals.clone(),
+            alarms: alarms.clone(),
         };
         tokio::spawn(watch(task));
     }
-    Ok(Arc::new(Engine { broker, clock, authenticator, metrics, journals }))
+    Ok(Arc::new(Engine { broker, clock, authenticator, metrics, alarms, journals }))
+}
+
+/// Disk and memory are watched from now on.
+fn watch_resources(settings: &Settings, alarms: &Arc<Alarms>, metrics: &Arc<Metrics>) {
+    let (folder, min_bytes) = (settings.data_dir.clone(), settings.store.disk_free_bytes_min.0);
+    tokio::spawn(watch_disk(alarms.clone(), metrics.clone(), folder, min_bytes));
+    tokio::spawn(watch_memory(alarms.clone(), metrics.clone(), settings.limits.memory_bytes_max));
 }
 
 /// A partition whose task has panicked would never confirm anything again, and nobody would know why: the process ends, and

@@ -26,4 +26,4 @@ pub use problem::{ConfigurationError, Problem};
 pub use secret::Secret;
 pub use settings::*;
 pub use tree::Origin;
-pub use units::{ByteSize, GIB, KIB, MIB, Milliseconds};
+pub use units::{ByteSize, GIB, KIB, MIB, MemoryLimit, Milliseconds};

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::scalar::choice;
 use super::secret::Secret;
 use super::section::section;
-use super::units::{ByteSize, GIB, KIB, MIB, Milliseconds};
+use super::units::{ByteSize, GIB, KIB, MIB, MemoryLimit, Milliseconds};
 
 /// One day, for expiry bounds.
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
@@ -178,6 +178,9 @@ section! {
         pub connections_max: u32 = 65_536, in 1..=10_000_000;
         /// Bytes that wait for a slow reader, per connection; then it gets no more deliveries until it has read some.
         pub connection_outgoing_bytes_max: ByteSize = ByteSize(MIB), in 64 * KIB..=GIB;
+        /// Memory of the broker (in RAM, without files) above which publishers wait while consumers drain. "auto" is 60 % of
+        /// what its control group allows or the machine has; 0 for no bound.
+        pub memory_bytes_max: MemoryLimit = MemoryLimit::Auto;
         /// Passwords checked at the same time; each costs 19 MiB of memory and some 20 ms of a core.
         pub password_verifications_concurrent_max: u16 = 4, in 1..=256;
     }
@@ -188,6 +191,9 @@ section! {
     pub struct StoreSettings {
         /// Size of one journal file.
         pub segment_bytes: ByteSize = ByteSize(64 * MIB), in MIB..=4 * GIB;
+        /// Free space on the data directory's file system below which publishers wait while consumers drain; 0 for no bound.
+        /// The default leaves room for two more segments, which giving space back may need.
+        pub disk_free_bytes_min: ByteSize = ByteSize(128 * MIB);
     }
 }
 
