@@ -7,7 +7,7 @@ use std::thread;
 
 use anyhow::{Context, Result, bail};
 use crossdock_common::{Format, Name};
-use crossdock_core::{Broker, BrokerOptions, Log, Partition, RecordError, RecordKind, Recovery, ShardReplay};
+use crossdock_core::{Broker, BrokerOptions, Log, Partition, Policies, RecordError, RecordKind, Recovery, ShardReplay};
 use crossdock_store::{BatchSequence, Disk, FileJournal, Journal, Options, RealDisk, Recovered, RecoveryReport};
 
 use super::alarms::{Alarms, watch_disk, watch_memory};
@@ -47,14 +47,13 @@ pub fn start(
 ) -> Result<Arc<Engine>> {
     let clock = Clock::start();
     let shards = shard_count(&settings.data_dir, usize::from(settings.core.shards))?;
-    let mut recovery = Recovery::new(u8::try_from(shards).unwrap_or(u8::MAX), formats, seed, clock.now());
+    let policies = policies(settings)?;
+    let mut recovery = Recovery::new(u8::try_from(shards).unwrap_or(u8::MAX), formats, policies, seed, clock.now());
     let opener = Opener { settings, disk: Arc::new(RealDisk) };
     let opened = replay(&opener, &mut recovery, startup.begin(&settings.data_dir, shards))?;
     RecoveryFinished { records: startup.records(), elapsed_ms: clock.uptime_ms() }.emit(&metrics);
     let broker = finish(settings, recovery, &opened);
-    for vhost in &settings.vhosts {
-        broker.add_vhost(&Name::from(vhost.as_str()));
-    }
+    settings.vhosts.names().for_each(|vhost| broker.add_vhost(&Name::from(vhost)));
     let alarms = Alarms::new(broker.clone(), metrics.clone());
     watch_resources(settings, &alarms, &metrics);
     let journals: Arc<Vec<Arc<dyn Journal>>> = Arc::new(opened.iter().map(|one| one.journal.clone()).collect());
@@ -73,6 +72,20 @@ pub fn start(
         tokio::spawn(watch(task));
     }
     Ok(Arc::new(Engine { broker, clock, authenticator, metrics, alarms, journals }))
+}
+
+/// What the operator sets for queues. It is looked at again at each start, and never stored.
+fn policies(settings: &Settings) -> Result<Policies> {
+    let mut policies = Policies::new(settings.durability.into());
+    for vhost in settings.vhosts.iter() {
+        if let Some(durability) = vhost.durability {
+            policies.set_vhost(Name::from(vhost.name.as_str()), durability.into());
+        }
+    }
+    for policy in &settings.policies {
+        policies.add(policy.to_core().with_context(|| format!("the policy for {:?}", policy.pattern))?);
+    }
+    Ok(policies)
 }
 
 /// Disk and memory are watched from now on.

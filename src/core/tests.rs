@@ -4,6 +4,7 @@ mod crashes;
 mod dead_letters;
 mod leases;
 mod permissions;
+mod policies;
 mod queues;
 mod routing;
 mod sessions;

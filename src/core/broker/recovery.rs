@@ -11,6 +11,7 @@ use super::{Broker, BrokerOptions, HeldAnswers};
 use crate::definitions::Definitions;
 use crate::log::{Log, RecordKind, Sequence};
 use crate::permissions::Permissions;
+use crate::policies::Policies;
 use crate::record::RecordError;
 use crate::shard::Shard;
 use crate::shard::replay::Replay;
@@ -24,12 +25,13 @@ pub struct Recovery {
 }
 
 impl Recovery {
-    /// An empty broker of so many shards (1 to 255). `formats` explain the messages that the logs hold; `seed` makes names.
-    pub fn new(shards: u8, formats: Vec<&'static dyn Format>, seed: u64, now: Now) -> Self {
+    /// An empty broker of so many shards (1 to 255). `formats` explain the messages that the logs hold; `policies` hold for the
+    /// queues found there and for those to come; `seed` makes names.
+    pub fn new(shards: u8, formats: Vec<&'static dyn Format>, policies: Policies, seed: u64, now: Now) -> Self {
         let formats = Arc::new(formats);
         let make = |_| Shard::new(Box::new(Closed), formats.clone());
         Self {
-            definitions: Definitions::new(shards.max(1), seed, Box::new(Closed)),
+            definitions: Definitions::new(shards.max(1), policies, seed, Box::new(Closed)),
             shards: (0..shards.max(1)).map(make).collect(),
             replays: Vec::new(),
             now,

@@ -14,7 +14,7 @@ use crossdock_common::{
 };
 use parking_lot::Mutex;
 
-use crate::{Broker, BrokerOptions, Client, Log, Partition, Permissions, RecordKind, Recovery, Sequence};
+use crate::{Broker, BrokerOptions, Client, Log, Partition, Permissions, Policies, RecordKind, Recovery, Sequence};
 
 pub(super) const SHARDS: usize = 2;
 
@@ -61,19 +61,20 @@ pub(super) struct World {
     pub now: Now,
     /// Everything is durable at once, as on a very fast disk.
     pub instantly_durable: bool,
+    policies: Policies,
 }
 
 impl World {
     pub(super) fn new() -> Self {
         let now = Now { instant: Instant(1_000_000), unix: UnixMillis(1_700_000_000_000) };
-        let mut world = Self::start((0..=SHARDS).map(|_| Arc::default()).collect(), now);
+        let mut world = Self::start((0..=SHARDS).map(|_| Arc::default()).collect(), Policies::default(), now);
         world.broker.add_vhost(&"/".into());
         world.instantly_durable = true;
         world
     }
 
-    fn start(logs: Vec<Arc<Mutex<Batches>>>, now: Now) -> Self {
-        let mut recovery = Recovery::new(SHARDS as u8, vec![plain_format()], 7, now);
+    fn start(logs: Vec<Arc<Mutex<Batches>>>, policies: Policies, now: Now) -> Self {
+        let mut recovery = Recovery::new(SHARDS as u8, vec![plain_format()], policies.clone(), 7, now);
         for (kind, _, payload) in logs[0].lock().0.iter().flatten() {
             recovery.replay_definition(*kind, payload).expect("readable");
         }
@@ -86,15 +87,20 @@ impl World {
         let options = BrokerOptions { outgoing_bytes_max: 1 << 20, deadline_changed: Box::new(|_| {}) };
         let broker = recovery.finish(log(&logs[0]), logs[1..].iter().map(log).collect(), options);
         broker.set_permissions(Permissions::everything());
-        let mut world = Self { broker, logs, now, instantly_durable: true };
+        let mut world = Self { broker, logs, now, instantly_durable: true, policies };
         world.tick();
         world
     }
 
     /// The process dies and starts again from what is in the logs.
     pub(super) fn restart(&mut self) {
+        self.restart_with(self.policies.clone());
+    }
+
+    /// The same, and the operator has changed the policies.
+    pub(super) fn restart_with(&mut self, policies: Policies) {
         self.sync();
-        *self = Self::start(self.logs.clone(), self.now);
+        *self = Self::start(self.logs.clone(), policies, self.now);
         self.broker.add_vhost(&"/".into());
     }
 
@@ -103,7 +109,7 @@ impl World {
         for (log, &kept) in self.logs.iter().zip(kept) {
             log.lock().0.truncate(kept);
         }
-        *self = Self::start(self.logs.clone(), self.now);
+        *self = Self::start(self.logs.clone(), self.policies.clone(), self.now);
         self.broker.add_vhost(&"/".into());
     }
 
