@@ -51,8 +51,8 @@ pub fn start(
     let mut recovery = Recovery::new(u8::try_from(shards).unwrap_or(u8::MAX), formats, policies, seed, clock.now());
     let opener = Opener { settings, disk: Arc::new(RealDisk) };
     let opened = replay(&opener, &mut recovery, startup.begin(&settings.data_dir, shards))?;
-    RecoveryFinished { records: startup.records(), elapsed_ms: clock.uptime_ms() }.emit(&metrics);
     let broker = finish(settings, recovery, &opened);
+    RecoveryFinished { records: startup.records(), elapsed_ms: clock.uptime_ms() }.emit(&metrics);
     settings.vhosts.names().for_each(|vhost| broker.add_vhost(&Name::from(vhost)));
     let alarms = Alarms::new(broker.clone(), metrics.clone());
     watch_resources(settings, &alarms, &metrics);
@@ -110,17 +110,26 @@ async fn watch(task: PartitionTask) {
 /// Reads the definitions' journal, then those of all shards at the same time, each on a thread of its own.
 fn replay(opener: &Opener<'_>, recovery: &mut Recovery, journals: &[JournalProgress]) -> Result<Vec<Opened>> {
     let (definitions, shards) = journals.split_first().context("no journal")?;
-    let definitions = opener.open(definitions, recovery)?;
+    let opened = opener.open(definitions, recovery)?;
+    definitions.finish();
     let shards = thread::scope(|scope| {
-        let open = |(mut shard, progress)| {
+        let replays = recovery.begin_shards().into_iter().zip(shards);
+        let threads = replays.map(|(shard, progress)| {
             let thread = thread::Builder::new().name("recovery".to_owned());
-            thread.spawn_scoped(scope, move || opener.open(progress, &mut shard)).context("cannot start a thread")
-        };
-        let threads: Result<Vec<_>> = recovery.begin_shards().into_iter().zip(shards).map(open).collect();
-        let opened = threads?.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
-        opened.collect::<Result<Vec<Opened>>>()
+            thread.spawn_scoped(scope, move || replay_shard(opener, shard, progress)).context("cannot start a thread")
+        });
+        let threads = threads.collect::<Result<Vec<_>>>()?;
+        let opened = threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        opened.collect::<Result<Vec<_>>>()
     })?;
-    Ok(std::iter::once(definitions).chain(shards).collect())
+    Ok(std::iter::once(opened).chain(shards).collect())
+}
+
+fn replay_shard(opener: &Opener<'_>, mut shard: ShardReplay<'_>, progress: &JournalProgress) -> Result<Opened> {
+    let opened = opener.open(progress, &mut shard)?;
+    shard.finish();
+    progress.finish();
+    Ok(opened)
 }
 
 fn finish(settings: &Settings, recovery: Recovery, opened: &[Opened]) -> Arc<Broker> {
@@ -191,7 +200,6 @@ impl Opener<'_> {
         let folder = self.settings.data_dir.join(progress.name());
         let (journal, report) = FileJournal::open(self.disk.clone(), &folder, self.options(), listener, &mut visit)
             .with_context(|| format!("cannot open the journal in {}", folder.display()))?;
-        progress.finish();
         log_report(progress.name(), &report);
         Ok(Opened { name: progress.name().to_owned(), journal: Arc::new(journal), last: report.last, signals })
     }

@@ -16,11 +16,13 @@ use crate::record::RecordError;
 use crate::shard::Shard;
 use crate::shard::replay::Replay;
 
-/// A broker while its logs are read: first the definitions, then each shard, then [`finish`](Recovery::finish).
+/// A broker while its logs are read: first the definitions, then each shard to its end ([`ShardReplay::finish`]), then
+/// [`finish`](Recovery::finish).
 pub struct Recovery {
     definitions: Definitions,
     shards: Vec<Shard>,
-    replays: Vec<Replay>,
+    /// The highest number of a queue that each shard's records name.
+    queue_max: Vec<QueueId>,
     now: Now,
 }
 
@@ -33,7 +35,7 @@ impl Recovery {
         Self {
             definitions: Definitions::new(shards.max(1), policies, seed, Box::new(Closed)),
             shards: (0..shards.max(1)).map(make).collect(),
-            replays: Vec::new(),
+            queue_max: Vec::new(),
             now,
         }
     }
@@ -56,10 +58,13 @@ impl Recovery {
             }
         }
         let bindings = self.definitions.announced_bindings();
-        self.replays = self.shards.iter().map(|_| Replay::new(self.now, bindings.clone())).collect();
-        let definitions = &self.definitions;
-        let pairs = self.shards.iter_mut().zip(&mut self.replays);
-        pairs.map(|(shard, replay)| ShardReplay { definitions, shard, replay }).collect()
+        self.queue_max = vec![QueueId(0); self.shards.len()];
+        let (definitions, now) = (&self.definitions, self.now);
+        let replay = |(shard, queue_max)| {
+            let replay = Replay::new(now, bindings.clone());
+            ShardReplay { definitions, shard, replay, queue_max }
+        };
+        self.shards.iter_mut().zip(&mut self.queue_max).map(replay).collect()
     }
 
     /// The name of a queue among the definitions so far, for telling what a damaged record hurt.
@@ -75,11 +80,10 @@ impl Recovery {
         options: BrokerOptions,
     ) -> Arc<Broker> {
         self.definitions.log = definitions_log;
-        self.replays.iter().for_each(|replay| self.definitions.reserve_queue_id(replay.queue_max));
+        self.queue_max.iter().for_each(|&id| self.definitions.reserve_queue_id(id));
         let durable = self.definitions.last_sequence();
         self.definitions.detach_sessions(self.now);
-        for ((shard, replay), log) in self.shards.iter_mut().zip(self.replays).zip(logs) {
-            shard.finish_replay(replay);
+        for (shard, log) in self.shards.iter_mut().zip(logs) {
             shard.set_log(log);
         }
         Arc::new(Broker {
@@ -103,7 +107,8 @@ impl Recovery {
 pub struct ShardReplay<'a> {
     definitions: &'a Definitions,
     shard: &'a mut Shard,
-    replay: &'a mut Replay,
+    replay: Replay,
+    queue_max: &'a mut QueueId,
 }
 
 impl ShardReplay<'_> {
@@ -112,7 +117,13 @@ impl ShardReplay<'_> {
     /// # Errors
     /// When the record is not understood; the caller says so and goes on.
     pub fn replay(&mut self, kind: RecordKind, stream: u64, payload: &[u8]) -> Result<(), RecordError> {
-        self.shard.replay(self.replay, kind, stream, payload)
+        self.shard.replay(&mut self.replay, kind, stream, payload)
+    }
+
+    /// The log is at its end: what is left of its messages is ready.
+    pub fn finish(self) {
+        *self.queue_max = self.replay.queue_max;
+        self.shard.finish_replay(self.replay);
     }
 
     /// The queue's name, for telling what a damaged record hurt.

@@ -82,6 +82,7 @@ impl World {
             for (kind, stream, payload) in log.lock().0.iter().flatten() {
                 shard.replay(*kind, *stream, payload).expect("readable");
             }
+            shard.finish();
         }
         let log = |batches: &Arc<Mutex<Batches>>| Box::new(MemoryLog::new(batches.clone())) as Box<dyn Log>;
         let options = BrokerOptions { outgoing_bytes_max: 1 << 20, deadline_changed: Box::new(|_| {}) };
