@@ -76,7 +76,9 @@ impl Log for SnapshotLog {
 
 #[cfg(test)]
 mod tests {
-    use crossdock_store::{Batch, CloseError, JournalStatus, Snapshot, SnapshotError};
+    use crossdock_store::{
+        Batch, BatchPlace, CloseError, JournalStatus, Reader, SegmentInfo, Snapshot, SnapshotError,
+    };
 
     use super::*;
 
@@ -102,6 +104,22 @@ mod tests {
 
         fn snapshot(&self, _: BatchSequence, _: Snapshot) -> Result<(), SnapshotError> {
             Err(SnapshotError::Failed("broken".to_owned()))
+        }
+
+        fn take_places(&self, _: BatchSequence, _: &mut Vec<BatchPlace>) {}
+
+        fn reader(&self) -> Box<dyn Reader> {
+            unreachable!("a failed journal is not read here")
+        }
+
+        fn release(&self, _: BatchSequence) {}
+
+        fn segments(&self) -> Vec<SegmentInfo> {
+            Vec::new()
+        }
+
+        fn bytes_since_snapshot(&self) -> u64 {
+            0
         }
 
         fn disk_bytes(&self) -> u64 {

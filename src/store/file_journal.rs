@@ -8,10 +8,11 @@ use std::time::Duration;
 use crate::batch::{Batch, Snapshot};
 use crate::disk::{Disk, DiskLock};
 use crate::journal::{AppendError, CloseError, Journal, JournalStatus, Listener, SnapshotError};
+use crate::reader::Reader;
 use crate::recovery::{self, OpenError, RecoveryReport, Visitor};
 use crate::shared::{Shared, Wake};
 use crate::snapshot::SnapshotWriter;
-use crate::types::{BatchSequence, Epoch, Options};
+use crate::types::{BatchPlace, BatchSequence, Epoch, Options, SegmentInfo};
 use crate::writer::{Step, Writer};
 
 /// How often a full disk is asked again; a finished snapshot asks at once.
@@ -41,7 +42,7 @@ impl SteppedJournal {
         let options = options.normalized();
         let recovered = recovery::recover(&disk, folder, &options, visitor)?;
         let report = recovered.report;
-        let shared = Arc::new(Shared::new(report.epoch, options.segment_bytes, report.last, report.snapshot_at));
+        let shared = Arc::new(Shared::new(recovered.start, (Arc::clone(&disk), folder.to_path_buf())));
         let snapshot_writer = SnapshotWriter::new(
             Arc::clone(&shared),
             (disk, folder.to_path_buf()),
@@ -154,6 +155,26 @@ impl Journal for FileJournal {
 
     fn snapshot(&self, at: BatchSequence, state: Snapshot) -> Result<(), SnapshotError> {
         self.shared.snapshot(at, state)
+    }
+
+    fn take_places(&self, up_to: BatchSequence, out: &mut Vec<BatchPlace>) {
+        self.shared.take_places(up_to, out);
+    }
+
+    fn reader(&self) -> Box<dyn Reader> {
+        self.shared.reader()
+    }
+
+    fn release(&self, segment: BatchSequence) {
+        self.shared.release(segment);
+    }
+
+    fn segments(&self) -> Vec<SegmentInfo> {
+        self.shared.segments()
+    }
+
+    fn bytes_since_snapshot(&self) -> u64 {
+        self.shared.bytes_since_snapshot()
     }
 
     fn disk_bytes(&self) -> u64 {

@@ -52,6 +52,64 @@ pub enum Durability {
     Memory,
 }
 
+/// Where [`BatchBuilder::push`](crate::BatchBuilder::push) put a payload within its batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// Start of the payload, counted from the first payload of the batch.
+    pub start: u32,
+    /// Its length.
+    pub length_bytes: u32,
+    /// Its CRC-32C.
+    pub crc: u32,
+}
+
+/// Where a batch was written. With a [`Placed`] it gives a [`Location`], see [`BatchPlace::locate`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchPlace {
+    /// The batch.
+    pub sequence: BatchSequence,
+    /// The segment it lies in, named by its first batch.
+    pub segment: BatchSequence,
+    /// Where in that segment the batch's payloads begin.
+    pub payload_offset: u32,
+}
+
+impl BatchPlace {
+    /// The location of a record of this batch.
+    pub fn locate(&self, placed: Placed) -> Location {
+        let Placed { start, length_bytes, crc } = placed;
+        Location { segment: self.segment, offset: self.payload_offset.saturating_add(start), length_bytes, crc }
+    }
+}
+
+/// Where the payload of a stored record lies. It stays true for as long as the segment is not released, whatever the journal
+/// does with its files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Location {
+    /// The segment, named by its first batch.
+    pub segment: BatchSequence,
+    /// Where the payload began in the segment when it was written.
+    pub offset: u32,
+    /// Length of the payload.
+    pub length_bytes: u32,
+    /// CRC-32C of the payload.
+    pub crc: u32,
+}
+
+/// A segment, as [`Journal::segments`](crate::Journal::segments) tells of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentInfo {
+    /// Its first batch, which is its name.
+    pub first: BatchSequence,
+    /// Its last batch; `None` while it is being written. If segments behind it were freed before the journal was opened, this
+    /// is the last batch before the next segment that exists.
+    pub last: Option<BatchSequence>,
+    /// Space it takes on disk.
+    pub len_bytes: u64,
+    /// A durable snapshot stands for all its batches: it is freed when it is released.
+    pub covered: bool,
+}
+
 /// Smallest segment: one sector-aligned group must fit with room to spare.
 pub const SEGMENT_BYTES_MIN: u64 = 4 * 1024;
 /// Largest segment: positions inside a batch are 32 bits wide.
@@ -69,6 +127,9 @@ pub struct Options {
     pub group_bytes_max: u64,
     /// Emptied segments kept for reuse; more are removed.
     pub spare_segments_max: usize,
+    /// False: a snapshot frees every segment it covers. True: only those that were
+    /// [released](crate::Journal::release) as well, because records in the others are still read.
+    pub keep_segments: bool,
     /// Space kept back for a snapshot on a full disk: without it, a disk that the journal itself filled could never be
     /// freed. 0 keeps none.
     pub reserve_bytes: u64,
@@ -84,6 +145,7 @@ impl Default for Options {
             segment_bytes: 64 * 1024 * 1024,
             group_bytes_max: 4 * 1024 * 1024,
             spare_segments_max: 2,
+            keep_segments: false,
             reserve_bytes: 16 * 1024 * 1024,
             identity: RandomState::new().hash_one("crossdock journal"),
         }

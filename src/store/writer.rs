@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use crate::batch::Batch;
 use crate::disk::write_all_at;
-use crate::format::Role;
+use crate::format::{HEADER_BYTES, Role};
 use crate::frames::{Frames, Framing};
 use crate::journal::{JournalEvent, Listener};
 use crate::meta::MetaFile;
 use crate::segments::{Segments, Trouble};
 use crate::shared::{Shared, SnapshotOutcome};
-use crate::types::{BatchSequence, Durability, Options};
+use crate::types::{BatchPlace, BatchSequence, Durability, Options};
 
 /// What [`Writer::step`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +121,7 @@ impl Writer {
         if let Some(outcome) = snapshot {
             self.end_snapshot(outcome)?;
         }
+        self.free()?;
         self.shared.take(&mut self.group, self.options.group_bytes_max);
         if self.group.is_empty() {
             return Ok(if moved { Step::Progress } else { Step::Idle });
@@ -152,7 +153,9 @@ impl Writer {
         }
         // The name of the next segment proves the previous one durable, whatever the durability.
         self.sync_active()?;
-        self.segments.rotate(self.written.next())?;
+        let first = self.written.next();
+        self.segments.rotate(first)?;
+        self.shared.rotated(first, self.options.segment_bytes);
         self.publish_disk_bytes();
         Ok(self.count_within(self.segments.room_bytes()))
     }
@@ -185,6 +188,13 @@ impl Writer {
         active.offset += self.frames.length_bytes;
         self.previous_crc = self.frames.last_crc;
         self.written = BatchSequence(self.written.0 + count as u64);
+        let segment = active.first;
+        let places = self.group.range(..count).zip(&self.frames.starts).map(|(batch, start)| BatchPlace {
+            sequence: batch.sequence,
+            segment,
+            payload_offset: (start + (HEADER_BYTES + batch.table.len()) as u64) as u32,
+        });
+        self.shared.add_places(places);
         Ok(())
     }
 
@@ -212,7 +222,8 @@ impl Writer {
                 // In memory mode no snapshot was written, so nothing on disk may go.
                 if self.options.durability != Durability::Memory {
                     self.snapshot_bytes = len_bytes;
-                    self.segments.trim(at)?;
+                    self.shared.cover(at);
+                    self.free()?;
                     self.publish_disk_bytes();
                 }
                 (self.listener)(JournalEvent::SnapshotDone(at));
@@ -223,8 +234,22 @@ impl Writer {
         Ok(())
     }
 
+    /// Frees the segments that nobody needs any more.
+    fn free(&mut self) -> Result<(), Trouble> {
+        let freeable = self.shared.take_freeable();
+        if freeable.is_empty() {
+            return Ok(());
+        }
+        for segment in &freeable {
+            self.segments.free(segment);
+            self.shared.files.forget(segment.first);
+        }
+        self.publish_disk_bytes();
+        self.segments.sync_folder()
+    }
+
     fn publish_disk_bytes(&self) {
-        self.shared.publish_disk_bytes(self.segments.disk_bytes() + self.snapshot_bytes);
+        self.shared.publish_disk_bytes(self.segments.spare_bytes() + self.snapshot_bytes);
     }
 
     fn announce_full(&mut self) -> Step {

@@ -68,6 +68,7 @@ impl Run {
             durability: if random.chance(8) { Durability::Os } else { Durability::Fsync },
             segment_bytes: 4096 << random.below(3),
             group_bytes_max: 1 << random.below(14),
+            keep_segments: random.chance(2),
             spare_segments_max: random.below(3) as usize,
             reserve_bytes: random.below(2) * 4096,
             identity: seed,

@@ -5,5 +5,6 @@ mod damage;
 mod faults;
 mod golden;
 mod limits;
+mod stored;
 mod support;
 mod threads;

@@ -19,6 +19,8 @@ pub(super) struct Record {
 pub(super) struct Heard {
     pub(super) snapshot: Vec<Record>,
     pub(super) batches: Vec<(BatchSequence, Record)>,
+    /// Of the records in `batches`.
+    pub(super) locations: Vec<Location>,
     pub(super) damages: Vec<Damage>,
 }
 
@@ -28,7 +30,8 @@ impl Heard {
             Recovered::SnapshotRecord { kind, stream, payload } => {
                 self.snapshot.push(Record { kind, stream, payload: payload.to_vec() });
             }
-            Recovered::Record { sequence, kind, stream, payload } => {
+            Recovered::Record { sequence, location, kind, stream, payload } => {
+                self.locations.push(location);
                 self.batches.push((sequence, Record { kind, stream, payload: payload.to_vec() }));
             }
             Recovered::Damaged(damage) => self.damages.push(damage.clone()),
@@ -61,6 +64,7 @@ pub(super) fn options() -> Options {
         segment_bytes: 16 * 1024,
         group_bytes_max: 8 * 1024,
         spare_segments_max: 2,
+        keep_segments: false,
         reserve_bytes: 0,
         identity: 0x1D,
         durability: Durability::Fsync,
