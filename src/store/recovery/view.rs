@@ -53,10 +53,13 @@ impl<'a> BatchView<'a> {
     }
 
     fn record(&self, index: u32) -> Result<RecordView<'a>, DamagedRecord> {
-        let entry = self.table.get(index as usize * ENTRY_BYTES..).unwrap_or_default();
-        let Some(entry) = Entry::decode(entry, self.header.sequence, index) else {
-            return Err(DamagedRecord { stream: None });
+        let bytes = self.table.get(index as usize * ENTRY_BYTES..).unwrap_or_default();
+        let entry = match bytes.first_chunk() {
+            // Everything has been checked once.
+            Some(entry) if self.intact => Some(Entry::decode_checked(entry)),
+            _ => Entry::decode(bytes, self.header.sequence, index),
         };
+        let Some(entry) = entry else { return Err(DamagedRecord { stream: None }) };
         let start = entry.start as usize;
         match self.payload.get(start..start.saturating_add(entry.length_bytes as usize)) {
             Some(payload) if self.intact || crc32c::crc32c(payload) == entry.payload_crc => {
