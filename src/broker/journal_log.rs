@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crossdock_core::{Log, RecordKind, Sequence};
-use crossdock_store::{AppendError, BatchBuilder, BatchSequence, Epoch, Journal, SnapshotBuilder};
+use crossdock_store::{AppendError, BatchBuilder, BatchSequence, Epoch, Journal, SnapshotBuilder, SyncMode};
 
 /// Builds batches and hands them to a journal.
 pub(super) struct JournalLog {
@@ -38,7 +38,7 @@ impl Log for JournalLog {
         if self.builder.is_empty() {
             return;
         }
-        let batch = self.builder.finish(self.next);
+        let batch = self.builder.finish(self.next, SyncMode::Needed);
         match self.journal.append(batch, self.next, self.epoch) {
             Ok(()) => {}
             // The journal has said so through its listener already; nothing of this batch will ever be confirmed.
@@ -76,9 +76,7 @@ impl Log for SnapshotLog {
 
 #[cfg(test)]
 mod tests {
-    use crossdock_store::{
-        Batch, BatchPlace, CloseError, JournalStatus, Reader, SegmentInfo, Snapshot, SnapshotError,
-    };
+    use crossdock_store::{Batch, BatchPlace, CloseError, JournalStatus, Reader, SegmentInfo, Snapshot, SnapshotError};
 
     use super::*;
 
@@ -91,6 +89,10 @@ mod tests {
         }
 
         fn durable(&self) -> BatchSequence {
+            BatchSequence(7)
+        }
+
+        fn written(&self) -> BatchSequence {
             BatchSequence(7)
         }
 

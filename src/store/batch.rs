@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 
 use crate::format::{ALIGNMENT_BYTES, ENTRY_BYTES, Entry, HEADER_BYTES, seal_table};
-use crate::types::{BatchSequence, Placed};
+use crate::types::{BatchSequence, Placed, SyncMode};
 
 /// Collects the records of one batch. Reused from batch to batch, it settles into no allocation per record.
 #[derive(Debug, Default)]
@@ -48,10 +48,11 @@ impl BatchBuilder {
     }
 
     /// Takes the records as batch `sequence` and leaves the builder empty for the next.
-    pub fn finish(&mut self, sequence: BatchSequence) -> Batch {
+    pub fn finish(&mut self, sequence: BatchSequence, sync: SyncMode) -> Batch {
         seal_table(&mut self.table, sequence);
         Batch {
             sequence,
+            sync,
             records: std::mem::take(&mut self.records),
             table: self.table.split().freeze(),
             payload: self.payload.split().freeze(),
@@ -63,6 +64,7 @@ impl BatchBuilder {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {
     pub(crate) sequence: BatchSequence,
+    pub(crate) sync: SyncMode,
     pub(crate) records: u32,
     pub(crate) table: Bytes,
     pub(crate) payload: Bytes,
@@ -139,6 +141,6 @@ impl SnapshotBuilder {
 
     fn cut(&mut self) {
         let number = BatchSequence(self.chunks.len() as u64 + 1);
-        self.chunks.push(self.builder.finish(number));
+        self.chunks.push(self.builder.finish(number, SyncMode::Needed));
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::batch::{Batch, Snapshot};
 use crate::disk::{Disk, DiskLock};
@@ -19,6 +19,9 @@ use crate::writer::{Step, Writer};
 const FULL_RETRY: Duration = Duration::from_millis(100);
 /// How long the journal is idle before it writes its seal.
 const IDLE_BEFORE_SEAL: Duration = Duration::from_millis(100);
+
+/// How long a written batch may stay without a sync; the idle seal syncs too.
+const SYNC_DELAY: Duration = Duration::from_millis(200);
 
 /// A journal without threads: the owner calls [`Writer::step`] and [`SnapshotWriter::step`]. For simulations.
 pub struct SteppedJournal {
@@ -104,8 +107,11 @@ fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<
 fn run_writer(mut writer: Writer) {
     let shared = Arc::clone(&writer.shared);
     let mut sealed = false;
+    let mut behind_since = None;
     loop {
-        let wake = match writer.step() {
+        let step = writer.step();
+        sync_in_time(&mut writer, &mut behind_since);
+        let wake = match step {
             Step::Progress => {
                 sealed = false;
                 continue;
@@ -126,6 +132,16 @@ fn run_writer(mut writer: Writer) {
     writer.finish();
 }
 
+/// Batches that need no sync are synced after [`SYNC_DELAY`] if nothing else did it.
+fn sync_in_time(writer: &mut Writer, behind_since: &mut Option<Instant>) {
+    if !writer.is_behind() {
+        *behind_since = None;
+    } else if behind_since.get_or_insert_with(Instant::now).elapsed() >= SYNC_DELAY {
+        writer.sync();
+        *behind_since = None;
+    }
+}
+
 fn run_snapshots(mut writer: SnapshotWriter) {
     let shared = Arc::clone(&writer.shared);
     while let Some((at, snapshot)) = shared.wait_for_snapshot() {
@@ -143,6 +159,10 @@ impl Journal for FileJournal {
 
     fn durable(&self) -> BatchSequence {
         self.shared.durable()
+    }
+
+    fn written(&self) -> BatchSequence {
+        self.shared.written()
     }
 
     fn pending_bytes(&self) -> u64 {

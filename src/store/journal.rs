@@ -9,7 +9,8 @@ use crate::types::{BatchPlace, BatchSequence, Epoch, SegmentInfo};
 
 /// An append-only sequence of batches with one watermark: everything up to [`Journal::durable`] survives.
 pub trait Journal: Send + Sync {
-    /// Enqueues a batch; never waits for the disk. Durability is reported by [`JournalEvent::Durable`].
+    /// Enqueues a batch; never waits for the disk. [`JournalEvent::Durable`] says when it survives, and for
+    /// [`SyncMode::Lazy`](crate::SyncMode::Lazy) batches [`JournalEvent::Written`] that it is on its way.
     ///
     /// `expected` must be the next sequence and the one the batch was finished with; `epoch` the one of this opening.
     /// While the disk is full, batches are still accepted and kept in memory: the caller limits them by
@@ -19,7 +20,10 @@ pub trait Journal: Send + Sync {
     /// Everything up to this batch is durable.
     fn durable(&self) -> BatchSequence;
 
-    /// Bytes accepted and not yet durable, for back-pressure.
+    /// Everything up to this batch is with the operating system: it survives the end of the process, and its places are known.
+    fn written(&self) -> BatchSequence;
+
+    /// Bytes accepted and not yet written, or not yet durable if they need to be: for back-pressure.
     fn pending_bytes(&self) -> u64;
 
     /// Whether it can write.
@@ -66,6 +70,9 @@ pub type Listener = Box<dyn Fn(JournalEvent) + Send>;
 /// What the journal tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JournalEvent {
+    /// Everything up to this batch is written. Only said of a group with a [`SyncMode::Lazy`](crate::SyncMode::Lazy) batch in
+    /// it, and before `Durable`.
+    Written(BatchSequence),
     /// Everything up to this batch is durable: confirm it.
     Durable(BatchSequence),
     /// No space left. Nothing is lost or confirmed; block publishers.

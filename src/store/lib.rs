@@ -38,7 +38,7 @@ pub use real_disk::RealDisk;
 pub use recovery::{DAMAGES_LISTED_MAX, Damage, OpenError, Recovered, RecoveryReport, Visitor};
 pub use snapshot::SnapshotWriter;
 pub use types::{
-    BatchPlace, BatchSequence, Durability, Epoch, Location, Options, Placed, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN,
-    SegmentInfo,
+    BatchPlace, BatchSequence, Epoch, Location, Options, Placed, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, SegmentInfo,
+    SyncMode,
 };
 pub use writer::{Step, Writer};

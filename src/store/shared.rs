@@ -85,6 +85,7 @@ pub(crate) struct Shared {
     epoch: Epoch,
     batch_bytes_max: u64,
     durable: AtomicU64,
+    written: AtomicU64,
     pending_bytes: AtomicU64,
     disk_bytes: AtomicU64,
     state: Mutex<State>,
@@ -109,6 +110,7 @@ impl Shared {
             epoch: start.epoch,
             batch_bytes_max: start.batch_bytes_max,
             durable: AtomicU64::new(start.last.0),
+            written: AtomicU64::new(start.last.0),
             pending_bytes: AtomicU64::new(0),
             disk_bytes: AtomicU64::new(0),
             places: start.keep_segments.then(Mutex::default),
@@ -142,9 +144,18 @@ impl Shared {
         }
     }
 
-    /// Publishes the watermark, and starts the snapshot that waited for it.
-    pub(crate) fn publish(&self, durable: BatchSequence, bytes: u64) {
+    /// Publishes the watermark.
+    pub(crate) fn publish_durable(&self, durable: BatchSequence) {
         self.durable.store(durable.0, Ordering::Release);
+    }
+
+    /// Publishes the watermark of what is written.
+    pub(crate) fn publish_written(&self, written: BatchSequence) {
+        self.written.store(written.0, Ordering::Release);
+    }
+
+    /// So many bytes need not be kept back any more.
+    pub(crate) fn settle_pending(&self, bytes: u64) {
         self.pending_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
@@ -351,6 +362,10 @@ impl Journal for Shared {
 
     fn durable(&self) -> BatchSequence {
         BatchSequence(self.durable.load(Ordering::Acquire))
+    }
+
+    fn written(&self) -> BatchSequence {
+        BatchSequence(self.written.load(Ordering::Acquire))
     }
 
     fn pending_bytes(&self) -> u64 {

@@ -1,4 +1,4 @@
-//! The small words of the journal: sequence, epoch, durability, options.
+//! The small words of the journal: sequence, epoch, places, options.
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -40,16 +40,15 @@ impl fmt::Display for Epoch {
     }
 }
 
-/// What "durable" means for this journal, strongest first.
+/// Whether a batch waits for the disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Durability {
-    /// Survives power loss: reported after fdatasync.
+pub enum SyncMode {
+    /// It is synced as soon as it is written: somebody waits for [`JournalEvent::Durable`](crate::JournalEvent::Durable).
     #[default]
-    Fsync,
-    /// Survives `kill -9`, not power loss: reported once the operating system has the bytes.
-    Os,
-    /// Survives nothing: batches and snapshots are not written at all.
-    Memory,
+    Needed,
+    /// It survives `kill -9` once it is written ([`JournalEvent::Written`](crate::JournalEvent::Written)), and a power
+    /// failure soon after: with the next batch that needs it, when the journal falls idle, or after a fifth of a second.
+    Lazy,
 }
 
 /// Where [`BatchBuilder::push`](crate::BatchBuilder::push) put a payload within its batch.
@@ -118,8 +117,6 @@ pub const SEGMENT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// How a journal is opened.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// See [`Durability`].
-    pub durability: Durability,
     /// Size of one segment file, preallocated; rounded to whole sectors and into
     /// [`SEGMENT_BYTES_MIN`]..=[`SEGMENT_BYTES_MAX`]. A batch must fit into one segment.
     pub segment_bytes: u64,
@@ -141,7 +138,6 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Options {
         Options {
-            durability: Durability::Fsync,
             segment_bytes: 64 * 1024 * 1024,
             group_bytes_max: 4 * 1024 * 1024,
             spare_segments_max: 2,

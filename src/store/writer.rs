@@ -9,11 +9,11 @@ use crate::batch::Batch;
 use crate::disk::write_all_at;
 use crate::format::{HEADER_BYTES, Role};
 use crate::frames::{Frames, Framing};
-use crate::journal::{JournalEvent, Listener};
+use crate::journal::{Journal, JournalEvent, Listener};
 use crate::meta::MetaFile;
 use crate::segments::{Segments, Trouble};
 use crate::shared::{Shared, SnapshotOutcome};
-use crate::types::{BatchPlace, BatchSequence, Durability, Options};
+use crate::types::{BatchPlace, BatchSequence, Options, SyncMode};
 
 /// What [`Writer::step`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,10 +86,24 @@ impl Writer {
         }
     }
 
-    /// Notes on disk how far the journal is synced. Call it when the journal is idle; costs one small write.
+    /// True while batches are written and not synced. If nothing else syncs them, [`Writer::sync`] has to, soon.
+    pub fn is_behind(&self) -> bool {
+        !self.failed && self.synced < self.written
+    }
+
+    /// Makes everything that is written durable.
+    pub fn sync(&mut self) -> Step {
+        match self.sync_active() {
+            _ if self.failed => Step::Failed,
+            Ok(()) | Err(Trouble::Full) => Step::Idle,
+            Err(Trouble::Fatal(reason)) => self.fail(reason),
+        }
+    }
+
+    /// Syncs what is not, and notes on disk how far that is. Call it when the journal is idle; costs one small write.
     pub fn seal(&mut self) -> Step {
-        if self.failed || self.options.durability == Durability::Memory {
-            return Step::Idle;
+        if self.failed || self.sync() == Step::Failed {
+            return Step::Failed;
         }
         match self.meta.seal(self.synced).map_err(|error| Trouble::new("write the seal", &error)) {
             // Without space there is no seal: recovery then knows less about damage, nothing else.
@@ -100,12 +114,6 @@ impl Writer {
 
     /// The last act of an orderly end: syncs whatever is not, and the seal.
     pub fn finish(&mut self) -> Step {
-        if self.failed || self.options.durability == Durability::Memory {
-            return Step::Idle;
-        }
-        if let Err(Trouble::Fatal(reason)) = self.sync_active() {
-            return self.fail(reason);
-        }
         if self.seal() == Step::Failed {
             return Step::Failed;
         }
@@ -134,15 +142,23 @@ impl Writer {
     }
 
     fn commit(&mut self) -> Result<(), Trouble> {
-        if self.options.durability == Durability::Memory {
-            return self.publish(self.group.len());
-        }
         let count = self.fit()?;
         self.write(count)?;
-        if self.options.durability == Durability::Fsync {
-            self.sync_active()?;
+        let is_lazy = |batch: &Batch| batch.sync == SyncMode::Lazy;
+        let lazy = self.group.range(..count).filter(|batch| is_lazy(batch)).count();
+        let bytes = self.group.drain(..count).map(|batch| batch.len_bytes()).sum();
+        self.shared.publish_written(self.written);
+        if lazy > 0 {
+            (self.listener)(JournalEvent::Written(self.written));
         }
-        self.publish(count)
+        if lazy == count {
+            self.shared.settle_pending(bytes);
+            return Ok(());
+        }
+        self.sync_file()?;
+        self.shared.settle_pending(bytes);
+        self.announce_durable();
+        Ok(())
     }
 
     /// How many batches of the group go into the active segment; rotates if none does.
@@ -151,7 +167,7 @@ impl Writer {
         if count > 0 {
             return Ok(count);
         }
-        // The name of the next segment proves the previous one durable, whatever the durability.
+        // The name of the next segment proves the previous one durable.
         self.sync_active()?;
         let first = self.written.next();
         self.segments.rotate(first)?;
@@ -199,8 +215,14 @@ impl Writer {
     }
 
     fn sync_active(&mut self) -> Result<(), Trouble> {
+        self.sync_file()?;
+        self.announce_durable();
+        Ok(())
+    }
+
+    fn sync_file(&mut self) -> Result<(), Trouble> {
         if let Some(active) = &self.segments.active
-            && self.synced < self.written
+            && self.is_behind()
         {
             active.file.sync_data().map_err(|error| Trouble::fatal("sync a segment", &error))?;
             self.synced = self.written;
@@ -208,24 +230,20 @@ impl Writer {
         Ok(())
     }
 
-    fn publish(&mut self, count: usize) -> Result<(), Trouble> {
-        let bytes = self.group.range(..count).map(Batch::len_bytes).sum();
-        let Some(last) = self.group.drain(..count).next_back() else { return Ok(()) };
-        self.shared.publish(last.sequence, bytes);
-        (self.listener)(JournalEvent::Durable(last.sequence));
-        Ok(())
+    fn announce_durable(&mut self) {
+        if self.shared.durable() < self.synced {
+            self.shared.publish_durable(self.synced);
+            (self.listener)(JournalEvent::Durable(self.synced));
+        }
     }
 
     fn end_snapshot(&mut self, outcome: SnapshotOutcome) -> Result<(), Trouble> {
         match outcome {
             SnapshotOutcome::Done { at, len_bytes } => {
-                // In memory mode no snapshot was written, so nothing on disk may go.
-                if self.options.durability != Durability::Memory {
-                    self.snapshot_bytes = len_bytes;
-                    self.shared.cover(at);
-                    self.free()?;
-                    self.publish_disk_bytes();
-                }
+                self.snapshot_bytes = len_bytes;
+                self.shared.cover(at);
+                self.free()?;
+                self.publish_disk_bytes();
                 (self.listener)(JournalEvent::SnapshotDone(at));
             }
             SnapshotOutcome::GaveUp(reason) => (self.listener)(JournalEvent::SnapshotFailed(reason)),

@@ -4,6 +4,7 @@ mod crashes;
 mod damage;
 mod faults;
 mod golden;
+mod lazy;
 mod limits;
 mod stored;
 mod support;

@@ -171,7 +171,8 @@ impl Run {
             }
         }
         messages.last = sequence;
-        if opened.journal.append(builder.finish(sequence), sequence, opened.report.epoch).is_ok() {
+        let sync = if self.random.chance(2) { SyncMode::Needed } else { SyncMode::Lazy };
+        if opened.journal.append(builder.finish(sequence, sync), sequence, opened.report.epoch).is_ok() {
             opened.next = sequence.next();
         } else {
             messages.forget_behind(sequence.previous());
@@ -248,7 +249,7 @@ impl Run {
         }
         messages.last = sequence;
         drop(messages);
-        opened.journal.append(builder.finish(sequence), sequence, opened.report.epoch).unwrap();
+        opened.journal.append(builder.finish(sequence, SyncMode::Needed), sequence, opened.report.epoch).unwrap();
         opened.next = sequence.next();
         self.release(&opened);
         assert_eq!(opened.settle(), Step::Idle);
@@ -294,7 +295,7 @@ fn stored(disk: &SimulatedDisk, count: u64, payload_bytes: usize) -> (Opened, Ve
         let mut builder = BatchBuilder::new();
         placed.push(builder.push(MESSAGE, number, &[&vec![number as u8; payload_bytes]]));
         let sequence = opened.next;
-        opened.journal.append(builder.finish(sequence), sequence, opened.report.epoch).unwrap();
+        opened.journal.append(builder.finish(sequence, SyncMode::Needed), sequence, opened.report.epoch).unwrap();
         opened.next = sequence.next();
         opened.settle();
     }
@@ -340,7 +341,7 @@ fn payloads_far_apart_are_read_alone() {
     let placed: Vec<_> = (0..5)
         .map(|number| builder.push(MESSAGE, number, &[&vec![number as u8; 60 * 1024 + 5 * 1024 * number as usize]]))
         .collect();
-    opened.journal.append(builder.finish(opened.next), opened.next, opened.report.epoch).unwrap();
+    opened.journal.append(builder.finish(opened.next, SyncMode::Needed), opened.next, opened.report.epoch).unwrap();
     opened.settle();
     let mut places = Vec::new();
     opened.journal.take_places(opened.next, &mut places);

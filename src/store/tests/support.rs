@@ -67,7 +67,6 @@ pub(super) fn options() -> Options {
         keep_segments: false,
         reserve_bytes: 0,
         identity: 0x1D,
-        durability: Durability::Fsync,
     }
 }
 
@@ -95,7 +94,12 @@ pub(super) fn open(disk: &SimulatedDisk) -> Opened {
 impl Opened {
     /// Appends a batch of `records`.
     pub(super) fn append(&mut self, records: &[Record]) -> Result<(), AppendError> {
-        self.journal.append(batch(self.next, records), self.next, self.report.epoch)?;
+        self.append_with(records, SyncMode::Needed)
+    }
+
+    pub(super) fn append_with(&mut self, records: &[Record], sync: SyncMode) -> Result<(), AppendError> {
+        let batch = Batch { sync, ..batch(self.next, records) };
+        self.journal.append(batch, self.next, self.report.epoch)?;
         self.next = self.next.next();
         Ok(())
     }
@@ -106,7 +110,10 @@ impl Opened {
             let step = self.stepped.writer.step();
             let snapshot = self.stepped.snapshot_writer.step();
             if step != Step::Progress && snapshot == Step::Idle {
-                return step;
+                if !self.stepped.writer.is_behind() {
+                    return step;
+                }
+                self.stepped.writer.sync();
             }
         }
     }
@@ -129,7 +136,7 @@ pub(super) fn batch(sequence: BatchSequence, records: &[Record]) -> Batch {
         let (left, right) = record.payload.split_at(record.payload.len() / 2);
         builder.push(record.kind, record.stream, &[left, right]);
     }
-    builder.finish(sequence)
+    builder.finish(sequence, SyncMode::Needed)
 }
 
 pub(super) fn snapshot(records: &[Record]) -> Snapshot {
