@@ -17,7 +17,7 @@ use super::journal_log::JournalLog;
 use super::partition::{PartitionTask, Signals};
 use super::startup::{JournalProgress, Startup};
 use crate::auth::Authenticator;
-use crate::config::{Durability, Settings};
+use crate::config::Settings;
 use crate::telemetry::Metrics;
 use crate::telemetry::events::RecoveryFinished;
 
@@ -205,12 +205,7 @@ impl Opener<'_> {
     }
 
     fn options(&self) -> Options {
-        let durability = match self.settings.durability {
-            Durability::Fsync => crossdock_store::Durability::Fsync,
-            Durability::Os => crossdock_store::Durability::Os,
-            Durability::Memory => crossdock_store::Durability::Memory,
-        };
-        Options { durability, segment_bytes: self.settings.store.segment_bytes.0, ..Options::default() }
+        Options { segment_bytes: self.settings.store.segment_bytes.0, ..Options::default() }
     }
 }
 
