@@ -11,7 +11,12 @@ use crate::wire::http::Http;
 
 /// Three journals with their reserves and segments fit; not much more.
 const DISK_MIB: u32 = 64;
-const SETTINGS: [&str; 3] = ["store.segment_bytes=\"1MiB\"", "limits.message_bytes_max=\"256KiB\"", "core.shards=1"];
+const SMALL: [&str; 3] = ["store.segment_bytes=\"1MiB\"", "limits.message_bytes_max=\"256KiB\"", "core.shards=1"];
+
+/// Without the disk alarm, which would come before the disk is full.
+fn settings() -> Vec<&'static str> {
+    [&SMALL[..], &["store.disk_free_bytes_min=0"]].concat()
+}
 
 /// A small file system of its own.
 struct SmallDisk(PathBuf);
@@ -54,7 +59,7 @@ impl Drop for SmallDisk {
 #[test]
 fn a_full_disk_blocks_publishers_and_nobody_else_and_ends_by_itself() {
     let Some(disk) = SmallDisk::mount() else { return };
-    let mut broker = Broker::start_in(&disk.0.join("data"), &SETTINGS);
+    let mut broker = Broker::start_in(&disk.0.join("data"), &settings());
     let mut publisher = Amqp::open(broker.port("amqp")).expect("connects");
     publisher.declare("full").expect("declares");
     publisher.select_confirms().expect("selects");
@@ -110,7 +115,7 @@ fn sqs_says_unavailable(broker: &Broker) {
 #[test]
 fn connection_blocked_is_sent_to_a_publisher_that_understands_it() {
     let Some(disk) = SmallDisk::mount() else { return };
-    let broker = Broker::start_in(&disk.0.join("data"), &SETTINGS);
+    let broker = Broker::start_in(&disk.0.join("data"), &settings());
     let mut publisher = Amqp::open_with_blocked(broker.port("amqp")).expect("connects");
     publisher.declare("full").expect("declares");
     disk.fill(2);
@@ -133,4 +138,30 @@ fn connection_blocked_is_sent_to_a_publisher_that_understands_it() {
         .send(&amqp::method(1, 50, 10, Arguments::default().short(0).text("full").octet(1).long(0)))
         .expect("sends");
     publisher.expect(50, 11).expect("goes on");
+}
+
+#[test]
+fn publishers_wait_before_the_disk_is_full_and_go_on_by_themselves() {
+    let Some(disk) = SmallDisk::mount() else { return };
+    let broker =
+        Broker::start_in(&disk.0.join("data"), &[&SMALL[..], &["store.disk_free_bytes_min=\"8MiB\""]].concat());
+    let mut publisher = Amqp::open_with_blocked(broker.port("amqp")).expect("connects");
+    publisher.declare("low").expect("declares");
+    publisher.select_confirms().expect("selects");
+    publisher.send(&amqp::publish("low", b"first")).expect("sends");
+    publisher.confirm().expect("there is space");
+    disk.fill(4);
+    let blocked = publisher.frame().expect("hears");
+    assert_eq!((blocked.method(), &blocked.payload[5..]), ((10, 60), &b"low on disk"[..]));
+    let mut http = Http::open(broker.port("management")).expect("connects");
+    let (status, body) = http.request("GET /readyz", "").expect("answers");
+    assert_eq!(status, 503);
+    assert!(body.contains("store.disk_free_bytes_min"), "{body}");
+    sqs_says_unavailable(&broker);
+    let mut consumer = Amqp::open(broker.port("amqp")).expect("connects");
+    assert_eq!(consumer.get("low").expect("gets").as_deref(), Some(&b"first"[..]), "consumers go on");
+    std::fs::remove_file(disk.ballast()).expect("removes");
+    assert_eq!(publisher.frame().expect("hears").method(), (10, 61), "connection.unblocked");
+    publisher.send(&amqp::publish("low", b"second")).expect("sends");
+    publisher.confirm().expect("goes on");
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crossdock_core::{Broker, Client};
 use crossdock_store::{Journal, JournalStatus};
 
+use super::alarms::Alarms;
 use super::clock::Clock;
 use crate::auth::Authenticator;
 use crate::telemetry::Metrics;
@@ -19,6 +20,7 @@ pub struct Engine {
     pub clock: Clock,
     pub authenticator: Arc<Authenticator>,
     pub metrics: Arc<Metrics>,
+    pub(super) alarms: Arc<Alarms>,
     pub(super) journals: Arc<Vec<Arc<dyn Journal>>>,
 }
 
@@ -42,14 +44,9 @@ impl Engine {
         self.journals.iter().any(|journal| journal.pending_bytes() > PENDING_BYTES_MAX)
     }
 
-    /// Whether all journals take writes.
+    /// Whether publishers are served, or why not.
     pub fn health(&self) -> Health {
-        let trouble = self.journals.iter().find_map(|journal| match journal.status() {
-            JournalStatus::Healthy => None,
-            JournalStatus::Full => Some("the disk is full".to_owned()),
-            JournalStatus::Failed(reason) => Some(format!("a journal failed: {reason}")),
-        });
-        trouble.map_or(Health::Ready, Health::NotReady)
+        self.alarms.described().map_or(Health::Ready, Health::NotReady)
     }
 
     /// Waits until everything that was handed to the journals is durable, or never will be.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crossdock_core::{Log, RecordKind, Sequence};
-use crossdock_store::{AppendError, BatchBuilder, BatchSequence, Epoch, Journal, SnapshotBuilder};
+use crossdock_store::{AppendError, BatchBuilder, BatchSequence, Epoch, Journal, SnapshotBuilder, SyncMode};
 
 /// Builds batches and hands them to a journal.
 pub(super) struct JournalLog {
@@ -38,7 +38,7 @@ impl Log for JournalLog {
         if self.builder.is_empty() {
             return;
         }
-        let batch = self.builder.finish(self.next);
+        let batch = self.builder.finish(self.next, SyncMode::Needed);
         match self.journal.append(batch, self.next, self.epoch) {
             Ok(()) => {}
             // The journal has said so through its listener already; nothing of this batch will ever be confirmed.
@@ -76,7 +76,7 @@ impl Log for SnapshotLog {
 
 #[cfg(test)]
 mod tests {
-    use crossdock_store::{Batch, CloseError, JournalStatus, Snapshot, SnapshotError};
+    use crossdock_store::{Batch, BatchPlace, CloseError, JournalStatus, Reader, SegmentInfo, Snapshot, SnapshotError};
 
     use super::*;
 
@@ -92,6 +92,10 @@ mod tests {
             BatchSequence(7)
         }
 
+        fn written(&self) -> BatchSequence {
+            BatchSequence(7)
+        }
+
         fn pending_bytes(&self) -> u64 {
             0
         }
@@ -102,6 +106,22 @@ mod tests {
 
         fn snapshot(&self, _: BatchSequence, _: Snapshot) -> Result<(), SnapshotError> {
             Err(SnapshotError::Failed("broken".to_owned()))
+        }
+
+        fn take_places(&self, _: BatchSequence, _: &mut Vec<BatchPlace>) {}
+
+        fn reader(&self) -> Box<dyn Reader> {
+            unreachable!("a failed journal is not read here")
+        }
+
+        fn release(&self, _: BatchSequence) {}
+
+        fn segments(&self) -> Vec<SegmentInfo> {
+            Vec::new()
+        }
+
+        fn bytes_since_snapshot(&self) -> u64 {
+            0
         }
 
         fn disk_bytes(&self) -> u64 {

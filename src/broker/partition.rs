@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crossdock_core::{Broker, Partition, Sequence};
-use crossdock_store::{Journal, JournalEvent, JournalStatus};
+use crossdock_store::{Journal, JournalEvent};
 use tokio::sync::Notify;
 
+use super::alarms::{Alarms, Reason};
 use super::clock::Clock;
 use super::journal_log::SnapshotLog;
 use crate::telemetry::Metrics;
@@ -54,7 +55,7 @@ pub(super) struct PartitionTask {
     pub signals: Arc<Signals>,
     pub clock: Clock,
     pub metrics: Arc<Metrics>,
-    pub all_journals: Arc<Vec<Arc<dyn Journal>>>,
+    pub alarms: Arc<Alarms>,
     pub last_snapshot_bytes: u64,
 }
 
@@ -97,24 +98,22 @@ impl PartitionTask {
         match event {
             JournalEvent::Full => {
                 JournalFull { journal }.emit(&self.metrics);
-                self.broker.set_blocked(Some("low on disk"));
+                self.alarms.raise(Reason::JournalFull { journal: journal.to_owned() });
             }
             JournalEvent::Writable => {
                 JournalWritable { journal }.emit(&self.metrics);
-                if self.all_journals.iter().all(|journal| journal.status() == JournalStatus::Healthy) {
-                    self.broker.set_blocked(None);
-                }
+                self.alarms.lift(&Reason::JournalFull { journal: journal.to_owned() });
             }
             JournalEvent::Failed(reason) => {
-                JournalFailed { journal, error: &std::io::Error::other(reason) }.emit(&self.metrics);
-                self.broker.set_blocked(Some("journal failed"));
+                JournalFailed { journal, error: &std::io::Error::other(reason.as_str()) }.emit(&self.metrics);
+                self.alarms.raise(Reason::JournalFailed { journal: journal.to_owned(), why: reason });
             }
             JournalEvent::SnapshotDone(_) => self.last_snapshot_bytes = self.journal.disk_bytes(),
             JournalEvent::SnapshotFailed(reason) => {
                 tracing::warn!(journal, reason, "snapshot given up; the journal goes on and tries again later");
                 self.last_snapshot_bytes = self.journal.disk_bytes();
             }
-            JournalEvent::Durable(_) => {}
+            JournalEvent::Durable(_) | JournalEvent::Written(_) => {}
         }
     }
 

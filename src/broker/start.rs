@@ -1,19 +1,23 @@
 //! From a data directory to a running core.
 
+use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
 
 use anyhow::{Context, Result, bail};
 use crossdock_common::{Format, Name};
-use crossdock_core::{Broker, BrokerOptions, Log, Partition, RecordError, RecordKind, Recovery};
+use crossdock_core::{Broker, BrokerOptions, Log, Partition, Policies, RecordError, RecordKind, Recovery, ShardReplay};
 use crossdock_store::{BatchSequence, Disk, FileJournal, Journal, Options, RealDisk, Recovered, RecoveryReport};
 
+use super::alarms::{Alarms, watch_disk, watch_memory};
 use super::clock::Clock;
 use super::engine::Engine;
 use super::journal_log::JournalLog;
 use super::partition::{PartitionTask, Signals};
+use super::startup::{JournalProgress, Startup};
 use crate::auth::Authenticator;
-use crate::config::{Durability, Settings};
+use crate::config::Settings;
 use crate::telemetry::Metrics;
 use crate::telemetry::events::RecoveryFinished;
 
@@ -28,7 +32,8 @@ struct Opened {
     signals: Arc<Signals>,
 }
 
-/// Opens the data directory, replays it, and starts the partitions' tasks. Must be called on the runtime.
+/// Opens the data directory, replays it, and starts the partitions' tasks. Blocks as long as that takes, and tells `startup` how
+/// far it is. Must be called on a thread of the runtime that may block.
 ///
 /// # Errors
 /// The directory cannot be used, another process uses it, or a newer version wrote it.
@@ -37,17 +42,20 @@ pub fn start(
     formats: Vec<&'static dyn Format>,
     authenticator: Arc<Authenticator>,
     metrics: Arc<Metrics>,
+    startup: &Startup,
     seed: u64,
 ) -> Result<Arc<Engine>> {
     let clock = Clock::start();
     let shards = shard_count(&settings.data_dir, usize::from(settings.core.shards))?;
-    let mut recovery = Recovery::new(u8::try_from(shards).unwrap_or(u8::MAX), formats, seed, clock.now());
-    let (opened, records) = replay(settings, shards, &mut recovery)?;
-    RecoveryFinished { records, elapsed_ms: clock.uptime_ms() }.emit(&metrics);
+    let policies = policies(settings)?;
+    let mut recovery = Recovery::new(u8::try_from(shards).unwrap_or(u8::MAX), formats, policies, seed, clock.now());
+    let opener = Opener { settings, disk: Arc::new(RealDisk) };
+    let opened = replay(&opener, &mut recovery, startup.begin(&settings.data_dir, shards))?;
     let broker = finish(settings, recovery, &opened);
-    for vhost in &settings.vhosts {
-        broker.add_vhost(&Name::from(vhost.as_str()));
-    }
+    RecoveryFinished { records: startup.records(), elapsed_ms: clock.uptime_ms() }.emit(&metrics);
+    settings.vhosts.names().for_each(|vhost| broker.add_vhost(&Name::from(vhost)));
+    let alarms = Alarms::new(broker.clone(), metrics.clone());
+    watch_resources(settings, &alarms, &metrics);
     let journals: Arc<Vec<Arc<dyn Journal>>> = Arc::new(opened.iter().map(|one| one.journal.clone()).collect());
     for (index, one) in opened.into_iter().enumerate() {
         let task = PartitionTask {
@@ -59,11 +67,32 @@ pub fn start(
             signals: one.signals,
             clock,
             metrics: metrics.clone(),
-            all_journals: journals.clone(),
+            alarms: alarms.clone(),
         };
         tokio::spawn(watch(task));
     }
-    Ok(Arc::new(Engine { broker, clock, authenticator, metrics, journals }))
+    Ok(Arc::new(Engine { broker, clock, authenticator, metrics, alarms, journals }))
+}
+
+/// What the operator sets for queues. It is looked at again at each start, and never stored.
+fn policies(settings: &Settings) -> Result<Policies> {
+    let mut policies = Policies::new(settings.durability.into());
+    for vhost in settings.vhosts.iter() {
+        if let Some(durability) = vhost.durability {
+            policies.set_vhost(Name::from(vhost.name.as_str()), durability.into());
+        }
+    }
+    for policy in &settings.policies {
+        policies.add(policy.to_core().with_context(|| format!("the policy for {:?}", policy.pattern))?);
+    }
+    Ok(policies)
+}
+
+/// Disk and memory are watched from now on.
+fn watch_resources(settings: &Settings, alarms: &Arc<Alarms>, metrics: &Arc<Metrics>) {
+    let (folder, min_bytes) = (settings.data_dir.clone(), settings.store.disk_free_bytes_min.0);
+    tokio::spawn(watch_disk(alarms.clone(), metrics.clone(), folder, min_bytes));
+    tokio::spawn(watch_memory(alarms.clone(), metrics.clone(), settings.limits.memory_bytes_max));
 }
 
 /// A partition whose task has panicked would never confirm anything again, and nobody would know why: the process ends, and
@@ -78,22 +107,29 @@ async fn watch(task: PartitionTask) {
     }
 }
 
-/// Reads the definitions' journal, then every shard's; gives the journals and how many records there were.
-fn replay(settings: &Settings, shards: usize, recovery: &mut Recovery) -> Result<(Vec<Opened>, u64)> {
-    let opener = Opener { settings, disk: Arc::new(RealDisk) };
-    let mut records = 0;
-    let mut opened = vec![opener.open("definitions", &mut |kind, _, payload| {
-        records += 1;
-        recovery.replay_definition(kind, payload)
-    })?];
-    recovery.begin_shards();
-    for index in 0..shards {
-        opened.push(opener.open(&format!("shard-{index}"), &mut |kind, stream, payload| {
-            records += 1;
-            recovery.replay_shard(index, kind, stream, payload)
-        })?);
-    }
-    Ok((opened, records))
+/// Reads the definitions' journal, then those of all shards at the same time, each on a thread of its own.
+fn replay(opener: &Opener<'_>, recovery: &mut Recovery, journals: &[JournalProgress]) -> Result<Vec<Opened>> {
+    let (definitions, shards) = journals.split_first().context("no journal")?;
+    let opened = opener.open(definitions, recovery)?;
+    definitions.finish();
+    let shards = thread::scope(|scope| {
+        let replays = recovery.begin_shards().into_iter().zip(shards);
+        let threads = replays.map(|(shard, progress)| {
+            let thread = thread::Builder::new().name("recovery".to_owned());
+            thread.spawn_scoped(scope, move || replay_shard(opener, shard, progress)).context("cannot start a thread")
+        });
+        let threads = threads.collect::<Result<Vec<_>>>()?;
+        let opened = threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        opened.collect::<Result<Vec<_>>>()
+    })?;
+    Ok(std::iter::once(opened).chain(shards).collect())
+}
+
+fn replay_shard(opener: &Opener<'_>, mut shard: ShardReplay<'_>, progress: &JournalProgress) -> Result<Opened> {
+    let opened = opener.open(progress, &mut shard)?;
+    shard.finish();
+    progress.finish();
+    Ok(opened)
 }
 
 fn finish(settings: &Settings, recovery: Recovery, opened: &[Opened]) -> Arc<Broker> {
@@ -127,37 +163,59 @@ struct Opener<'a> {
     disk: Arc<dyn Disk>,
 }
 
-/// What takes the records of a journal: kind, stream, payload.
-type Apply<'a> = dyn FnMut(RecordKind, u64, &[u8]) -> Result<(), RecordError> + 'a;
+/// What takes the records of a journal.
+trait Replay {
+    fn apply(&mut self, kind: RecordKind, stream: u64, payload: &[u8]) -> Result<(), RecordError>;
 
-impl Opener<'_> {
-    fn open(&self, name: &str, apply: &mut Apply<'_>) -> Result<Opened> {
-        let signals: Arc<Signals> = Arc::default();
-        let of_listener = signals.clone();
-        let listener = Box::new(move |event| of_listener.journal_said(event));
-        let mut visit = |recovered: Recovered<'_>| visit(name, apply, &recovered);
-        let folder = self.settings.data_dir.join(name);
-        let (journal, report) = FileJournal::open(self.disk.clone(), &folder, self.options(), listener, &mut visit)
-            .with_context(|| format!("cannot open the journal in {}", folder.display()))?;
-        log_report(name, &report);
-        Ok(Opened { name: name.to_owned(), journal: Arc::new(journal), last: report.last, signals })
+    /// Whom records of that stream concern.
+    fn queue_name(&self, stream: u64) -> Option<String>;
+}
+
+impl Replay for Recovery {
+    fn apply(&mut self, kind: RecordKind, _: u64, payload: &[u8]) -> Result<(), RecordError> {
+        self.replay_definition(kind, payload)
     }
 
-    fn options(&self) -> Options {
-        let durability = match self.settings.durability {
-            Durability::Fsync => crossdock_store::Durability::Fsync,
-            Durability::Os => crossdock_store::Durability::Os,
-            Durability::Memory => crossdock_store::Durability::Memory,
-        };
-        Options { durability, segment_bytes: self.settings.store.segment_bytes.0, ..Options::default() }
+    fn queue_name(&self, stream: u64) -> Option<String> {
+        Self::queue_name(self, stream)
     }
 }
 
-fn visit(journal: &str, apply: &mut Apply<'_>, recovered: &Recovered<'_>) {
+impl Replay for ShardReplay<'_> {
+    fn apply(&mut self, kind: RecordKind, stream: u64, payload: &[u8]) -> Result<(), RecordError> {
+        self.replay(kind, stream, payload)
+    }
+
+    fn queue_name(&self, stream: u64) -> Option<String> {
+        Self::queue_name(self, stream)
+    }
+}
+
+impl Opener<'_> {
+    fn open(&self, progress: &JournalProgress, replay: &mut dyn Replay) -> Result<Opened> {
+        let signals: Arc<Signals> = Arc::default();
+        let of_listener = signals.clone();
+        let listener = Box::new(move |event| of_listener.journal_said(event));
+        let mut visit = |recovered: Recovered<'_>| visit(progress, replay, &recovered);
+        let folder = self.settings.data_dir.join(progress.name());
+        let (journal, report) = FileJournal::open(self.disk.clone(), &folder, self.options(), listener, &mut visit)
+            .with_context(|| format!("cannot open the journal in {}", folder.display()))?;
+        log_report(progress.name(), &report);
+        Ok(Opened { name: progress.name().to_owned(), journal: Arc::new(journal), last: report.last, signals })
+    }
+
+    fn options(&self) -> Options {
+        Options { segment_bytes: self.settings.store.segment_bytes.0, ..Options::default() }
+    }
+}
+
+fn visit(progress: &JournalProgress, replay: &mut dyn Replay, recovered: &Recovered<'_>) {
+    let journal = progress.name();
     match *recovered {
         Recovered::SnapshotRecord { kind, stream, payload } | Recovered::Record { kind, stream, payload, .. } => {
+            progress.record(payload.len());
             let result = match RecordKind::from_number(kind) {
-                Some(kind) => apply(kind, stream, payload),
+                Some(kind) => replay.apply(kind, stream, payload),
                 None => Err(RecordError("unknown kind")),
             };
             if let Err(error) = result {
@@ -165,10 +223,12 @@ fn visit(journal: &str, apply: &mut Apply<'_>, recovered: &Recovered<'_>) {
             }
         }
         Recovered::Damaged(damage) => {
+            let queue = damage.stream.and_then(|stream| replay.queue_name(stream));
             let batches = format_args!("{}..={}", damage.first, damage.last);
             tracing::error!(
                 journal,
                 stream = ?damage.stream,
+                ?queue,
                 %batches,
                 what = damage.what,
                 "damaged records: what they held is lost, everything else is served"
@@ -190,7 +250,7 @@ fn log_report(journal: &str, report: &RecoveryReport) {
 fn shard_count(folder: &Path, wanted: usize) -> Result<usize> {
     let exists = |index: usize| folder.join(format!("shard-{index}")).is_dir();
     let existing = (0..SHARDS_MAX).take_while(|&index| exists(index)).count();
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let wanted = if wanted == 0 { cores.min(SHARDS_MAX) } else { wanted };
     if wanted > SHARDS_MAX {
         bail!("core.shards is {wanted}; at most {SHARDS_MAX} are possible");

@@ -25,7 +25,6 @@ use crate::log::{Log, Sequence};
 use crate::outbox::Outbox;
 use crate::permissions::{Permissions, Who};
 use crate::shard::command::{Confirmee, Effects, ShardCommand};
-use crate::shard::paging::Paging;
 use crate::shard::reading::ReadRequest;
 use crate::shard::snapshot::SnapshotPoint;
 use crate::shard::{Shard, confirm};
@@ -48,8 +47,6 @@ pub struct BrokerOptions {
     /// Called when a shard wants something read from its log; the answer goes to [`take_read`](Broker::take_read). Must be cheap
     /// and must not call back.
     pub read: Box<dyn Fn(usize, ReadRequest) + Send + Sync>,
-    /// How much stays in memory.
-    pub paging: Paging,
 }
 
 /// Everything there is. Shared by all connections.

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use crossdock_common::definition::{BindingSpec, Destination, ExchangeSpec, QueueSettings, QueueSpec};
+use crossdock_common::definition::{BindingSpec, Destination, Durability, ExchangeSpec, QueueSettings, QueueSpec};
 use crossdock_common::names::{ConnectionId, QueueId};
 use crossdock_common::random::Random;
 use crossdock_common::refusal::Resource;
@@ -24,6 +24,7 @@ use crossdock_common::{Name, Refusal, Table, UnixMillis};
 use hashbrown::HashMap;
 
 use crate::log::{Log, RecordKind, Urgency};
+use crate::policies::Policies;
 use crate::record::encode_table;
 use binding::{Binding, BindingIdentity, Target, identity};
 use exchange::Exchange;
@@ -38,6 +39,7 @@ pub(crate) struct Definitions {
     next_queue: u64,
     next_serial: u64,
     shards: u8,
+    pub policies: Policies,
     random: Random,
     /// Records are read: what one change brought about stands in records of its own.
     replaying: bool,
@@ -58,6 +60,8 @@ pub(crate) struct QueueEntry {
     pub spec: QueueSpec,
     /// What the specification means.
     pub settings: QueueSettings,
+    /// When durable messages are confirmed, after everybody had their say.
+    pub durability: Durability,
     /// The connection it is exclusive to.
     pub owner: Option<ConnectionId>,
     pub created_at: UnixMillis,
@@ -82,7 +86,7 @@ pub(crate) fn shard_of(queue: QueueId) -> usize {
 }
 
 impl Definitions {
-    pub(crate) fn new(shards: u8, seed: u64, log: Box<dyn Log>) -> Self {
+    pub(crate) fn new(shards: u8, policies: Policies, seed: u64, log: Box<dyn Log>) -> Self {
         let random = Random::from_seed(seed);
         Self {
             vhosts: BTreeMap::new(),
@@ -91,6 +95,7 @@ impl Definitions {
             next_queue: 1,
             next_serial: 0,
             shards,
+            policies,
             random,
             replaying: false,
             log,
@@ -196,9 +201,11 @@ impl Definitions {
         now: UnixMillis,
     ) -> Result<QueueId, Refusal> {
         let settings = crate::settings::effective(&spec, vhost)?;
+        let durability = self.policies.durability(vhost, &spec, &settings);
         let id = self.next_queue_id(&spec.name);
         let (created_at, changed_at) = (now, now);
-        let queue = QueueEntry { id, spec, settings, owner, created_at, changed_at, bindings: Vec::new() };
+        let bindings = Vec::new();
+        let queue = QueueEntry { id, spec, settings, durability, owner, created_at, changed_at, bindings };
         self.record_queue(vhost, &queue);
         self.insert_queue(vhost, queue)?;
         Ok(id)
@@ -220,6 +227,8 @@ impl Definitions {
         now: UnixMillis,
     ) -> Result<(QueueId, QueueSettings), Refusal> {
         let queue = self.vhost_mut(vhost)?.queue_mut(vhost, name)?;
+        // Messages are on their way with the durability that the queue was made with.
+        let settings = QueueSettings { durability: queue.spec.settings.durability, ..settings };
         let spec = QueueSpec { settings, attributes, ..queue.spec.clone() };
         queue.settings = crate::settings::effective(&spec, vhost)?;
         queue.spec = spec;

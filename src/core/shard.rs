@@ -129,14 +129,11 @@ impl Shard {
         self.timers.next()
     }
 
-    /// Where records go from now on.
-    pub(crate) fn set_log(&mut self, log: Box<dyn Log>) {
+    /// Where records go from now on, and how much stays in memory.
+    pub(crate) fn start(&mut self, log: Box<dyn Log>, paging: Paging) {
         self.waiting.start_after(Sequence(log.next_sequence().0.saturating_sub(1)));
         log.segments().into_iter().for_each(|segment| self.segments.saw(segment));
         self.log = log;
-    }
-
-    pub(crate) fn set_paging(&mut self, paging: Paging) {
         self.memory.paging = paging;
     }
 

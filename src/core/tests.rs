@@ -5,6 +5,7 @@ mod dead_letters;
 mod leases;
 mod memory_log;
 mod permissions;
+mod policies;
 mod queues;
 mod routing;
 mod sessions;

@@ -3,21 +3,25 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::batch::{Batch, Snapshot};
 use crate::disk::{Disk, DiskLock};
 use crate::journal::{AppendError, CloseError, Journal, JournalStatus, Listener, SnapshotError};
+use crate::reader::Reader;
 use crate::recovery::{self, OpenError, RecoveryReport, Visitor};
 use crate::shared::{Shared, Wake};
 use crate::snapshot::SnapshotWriter;
-use crate::types::{BatchSequence, Epoch, Options};
+use crate::types::{BatchPlace, BatchSequence, Epoch, Options, SegmentInfo};
 use crate::writer::{Step, Writer};
 
 /// How often a full disk is asked again; a finished snapshot asks at once.
 const FULL_RETRY: Duration = Duration::from_millis(100);
 /// How long the journal is idle before it writes its seal.
 const IDLE_BEFORE_SEAL: Duration = Duration::from_millis(100);
+
+/// How long a written batch may stay without a sync; the idle seal syncs too.
+const SYNC_DELAY: Duration = Duration::from_millis(200);
 
 /// A journal without threads: the owner calls [`Writer::step`] and [`SnapshotWriter::step`]. For simulations.
 pub struct SteppedJournal {
@@ -41,7 +45,7 @@ impl SteppedJournal {
         let options = options.normalized();
         let recovered = recovery::recover(&disk, folder, &options, visitor)?;
         let report = recovered.report;
-        let shared = Arc::new(Shared::new(report.epoch, options.segment_bytes, report.last, report.snapshot_at));
+        let shared = Arc::new(Shared::new(recovered.start, (Arc::clone(&disk), folder.to_path_buf())));
         let snapshot_writer = SnapshotWriter::new(
             Arc::clone(&shared),
             (disk, folder.to_path_buf()),
@@ -103,8 +107,11 @@ fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<
 fn run_writer(mut writer: Writer) {
     let shared = Arc::clone(&writer.shared);
     let mut sealed = false;
+    let mut behind_since = None;
     loop {
-        let wake = match writer.step() {
+        let step = writer.step();
+        sync_in_time(&mut writer, &mut behind_since);
+        let wake = match step {
             Step::Progress => {
                 sealed = false;
                 continue;
@@ -123,6 +130,16 @@ fn run_writer(mut writer: Writer) {
         }
     }
     writer.finish();
+}
+
+/// Batches that need no sync are synced after [`SYNC_DELAY`] if nothing else did it.
+fn sync_in_time(writer: &mut Writer, behind_since: &mut Option<Instant>) {
+    if !writer.is_behind() {
+        *behind_since = None;
+    } else if behind_since.get_or_insert_with(Instant::now).elapsed() >= SYNC_DELAY {
+        writer.sync();
+        *behind_since = None;
+    }
 }
 
 fn run_snapshots(mut writer: SnapshotWriter) {
@@ -144,6 +161,10 @@ impl Journal for FileJournal {
         self.shared.durable()
     }
 
+    fn written(&self) -> BatchSequence {
+        self.shared.written()
+    }
+
     fn pending_bytes(&self) -> u64 {
         self.shared.pending_bytes()
     }
@@ -154,6 +175,26 @@ impl Journal for FileJournal {
 
     fn snapshot(&self, at: BatchSequence, state: Snapshot) -> Result<(), SnapshotError> {
         self.shared.snapshot(at, state)
+    }
+
+    fn take_places(&self, up_to: BatchSequence, out: &mut Vec<BatchPlace>) {
+        self.shared.take_places(up_to, out);
+    }
+
+    fn reader(&self) -> Box<dyn Reader> {
+        self.shared.reader()
+    }
+
+    fn release(&self, segment: BatchSequence) {
+        self.shared.release(segment);
+    }
+
+    fn segments(&self) -> Vec<SegmentInfo> {
+        self.shared.segments()
+    }
+
+    fn bytes_since_snapshot(&self) -> u64 {
+        self.shared.bytes_since_snapshot()
     }
 
     fn disk_bytes(&self) -> u64 {

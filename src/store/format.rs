@@ -168,13 +168,18 @@ impl Entry {
     /// Decodes entry `index` of batch `sequence`; `None` if it is damaged or belongs elsewhere.
     pub(crate) fn decode(bytes: &[u8], sequence: BatchSequence, index: u32) -> Option<Entry> {
         let bytes: &[u8; ENTRY_BYTES] = bytes.first_chunk()?;
-        (entry_crc(bytes, sequence, index) == u32_at(bytes, 24)).then(|| Entry {
+        (entry_crc(bytes, sequence, index) == u32_at(bytes, 24)).then(|| Entry::decode_checked(bytes))
+    }
+
+    /// Decodes an entry that is known to be intact.
+    pub(crate) fn decode_checked(bytes: &[u8; ENTRY_BYTES]) -> Entry {
+        Entry {
             start: u32_at(bytes, 0),
             length_bytes: u32_at(bytes, 4),
             stream: u64_at(bytes, 8),
             kind: bytes[16],
             payload_crc: u32_at(bytes, 20),
-        })
+        }
     }
 }
 

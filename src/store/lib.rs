@@ -12,15 +12,18 @@ mod disk;
 mod file_journal;
 mod format;
 mod frames;
+mod growth;
 mod journal;
 mod meta;
 mod names;
+mod reader;
 mod real_disk;
 mod recovery;
 mod segments;
 mod shared;
 pub mod simulated;
 mod snapshot;
+mod table;
 #[cfg(test)]
 mod tests;
 mod types;
@@ -30,8 +33,12 @@ pub use batch::{Batch, BatchBuilder, Snapshot, SnapshotBuilder};
 pub use disk::{Disk, DiskFile, DiskLock};
 pub use file_journal::{FileJournal, SteppedJournal};
 pub use journal::{AppendError, CloseError, Journal, JournalEvent, JournalStatus, Listener, SnapshotError};
+pub use reader::{ReadError, Reader};
 pub use real_disk::RealDisk;
 pub use recovery::{DAMAGES_LISTED_MAX, Damage, OpenError, Recovered, RecoveryReport, Visitor};
 pub use snapshot::SnapshotWriter;
-pub use types::{BatchSequence, Durability, Epoch, Options, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
+pub use types::{
+    BatchPlace, BatchSequence, Epoch, Location, Options, Placed, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, SegmentInfo,
+    SyncMode,
+};
 pub use writer::{Step, Writer};

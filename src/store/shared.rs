@@ -1,13 +1,18 @@
 //! What producers, the journal thread and the snapshot thread share.
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::batch::{Batch, Snapshot};
+use crate::disk::Disk;
+use crate::growth::Growth;
 use crate::journal::{AppendError, CloseError, Journal, JournalStatus, SnapshotError};
-use crate::types::{BatchSequence, Epoch};
+use crate::reader::{FileReader, OpenFiles, Reader};
+use crate::table::{ClosedSegment, SegmentTable};
+use crate::types::{BatchPlace, BatchSequence, Epoch, SegmentInfo};
 
 /// How a snapshot ended.
 #[derive(Debug)]
@@ -33,7 +38,6 @@ enum SnapshotStage {
     Ended(SnapshotOutcome),
 }
 
-#[derive(Debug, Default)]
 struct State {
     batches: VecDeque<Batch>,
     next: BatchSequence,
@@ -44,6 +48,36 @@ struct State {
     failure: Option<String>,
     snapshot: SnapshotStage,
     snapshot_at: BatchSequence,
+    segments: SegmentTable,
+    growth: Growth,
+}
+
+/// What recovery found out for those who share the journal.
+pub(crate) struct Start {
+    pub(crate) epoch: Epoch,
+    pub(crate) last: BatchSequence,
+    pub(crate) snapshot_at: BatchSequence,
+    pub(crate) replayed_bytes: u64,
+    pub(crate) segments: SegmentTable,
+    pub(crate) batch_bytes_max: u64,
+    pub(crate) keep_segments: bool,
+}
+
+impl Start {
+    fn state(self) -> State {
+        State {
+            batches: VecDeque::new(),
+            next: self.last.next(),
+            sleeping: false,
+            closing: false,
+            full: false,
+            failure: None,
+            snapshot: SnapshotStage::None,
+            snapshot_at: self.snapshot_at,
+            segments: self.segments,
+            growth: Growth::new(self.last, self.replayed_bytes),
+        }
+    }
 }
 
 /// The journal as its users see it, without the threads that make it move.
@@ -51,9 +85,13 @@ pub(crate) struct Shared {
     epoch: Epoch,
     batch_bytes_max: u64,
     durable: AtomicU64,
+    written: AtomicU64,
     pending_bytes: AtomicU64,
     disk_bytes: AtomicU64,
     state: Mutex<State>,
+    /// Of batches that were written; `None` if nobody wants to know.
+    places: Option<Mutex<VecDeque<BatchPlace>>>,
+    pub(crate) files: Arc<OpenFiles>,
     work: Condvar,
     snapshot_work: Condvar,
 }
@@ -67,14 +105,17 @@ pub(crate) enum Wake {
 }
 
 impl Shared {
-    pub(crate) fn new(epoch: Epoch, batch_bytes_max: u64, last: BatchSequence, snapshot_at: BatchSequence) -> Shared {
+    pub(crate) fn new(start: Start, (disk, folder): (Arc<dyn Disk>, PathBuf)) -> Shared {
         Shared {
-            epoch,
-            batch_bytes_max,
-            durable: AtomicU64::new(last.0),
+            epoch: start.epoch,
+            batch_bytes_max: start.batch_bytes_max,
+            durable: AtomicU64::new(start.last.0),
+            written: AtomicU64::new(start.last.0),
             pending_bytes: AtomicU64::new(0),
             disk_bytes: AtomicU64::new(0),
-            state: Mutex::new(State { next: last.next(), snapshot_at, ..State::default() }),
+            places: start.keep_segments.then(Mutex::default),
+            files: Arc::new(OpenFiles::new(disk, folder)),
+            state: Mutex::new(start.state()),
             work: Condvar::new(),
             snapshot_work: Condvar::new(),
         }
@@ -103,14 +144,46 @@ impl Shared {
         }
     }
 
-    /// Publishes the watermark, and starts the snapshot that waited for it.
-    pub(crate) fn publish(&self, durable: BatchSequence, bytes: u64) {
+    /// Publishes the watermark.
+    pub(crate) fn publish_durable(&self, durable: BatchSequence) {
         self.durable.store(durable.0, Ordering::Release);
+    }
+
+    /// Publishes the watermark of what is written.
+    pub(crate) fn publish_written(&self, written: BatchSequence) {
+        self.written.store(written.0, Ordering::Release);
+    }
+
+    /// So many bytes need not be kept back any more.
+    pub(crate) fn settle_pending(&self, bytes: u64) {
         self.pending_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    pub(crate) fn publish_disk_bytes(&self, bytes: u64) {
+    /// Notes the space of the segments and of everything else.
+    pub(crate) fn publish_disk_bytes(&self, others_bytes: u64) {
+        let bytes = self.state().segments.len_bytes() + others_bytes;
         self.disk_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Makes places known.
+    pub(crate) fn add_places(&self, places: impl Iterator<Item = BatchPlace>) {
+        if let Some(known) = &self.places {
+            known.lock().unwrap_or_else(PoisonError::into_inner).extend(places);
+        }
+    }
+
+    /// A snapshot at `at` is durable.
+    pub(crate) fn cover(&self, at: BatchSequence) {
+        self.state().segments.cover(at);
+    }
+
+    pub(crate) fn rotated(&self, first: BatchSequence, len_bytes: u64) {
+        self.state().segments.rotate(first, len_bytes);
+    }
+
+    /// Takes the segments to free out of the table: from then on they don't exist.
+    pub(crate) fn take_freeable(&self) -> Vec<ClosedSegment> {
+        self.state().segments.take_freeable(self.durable())
     }
 
     /// Notes whether the disk is full; true if that is news.
@@ -136,6 +209,7 @@ impl Shared {
             SnapshotStage::Ended(outcome) => {
                 if let SnapshotOutcome::Done { at, .. } = &outcome {
                     state.snapshot_at = *at;
+                    state.growth.restart(*at);
                 }
                 return Some(outcome);
             }
@@ -174,7 +248,11 @@ impl Shared {
         if state.closing {
             return Wake::Closing;
         }
-        let blocked = |state: &mut State| !state.closing && !matches!(state.snapshot, SnapshotStage::Ended(_));
+        let blocked = |state: &mut State| {
+            !state.closing
+                && !matches!(state.snapshot, SnapshotStage::Ended(_))
+                && !state.segments.has_freeable(self.durable())
+        };
         let result = self.work.wait_timeout_while(state, timeout, blocked);
         let (state, _) = result.unwrap_or_else(PoisonError::into_inner);
         if state.closing { Wake::Closing } else { Wake::Work }
@@ -241,7 +319,7 @@ impl State {
             SnapshotStage::Ended(_) => true,
             _ => false,
         };
-        snapshot || !self.batches.is_empty()
+        snapshot || !self.batches.is_empty() || self.segments.has_freeable(durable)
     }
 
     fn take_snapshot(&mut self) -> Option<(BatchSequence, Snapshot)> {
@@ -275,6 +353,7 @@ impl Journal for Shared {
             return Err(AppendError::WrongSequence { offered: batch.sequence, expected, next: state.next });
         }
         state.next = expected.next();
+        state.growth.append(expected, batch_bytes);
         self.pending_bytes.fetch_add(batch_bytes, Ordering::Relaxed);
         state.batches.push_back(batch);
         self.wake(&mut state);
@@ -283,6 +362,10 @@ impl Journal for Shared {
 
     fn durable(&self) -> BatchSequence {
         BatchSequence(self.durable.load(Ordering::Acquire))
+    }
+
+    fn written(&self) -> BatchSequence {
+        BatchSequence(self.written.load(Ordering::Acquire))
     }
 
     fn pending_bytes(&self) -> u64 {
@@ -313,9 +396,39 @@ impl Journal for Shared {
         if !matches!(state.snapshot, SnapshotStage::None) {
             return Err(SnapshotError::Busy);
         }
+        state.growth.mark(at, newest);
         state.snapshot = SnapshotStage::Waiting(at, snapshot);
         self.wake(&mut state);
         Ok(())
+    }
+
+    fn take_places(&self, up_to: BatchSequence, out: &mut Vec<BatchPlace>) {
+        let Some(known) = &self.places else { return };
+        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(place) = known.pop_front_if(|place| place.sequence <= up_to) {
+            out.push(place);
+        }
+    }
+
+    fn reader(&self) -> Box<dyn Reader> {
+        Box::new(FileReader::new(Arc::clone(&self.files)))
+    }
+
+    fn release(&self, segment: BatchSequence) {
+        let mut state = self.state();
+        let newest = state.next.previous();
+        state.segments.release(segment, newest);
+        if state.segments.has_freeable(self.durable()) {
+            self.wake(&mut state);
+        }
+    }
+
+    fn segments(&self) -> Vec<SegmentInfo> {
+        self.state().segments.list()
+    }
+
+    fn bytes_since_snapshot(&self) -> u64 {
+        self.state().growth.bytes()
     }
 
     fn disk_bytes(&self) -> u64 {

@@ -11,7 +11,7 @@ use crate::format::Role;
 use crate::frames::{Frames, Framing};
 use crate::names::{self, Listing};
 use crate::shared::{Shared, SnapshotOutcome};
-use crate::types::{BatchSequence, Durability, Epoch, Options};
+use crate::types::{BatchSequence, Epoch, Options};
 use crate::writer::Step;
 
 /// Chunks per write: bounds how long one step holds the disk.
@@ -24,7 +24,6 @@ pub struct SnapshotWriter {
     folder: PathBuf,
     identity: u64,
     epoch: Epoch,
-    durability: Durability,
     reserve_bytes: u64,
     /// A snapshot that recovery found damaged: kept when a better one replaces it.
     damaged: Option<BatchSequence>,
@@ -54,8 +53,8 @@ impl SnapshotWriter {
         options: &Options,
         damaged: Option<BatchSequence>,
     ) -> SnapshotWriter {
-        let (durability, reserve_bytes) = (options.durability, options.reserve_bytes);
-        SnapshotWriter { shared, disk, folder, identity, epoch, durability, reserve_bytes, damaged, job: None }
+        let reserve_bytes = options.reserve_bytes;
+        SnapshotWriter { shared, disk, folder, identity, epoch, reserve_bytes, damaged, job: None }
     }
 
     /// Starts the snapshot that waits, or writes the next part of the one under way.
@@ -75,9 +74,6 @@ impl SnapshotWriter {
 
     /// Takes a snapshot on. Its parts are written by [`SnapshotWriter::step`].
     pub(crate) fn start(&mut self, at: BatchSequence, snapshot: Snapshot) {
-        if self.durability == Durability::Memory {
-            return self.shared.end_snapshot(SnapshotOutcome::Done { at, len_bytes: 0 });
-        }
         self.refill_reserve();
         match self.disk.create(&self.temporary()) {
             Ok(file) => self.job = Some(Job { at, snapshot, file, chunks_done: 0, offset: 0, previous_crc: 0 }),
@@ -153,7 +149,7 @@ impl SnapshotWriter {
     /// Best effort: a disk too full for the reserve may still take the snapshot.
     pub(crate) fn refill_reserve(&self) {
         let path = self.folder.join(names::RESERVE);
-        if self.reserve_bytes == 0 || self.durability == Durability::Memory || self.disk.open(&path).is_ok() {
+        if self.reserve_bytes == 0 || self.disk.open(&path).is_ok() {
             return;
         }
         if self.disk.create(&path).and_then(|file| file.allocate(self.reserve_bytes)).is_err() {

@@ -63,6 +63,39 @@ pub(super) struct RuleLabel {
     pub rule: &'static str,
 }
 
+/// Why publishers are stopped; the label `reason`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Alarm {
+    JournalFailed,
+    JournalFull,
+    DiskLow,
+    MemoryHigh,
+}
+
+impl Alarm {
+    const ALL: [Self; 4] = [Self::JournalFailed, Self::JournalFull, Self::DiskLow, Self::MemoryHigh];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::JournalFailed => "journal_failed",
+            Self::JournalFull => "journal_full",
+            Self::DiskLow => "disk_low",
+            Self::MemoryHigh => "memory_high",
+        }
+    }
+}
+
+impl EncodeLabelValue for Alarm {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        EncodeLabelValue::encode(&self.name(), encoder)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct AlarmLabel {
+    reason: Alarm,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct BuildLabels {
     version: &'static str,
@@ -127,7 +160,9 @@ macro_rules! broker_metrics {
                 let protocols = ProtocolMetrics::register(&mut registry);
                 $(let $field = <$type>::default();
                   registry.register($name, [$($help),*].concat().trim().to_owned(), $field.clone());)*
-                Self { registry, protocols, $($field,)* }
+                let metrics = Self { registry, protocols, $($field,)* };
+                metrics.show_all_alarms();
+                metrics
             }
         }
     };
@@ -142,6 +177,18 @@ broker_metrics! {
     journals_full: Gauge => "journals_full";
     /// Journals that failed and stay so until a restart
     journals_failed: Gauge => "journals_failed";
+    /// Reasons that stop publishers now
+    alarms: Family<AlarmLabel, Gauge> => "alarms";
+    /// Times that a reason to stop publishers came up
+    alarms_raised: Family<AlarmLabel, Counter> => "alarms_raised";
+    /// Bytes that are free on the data directory's file system
+    disk_free: Gauge => "disk_free_bytes";
+    /// Free bytes below which publishers are stopped; 0 for never
+    disk_free_min: Gauge => "disk_free_min_bytes";
+    /// Memory of the process in RAM, without files
+    memory_used: Gauge => "memory_used_bytes";
+    /// Memory above which publishers are stopped; 0 for never
+    memory_max: Gauge => "memory_max_bytes";
     /// Records found in the journals at the start
     recovered_records: Gauge => "recovered_records";
     /// Time that recovery took at the start, in milliseconds
@@ -159,6 +206,44 @@ impl Metrics {
         &self.protocols[protocol as usize]
     }
 
+    /// One more reason of that kind stops publishers.
+    pub fn alarm_raised(&self, reason: Alarm) {
+        self.alarms.get_or_create(&AlarmLabel { reason }).inc();
+        self.alarms_raised.get_or_create(&AlarmLabel { reason }).inc();
+    }
+
+    /// A reason of that kind is gone.
+    pub fn alarm_lifted(&self, reason: Alarm) {
+        self.alarms.get_or_create(&AlarmLabel { reason }).dec();
+    }
+
+    fn show_all_alarms(&self) {
+        for reason in Alarm::ALL {
+            drop(self.alarms.get_or_create(&AlarmLabel { reason }));
+            drop(self.alarms_raised.get_or_create(&AlarmLabel { reason }));
+        }
+    }
+
+    /// What the disk alarm measured.
+    pub fn set_disk_free(&self, bytes: u64) {
+        set(&self.disk_free, bytes);
+    }
+
+    /// What the disk alarm compares it with.
+    pub fn set_disk_free_min(&self, bytes: u64) {
+        set(&self.disk_free_min, bytes);
+    }
+
+    /// What the memory alarm measured.
+    pub fn set_memory_used(&self, bytes: u64) {
+        set(&self.memory_used, bytes);
+    }
+
+    /// What the memory alarm compares it with.
+    pub fn set_memory_max(&self, bytes: u64) {
+        set(&self.memory_max, bytes);
+    }
+
     /// All metrics as OpenMetrics text (`application/openmetrics-text; version=1.0.0; charset=utf-8`), which Prometheus reads.
     pub fn encode(&self) -> String {
         let mut page = String::new();
@@ -166,6 +251,10 @@ impl Metrics {
         debug_assert!(written.is_ok(), "writing to a String does not fail");
         page
     }
+}
+
+pub(super) fn set(gauge: &Gauge, value: u64) {
+    gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
 }
 
 impl Default for Metrics {
@@ -188,6 +277,8 @@ mod tests {
             "crossdock_received_bytes_total{protocol=\"stomp\"} 0",
             concat!("crossdock_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
             "crossdock_journals_full 0",
+            "crossdock_alarms{reason=\"disk_low\"} 0",
+            "crossdock_alarms_raised_total{reason=\"memory_high\"} 0",
         ] {
             assert!(page.lines().any(|found| found == line), "{line}\n{page}");
         }

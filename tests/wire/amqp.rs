@@ -93,8 +93,18 @@ fn opening_with(properties: &[u8]) -> Vec<u8> {
 
 /// A persistent message with a body, published to the default exchange.
 pub fn publish(queue: &str, body: &[u8]) -> Vec<u8> {
+    publish_as(queue, body, 2)
+}
+
+/// The same, but not persistent.
+pub fn publish_transient(queue: &str, body: &[u8]) -> Vec<u8> {
+    publish_as(queue, body, 1)
+}
+
+fn publish_as(queue: &str, body: &[u8], delivery_mode: u8) -> Vec<u8> {
     let mut bytes = method(1, 60, 40, Arguments::default().short(0).text("").text(queue).octet(0));
-    let header = Arguments::default().short(60).short(0).long_long(body.len() as u64).short(0x1000).octet(2);
+    let header =
+        Arguments::default().short(60).short(0).long_long(body.len() as u64).short(0x1000).octet(delivery_mode);
     bytes.extend(frame(2, 1, &header.0));
     bytes.extend(frame(3, 1, body));
     bytes
@@ -124,6 +134,11 @@ impl Amqp {
         client.stream.write_all(opening)?;
         client.expect(20, 11)?;
         Ok(client)
+    }
+
+    /// Another handle to write with, for a thread that does nothing else.
+    pub fn writer(&self) -> TcpStream {
+        self.stream.try_clone().expect("clones")
     }
 
     /// How long the next reads wait.
@@ -173,7 +188,16 @@ impl Amqp {
 
     /// Declares a durable queue.
     pub fn declare(&mut self, queue: &str) -> Result<()> {
-        let arguments = Arguments::default().short(0).text(queue).octet(0b10).long(0);
+        self.declare_as(queue, 0b10)
+    }
+
+    /// Declares a queue that does not survive a restart.
+    pub fn declare_transient(&mut self, queue: &str) -> Result<()> {
+        self.declare_as(queue, 0)
+    }
+
+    fn declare_as(&mut self, queue: &str, flags: u8) -> Result<()> {
+        let arguments = Arguments::default().short(0).text(queue).octet(flags).long(0);
         self.send(&method(1, 50, 10, arguments))?;
         self.expect(50, 11).map(drop)
     }

@@ -204,10 +204,11 @@ impl Session {
 }
 
 /// Declaration arguments that may stand in the headers of SEND and SUBSCRIBE.
-const QUEUE_ARGUMENTS: [&str; 14] = [
+const QUEUE_ARGUMENTS: [&str; 15] = [
     "x-dead-letter-exchange",
     "x-dead-letter-routing-key",
     "x-delivery-limit",
+    "x-durability",
     "x-expires",
     "x-max-age",
     "x-max-length",

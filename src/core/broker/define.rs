@@ -195,6 +195,7 @@ impl Broker {
             unsettled: counts.unsettled,
             delayed: counts.delayed,
             consumers: counts.consumers,
+            durability: queue.durability,
             created_at: queue.created_at,
             changed_at: queue.changed_at,
         }

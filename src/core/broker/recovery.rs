@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use bytes::Bytes;
+use crossdock_common::names::QueueId;
 use crossdock_common::{Format, Now};
 use parking_lot::{Mutex, RwLock};
 
@@ -11,27 +12,32 @@ use super::{Broker, BrokerOptions, HeldAnswers};
 use crate::definitions::Definitions;
 use crate::log::{Location, Log, Placed, RecordKind, Sequence, Urgency};
 use crate::permissions::Permissions;
+use crate::policies::Policies;
 use crate::record::RecordError;
 use crate::shard::Shard;
+use crate::shard::paging::Paging;
 use crate::shard::replay::{PageToRead, Replay};
 
-/// A broker while its logs are read: first the definitions, then each shard, then [`finish`](Recovery::finish).
+/// A broker while its logs are read: first the definitions, then each shard to its end ([`ShardReplay::finish`]), then
+/// [`finish`](Recovery::finish).
 pub struct Recovery {
     definitions: Definitions,
     shards: Vec<Shard>,
-    replays: Vec<Replay>,
+    /// The highest number of a queue that each shard's records name.
+    queue_max: Vec<QueueId>,
     now: Now,
 }
 
 impl Recovery {
-    /// An empty broker of so many shards (1 to 255). `formats` explain the messages that the logs hold; `seed` makes names.
-    pub fn new(shards: u8, formats: Vec<&'static dyn Format>, seed: u64, now: Now) -> Self {
+    /// An empty broker of so many shards (1 to 255). `formats` explain the messages that the logs hold; `policies` hold for the
+    /// queues found there and for those to come; `seed` makes names.
+    pub fn new(shards: u8, formats: Vec<&'static dyn Format>, policies: Policies, seed: u64, now: Now) -> Self {
         let formats = Arc::new(formats);
         let make = |_| Shard::new(Box::new(Closed), formats.clone());
         Self {
-            definitions: Definitions::new(shards.max(1), seed, Box::new(Closed)),
+            definitions: Definitions::new(shards.max(1), policies, seed, Box::new(Closed)),
             shards: (0..shards.max(1)).map(make).collect(),
-            replays: Vec::new(),
+            queue_max: Vec::new(),
             now,
         }
     }
@@ -44,69 +50,32 @@ impl Recovery {
         self.definitions.replay(kind, payload)
     }
 
-    /// The definitions are complete: makes the queues that the shards' records speak of.
-    pub fn begin_shards(&mut self) {
+    /// The definitions are complete: makes the queues that the shards' records speak of, and gives for each shard what
+    /// replays its log. They are independent of each other: each may have a thread of its own.
+    pub fn begin_shards(&mut self) -> Vec<ShardReplay<'_>> {
         for (vhost, queue) in self.definitions.queues() {
             let shard = crate::definitions::shard_of(queue.id);
             if let Some(shard) = self.shards.get_mut(shard) {
                 shard.add_queue(queue.for_shard(vhost), self.now);
             }
         }
-        self.replays = self.shards.iter().map(|_| Replay::new(self.now)).collect();
+        self.queue_max = vec![QueueId(0); self.shards.len()];
+        let (definitions, now) = (&self.definitions, self.now);
+        let replay = |(shard, queue_max)| ShardReplay { definitions, shard, replay: Replay::new(now), queue_max };
+        self.shards.iter_mut().zip(&mut self.queue_max).map(replay).collect()
     }
 
-    /// Applies a record of a shard's log; `location` is where it can be read back (records of a snapshot cannot).
-    ///
-    /// # Errors
-    /// When the record is not understood; the caller says so and goes on.
-    pub fn replay_shard(
-        &mut self,
-        index: usize,
-        kind: RecordKind,
-        stream: u64,
-        payload: &[u8],
-        location: Option<Location>,
-    ) -> Result<(), RecordError> {
-        match (self.shards.get_mut(index), self.replays.get_mut(index)) {
-            (Some(shard), Some(replay)) => shard.replay(replay, kind, stream, payload, location),
-            _ => Err(RecordError("no such shard")),
-        }
-    }
-
-    /// After the last record of a shard: the pages that have to be read to complete it.
-    pub fn pages_to_read(&mut self, index: usize) -> Vec<PageToRead> {
-        self.replays.get_mut(index).map_or_else(Vec::new, Replay::pages_to_read)
-    }
-
-    /// A page was read, or cannot be. In the order of [`pages_to_read`](Self::pages_to_read).
-    pub fn page_read(&mut self, index: usize, page: &PageToRead, payload: Option<Bytes>) {
-        if let Some(replay) = self.replays.get_mut(index) {
-            replay.page_read(page, payload);
-        }
-    }
-
-    /// The queue's name, for telling what a damaged record hurt.
+    /// The name of a queue among the definitions so far, for telling what a damaged record hurt.
     pub fn queue_name(&self, stream: u64) -> Option<String> {
-        let (vhost, name) = self.definitions.queue_name(crossdock_common::names::QueueId(stream))?;
-        Some(format!("{name} in vhost {vhost}"))
+        queue_name(&self.definitions, stream)
     }
 
-    /// Starts the broker. `logs` are where it writes from now on: the definitions' first, then one for each shard.
-    pub fn finish(
-        mut self,
-        definitions_log: Box<dyn Log>,
-        logs: Vec<Box<dyn Log>>,
-        options: BrokerOptions,
-    ) -> Arc<Broker> {
+    /// Starts the broker. `definitions_log` is where the definitions go from now on.
+    pub fn finish(mut self, definitions_log: Box<dyn Log>, options: BrokerOptions) -> Arc<Broker> {
         self.definitions.log = definitions_log;
-        self.replays.iter().for_each(|replay| self.definitions.reserve_queue_id(replay.queue_max));
+        self.queue_max.iter().for_each(|&id| self.definitions.reserve_queue_id(id));
         let durable = self.definitions.last_sequence();
         self.definitions.detach_sessions(self.now);
-        for ((shard, replay), log) in self.shards.iter_mut().zip(self.replays).zip(logs) {
-            shard.set_log(log);
-            shard.set_paging(options.paging);
-            shard.finish_replay(replay);
-        }
         Arc::new(Broker {
             definitions: RwLock::new(self.definitions),
             version: AtomicU64::new(1),
@@ -122,6 +91,57 @@ impl Recovery {
             options,
         })
     }
+}
+
+/// One shard while its log is read.
+pub struct ShardReplay<'a> {
+    definitions: &'a Definitions,
+    shard: &'a mut Shard,
+    replay: Replay,
+    queue_max: &'a mut QueueId,
+}
+
+impl ShardReplay<'_> {
+    /// Applies a record of the shard's log; `location` is where it can be read back (records of a snapshot cannot).
+    ///
+    /// # Errors
+    /// When the record is not understood; the caller says so and goes on.
+    pub fn replay(
+        &mut self,
+        kind: RecordKind,
+        stream: u64,
+        payload: &[u8],
+        location: Option<Location>,
+    ) -> Result<(), RecordError> {
+        self.shard.replay(&mut self.replay, kind, stream, payload, location)
+    }
+
+    /// After the last record: the pages that have to be read.
+    pub fn pages_to_read(&mut self) -> Vec<PageToRead> {
+        self.replay.pages_to_read()
+    }
+
+    /// A page was read, or cannot be. In the order of [`pages_to_read`](Self::pages_to_read).
+    pub fn page_read(&mut self, page: &PageToRead, payload: Option<Bytes>) {
+        self.replay.page_read(page, payload);
+    }
+
+    /// The log is at its end: what is left of its messages is ready. From now on the shard writes to `log`.
+    pub fn finish(self, log: Box<dyn Log>, paging: Paging) {
+        *self.queue_max = self.replay.queue_max;
+        self.shard.start(log, paging);
+        self.shard.finish_replay(self.replay);
+    }
+
+    /// The queue's name, for telling what a damaged record hurt.
+    pub fn queue_name(&self, stream: u64) -> Option<String> {
+        queue_name(self.definitions, stream)
+    }
+}
+
+fn queue_name(definitions: &Definitions, stream: u64) -> Option<String> {
+    let (vhost, name) = definitions.queue_name(QueueId(stream))?;
+    Some(format!("{name} in vhost {vhost}"))
 }
 
 /// The log while records are being read: nothing is written.

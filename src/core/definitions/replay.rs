@@ -126,12 +126,14 @@ impl Definitions {
         self.reserve_queue_id(QueueId(stored.id));
         let settings = crate::settings::effective(&stored.spec, &stored.vhost)
             .map_err(|_| RecordError("queue arguments are not understood"))?;
+        let durability = self.policies.durability(&stored.vhost, &stored.spec, &settings);
         let entry = self.vhosts.get_mut(&stored.vhost).ok_or(RecordError("no vhost"))?;
         let bindings = entry.queues.remove(&stored.spec.name).map(|known| known.bindings).unwrap_or_default();
         let queue = QueueEntry {
             id: QueueId(stored.id),
             spec: stored.spec,
             settings,
+            durability,
             owner: None,
             created_at: stored.created_at,
             changed_at: stored.changed_at,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use crossdock_common::command::{Lease, Outcome};
-use crossdock_common::definition::QueueSettings;
+use crossdock_common::definition::{Durability, QueueSettings};
 use crossdock_common::names::{ConnectionId, DeliveryId, QueueId};
 use crossdock_common::{ConsumerId, Lane, Message, Name, RequestId};
 
@@ -89,6 +89,9 @@ pub(crate) struct NewQueue {
     pub name: Name,
     pub durable: bool,
     pub auto_delete: bool,
+    /// When durable messages are confirmed.
+    #[expect(dead_code, reason = "the shard obeys it with the new journal")]
+    pub durability: Durability,
     pub settings: QueueSettings,
 }
 

@@ -15,7 +15,9 @@ use crossdock_common::{
 use parking_lot::Mutex;
 
 use super::memory_log::{Batches, MemoryLog, SnapshotLog};
-use crate::{Broker, BrokerOptions, Client, Log, Paging, Partition, Permissions, ReadRequest, Recovery, Sequence};
+use crate::{
+    Broker, BrokerOptions, Client, Log, Paging, Partition, Permissions, Policies, ReadRequest, Recovery, Sequence,
+};
 
 pub(super) const SHARDS: usize = 2;
 
@@ -26,7 +28,7 @@ pub(super) struct World {
     pub now: Now,
     /// Everything is durable at once, as on a very fast disk.
     pub instantly_durable: bool,
-    paging: Paging,
+    settings: (Paging, Policies),
     reads: Reads,
 }
 
@@ -40,48 +42,54 @@ impl World {
 
     pub(super) fn paging(paging: Paging) -> Self {
         let now = Now { instant: Instant(1_000_000), unix: UnixMillis(1_700_000_000_000) };
-        let mut world = Self::start((0..=SHARDS).map(|_| Arc::default()).collect(), now, paging);
+        let settings = (paging, Policies::default());
+        let mut world = Self::start((0..=SHARDS).map(|_| Arc::default()).collect(), now, settings);
         world.broker.add_vhost(&"/".into());
         world.instantly_durable = true;
         world
     }
 
-    fn start(logs: Vec<Arc<Mutex<Batches>>>, now: Now, paging: Paging) -> Self {
-        let mut recovery = Recovery::new(SHARDS as u8, vec![plain_format()], 7, now);
+    fn start(logs: Vec<Arc<Mutex<Batches>>>, now: Now, settings: (Paging, Policies)) -> Self {
+        let (paging, policies) = settings.clone();
+        let mut recovery = Recovery::new(SHARDS as u8, vec![plain_format()], policies, 7, now);
         logs[0].lock().replay(|(kind, _, payload), _| {
             recovery.replay_definition(*kind, payload).expect("readable");
         });
-        recovery.begin_shards();
-        for (index, log) in logs[1..].iter().enumerate() {
-            let log = log.lock();
-            log.replay(|(kind, stream, payload), location| {
-                recovery.replay_shard(index, *kind, *stream, payload, location).expect("readable");
-            });
-            for page in recovery.pages_to_read(index) {
-                let payload = log.read(&page.location);
-                recovery.page_read(index, &page, Some(payload));
-            }
-        }
         let log = |batches: &Arc<Mutex<Batches>>| Box::new(MemoryLog::new(batches.clone())) as Box<dyn Log>;
+        for (batches, mut shard) in logs[1..].iter().zip(recovery.begin_shards()) {
+            batches.lock().replay(|(kind, stream, payload), location| {
+                shard.replay(*kind, *stream, payload, location).expect("readable");
+            });
+            for page in shard.pages_to_read() {
+                let payload = batches.lock().read(&page.location);
+                shard.page_read(&page, Some(payload));
+            }
+            shard.finish(log(batches), paging);
+        }
         let reads: Reads = Arc::default();
         let asked = reads.clone();
         let options = BrokerOptions {
             outgoing_bytes_max: 1 << 20,
             deadline_changed: Box::new(|_| {}),
             read: Box::new(move |index, request| asked.lock().push_back((index, request))),
-            paging,
         };
-        let broker = recovery.finish(log(&logs[0]), logs[1..].iter().map(log).collect(), options);
+        let broker = recovery.finish(log(&logs[0]), options);
         broker.set_permissions(Permissions::everything());
-        let mut world = Self { broker, logs, now, instantly_durable: true, paging, reads };
+        let mut world = Self { broker, logs, now, instantly_durable: true, settings, reads };
         world.tick();
         world
     }
 
     /// The process dies and starts again from what is in the logs.
     pub(super) fn restart(&mut self) {
+        self.restart_with(self.settings.1.clone());
+    }
+
+    /// The same, and the operator has changed the policies.
+    pub(super) fn restart_with(&mut self, policies: Policies) {
         self.sync();
         let all = vec![usize::MAX; self.logs.len()];
+        self.settings.1 = policies;
         self.crash(&all);
     }
 
@@ -90,7 +98,7 @@ impl World {
         for (log, &kept) in self.logs.iter().zip(kept) {
             log.lock().restart(kept);
         }
-        *self = Self::start(self.logs.clone(), self.now, self.paging);
+        *self = Self::start(self.logs.clone(), self.now, self.settings.clone());
         self.broker.add_vhost(&"/".into());
     }
 

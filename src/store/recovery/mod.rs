@@ -19,7 +19,9 @@ use crate::format::FORMAT_VERSION;
 use crate::meta::{self, Meta, MetaFile};
 use crate::names::{self, Listing};
 use crate::segments::Segments;
-use crate::types::{BatchSequence, Durability, Epoch, Options};
+use crate::shared::Start;
+use crate::table::SegmentTable;
+use crate::types::{BatchSequence, Epoch, Location, Options};
 use crate::writer::Continuation;
 pub use report::{DAMAGES_LISTED_MAX, Damage, OpenError, Recovered, RecoveryReport};
 use segments::Progress;
@@ -30,6 +32,7 @@ pub type Visitor<'a> = dyn FnMut(Recovered<'_>) + 'a;
 
 /// The outcome of recovery.
 pub(crate) struct Recovery {
+    pub(crate) start: Start,
     pub(crate) continuation: Continuation,
     pub(crate) report: RecoveryReport,
     pub(crate) damaged_snapshot: Option<BatchSequence>,
@@ -66,15 +69,20 @@ pub(crate) fn recover(
     let meta = MetaFile::create(disk.as_ref(), folder, context.identity, epoch, last)
         .map_err(disk_error("write the meta file", folder))?;
     let sizes = (options.segment_bytes, options.spare_segments_max);
-    let mut segments = Segments::new(Arc::clone(disk), folder.to_path_buf(), sizes, progress.closed, spares);
-    if options.durability != Durability::Memory {
-        // A crash between a snapshot and the end of its trim left segments it covers.
-        let _ = segments.trim(chosen.at);
-    }
+    let segments = Segments::new(Arc::clone(disk), folder.to_path_buf(), sizes, spares);
     let report = RecoveryReport { epoch, last, snapshot_at: chosen.at, ..delivery.report };
     let previous_crc = progress.previous_crc;
     let continuation = Continuation { segments, meta, last, previous_crc, snapshot_bytes: chosen.len_bytes };
-    Ok(Recovery { continuation, report, damaged_snapshot: chosen.damaged, lock })
+    let start = Start {
+        epoch,
+        last,
+        snapshot_at: chosen.at,
+        replayed_bytes: progress.replayed_bytes,
+        segments: SegmentTable::new(options.keep_segments, chosen.at, progress.closed),
+        batch_bytes_max: options.segment_bytes,
+        keep_segments: options.keep_segments,
+    };
+    Ok(Recovery { start, continuation, report, damaged_snapshot: chosen.damaged, lock })
 }
 
 fn prepare(disk: &dyn Disk, folder: &Path) -> Result<Box<dyn DiskLock>, OpenError> {
@@ -126,8 +134,8 @@ fn newer(file: &str, found: u16) -> OpenError {
 /// Where a batch was kept.
 #[derive(Clone, Copy)]
 struct Kept<'a> {
-    /// `None`: in a snapshot.
-    sequence: Option<BatchSequence>,
+    /// The batch and its segment; `None`: in a snapshot.
+    batch: Option<(BatchSequence, BatchSequence)>,
     /// Position to name in a damage.
     at: BatchSequence,
     file: &'a str,
@@ -145,7 +153,7 @@ impl<'a> Delivery<'a> {
     }
 
     fn batch(&mut self, view: &BatchView<'_>, kept: Kept<'_>) {
-        self.report.batches += u64::from(kept.sequence.is_some());
+        self.report.batches += u64::from(kept.batch.is_some());
         for (index, record) in view.records().enumerate() {
             match record {
                 Ok(record) => self.record(kept, record),
@@ -157,10 +165,12 @@ impl<'a> Delivery<'a> {
         }
     }
 
-    fn record(&mut self, kept: Kept<'_>, view::RecordView { kind, stream, payload }: view::RecordView<'_>) {
-        if let Some(sequence) = kept.sequence {
+    fn record(&mut self, kept: Kept<'_>, record: view::RecordView<'_>) {
+        let view::RecordView { kind, stream, payload, offset, crc } = record;
+        if let Some((sequence, segment)) = kept.batch {
             self.report.records += 1;
-            (self.visitor)(Recovered::Record { sequence, kind, stream, payload });
+            let location = Location { segment, offset, length_bytes: payload.len() as u32, crc };
+            (self.visitor)(Recovered::Record { sequence, location, kind, stream, payload });
         } else {
             self.report.snapshot_records += 1;
             (self.visitor)(Recovered::SnapshotRecord { kind, stream, payload });

@@ -1,15 +1,21 @@
 //! Replays the segments behind the snapshot.
 
-use std::collections::VecDeque;
-
 use super::report::OpenError;
 use super::walk::{Entrance, Found, Walk};
 use super::{Context, Delivery, Kept, disk_error, newer};
 use crate::disk::{DiskFile, read_whole};
 use crate::format::Role;
 use crate::names;
-use crate::segments::ClosedSegment;
+use crate::table::ClosedSegment;
 use crate::types::{BatchSequence, Epoch};
+
+/// How a walk ended.
+struct End {
+    /// Bytes of unfinished batches.
+    torn_bytes: u64,
+    /// Batches that the snapshot covers were not found: freed with their segments, or damaged. Others may still be read here.
+    is_doubtful: bool,
+}
 
 /// How far the replay has come.
 #[derive(Debug)]
@@ -18,7 +24,9 @@ pub(super) struct Progress {
     pub(super) next: BatchSequence,
     pub(super) previous_crc: u32,
     pub(super) epoch: Epoch,
-    pub(super) closed: VecDeque<ClosedSegment>,
+    pub(super) closed: Vec<ClosedSegment>,
+    /// Bytes of the batches delivered.
+    pub(super) replayed_bytes: u64,
     /// The sequence `previous_crc` leads to; elsewhere it means nothing.
     chained: BatchSequence,
     /// Everything up to here was durable, says the seal.
@@ -33,7 +41,8 @@ impl Progress {
             next: snapshot_at.next(),
             previous_crc: 0,
             epoch: Epoch(0),
-            closed: VecDeque::new(),
+            closed: Vec::new(),
+            replayed_bytes: 0,
             chained: BatchSequence::NONE,
             sealed,
             buffer: Vec::new(),
@@ -62,7 +71,7 @@ impl Progress {
         let file = context.disk.open(&context.folder.join(names::segment(first)));
         let file = file.map_err(disk_error("open a segment", context.folder))?;
         let len_bytes = file.len_bytes().map_err(disk_error("measure a segment", context.folder))?;
-        self.closed.push_back(ClosedSegment { first, last: limit.previous(), len_bytes, damaged: false });
+        self.closed.push(ClosedSegment::new(first, limit.previous(), len_bytes));
         Ok(())
     }
 
@@ -90,16 +99,17 @@ impl Progress {
         read_whole(file.as_ref(), &mut bytes).map_err(disk_error("read a segment", context.folder))?;
         let damages_before = delivery.report.damages;
         let mut walk = Walk::new(&bytes, Role::Batch, self.entrance(context, first, limit));
-        delivery.report.torn_bytes += self.walk(&mut walk, delivery, &name)?;
+        let end = self.walk(&mut walk, delivery, (first, &name))?;
+        delivery.report.torn_bytes += end.torn_bytes;
         let damaged = delivery.report.damages > damages_before;
         let (used_bytes, len_bytes) = (walk.offset_bytes(), bytes.len() as u64);
         self.buffer = bytes;
         if limit.is_some() {
             self.close(first, len_bytes, damaged);
-        } else if damaged {
+        } else if damaged || end.is_doubtful {
             // Nothing is cut from a file that experts may want to see. The name of the next segment will say where it ends.
             file.sync_data().map_err(disk_error("sync a segment", context.folder))?;
-            self.close(first, len_bytes, true);
+            self.close(first, len_bytes, damaged);
         } else {
             self.cut(context, file.as_ref(), first, used_bytes)?;
         }
@@ -135,22 +145,29 @@ impl Progress {
         }
     }
 
-    /// Delivers what the snapshot does not cover. Returns the bytes of unfinished batches.
-    fn walk(&mut self, walk: &mut Walk<'_>, delivery: &mut Delivery<'_>, name: &str) -> Result<u64, OpenError> {
+    /// Delivers what the snapshot does not cover.
+    fn walk(
+        &mut self,
+        walk: &mut Walk<'_>,
+        delivery: &mut Delivery<'_>,
+        (segment, name): (BatchSequence, &str),
+    ) -> Result<End, OpenError> {
+        let mut is_doubtful = false;
         loop {
             match walk.next().map_err(|found| newer(name, found))? {
                 Found::Batch(view) => {
                     let sequence = view.header.sequence;
                     if sequence >= self.next {
-                        delivery.batch(&view, Kept { sequence: Some(sequence), at: sequence, file: name });
+                        self.replayed_bytes += u64::from(view.header.length_bytes);
+                        delivery.batch(&view, Kept { batch: Some((sequence, segment)), at: sequence, file: name });
                     }
                 }
                 Found::Lost { first, last } if last >= self.next => {
                     let first = first.max(self.next);
                     delivery.damage(None, (first, last), format!("{} in {name} is unreadable", batches(first, last)));
                 }
-                Found::Lost { .. } => {}
-                Found::End { torn_bytes } => return Ok(torn_bytes),
+                Found::Lost { .. } => is_doubtful = true,
+                Found::End { torn_bytes } => return Ok(End { torn_bytes, is_doubtful }),
             }
             self.next = self.next.max(walk.expected);
             self.chained = walk.expected;
@@ -160,7 +177,7 @@ impl Progress {
     }
 
     fn close(&mut self, first: BatchSequence, len_bytes: u64, damaged: bool) {
-        self.closed.push_back(ClosedSegment { first, last: self.next.previous(), len_bytes, damaged });
+        self.closed.push(ClosedSegment { damaged, ..ClosedSegment::new(first, self.next.previous(), len_bytes) });
     }
 }
 

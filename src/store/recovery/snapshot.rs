@@ -91,7 +91,7 @@ impl Snapshot {
                 // The empty chunk at the end says that nothing is missing.
                 Found::Batch(view) if view.header.records == 0 => return Ok(walk.epoch),
                 Found::Batch(view) => {
-                    let kept = Kept { sequence: None, at: self.at, file: &self.name };
+                    let kept = Kept { batch: None, at: self.at, file: &self.name };
                     delivery.batch(&view, kept);
                 }
                 Found::Lost { .. } => {

@@ -22,7 +22,8 @@ fn workload(disk: &SimulatedDisk, plan: impl Fn(&SimulatedDisk)) -> Outcome {
     let mut opened = open(disk);
     plan(disk);
     for number in 1..=BATCHES {
-        if opened.append(&records(number)).is_err() {
+        let sync = if number % 3 == 0 { SyncMode::Lazy } else { SyncMode::Needed };
+        if opened.append_with(&records(number), sync).is_err() {
             break;
         }
         opened.settle();

@@ -59,7 +59,7 @@ fn the_builder_knows_its_size_and_empties_itself() {
     builder.push(1, 2, &[b"ab", b"", b"cde"]);
     let len_bytes = builder.len_bytes();
     assert_eq!(len_bytes, (2 * HEADER_BYTES + ENTRY_BYTES + 5).next_multiple_of(8) as u64);
-    let batch = builder.finish(BatchSequence(9));
+    let batch = builder.finish(BatchSequence(9), SyncMode::Needed);
     assert_eq!((batch.len_bytes(), batch.records(), batch.sequence()), (len_bytes, 1, BatchSequence(9)));
     assert!(builder.is_empty());
 }
@@ -124,20 +124,6 @@ fn a_snapshot_of_many_chunks_comes_back() {
     let opened = open(&disk);
     assert!(opened.heard.snapshot == state);
     assert_eq!((opened.report.snapshot_at, opened.report.snapshot_records), (BatchSequence(1), 12));
-}
-
-#[test]
-fn memory_durability_confirms_and_writes_nothing() {
-    let disk = SimulatedDisk::new(1);
-    let memory = Options { durability: Durability::Memory, ..options() };
-    let mut opened = try_open(&disk, memory).unwrap();
-    let before = disk.calls();
-    opened.append(&[record(1, b"gone")]).unwrap();
-    opened.journal.snapshot(BatchSequence(1), snapshot(&[])).unwrap();
-    opened.settle();
-    assert_eq!((opened.journal.durable(), disk.calls()), (BatchSequence(1), before));
-    opened.close();
-    assert_eq!(open(&disk).next, BatchSequence::FIRST);
 }
 
 #[test]

@@ -4,6 +4,8 @@ mod crashes;
 mod damage;
 mod faults;
 mod golden;
+mod lazy;
 mod limits;
+mod stored;
 mod support;
 mod threads;

@@ -100,3 +100,14 @@ fn the_folder_is_locked_and_released() {
     drop(journal);
     folder.open().unwrap();
 }
+
+#[test]
+fn lazy_batches_become_durable_without_help() {
+    let folder = Folder::new();
+    let (journal, report, _, events) = folder.open().unwrap();
+    let sequence = report.last.next();
+    let batch = Batch { sync: SyncMode::Lazy, ..batch(sequence, &[record(1, b"soon")]) };
+    journal.append(batch, sequence, journal.epoch()).unwrap();
+    assert_eq!(events.recv(), Ok(JournalEvent::Written(sequence)));
+    assert_eq!(events.recv(), Ok(JournalEvent::Durable(sequence)));
+}

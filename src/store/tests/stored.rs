@@ -1,0 +1,486 @@
+//! A caller that keeps no payload in memory, only locations: whatever the journal snapshots, frees, cleans and loses, a record
+//! that is live reads back bit-exact.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+
+use super::support::*;
+use crate::simulated::{Random, SimulatedDisk};
+use crate::*;
+
+const MESSAGE: u8 = 1;
+const DEATH: u8 = 2;
+const REFERENCE: u8 = 3;
+
+/// A record whose payload lives on disk only; here it is the truth to compare with.
+#[derive(Clone, Debug)]
+struct Message {
+    payload: Vec<u8>,
+    born: BatchSequence,
+    died: Option<BatchSequence>,
+    placed: Placed,
+    location: Option<Location>,
+}
+
+impl Message {
+    fn lives_at(&self, at: BatchSequence) -> bool {
+        self.born <= at && self.died.is_none_or(|died| died > at)
+    }
+}
+
+/// All messages there ever were, by number.
+#[derive(Default)]
+struct Messages {
+    all: Vec<Message>,
+    /// Places have been taken up to here.
+    placed: BatchSequence,
+    last: BatchSequence,
+    /// Where the last recovery ended: what died before that has no location.
+    recovered: BatchSequence,
+}
+
+impl Messages {
+    fn live(&self, at: BatchSequence) -> BTreeMap<usize, &Message> {
+        self.all.iter().enumerate().filter(|(_, message)| message.lives_at(at)).collect()
+    }
+
+    fn live_locations(&self) -> Vec<(usize, Location)> {
+        let live = self.live(self.last).into_iter();
+        live.filter_map(|(number, message)| Some((number, message.location?))).collect()
+    }
+
+    fn place(&mut self, place: BatchPlace) {
+        for message in self.all.iter_mut().filter(|message| message.born == place.sequence) {
+            message.location = Some(place.locate(message.placed));
+        }
+        self.placed = place.sequence;
+    }
+
+    /// What the journal lost has not happened.
+    fn roll_back(&mut self, last: BatchSequence) {
+        self.forget_behind(last);
+        (self.placed, self.recovered) = (last, last);
+    }
+
+    fn forget_behind(&mut self, last: BatchSequence) {
+        self.all.retain(|message| message.born <= last);
+        for message in &mut self.all {
+            message.died = message.died.filter(|died| *died <= last);
+        }
+        self.last = last;
+    }
+}
+
+/// One journal and its caller, through several lives.
+struct Run {
+    random: Random,
+    disk: SimulatedDisk,
+    options: Options,
+    messages: Arc<Mutex<Messages>>,
+    durable: BatchSequence,
+}
+
+impl Run {
+    fn new(seed: u64) -> Run {
+        let mut random = Random::new(seed ^ 0x5EED);
+        let options = Options {
+            segment_bytes: 4096 << random.below(2),
+            group_bytes_max: 1 << random.below(14),
+            spare_segments_max: random.below(3) as usize,
+            keep_segments: true,
+            identity: seed,
+            ..options()
+        };
+        let disk = SimulatedDisk::new(seed);
+        Run { random, disk, options, messages: Arc::default(), durable: BatchSequence::NONE }
+    }
+
+    /// Opens and compares: what the snapshot refers to and the batches deliver is exactly what lived, and all of it can be read.
+    fn open(&mut self) -> Option<Opened> {
+        let opened = try_open(&self.disk, self.options.clone()).ok()?;
+        assert_eq!(opened.heard.damages, [], "a power failure is not damage");
+        let last = opened.report.last;
+        assert!(last >= self.durable, "durable {} but only {last} recovered", self.durable);
+        let mut messages = self.messages.lock().unwrap();
+        messages.roll_back(last);
+        let mut found = BTreeMap::new();
+        for reference in &opened.heard.snapshot {
+            found.insert(reference.stream as usize, decode(&reference.payload));
+        }
+        for ((_, record), location) in opened.heard.batches.iter().zip(&opened.heard.locations) {
+            match record.kind {
+                MESSAGE => drop(found.insert(record.stream as usize, *location)),
+                _ => drop(found.remove(&(record.stream as usize))),
+            }
+        }
+        assert!(found.keys().eq(messages.live(last).keys()), "other messages live than should");
+        for (number, location) in found {
+            let known = messages.all[number].location.replace(location);
+            assert!(known.is_none_or(|known| known == location), "a record has moved");
+        }
+        drop(messages);
+        self.durable = last;
+        self.read_all(&opened, &mut *opened.journal.reader());
+        Some(opened)
+    }
+
+    fn read_all(&mut self, opened: &Opened, reader: &mut dyn Reader) {
+        self.take_places(opened);
+        let messages = self.messages.lock().unwrap();
+        let mut asked = messages.live_locations();
+        for index in 1..asked.len() {
+            asked.swap(index, self.random.below(index as u64 + 1) as usize);
+        }
+        let locations: Vec<_> = asked.iter().map(|(_, location)| *location).collect();
+        let mut payloads = Vec::new();
+        reader.read(&locations, &mut payloads);
+        assert_eq!(payloads.len(), asked.len());
+        for ((number, location), payload) in asked.into_iter().zip(payloads) {
+            let payload = match payload {
+                Err(_) if !self.disk.is_powered() => continue,
+                payload => payload.unwrap_or_else(|error| panic!("message {number} at {location:?}: {error}")),
+            };
+            assert_eq!(payload, messages.all[number].payload, "message {number}");
+        }
+    }
+
+    fn take_places(&self, opened: &Opened) {
+        let mut places = Vec::new();
+        opened.journal.take_places(opened.next.previous(), &mut places);
+        let mut messages = self.messages.lock().unwrap();
+        places.into_iter().for_each(|place| messages.place(place));
+    }
+
+    /// Appends a batch of births and deaths.
+    fn append(&mut self, opened: &mut Opened) {
+        let mut messages = self.messages.lock().unwrap();
+        let (sequence, mut builder) = (opened.next, BatchBuilder::new());
+        for _ in 0..self.random.below(4) {
+            let limit = if self.random.chance(8) { 2500 } else { 200 };
+            let payload: Vec<u8> = (0..self.random.below(limit)).map(|_| self.random.next_u64() as u8).collect();
+            let placed = builder.push(MESSAGE, messages.all.len() as u64, &[&payload]);
+            messages.all.push(Message { payload, born: sequence, died: None, placed, location: None });
+        }
+        let live: Vec<usize> = messages.live(sequence).keys().copied().collect();
+        for number in live {
+            if self.random.chance(8) {
+                builder.push(DEATH, number as u64, &[]);
+                messages.all[number].died = Some(sequence);
+            }
+        }
+        messages.last = sequence;
+        let sync = if self.random.chance(2) { SyncMode::Needed } else { SyncMode::Lazy };
+        if opened.journal.append(builder.finish(sequence, sync), sequence, opened.report.epoch).is_ok() {
+            opened.next = sequence.next();
+        } else {
+            messages.forget_behind(sequence.previous());
+        }
+    }
+
+    /// A snapshot of references, at a batch whose places are known.
+    fn snapshot(&mut self, opened: &Opened) {
+        self.take_places(opened);
+        let messages = self.messages.lock().unwrap();
+        let at = BatchSequence(messages.placed.0.saturating_sub(self.random.below(3))).max(messages.recovered);
+        let mut builder = SnapshotBuilder::new();
+        for (number, message) in messages.live(at) {
+            builder.push(REFERENCE, number as u64, &[&encode(message.location.unwrap())]);
+        }
+        let _ = opened.journal.snapshot(at, builder.finish());
+    }
+
+    /// Gives up the closed segments in which nothing lives any more.
+    fn release(&mut self, opened: &Opened) {
+        let closed = opened.journal.segments();
+        self.take_places(opened);
+        let messages = self.messages.lock().unwrap();
+        for segment in closed.iter().filter(|segment| segment.last.is_some()) {
+            let is_here = |(_, location): &(usize, Location)| location.segment == segment.first;
+            if !messages.live_locations().iter().any(is_here) {
+                opened.journal.release(segment.first);
+            }
+        }
+        if let Some(active) = opened.journal.segments().last().filter(|segment| segment.last.is_none()) {
+            opened.journal.release(active.first);
+        }
+    }
+
+    fn act(&mut self, opened: &mut Opened, reader: &mut dyn Reader) {
+        match self.random.below(24) {
+            0..9 => self.append(opened),
+            9..15 => drop(opened.stepped.writer.step()),
+            15..18 => drop(opened.stepped.snapshot_writer.step()),
+            18 => drop(opened.stepped.writer.seal()),
+            19 => self.snapshot(opened),
+            20 | 21 => self.release(opened),
+            _ => self.read_all(opened, reader),
+        }
+    }
+
+    fn life(&mut self) {
+        if self.random.chance(2) {
+            self.disk.cut_power(1 + self.random.below(80));
+        }
+        let Some(mut opened) = self.open() else {
+            assert!(!self.disk.is_powered(), "only a power cut prevents opening");
+            return self.disk.crash();
+        };
+        let mut reader = opened.journal.reader();
+        for _ in 0..self.random.below(120) {
+            self.act(&mut opened, &mut *reader);
+        }
+        self.durable = opened.journal.durable();
+        drop(opened);
+        if self.random.chance(3) && self.disk.is_powered() { self.disk.kill() } else { self.disk.crash() }
+    }
+
+    /// The end of everything: all die, and the space comes back.
+    fn last_life(&mut self) {
+        let mut opened = self.open().expect("opens");
+        let mut builder = BatchBuilder::new();
+        let mut messages = self.messages.lock().unwrap();
+        let sequence = opened.next;
+        let live: Vec<usize> = messages.live(sequence).keys().copied().collect();
+        for number in live {
+            builder.push(DEATH, number as u64, &[]);
+            messages.all[number].died = Some(sequence);
+        }
+        messages.last = sequence;
+        drop(messages);
+        opened.journal.append(builder.finish(sequence, SyncMode::Needed), sequence, opened.report.epoch).unwrap();
+        opened.next = sequence.next();
+        self.release(&opened);
+        assert_eq!(opened.settle(), Step::Idle);
+        opened.journal.snapshot(sequence, SnapshotBuilder::new().finish()).unwrap();
+        opened.settle();
+        let segments = opened.journal.segments();
+        assert!(segments.iter().all(|segment| segment.last.is_none()), "{segments:?}");
+        self.durable = opened.journal.durable();
+        drop(opened);
+        self.disk.crash();
+        self.open().expect("opens");
+    }
+}
+
+fn encode(location: Location) -> Vec<u8> {
+    let Location { segment, offset, length_bytes, crc } = location;
+    let rest = [offset, length_bytes, crc].into_iter().flat_map(u32::to_le_bytes);
+    segment.0.to_le_bytes().into_iter().chain(rest).collect()
+}
+
+fn decode(bytes: &[u8]) -> Location {
+    let number = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+    let segment = BatchSequence(u64::from_le_bytes(bytes[..8].try_into().unwrap()));
+    Location { segment, offset: number(8), length_bytes: number(12), crc: number(16) }
+}
+
+#[test]
+fn what_lives_can_be_read_after_everything() {
+    for_each_seed(seeds(), |seed| {
+        let mut run = Run::new(seed);
+        for _ in 0..1 + run.random.below(5) {
+            run.life();
+        }
+        run.last_life();
+    });
+}
+
+/// A journal that keeps its segments, with `count` records of `payload_bytes` each, one per batch, and their locations.
+fn stored(disk: &SimulatedDisk, count: u64, payload_bytes: usize) -> (Opened, Vec<Location>) {
+    let mut opened = try_open(disk, Options { keep_segments: true, ..options() }).unwrap();
+    let mut placed = Vec::new();
+    for number in 0..count {
+        let mut builder = BatchBuilder::new();
+        placed.push(builder.push(MESSAGE, number, &[&vec![number as u8; payload_bytes]]));
+        let sequence = opened.next;
+        opened.journal.append(builder.finish(sequence, SyncMode::Needed), sequence, opened.report.epoch).unwrap();
+        opened.next = sequence.next();
+        opened.settle();
+    }
+    let mut places = Vec::new();
+    opened.journal.take_places(opened.next.previous(), &mut places);
+    let locations = places.iter().zip(placed).map(|(place, placed)| place.locate(placed)).collect();
+    (opened, locations)
+}
+
+fn read(journal: &dyn Journal, locations: &[Location]) -> Vec<Result<Bytes, ReadError>> {
+    let mut payloads = Vec::new();
+    journal.reader().read(locations, &mut payloads);
+    payloads
+}
+
+#[test]
+fn answers_come_in_the_order_asked() {
+    let disk = SimulatedDisk::new(1);
+    let (opened, locations) = stored(&disk, 60, 900);
+    assert!(opened.journal.segments().len() > 3);
+    let asked: Vec<_> = [40, 3, 3, 59, 0].map(|index: usize| locations[index]).into();
+    let payloads = read(&*opened.journal, &asked);
+    let firsts: Vec<_> = payloads.into_iter().map(|payload| payload.unwrap()[0]).collect();
+    assert_eq!(firsts, [40, 3, 3, 59, 0]);
+}
+
+#[test]
+fn neighbours_are_read_together() {
+    let disk = SimulatedDisk::new(1);
+    let (opened, locations) = stored(&disk, 10, 900);
+    assert_eq!(opened.journal.segments().len(), 1);
+    let before = disk.reads();
+    assert!(read(&*opened.journal, &locations).iter().all(Result::is_ok));
+    assert_eq!(disk.reads(), before + 1);
+}
+
+#[test]
+fn payloads_far_apart_are_read_alone() {
+    let disk = SimulatedDisk::new(1);
+    let large = Options { keep_segments: true, segment_bytes: 1 << 22, ..options() };
+    let mut opened = try_open(&disk, large).unwrap();
+    let mut builder = BatchBuilder::new();
+    let placed: Vec<_> = (0..5)
+        .map(|number| builder.push(MESSAGE, number, &[&vec![number as u8; 60 * 1024 + 5 * 1024 * number as usize]]))
+        .collect();
+    opened.journal.append(builder.finish(opened.next, SyncMode::Needed), opened.next, opened.report.epoch).unwrap();
+    opened.settle();
+    let mut places = Vec::new();
+    opened.journal.take_places(opened.next, &mut places);
+    let locate = |index: usize| places[0].locate(placed[index]);
+    // Between 0 and 2 lie 65 KiB, which is too far; between 2 and 3 lies nothing.
+    let before = disk.reads();
+    let payloads = read(&*opened.journal, &[locate(0), locate(2), locate(3)]);
+    assert!(payloads.into_iter().all(|payload| payload.is_ok()));
+    assert_eq!(disk.reads(), before + 2);
+}
+
+#[test]
+fn places_are_handed_out_once_and_in_order() {
+    let disk = SimulatedDisk::new(1);
+    let mut opened = try_open(&disk, Options { keep_segments: true, ..options() }).unwrap();
+    (0..40).for_each(|_| opened.append(&[record(1, &[7; 900])]).unwrap());
+    let mut places = Vec::new();
+    opened.journal.take_places(BatchSequence(40), &mut places);
+    assert_eq!(places, [], "nothing has been written");
+    opened.settle();
+    opened.journal.take_places(BatchSequence(25), &mut places);
+    assert_eq!(places.len(), 25);
+    opened.journal.take_places(BatchSequence(40), &mut places);
+    opened.journal.take_places(BatchSequence(40), &mut places);
+    assert!(places.iter().map(|place| place.sequence.0).eq(1..=40));
+}
+
+#[test]
+fn damage_costs_the_record_it_hit() {
+    let disk = SimulatedDisk::new(1);
+    let (opened, locations) = stored(&disk, 12, 900);
+    let hit = locations[5];
+    disk.corrupt(&file("segment-00000000000000000001"), |bytes| bytes[hit.offset as usize + 100] ^= 1).unwrap();
+    for (index, payload) in read(&*opened.journal, &locations).into_iter().enumerate() {
+        assert_eq!(payload.is_err(), index == 5);
+    }
+    let error = read(&*opened.journal, &[hit]).remove(0).unwrap_err();
+    assert_eq!(error, ReadError::Damaged(hit));
+    assert_eq!(error.to_string(), format!("the 900 bytes at {} of segment 1 are damaged", hit.offset));
+}
+
+#[test]
+fn a_read_that_fails_once_is_tried_again() {
+    let disk = SimulatedDisk::new(1);
+    let (opened, locations) = stored(&disk, 12, 900);
+    disk.fail_read(1);
+    assert!(read(&*opened.journal, &locations).iter().all(Result::is_ok));
+    disk.cut_power(1);
+    let _ = Disk::remove(&disk, &file("nothing"));
+    let error = read(&*opened.journal, &locations[..1]).remove(0).unwrap_err();
+    assert!(matches!(error, ReadError::Disk { .. }) && error.to_string().contains("simulated power cut"), "{error}");
+}
+
+#[test]
+fn a_segment_goes_when_it_is_covered_and_released_in_any_order() {
+    let disk = SimulatedDisk::new(1);
+    let (mut opened, locations) = stored(&disk, 60, 900);
+    let firsts = |opened: &Opened| opened.journal.segments().iter().map(|segment| segment.first).collect::<Vec<_>>();
+    let before = firsts(&opened);
+    opened.journal.release(before[2]);
+    opened.settle();
+    assert_eq!(firsts(&opened), before, "no snapshot covers it");
+    let at = opened.journal.segments()[2].last.unwrap();
+    opened.journal.snapshot(at, snapshot(&[])).unwrap();
+    opened.settle();
+    assert_eq!(firsts(&opened), [&before[..2], &before[3..]].concat());
+    let covered: Vec<_> = opened.journal.segments().iter().map(|segment| segment.covered).collect();
+    assert!(covered.iter().enumerate().all(|(index, covered)| *covered == (index < 2)), "{covered:?}");
+    let disk_bytes = opened.journal.disk_bytes();
+    // Twice, unknown, and the one being written: nothing happens.
+    for harmless in [before[2], BatchSequence(999), *before.last().unwrap()] {
+        opened.journal.release(harmless);
+    }
+    opened.settle();
+    assert_eq!(firsts(&opened).len(), before.len() - 1);
+    opened.journal.release(before[0]);
+    opened.settle();
+    assert_eq!(firsts(&opened), [&before[1..2], &before[3..]].concat());
+    assert_eq!(opened.journal.disk_bytes(), disk_bytes, "it is a spare now");
+    let gone = locations.iter().find(|location| location.segment == before[0]).copied().unwrap();
+    assert_eq!(read(&*opened.journal, &[gone]), [Err(ReadError::Missing(gone))]);
+    // The gap is not missed, and what lies behind and before it is still there.
+    drop(opened);
+    disk.crash();
+    let opened = try_open(&disk, Options { keep_segments: true, ..options() }).unwrap();
+    assert_eq!((opened.report.damages, opened.report.last), (0, BatchSequence(60)));
+    let kept: Vec<_> = locations.into_iter().filter(|one| ![before[0], before[2]].contains(&one.segment)).collect();
+    assert!(read(&*opened.journal, &kept).iter().all(Result::is_ok));
+}
+
+#[test]
+fn a_release_waits_for_what_caused_it() {
+    let disk = SimulatedDisk::new(1);
+    let (mut opened, _) = stored(&disk, 60, 900);
+    opened.journal.snapshot(BatchSequence(60), snapshot(&[])).unwrap();
+    opened.settle();
+    let segments = opened.journal.segments();
+    opened.append(&[record(1, b"the last message of the first segment is settled")]).unwrap();
+    opened.journal.release(segments[0].first);
+    opened.stepped.writer.step();
+    assert_eq!(opened.journal.segments().len(), segments.len(), "it would be needed after a power failure");
+    opened.settle();
+    assert_eq!(opened.journal.segments().len(), segments.len() - 1);
+}
+
+#[test]
+fn growth_is_counted_from_the_snapshot() {
+    let disk = SimulatedDisk::new(1);
+    let (mut opened, _) = stored(&disk, 10, 900);
+    let batch_bytes = batch(BatchSequence(1), &[record(1, &[0; 900])]).len_bytes();
+    assert_eq!(opened.journal.bytes_since_snapshot(), 10 * batch_bytes);
+    opened.journal.snapshot(BatchSequence(10), snapshot(&[])).unwrap();
+    (0..5).for_each(|_| opened.append(&[record(1, &[0; 900])]).unwrap());
+    assert_eq!(opened.journal.bytes_since_snapshot(), 15 * batch_bytes, "the snapshot is not durable yet");
+    opened.settle();
+    assert_eq!(opened.journal.bytes_since_snapshot(), 5 * batch_bytes);
+    drop(opened);
+    let replayed = try_open(&disk, options()).unwrap().journal.bytes_since_snapshot();
+    assert!((5 * batch_bytes..6 * batch_bytes + 512).contains(&replayed), "{replayed}");
+}
+
+#[test]
+fn damage_in_a_covered_last_segment_costs_nothing_else() {
+    let disk = SimulatedDisk::new(1);
+    let (mut opened, locations) = stored(&disk, 10, 900);
+    opened.journal.snapshot(BatchSequence(10), snapshot(&[])).unwrap();
+    opened.settle();
+    drop(opened);
+    // The first batches lose both of their headers, and so does the last.
+    disk.corrupt(&file("segment-00000000000000000001"), |bytes| {
+        let headers: Vec<_> = (0..bytes.len() - 4).filter(|at| bytes[*at..].starts_with(b"XDKJ")).collect();
+        for at in headers.iter().take(6).chain(headers.iter().rev().take(2)) {
+            bytes[*at..*at + 72].fill(0);
+        }
+    })
+    .unwrap();
+    for _ in 0..2 {
+        let opened = try_open(&disk, Options { keep_segments: true, ..options() }).unwrap();
+        assert_eq!((opened.report.damages, opened.report.last), (0, BatchSequence(10)));
+        assert!(read(&*opened.journal, &locations).iter().all(Result::is_ok));
+    }
+}
