@@ -45,6 +45,7 @@ pub async fn run(settings: Settings, options: ServeOptions) -> Result<()> {
     banner::print(&settings, &user, &listening);
     wait_for_the_end().await?;
     drain(&settings, &engine, shutdown).await;
+    engine.finish().await;
     let closing = engine.clone();
     tokio::task::spawn_blocking(move || closing.close()).await?.context("not everything could be made durable")?;
     tracing::info!("stopped");

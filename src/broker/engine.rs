@@ -8,6 +8,7 @@ use crossdock_store::{Journal, JournalStatus};
 
 use super::alarms::Alarms;
 use super::clock::Clock;
+use super::partition::Signals;
 use crate::auth::Authenticator;
 use crate::telemetry::Metrics;
 
@@ -22,7 +23,11 @@ pub struct Engine {
     pub metrics: Arc<Metrics>,
     pub(super) alarms: Arc<Alarms>,
     pub(super) journals: Arc<Vec<Arc<dyn Journal>>>,
+    pub(super) signals: Vec<Arc<Signals>>,
 }
+
+/// How long a last snapshot may take; without it, the next start has more to replay, nothing else.
+const LAST_SNAPSHOT_MAX: Duration = Duration::from_secs(10);
 
 /// Whether the broker can do its work.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +60,15 @@ impl Engine {
             |journal: &Arc<dyn Journal>| journal.pending_bytes() > 0 && journal.status() == JournalStatus::Healthy;
         while self.journals.iter().any(waiting) {
             tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// Takes the last snapshots, when all connections are gone.
+    pub async fn finish(&self) {
+        for signals in &self.signals {
+            if tokio::time::timeout(LAST_SNAPSHOT_MAX, signals.end()).await.is_err() {
+                tracing::warn!("a last snapshot was not ready in time: the next start will take longer");
+            }
         }
     }
 

@@ -7,8 +7,10 @@
 mod alarms;
 mod clock;
 mod engine;
+mod housekeeping;
 mod journal_log;
 mod partition;
+mod reading;
 mod start;
 mod startup;
 

@@ -1,38 +1,48 @@
 //! One partition: its journal, and the task that tells the core what the journal and the clock say.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crossdock_core::{Broker, Partition, Sequence};
-use crossdock_store::{Journal, JournalEvent};
+use crossdock_store::JournalEvent;
 use tokio::sync::Notify;
 
 use super::alarms::{Alarms, Reason};
 use super::clock::Clock;
-use super::journal_log::SnapshotLog;
+use super::housekeeping::{Housekeeping, TIDY_EVERY};
 use crate::telemetry::Metrics;
 use crate::telemetry::events::{JournalFailed, JournalFull, JournalWritable};
-
-/// A snapshot is taken when the journal has grown to twice the last one, but not below this.
-const SNAPSHOT_BYTES_MIN: u64 = 256 << 20;
 
 /// What the journal's thread and the core tell the partition's task.
 #[derive(Default)]
 pub(super) struct Signals {
+    written: AtomicU64,
     durable: AtomicU64,
     changed: Mutex<Vec<JournalEvent>>,
     wake: Notify,
+    ending: AtomicBool,
+    ended: Notify,
 }
 
 impl Signals {
     /// The journal's listener: called on its thread, so it only leaves a note.
     pub(super) fn journal_said(&self, event: JournalEvent) {
         match event {
+            JournalEvent::Written(sequence) => self.written.store(sequence.0, Ordering::Release),
             JournalEvent::Durable(sequence) => self.durable.store(sequence.0, Ordering::Release),
             other => self.changed.lock().unwrap_or_else(PoisonError::into_inner).push(other),
         }
         self.wake.notify_one();
+    }
+
+    /// The broker ends: the partition takes a last snapshot, so that the next start is quick and knows how often messages were
+    /// handed out. Returns when it is durable, or given up.
+    pub(super) async fn end(&self) {
+        let ended = self.ended.notified();
+        self.ending.store(true, Ordering::Release);
+        self.wake.notify_one();
+        ended.await;
     }
 
     /// The core's deadline came nearer.
@@ -51,37 +61,64 @@ pub(super) struct PartitionTask {
     /// The folder's name.
     pub name: String,
     pub broker: Arc<Broker>,
-    pub journal: Arc<dyn Journal>,
     pub signals: Arc<Signals>,
     pub clock: Clock,
     pub metrics: Arc<Metrics>,
     pub alarms: Arc<Alarms>,
-    pub last_snapshot_bytes: u64,
+    pub housekeeping: Housekeeping,
 }
 
 impl PartitionTask {
     /// Runs until the task is dropped.
     pub(super) async fn run(mut self) {
-        let mut told = 0;
+        let (mut written, mut durable) = (0, 0);
         loop {
-            let durable = self.signals.durable.load(Ordering::Acquire);
-            if durable > told {
-                told = durable;
-                self.broker.durable(self.partition, Sequence(durable), self.clock.now());
-                self.snapshot_when_due();
-            }
+            self.tell_written(&mut written);
+            self.tell_durable(&mut durable);
             for event in self.signals.take_changes() {
                 self.journal_changed(event);
             }
+            self.housekeep();
             self.wait().await;
+        }
+    }
+
+    fn housekeep(&mut self) {
+        if !self.signals.ending.load(Ordering::Acquire) {
+            self.housekeeping.tidy_sometimes();
+        } else if self.housekeeping.has_ended() {
+            self.signals.ended.notify_waiters();
+        }
+    }
+
+    fn tell_written(&self, told: &mut u64) {
+        let written = self.signals.written.load(Ordering::Acquire);
+        if let (true, Partition::Shard(index)) = (written > *told, self.partition) {
+            *told = written;
+            self.broker.written(index, Sequence(written), self.clock.now());
+        }
+    }
+
+    fn tell_durable(&mut self, told: &mut u64) {
+        let durable = self.signals.durable.load(Ordering::Acquire);
+        if durable > *told {
+            *told = durable;
+            self.broker.durable(self.partition, Sequence(durable), self.clock.now());
+            self.housekeeping.durable(durable);
         }
     }
 
     async fn wait(&self) {
         let notified = self.signals.wake.notified();
-        let Some(deadline) = self.broker.deadline(self.partition) else { return notified.await };
+        let deadline = self.broker.deadline(self.partition);
+        let Some(deadline) = deadline else {
+            // Housekeeping looks after itself from time to time.
+            let _ = tokio::time::timeout(TIDY_EVERY, notified).await;
+            return;
+        };
         tokio::select! {
             () = notified => {}
+            () = tokio::time::sleep(TIDY_EVERY) => {}
             () = tokio::time::sleep_until(self.clock.to_tokio(deadline)) => {
                 // The runtime's timers count milliseconds; never tick before the core's microsecond has come.
                 let now = self.clock.now();
@@ -108,27 +145,20 @@ impl PartitionTask {
                 JournalFailed { journal, error: &std::io::Error::other(reason.as_str()) }.emit(&self.metrics);
                 self.alarms.raise(Reason::JournalFailed { journal: journal.to_owned(), why: reason });
             }
-            JournalEvent::SnapshotDone(_) => self.last_snapshot_bytes = self.journal.disk_bytes(),
+            JournalEvent::SnapshotDone(_) => self.housekeeping.snapshot_ended(true),
             JournalEvent::SnapshotFailed(reason) => {
                 tracing::warn!(journal, reason, "snapshot given up; the journal goes on and tries again later");
-                self.last_snapshot_bytes = self.journal.disk_bytes();
+                self.housekeeping.snapshot_ended(false);
+            }
+            JournalEvent::Cleaned { segment, len_bytes } => {
+                tracing::debug!(journal, %segment, len_bytes, "a segment was cleaned");
+                self.housekeeping.cleaned(segment, true);
+            }
+            JournalEvent::CleanFailed { segment, reason } => {
+                tracing::warn!(journal, %segment, reason, "a segment cannot be cleaned; it stays as it is");
+                self.housekeeping.cleaned(segment, false);
             }
             JournalEvent::Durable(_) | JournalEvent::Written(_) => {}
-        }
-    }
-
-    fn snapshot_when_due(&mut self) {
-        let limit = (2 * self.last_snapshot_bytes).max(SNAPSHOT_BYTES_MIN);
-        if self.journal.disk_bytes() < limit {
-            return;
-        }
-        let mut log = SnapshotLog::default();
-        let Some(last) = self.broker.snapshot(self.partition, &mut log) else { return };
-        let at = crossdock_store::BatchSequence(last.0);
-        match self.journal.snapshot(at, log.builder.finish()) {
-            // Until it is done, do not begin another.
-            Ok(()) => self.last_snapshot_bytes = u64::MAX / 4,
-            Err(error) => tracing::debug!(%error, "snapshot not begun"),
         }
     }
 }

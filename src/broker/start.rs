@@ -7,14 +7,18 @@ use std::thread;
 
 use anyhow::{Context, Result, bail};
 use crossdock_common::{Format, Name};
-use crossdock_core::{Broker, BrokerOptions, Log, Partition, Policies, RecordError, RecordKind, Recovery, ShardReplay};
+use crossdock_core::{
+    Broker, BrokerOptions, Location, Paging, Partition, Policies, RecordError, RecordKind, Recovery, ShardReplay,
+};
 use crossdock_store::{BatchSequence, Disk, FileJournal, Journal, Options, RealDisk, Recovered, RecoveryReport};
 
 use super::alarms::{Alarms, watch_disk, watch_memory};
 use super::clock::Clock;
 use super::engine::Engine;
-use super::journal_log::JournalLog;
+use super::housekeeping::Housekeeping;
+use super::journal_log::{JournalLog, to_core, to_store};
 use super::partition::{PartitionTask, Signals};
+use super::reading::{Requests, requests};
 use super::startup::{JournalProgress, Startup};
 use crate::auth::Authenticator;
 use crate::config::Settings;
@@ -48,22 +52,25 @@ pub fn start(
     let clock = Clock::start();
     let shards = shard_count(&settings.data_dir, usize::from(settings.core.shards))?;
     let policies = policies(settings)?;
-    let mut recovery = Recovery::new(u8::try_from(shards).unwrap_or(u8::MAX), formats, policies, seed, clock.now());
-    let opener = Opener { settings, disk: Arc::new(RealDisk) };
+    let count = u8::try_from(shards).unwrap_or(u8::MAX);
+    let mut recovery = Recovery::new(count, formats.clone(), policies, seed, clock.now());
+    let opener = Opener { settings, disk: Arc::new(RealDisk), paging: paging(settings, shards) };
     let opened = replay(&opener, &mut recovery, startup.begin(&settings.data_dir, shards))?;
-    let broker = finish(settings, recovery, &opened);
+    let (requests, queues) = requests(shards);
+    let broker = finish(settings, recovery, &opened, requests);
+    queues.serve(&broker, opened.iter().skip(1).map(|one| &one.journal), &Arc::new(formats), clock)?;
     RecoveryFinished { records: startup.records(), elapsed_ms: clock.uptime_ms() }.emit(&metrics);
     settings.vhosts.names().for_each(|vhost| broker.add_vhost(&Name::from(vhost)));
     let alarms = Alarms::new(broker.clone(), metrics.clone());
     watch_resources(settings, &alarms, &metrics);
     let journals: Arc<Vec<Arc<dyn Journal>>> = Arc::new(opened.iter().map(|one| one.journal.clone()).collect());
+    let signals = opened.iter().map(|one| one.signals.clone()).collect();
     for (index, one) in opened.into_iter().enumerate() {
         let task = PartitionTask {
             partition: partition(index),
             name: one.name,
             broker: broker.clone(),
-            last_snapshot_bytes: one.journal.disk_bytes(),
-            journal: one.journal,
+            housekeeping: Housekeeping::new(partition(index), broker.clone(), one.journal, clock),
             signals: one.signals,
             clock,
             metrics: metrics.clone(),
@@ -71,7 +78,7 @@ pub fn start(
         };
         tokio::spawn(watch(task));
     }
-    Ok(Arc::new(Engine { broker, clock, authenticator, metrics, alarms, journals }))
+    Ok(Arc::new(Engine { broker, clock, authenticator, metrics, alarms, journals, signals }))
 }
 
 /// What the operator sets for queues. It is looked at again at each start, and never stored.
@@ -127,21 +134,39 @@ fn replay(opener: &Opener<'_>, recovery: &mut Recovery, journals: &[JournalProgr
 
 fn replay_shard(opener: &Opener<'_>, mut shard: ShardReplay<'_>, progress: &JournalProgress) -> Result<Opened> {
     let opened = opener.open(progress, &mut shard)?;
-    shard.finish();
+    read_pages(&mut shard, opened.journal.as_ref());
+    shard.finish(Box::new(JournalLog::new(opened.journal.clone(), opened.last)), opener.paging);
     progress.finish();
     Ok(opened)
 }
 
-fn finish(settings: &Settings, recovery: Recovery, opened: &[Opened]) -> Arc<Broker> {
+/// What the log says about messages in pages can only be applied to the pages themselves.
+fn read_pages(shard: &mut ShardReplay<'_>, journal: &dyn Journal) {
+    let mut reader = journal.reader();
+    for page in shard.pages_to_read() {
+        let mut read = Vec::new();
+        reader.read(&[to_store(page.location)], &mut read);
+        let payload = read.pop().and_then(|payload| {
+            payload.inspect_err(|error| tracing::error!(%error, "a page of stored messages: they are not served")).ok()
+        });
+        shard.page_read(&page, payload);
+    }
+}
+
+fn paging(settings: &Settings, shards: usize) -> Paging {
+    let memory_bytes_max = settings.core.messages_memory_bytes_max.0 / shards.max(1) as u64;
+    Paging { memory_bytes_max, ..Paging::default() }
+}
+
+fn finish(settings: &Settings, recovery: Recovery, opened: &[Opened], requests: Requests) -> Arc<Broker> {
     let signals: Vec<Arc<Signals>> = opened.iter().map(|one| one.signals.clone()).collect();
     let options = BrokerOptions {
         outgoing_bytes_max: settings.limits.connection_outgoing_bytes_max.as_usize(),
         deadline_changed: Box::new(move |partition| signals[journal_index(partition)].deadline_changed()),
+        read: Box::new(move |shard, request| requests.ask(shard, request)),
     };
-    let log = |one: &Opened| Box::new(JournalLog::new(one.journal.clone(), one.last)) as Box<dyn Log>;
-    let mut logs: Vec<Box<dyn Log>> = opened.iter().map(log).collect();
-    let definitions_log = logs.remove(0);
-    recovery.finish(definitions_log, logs, options)
+    let definitions = &opened[0];
+    recovery.finish(Box::new(JournalLog::new(definitions.journal.clone(), definitions.last)), options)
 }
 
 fn partition(journal_index: usize) -> Partition {
@@ -161,19 +186,33 @@ fn journal_index(partition: Partition) -> usize {
 struct Opener<'a> {
     settings: &'a Settings,
     disk: Arc<dyn Disk>,
+    paging: Paging,
 }
 
 /// What takes the records of a journal.
 trait Replay {
-    fn apply(&mut self, kind: RecordKind, stream: u64, payload: &[u8]) -> Result<(), RecordError>;
+    fn apply(
+        &mut self,
+        kind: RecordKind,
+        stream: u64,
+        payload: &[u8],
+        location: Option<Location>,
+    ) -> Result<(), RecordError>;
+
+    /// Whether stored records are read again after the start.
+    fn reads_again(&self) -> bool;
 
     /// Whom records of that stream concern.
     fn queue_name(&self, stream: u64) -> Option<String>;
 }
 
 impl Replay for Recovery {
-    fn apply(&mut self, kind: RecordKind, _: u64, payload: &[u8]) -> Result<(), RecordError> {
+    fn apply(&mut self, kind: RecordKind, _: u64, payload: &[u8], _: Option<Location>) -> Result<(), RecordError> {
         self.replay_definition(kind, payload)
+    }
+
+    fn reads_again(&self) -> bool {
+        false
     }
 
     fn queue_name(&self, stream: u64) -> Option<String> {
@@ -182,8 +221,18 @@ impl Replay for Recovery {
 }
 
 impl Replay for ShardReplay<'_> {
-    fn apply(&mut self, kind: RecordKind, stream: u64, payload: &[u8]) -> Result<(), RecordError> {
-        self.replay(kind, stream, payload)
+    fn apply(
+        &mut self,
+        kind: RecordKind,
+        stream: u64,
+        payload: &[u8],
+        location: Option<Location>,
+    ) -> Result<(), RecordError> {
+        self.replay(kind, stream, payload, location)
+    }
+
+    fn reads_again(&self) -> bool {
+        true
     }
 
     fn queue_name(&self, stream: u64) -> Option<String> {
@@ -196,31 +245,36 @@ impl Opener<'_> {
         let signals: Arc<Signals> = Arc::default();
         let of_listener = signals.clone();
         let listener = Box::new(move |event| of_listener.journal_said(event));
+        let options = Options {
+            segment_bytes: self.settings.store.segment_bytes.0,
+            keep_segments: replay.reads_again(),
+            ..Options::default()
+        };
         let mut visit = |recovered: Recovered<'_>| visit(progress, replay, &recovered);
         let folder = self.settings.data_dir.join(progress.name());
-        let (journal, report) = FileJournal::open(self.disk.clone(), &folder, self.options(), listener, &mut visit)
+        let (journal, report) = FileJournal::open(self.disk.clone(), &folder, options, listener, &mut visit)
             .with_context(|| format!("cannot open the journal in {}", folder.display()))?;
         log_report(progress.name(), &report);
         Ok(Opened { name: progress.name().to_owned(), journal: Arc::new(journal), last: report.last, signals })
-    }
-
-    fn options(&self) -> Options {
-        Options { segment_bytes: self.settings.store.segment_bytes.0, ..Options::default() }
     }
 }
 
 fn visit(progress: &JournalProgress, replay: &mut dyn Replay, recovered: &Recovered<'_>) {
     let journal = progress.name();
+    let mut apply = |kind, stream, payload: &[u8], location| {
+        progress.record(payload.len());
+        let result = match RecordKind::from_number(kind) {
+            Some(kind) => replay.apply(kind, stream, payload, location),
+            None => Err(RecordError("unknown kind")),
+        };
+        if let Err(error) = result {
+            tracing::error!(journal, stream, %error, "a record is passed over");
+        }
+    };
     match *recovered {
-        Recovered::SnapshotRecord { kind, stream, payload } | Recovered::Record { kind, stream, payload, .. } => {
-            progress.record(payload.len());
-            let result = match RecordKind::from_number(kind) {
-                Some(kind) => replay.apply(kind, stream, payload),
-                None => Err(RecordError("unknown kind")),
-            };
-            if let Err(error) = result {
-                tracing::error!(journal, stream, %error, "a record is passed over");
-            }
+        Recovered::SnapshotRecord { kind, stream, payload } => apply(kind, stream, payload, None),
+        Recovered::Record { kind, stream, payload, location, .. } => {
+            apply(kind, stream, payload, Some(to_core(location)));
         }
         Recovered::Damaged(damage) => {
             let queue = damage.stream.and_then(|stream| replay.queue_name(stream));

@@ -232,6 +232,9 @@ section! {
     pub struct CoreSettings {
         /// Groups of queues that run in parallel; 0 for one per processor core.
         pub shards: u16 = 0, in 0..=1024;
+        /// Memory for messages that wait in queues. Beyond it they are on disk only, durable or not, and are read back when
+        /// a consumer gets near them.
+        pub messages_memory_bytes_max: ByteSize = ByteSize(64 * MIB), in MIB..=1024 * GIB;
     }
 }
 

@@ -4,6 +4,7 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use crossdock_common::Now;
+use crossdock_common::names::QueueId;
 
 use super::Broker;
 use crate::log::Sequence;
@@ -40,6 +41,13 @@ impl Broker {
         if let Some(shard) = self.shards.get(index) {
             shard.lock().snapshot_ended(done);
         }
+    }
+
+    /// What a queue is called, for telling what trouble hurts.
+    pub fn queue_name(&self, queue: QueueId) -> Option<String> {
+        let definitions = self.definitions();
+        let (vhost, name) = definitions.queue_name(queue)?;
+        Some(format!("{name} in vhost {vhost}"))
     }
 
     /// What the shard needs of its log.

@@ -90,7 +90,6 @@ pub(crate) struct NewQueue {
     pub durable: bool,
     pub auto_delete: bool,
     /// When durable messages are confirmed.
-    #[expect(dead_code, reason = "the shard obeys it with the new journal")]
     pub durability: Durability,
     pub settings: QueueSettings,
 }

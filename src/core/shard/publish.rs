@@ -52,8 +52,8 @@ impl Shard {
                 continue;
             }
             let entry = queue.new_entry(message.clone(), target.binding, now);
-            let storing = if entry.logged {
-                Storing::Durable(queue.urgency)
+            let storing = if let (true, Some(urgency)) = (entry.logged, queue.urgency) {
+                Storing::Durable(urgency)
             } else if queue.ready.is_storing(entry.level) || memory.crowds(queue) && queue.awaiting.unstored == 0 {
                 Storing::Paged
             } else {

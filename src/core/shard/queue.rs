@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use crossdock_common::command::Lease;
-use crossdock_common::definition::{Overflow, QueueSettings};
+use crossdock_common::definition::{Durability, Overflow, QueueSettings};
 use crossdock_common::event::Delivery;
 use crossdock_common::message::DeathReason;
 use crossdock_common::names::{ConnectionId, DeliveryId, QueueId};
@@ -36,8 +36,8 @@ pub(crate) struct Queue {
     pub durable: bool,
     pub auto_delete: bool,
     pub settings: QueueSettings,
-    /// What a durable message waits for.
-    pub urgency: Urgency,
+    /// What a durable message waits for; `None` where nothing survives.
+    pub urgency: Option<Urgency>,
     pub ready: Ready,
     pub unsettled: AllUnsettled,
     pub delayed: BTreeMap<(Instant, u64), Entry>,
@@ -118,7 +118,11 @@ impl Queue {
             auto_delete: new.auto_delete,
             ready: Ready::new(new.settings.priority_max),
             settings: new.settings,
-            urgency: Urgency::Sync,
+            urgency: match new.durability {
+                Durability::Fsync => Some(Urgency::Sync),
+                Durability::Os => Some(Urgency::Write),
+                Durability::Memory => None,
+            },
             unsettled: AllUnsettled::default(),
             delayed: BTreeMap::new(),
             departing: HashMap::default(),
@@ -149,7 +153,7 @@ impl Queue {
             stored: None,
             body_bytes: u32::try_from(message.body_bytes()).unwrap_or(u32::MAX),
             level: self.ready.level_of(message.priority),
-            logged: self.durable && message.durable,
+            logged: self.durable && self.urgency.is_some() && message.durable,
             expires: message.ttl_ms.is_some(),
             requested: false,
             attempts: 0,

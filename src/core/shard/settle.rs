@@ -48,7 +48,9 @@ impl Shard {
             return reply(request, &outbox, Err(expired), effects);
         }
         self.write_settled();
-        self.wait(Urgency::Sync, Awaiting::Reply(request, outbox), effects);
+        let queue = deliveries.first().and_then(|id| self.queues.get(&id.queue));
+        let until = queue.and_then(|queue| queue.urgency).unwrap_or(Urgency::Sync);
+        self.wait(until, Awaiting::Reply(request, outbox), effects);
     }
 
     fn settle_entry(&mut self, now: Now, id: QueueId, entry: Entry, outcome: Outcome, effects: &mut Effects) {

@@ -364,3 +364,30 @@ fn what_a_connection_asked_before_its_end_is_done_though_a_declaration_is_not_du
     world.instantly_durable = true;
     assert_eq!(world.client("u").drain(&world, "q"), ["x"]);
 }
+
+#[test]
+fn durability_says_what_a_publisher_waits_for() {
+    let mut world = World::new();
+    let mut client = world.client("u");
+    for durability in ["fsync", "os", "memory"] {
+        client.queue(&world, durability, &[("x-durability", Value::string(durability))]);
+    }
+    world.sync();
+    world.instantly_durable = false;
+    for (number, queue) in (1..).zip(["fsync", "os", "memory"]) {
+        client.publish_message(&world, message(&world, "", queue, queue), Some(number));
+    }
+    assert_eq!(client.confirmed(&world), [3], "memory is confirmed at once");
+    for index in 0..super::support::SHARDS {
+        let length = world.logs[index + 1].lock().all.len() as u64;
+        world.broker.written(index, crate::Sequence(length), world.now);
+    }
+    assert_eq!(client.confirmed(&world), [3, 2], "os is confirmed once it is written");
+    world.sync();
+    assert_eq!(client.confirmed(&world), [3, 2, 1], "fsync is confirmed once it is synced");
+    world.restart();
+    let mut client = world.client("u");
+    assert_eq!(client.drain(&world, "fsync"), ["fsync"]);
+    assert_eq!(client.drain(&world, "os"), ["os"]);
+    assert!(client.drain(&world, "memory").is_empty());
+}
