@@ -11,10 +11,26 @@ pub fn used_us(process: u32) -> u64 {
 
 /// Resident memory of a process and its children, in KiB.
 pub fn resident_kib(process: u32) -> u64 {
+    status_kib(process, "VmRSS:")
+}
+
+/// The most memory that a process and its children ever had resident, in KiB.
+pub fn resident_peak_kib(process: u32) -> u64 {
+    status_kib(process, "VmHWM:")
+}
+
+fn status_kib(process: u32, field: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(field));
     let own = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0);
-    own + children(process).into_iter().map(resident_kib).sum::<u64>()
+    own + children(process).into_iter().map(|child| status_kib(child, field)).sum::<u64>()
+}
+
+/// Bytes that a process and its children that are still alive have sent to the disk.
+pub fn written_bytes(process: u32) -> u64 {
+    let counts = fs::read_to_string(format!("/proc/{process}/io")).unwrap_or_default();
+    let own = counts.lines().find_map(|line| line.strip_prefix("write_bytes: ")?.parse::<u64>().ok()).unwrap_or(0);
+    own + children(process).into_iter().map(written_bytes).sum::<u64>()
 }
 
 fn ticks(stat: &str) -> u64 {
