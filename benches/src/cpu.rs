@@ -1,6 +1,7 @@
 //! What a process has used, by its own accounting.
 
 use std::fs;
+use std::path::Path;
 
 /// CPU time of a process and its children that are still alive, in microseconds.
 pub fn used_us(process: u32) -> u64 {
@@ -28,9 +29,23 @@ fn status_kib(process: u32, field: &str) -> u64 {
 
 /// Bytes that a process and its children that are still alive have sent to the disk.
 pub fn written_bytes(process: u32) -> u64 {
-    let counts = fs::read_to_string(format!("/proc/{process}/io")).unwrap_or_default();
-    let own = counts.lines().find_map(|line| line.strip_prefix("write_bytes: ")?.parse::<u64>().ok()).unwrap_or(0);
+    let own = io_count(Path::new(&format!("/proc/{process}/io")), "write_bytes: ");
     own + children(process).into_iter().map(written_bytes).sum::<u64>()
+}
+
+/// How often the threads of Crossdock's journals have written, each time followed by one sync. 0 for other brokers.
+pub fn journal_writes(process: u32) -> u64 {
+    let Ok(tasks) = fs::read_dir(format!("/proc/{process}/task")) else { return 0 };
+    let journals = tasks
+        .flatten()
+        .map(|task| task.path())
+        .filter(|task| fs::read_to_string(task.join("comm")).is_ok_and(|name| name.trim() == "journal"));
+    journals.map(|task| io_count(&task.join("io"), "syscw: ")).sum()
+}
+
+fn io_count(file: &Path, field: &str) -> u64 {
+    let counts = fs::read_to_string(file).unwrap_or_default();
+    counts.lines().find_map(|line| line.strip_prefix(field)?.parse::<u64>().ok()).unwrap_or(0)
 }
 
 fn ticks(stat: &str) -> u64 {

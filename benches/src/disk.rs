@@ -1,4 +1,4 @@
-//! What the disk has done, and what a folder takes of it.
+//! What a folder takes of the disk.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -20,19 +20,6 @@ pub fn allocated_bytes(folder: &Path) -> u64 {
         Err(_) => 0,
     };
     entries.flatten().map(size).sum()
-}
-
-/// How often the device below a folder was flushed since the system started, if it tells.
-pub fn flushes(folder: &Path) -> Option<u64> {
-    let device = fs::metadata(folder).ok()?.dev();
-    let (major, minor) = ((device >> 8) & 0xfff, (device & 0xff) | ((device >> 12) & 0xfff00));
-    let all = fs::read_to_string("/proc/diskstats").ok()?;
-    all.lines().find_map(|line| {
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        let here = fields.first()?.parse() == Ok(major) && fields.get(1)?.parse() == Ok(minor);
-        // The 16th number after the name: flush requests completed.
-        if here { fields.get(18)?.parse().ok() } else { None }
-    })
 }
 
 /// Watches what a folder takes until it is asked for the most it saw.

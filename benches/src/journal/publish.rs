@@ -9,9 +9,9 @@ use super::bare::{Bare, SLICE, Turns};
 use super::client::{Drainer, Publisher};
 use super::findings::Findings;
 use crate::amqp::Amqp;
+use crate::cpu;
 use crate::latency::Histogram;
 use crate::server::Server;
-use crate::{cpu, disk};
 
 const QUEUE: &str = "journal";
 /// Messages that may be unconfirmed.
@@ -22,7 +22,7 @@ struct Run {
     turns: Turns,
     broker_us: f64,
     disk_bytes: f64,
-    /// Messages with each flush of the device, whoever asked for it.
+    /// Messages with each sync.
     batch: f64,
 }
 
@@ -75,23 +75,25 @@ fn publish(server: &Server, kind: Option<&str>, drained: bool, bare: &mut Bare, 
     let mut publisher = Publisher::open(port, QUEUE)?;
     let used = || (cpu::used_us(server.process()), cpu::written_bytes(server.process()));
     let (before, begun) = (used(), Instant::now());
-    let (mut turns, mut messages, mut flushes) = (Turns::default(), 0, 0);
+    let (mut turns, mut messages, mut syncs) = (Turns::default(), 0, 0);
     while begun.elapsed() < 2 * time {
-        let (start, flushed) = (Instant::now(), disk::flushes(server.folder()));
+        let (start, synced) = (Instant::now(), cpu::journal_writes(server.process()));
         let count = publisher.publish_for(SLICE, UNCONFIRMED_MAX, drainer.as_ref())?;
         let elapsed = start.elapsed();
         messages += count;
-        // Without the device's own count: half of what is in flight, while the other half is on its way.
-        flushes +=
-            disk::flushes(server.folder()).zip(flushed).map_or(2 * count / UNCONFIRMED_MAX, |(to, from)| to - from);
-        turns.add(count, elapsed, bare, messages / flushes.max(1))?;
+        syncs += match cpu::journal_writes(server.process()) - synced {
+            // Who does not tell: half of what is in flight with each, while the other half is on its way.
+            0 => 2 * count / UNCONFIRMED_MAX,
+            syncs => syncs,
+        };
+        turns.add(count, elapsed, bare, messages / syncs.max(1))?;
     }
     let after = used();
     drainer.map(Drainer::end).transpose()?;
     admin.delete(QUEUE)?;
     let each = |total: u64| total as f64 / messages.max(1) as f64;
     let (broker_us, disk_bytes) = (each(after.0 - before.0), each(after.1 - before.1));
-    Ok(Run { turns, broker_us, disk_bytes, batch: messages as f64 / flushes.max(1) as f64 })
+    Ok(Run { turns, broker_us, disk_bytes, batch: messages as f64 / syncs.max(1) as f64 })
 }
 
 /// A publisher that waits for each confirm, against one write and one fdatasync.
