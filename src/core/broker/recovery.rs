@@ -94,8 +94,8 @@ impl Recovery {
             shard.set_log(log);
         }
         Arc::new(Broker {
+            version: self.definitions.version(),
             definitions: RwLock::new(self.definitions),
-            version: AtomicU64::new(1),
             permissions: RwLock::new(Arc::new(Permissions::default())),
             deadlines: self.shards.iter().map(|_| AtomicU64::new(u64::MAX)).collect(),
             shards: self.shards.into_iter().map(Mutex::new).collect(),

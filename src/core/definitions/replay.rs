@@ -1,6 +1,7 @@
 //! Definitions from records, and records from definitions.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 use crossdock_common::definition::BindingSpec;
@@ -131,6 +132,7 @@ impl Definitions {
             created_at: stored.created_at,
             changed_at: stored.changed_at,
             bindings,
+            found_by_name: AtomicBool::new(false),
         };
         self.insert_queue(&stored.vhost, queue).map_err(|_| RecordError("no vhost"))
     }

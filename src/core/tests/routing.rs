@@ -81,3 +81,69 @@ fn an_auto_delete_exchange_goes_with_its_last_binding() {
         .expect("deletes");
     assert!(client.define(&world, Definition::InspectExchange { name: "auto".into() }).is_err());
 }
+
+/// How often routes had to be looked up anew while something was done.
+fn moves(world: &World, work: impl FnOnce()) -> u64 {
+    let before = world.broker.version();
+    work();
+    world.broker.version() - before
+}
+
+#[test]
+fn a_new_queue_is_found_by_its_name_though_no_route_is_forgotten_for_it() {
+    let world = World::new();
+    let (mut client, mut other) = (world.client("u"), world.client("u"));
+    client.exchange(&world, "in", "direct", &[("alternate-exchange", Value::string(""))]);
+    client.publish(&world, "", "late", "too early");
+    client.publish(&world, "in", "late", "too early by another way");
+    assert_eq!(moves(&world, || other.queue(&world, "late", &[])), 0);
+    client.publish(&world, "", "late", "1");
+    client.publish(&world, "in", "late", "2");
+    assert_eq!(other.drain(&world, "late"), ["1", "2"]);
+}
+
+#[test]
+fn the_route_to_a_deleted_queue_is_forgotten() {
+    let world = World::new();
+    let (mut client, mut other) = (world.client("u"), world.client("u"));
+    let delete = |name: &str| Definition::DeleteQueue { name: name.into(), if_unused: false, if_empty: false };
+    for name in ["by name", "bound", "unknown"] {
+        client.queue(&world, name, &[]);
+    }
+    client.bind(&world, "amq.direct", "bound", "k");
+    for round in 0..2 {
+        client.publish(&world, "", "by name", "m");
+        client.publish(&world, "amq.direct", "k", "m");
+        let returned = client.events.iter().filter(|event| matches!(event, Event::Unroutable { .. })).count();
+        assert_eq!(returned, round * 2, "nobody keeps a message for a queue that is gone");
+        for (name, moved) in [("by name", 1), ("bound", 1), ("unknown", 0)] {
+            let moved = if round == 0 { moved } else { 0 };
+            let forgotten = moves(&world, || drop(other.define(&world, delete(name)).expect("deletes")));
+            assert_eq!(forgotten, moved, "{name}, round {round}");
+        }
+    }
+}
+
+#[test]
+fn changes_that_change_routes_are_seen_by_those_who_keep_them() {
+    let world = World::new();
+    let (mut client, mut other) = (world.client("u"), world.client("u"));
+    client.queue(&world, "a", &[]);
+    client.queue(&world, "b", &[]);
+    client.exchange(&world, "in", "direct", &[("alternate-exchange", Value::string("rest"))]);
+    client.bind(&world, "amq.fanout", "a", "");
+    client.publish(&world, "amq.fanout", "", "1");
+    client.publish(&world, "in", "", "nowhere");
+    other.bind(&world, "amq.fanout", "b", "");
+    other.exchange(&world, "rest", "fanout", &[]);
+    client.publish(&world, "amq.fanout", "", "2");
+    client.publish(&world, "in", "", "nowhere yet");
+    other.bind(&world, "rest", "b", "");
+    client.publish(&world, "in", "", "3");
+    other.define(&world, Definition::Unbind(binding("amq.fanout", "a", ""))).expect("unbinds");
+    client.publish(&world, "amq.fanout", "", "4");
+    other.define(&world, Definition::DeleteExchange { name: "rest".into(), if_unused: false }).expect("deletes");
+    client.publish(&world, "in", "", "nowhere again");
+    assert_eq!(client.drain(&world, "a"), ["1", "2"]);
+    assert_eq!(client.drain(&world, "b"), ["2", "3", "4"]);
+}
