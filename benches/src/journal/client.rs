@@ -16,7 +16,7 @@ use crate::server::pause;
 /// Messages that a publisher may be ahead of a draining consumer.
 const AHEAD_MAX: u64 = 20_000;
 
-/// Publishes persistent messages of 1 KiB to one queue, with confirms.
+/// Publishes messages of 1 KiB to one queue, with confirms.
 pub struct Publisher {
     amqp: Amqp,
     one: Vec<u8>,
@@ -51,10 +51,20 @@ impl Confirms {
 }
 
 impl Publisher {
+    /// Of messages that survive.
     pub fn open(port: u16, queue: &str) -> Result<Self> {
+        Self::of(port, queue, true)
+    }
+
+    /// Of messages that need no disk.
+    pub fn transient(port: u16, queue: &str) -> Result<Self> {
+        Self::of(port, queue, false)
+    }
+
+    fn of(port: u16, queue: &str, persistent: bool) -> Result<Self> {
         let mut amqp = Amqp::open(port)?;
         amqp.select_confirms()?;
-        let one = amqp::publish(queue, true, &[b'x'; BODY_BYTES]);
+        let one = amqp::publish(queue, persistent, &[b'x'; BODY_BYTES]);
         Ok(Self { amqp, one, sent: 0, confirms: Confirms::default() })
     }
 

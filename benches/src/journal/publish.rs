@@ -104,10 +104,11 @@ pub fn latency(arguments: &Arguments, findings: &mut Findings) -> Result<()> {
     let server = arguments.crossdock()?;
     let mut bare = Bare::in_folder(&arguments.folder)?;
     let (floor, own) = wait_for_each(&server, None, &mut bare, arguments)?;
-    drop(server);
-    let figure = figure(&floor);
-    findings.add("wait", "no broker", "1 KiB and fdatasync, p50 / p99", figure);
+    findings.add("wait", "no broker", "1 KiB and fdatasync, p50 / p99", figure(&floor));
     report_latency(findings, "crossdock", &own, &floor, "≤ 1.3");
+    let without_disk = transient(&server, arguments.time())?;
+    findings.add("wait", "crossdock", "1 unconfirmed, transient, p50 / p99", figure(&without_disk));
+    drop(server);
     let Some(peer) = arguments.rabbitmq(findings) else { return Ok(()) };
     for (kind, who) in [("classic", "rabbitmq classic (no sync)"), ("quorum", "rabbitmq quorum")] {
         let (floor, latencies) = wait_for_each(&peer, Some(kind), &mut bare, arguments)?;
@@ -141,13 +142,29 @@ fn wait_for_each(
     let (mut floor, mut own, begun) = (Histogram::default(), Histogram::default(), Instant::now());
     while begun.elapsed() < 2 * arguments.time() {
         floor.merge(&bare.latencies(SLICE)?);
-        let turn = Instant::now();
-        while turn.elapsed() < SLICE {
-            let sent = Instant::now();
-            publisher.publish_count(1, 1)?;
-            own.add(sent.elapsed());
-        }
+        one_by_one(&mut publisher, SLICE, &mut own)?;
     }
     admin.delete(QUEUE)?;
     Ok((floor, own))
+}
+
+/// What sockets, threads and the client cost without a disk.
+fn transient(server: &Server, time: Duration) -> Result<Histogram> {
+    let port = server.amqp.unwrap_or(0);
+    let mut admin = Amqp::open(port)?;
+    admin.declare(QUEUE, true, None)?;
+    let mut latencies = Histogram::default();
+    one_by_one(&mut Publisher::transient(port, QUEUE)?, time, &mut latencies)?;
+    admin.delete(QUEUE)?;
+    Ok(latencies)
+}
+
+fn one_by_one(publisher: &mut Publisher, time: Duration, latencies: &mut Histogram) -> Result<()> {
+    let begun = Instant::now();
+    while begun.elapsed() < time {
+        let sent = Instant::now();
+        publisher.publish_count(1, 1)?;
+        latencies.add(sent.elapsed());
+    }
+    Ok(())
 }
