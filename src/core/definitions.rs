@@ -52,7 +52,8 @@ pub(crate) struct Definitions {
 #[derive(Default)]
 pub(crate) struct Vhost {
     pub exchanges: BTreeMap<Name, Exchange>,
-    pub queues: BTreeMap<Name, QueueEntry>,
+    /// Boxed: the nodes of the tree are half empty, and an entry is large.
+    pub queues: BTreeMap<Name, Box<QueueEntry>>,
     pub sessions: BTreeMap<Name, Session>,
 }
 
@@ -60,8 +61,6 @@ pub(crate) struct Vhost {
 pub(crate) struct QueueEntry {
     pub id: QueueId,
     pub spec: QueueSpec,
-    /// What the specification means.
-    pub settings: QueueSettings,
     /// The connection it is exclusive to.
     pub owner: Option<ConnectionId>,
     pub created_at: UnixMillis,
@@ -217,11 +216,11 @@ impl Definitions {
         owner: Option<ConnectionId>,
         now: UnixMillis,
     ) -> Result<QueueId, Refusal> {
-        let settings = crate::settings::effective(&spec, vhost)?;
+        crate::settings::effective(&spec, vhost)?;
         let id = self.next_queue_id(&spec.name);
         let (created_at, changed_at) = (now, now);
         let (bindings, found_by_name) = (Vec::new(), AtomicBool::new(false));
-        let queue = QueueEntry { id, spec, settings, owner, created_at, changed_at, bindings, found_by_name };
+        let queue = QueueEntry { id, spec, owner, created_at, changed_at, bindings, found_by_name };
         self.record_queue(vhost, &queue);
         self.insert_queue(vhost, queue)?;
         Ok(id)
@@ -230,7 +229,7 @@ impl Definitions {
     fn insert_queue(&mut self, vhost: &Name, queue: QueueEntry) -> Result<(), Refusal> {
         let name = queue.spec.name.clone();
         self.queue_names.insert(queue.id, (vhost.clone(), name.clone()));
-        self.vhost_mut(vhost)?.queues.insert(name, queue);
+        self.vhost_mut(vhost)?.queues.insert(name, Box::new(queue));
         Ok(())
     }
 
@@ -244,15 +243,15 @@ impl Definitions {
     ) -> Result<(QueueId, QueueSettings), Refusal> {
         let queue = self.vhost_mut(vhost)?.queue_mut(vhost, name)?;
         let spec = QueueSpec { settings, attributes, ..queue.spec.clone() };
-        queue.settings = crate::settings::effective(&spec, vhost)?;
+        let settings = crate::settings::effective(&spec, vhost)?;
         queue.spec = spec;
         queue.changed_at = now;
-        let changed = (queue.id, queue.settings.clone());
+        let id = queue.id;
         let table = queue.spec.durable.then(|| persist::queue_to_table(vhost, queue));
         if let Some(table) = table {
-            push_table(&mut *self.log, RecordKind::Queue, changed.0.0, &table);
+            push_table(&mut *self.log, RecordKind::Queue, id.0, &table);
         }
-        Ok(changed)
+        Ok((id, settings))
     }
 
     /// Removes a queue and its bindings, and auto-delete exchanges that this leaves unused.
@@ -381,6 +380,12 @@ impl Definitions {
 }
 
 impl QueueEntry {
+    /// What the specification means. Not kept: only the shard needs it.
+    pub(crate) fn settings(&self, vhost: &Name) -> QueueSettings {
+        // It was looked at when the queue was made.
+        crate::settings::effective(&self.spec, vhost).unwrap_or_default()
+    }
+
     /// Whether a publisher may keep a route to it.
     fn is_routed_to(&self) -> bool {
         !self.bindings.is_empty() || self.found_by_name.load(Ordering::Relaxed)
@@ -397,11 +402,11 @@ impl Vhost {
     /// # Errors
     /// [`Refusal::NotFound`].
     pub(crate) fn queue(&self, vhost: &Name, name: &Name) -> Result<&QueueEntry, Refusal> {
-        self.queues.get(name).ok_or_else(|| not_found(Resource::Queue, vhost, name))
+        self.queues.get(name).map(|queue| &**queue).ok_or_else(|| not_found(Resource::Queue, vhost, name))
     }
 
     pub(crate) fn queue_mut(&mut self, vhost: &Name, name: &Name) -> Result<&mut QueueEntry, Refusal> {
-        self.queues.get_mut(name).ok_or_else(|| not_found(Resource::Queue, vhost, name))
+        self.queues.get_mut(name).map(|queue| &mut **queue).ok_or_else(|| not_found(Resource::Queue, vhost, name))
     }
 
     /// # Errors

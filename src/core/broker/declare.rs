@@ -105,7 +105,7 @@ impl QueueEntry {
             name: self.spec.name.clone(),
             durable: self.spec.durable,
             auto_delete: self.spec.auto_delete,
-            settings: self.settings.clone(),
+            settings: self.settings(vhost),
         }
     }
 }

@@ -93,7 +93,7 @@ impl Definitions {
 
     /// Every queue, for telling the shards about them.
     pub(crate) fn queues(&self) -> impl Iterator<Item = (&Name, &QueueEntry)> {
-        self.vhosts.iter().flat_map(|(name, vhost)| vhost.queues.values().map(move |queue| (name, queue)))
+        self.vhosts.iter().flat_map(|(name, vhost)| vhost.queues.values().map(move |queue| (name, &**queue)))
     }
 
     /// The announced bindings of all vhosts by their numbers, for messages on disk that name them.
@@ -120,14 +120,13 @@ impl Definitions {
         let stored = queue_from_table(table)?;
         self.add_vhost(&stored.vhost);
         self.reserve_queue_id(QueueId(stored.id));
-        let settings = crate::settings::effective(&stored.spec, &stored.vhost)
+        crate::settings::effective(&stored.spec, &stored.vhost)
             .map_err(|_| RecordError("queue arguments are not understood"))?;
         let entry = self.vhosts.get_mut(&stored.vhost).ok_or(RecordError("no vhost"))?;
         let bindings = entry.queues.remove(&stored.spec.name).map(|known| known.bindings).unwrap_or_default();
         let queue = QueueEntry {
             id: QueueId(stored.id),
             spec: stored.spec,
-            settings,
             owner: None,
             created_at: stored.created_at,
             changed_at: stored.changed_at,
