@@ -1,7 +1,8 @@
-use crossdock_common::definition::{BindingSpec, Definition, Destination};
+use crossdock_common::definition::{BindingSpec, Definition, Destination, ExchangeSpec};
+use crossdock_common::random::Random;
 use crossdock_common::{Event, Value};
 
-use super::support::{World, binding};
+use super::support::{Tester, World, binding, queue_spec, table};
 
 #[test]
 fn exchanges_bound_to_exchanges_and_alternates() {
@@ -65,7 +66,7 @@ fn an_auto_delete_exchange_goes_with_its_last_binding() {
     let world = World::new();
     let mut client = world.client("u");
     client.queue(&world, "q", &[]);
-    let spec = crossdock_common::definition::ExchangeSpec {
+    let spec = ExchangeSpec {
         name: "auto".into(),
         kind: "fanout".into(),
         durable: true,
@@ -146,4 +147,69 @@ fn changes_that_change_routes_are_seen_by_those_who_keep_them() {
     client.publish(&world, "in", "", "nowhere again");
     assert_eq!(client.drain(&world, "a"), ["1", "2"]);
     assert_eq!(client.drain(&world, "b"), ["2", "3", "4"]);
+}
+
+const NAMES: [&str; 3] = ["a", "b", "c"];
+
+/// Some change of exchanges, queues or bindings. Those that make no sense are refused.
+fn any_change(random: &mut Random) -> Definition {
+    let mut pick = || NAMES[(random.next_u64() % 3) as usize];
+    let (source, destination, key) = (pick(), pick(), pick());
+    let spec = match random.next_u64() % 2 {
+        0 => binding(source, destination, key),
+        _ => BindingSpec { destination: Destination::Exchange(destination.into()), ..binding(source, "", key) },
+    };
+    let kind = ["direct", "fanout", "topic"][(random.next_u64() % 3) as usize];
+    // The alternate may be missing, or be the default exchange.
+    let alternate = ["", "a", "b", "c"][(random.next_u64() % 4) as usize];
+    let exchange = ExchangeSpec {
+        name: source.into(),
+        kind: kind.into(),
+        durable: true,
+        auto_delete: random.next_u64().is_multiple_of(4),
+        internal: false,
+        arguments: table(&[("alternate-exchange", Value::string(alternate))]),
+        attributes: vec![],
+    };
+    match random.next_u64() % 8 {
+        0 | 1 => Definition::DeclareQueue { spec: queue_spec(destination, &[]), passive: false },
+        2 => Definition::DeleteQueue { name: destination.into(), if_unused: false, if_empty: false },
+        3 => Definition::DeclareExchange { spec: exchange, passive: false },
+        4 => Definition::DeleteExchange { name: source.into(), if_unused: false },
+        5 | 6 => Definition::Bind(spec),
+        _ => Definition::Unbind(spec),
+    }
+}
+
+/// Where a message of an own publisher arrives: the queues, or nowhere.
+fn arrivals(
+    world: &World,
+    publisher: &mut Tester,
+    reader: &mut Tester,
+    exchange: &str,
+    key: &str,
+) -> Vec<&'static str> {
+    publisher.publish(world, exchange, key, "m");
+    let inspect = |name: &str| Definition::InspectQueue { name: name.into() };
+    let mut exists = |name: &&&str| reader.define(world, inspect(name)).is_ok();
+    let existing: Vec<&&str> = NAMES.iter().filter(|name| exists(name)).collect();
+    existing.into_iter().copied().filter(|name| !reader.drain(world, name).is_empty()).collect()
+}
+
+#[test]
+fn whoever_keeps_routes_reaches_the_same_queues_as_a_newcomer() {
+    for seed in 0..200 {
+        let mut random = Random::from_seed(seed);
+        let world = World::new();
+        let (mut keeper, mut other) = (world.client("u"), world.client("u"));
+        for change in 0..40 {
+            let _ = other.define(&world, any_change(&mut random));
+            for (exchange, key) in [("", "a"), ("a", "a"), ("b", "c"), ("c", "b")] {
+                let kept = arrivals(&world, &mut keeper, &mut other, exchange, key);
+                let mut newcomer = world.client("u");
+                let found = arrivals(&world, &mut newcomer, &mut other, exchange, key);
+                assert_eq!(kept, found, "seed {seed}, change {change}, exchange '{exchange}', key '{key}'");
+            }
+        }
+    }
 }
