@@ -52,8 +52,8 @@ pub struct BrokerOptions {
 /// Everything there is. Shared by all connections.
 pub struct Broker {
     definitions: RwLock<Definitions>,
-    /// Moves with every change of definitions or permissions.
-    version: AtomicU64,
+    /// Moves with every change of definitions or permissions that may change a route.
+    version: Arc<AtomicU64>,
     permissions: RwLock<Arc<Permissions>>,
     shards: Box<[Mutex<Shard>]>,
     deadlines: Box<[AtomicU64]>,

@@ -107,7 +107,7 @@ impl QueueEntry {
             durable: self.spec.durable,
             auto_delete: self.spec.auto_delete,
             durability: self.durability,
-            settings: self.settings.clone(),
+            settings: self.settings(vhost),
         }
     }
 }

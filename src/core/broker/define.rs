@@ -47,7 +47,6 @@ impl Broker {
         // What is there already may be another connection's, and not durable yet.
         let last = definitions.last_sequence();
         let known = result.is_ok() && last > self.definitions_are_durable_to();
-        self.bump();
         drop(definitions);
         self.follow_up(now, effects);
         (result, (changed || known).then_some(last))
@@ -161,7 +160,6 @@ impl Broker {
         if definitions.remove_queue(&vhost, &name).is_ok() {
             definitions.log.commit(Urgency::Sync);
             self.with_shard(shard_of(id), |shard| shard.remove_queue(id, effects));
-            self.bump();
         }
     }
 
@@ -177,7 +175,6 @@ impl Broker {
             }
         }
         definitions.log.commit(Urgency::Sync);
-        self.bump();
         drop(definitions);
         self.follow_up(now, effects);
     }
@@ -199,11 +196,6 @@ impl Broker {
             created_at: queue.created_at,
             changed_at: queue.changed_at,
         }
-    }
-
-    /// Definitions have changed: routes that were found before are looked up again.
-    pub(super) fn bump(&self) {
-        self.version.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
     }
 }
 

@@ -77,8 +77,8 @@ impl Recovery {
         let durable = self.definitions.last_sequence();
         self.definitions.detach_sessions(self.now);
         Arc::new(Broker {
+            version: self.definitions.version(),
             definitions: RwLock::new(self.definitions),
-            version: AtomicU64::new(1),
             permissions: RwLock::new(Arc::new(Permissions::default())),
             deadlines: self.shards.iter().map(|_| AtomicU64::new(u64::MAX)).collect(),
             shards: self.shards.into_iter().map(Mutex::new).collect(),

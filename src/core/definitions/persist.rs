@@ -188,17 +188,8 @@ pub(super) fn session_to_table(vhost: &Name, session: &Session) -> Table {
 
 pub(super) fn session_from_table(table: &Table) -> (Name, Session) {
     let reader = TableReader(table);
-    let session = Session {
-        name: reader.name("name"),
-        user: reader.name("user"),
-        queue: reader.name("queue"),
-        expiry_ms: reader.number("expiry_ms"),
-        durable: true,
-        attached: None,
-        ends_at: None,
-        will: None,
-        will_at: None,
-    };
+    let [name, user, queue] = ["name", "user", "queue"].map(|field| reader.name(field));
+    let session = Session::new(name, user, queue, reader.number("expiry_ms"), true);
     (reader.name("vhost"), session)
 }
 

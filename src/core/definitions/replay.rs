@@ -1,6 +1,7 @@
 //! Definitions from records, and records from definitions.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 use crossdock_common::definition::BindingSpec;
@@ -92,7 +93,7 @@ impl Definitions {
 
     /// Every queue, for telling the shards about them.
     pub(crate) fn queues(&self) -> impl Iterator<Item = (&Name, &QueueEntry)> {
-        self.vhosts.iter().flat_map(|(name, vhost)| vhost.queues.values().map(move |queue| (name, queue)))
+        self.vhosts.iter().flat_map(|(name, vhost)| vhost.queues.values().map(move |queue| (name, &**queue)))
     }
 
     /// The announced bindings that lead to a queue, by number.
@@ -132,12 +133,12 @@ impl Definitions {
         let queue = QueueEntry {
             id: QueueId(stored.id),
             spec: stored.spec,
-            settings,
             durability,
             owner: None,
             created_at: stored.created_at,
             changed_at: stored.changed_at,
             bindings,
+            found_by_name: AtomicBool::new(false),
         };
         self.insert_queue(&stored.vhost, queue).map_err(|_| RecordError("no vhost"))
     }
