@@ -4,6 +4,7 @@ mod crashes;
 mod dead_letters;
 mod leases;
 mod memory_log;
+mod paging;
 mod permissions;
 mod policies;
 mod queues;

@@ -60,6 +60,12 @@ impl Batches {
         }
     }
 
+    /// Segments that are not freed.
+    pub(super) fn segments_kept(&self) -> usize {
+        let all = (1..=self.all.len() as u64).step_by(SEGMENT_BATCHES as usize);
+        all.filter(|segment| !self.is_freed(*segment)).count()
+    }
+
     pub(super) fn read(&self, location: &Location) -> Bytes {
         let segment = location.segment.get();
         assert!(!self.is_freed(segment), "segment {segment} is read after it was given up");
