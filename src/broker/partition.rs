@@ -158,7 +158,10 @@ impl PartitionTask {
                 tracing::warn!(journal, %segment, reason, "a segment cannot be cleaned; it stays as it is");
                 self.housekeeping.cleaned(segment, false);
             }
-            JournalEvent::Durable(_) | JournalEvent::Written(_) => {}
+            JournalEvent::Durable(_)
+            | JournalEvent::Written(_)
+            | JournalEvent::Cleaned { .. }
+            | JournalEvent::CleanFailed { .. } => {}
         }
     }
 }

@@ -96,9 +96,9 @@ fn a_snapshot_waits_for_its_batch() {
     opened.append(&[record(1, b"x")]).unwrap();
     opened.journal.snapshot(BatchSequence(1), snapshot(&[])).unwrap();
     assert_eq!(opened.stepped.writer.step(), Step::Progress);
-    assert_eq!(opened.stepped.snapshot_writer.step(), Step::Idle);
+    assert_eq!(opened.stepped.housekeeper.step(), Step::Idle);
     opened.stepped.writer.step();
-    assert_eq!(opened.stepped.snapshot_writer.step(), Step::Progress);
+    assert_eq!(opened.stepped.housekeeper.step(), Step::Progress);
 }
 
 #[test]
@@ -188,4 +188,37 @@ fn a_report_lists_only_so_many_damages() {
     assert_eq!(opened.heard.damages.len(), DAMAGES_LISTED_MAX + 1);
     assert_eq!(opened.report.damaged.len(), DAMAGES_LISTED_MAX);
     assert_eq!(opened.report.damaged[7].stream, Some(7));
+}
+
+#[test]
+fn a_rested_journal_keeps_one_spare() {
+    let disk = SimulatedDisk::new(1);
+    let mut opened = open(&disk);
+    for number in 1..=60 {
+        opened.append(&[record(number, &[7; 900])]).unwrap();
+        opened.settle();
+    }
+    opened.journal.snapshot(BatchSequence(60), snapshot(&[])).unwrap();
+    opened.settle();
+    let spares = || Disk::list(&disk, &folder()).unwrap().iter().filter(|name| name.starts_with("spare-")).count();
+    assert_eq!(spares(), 2);
+    let before = opened.journal.disk_bytes();
+    opened.stepped.writer.shrink();
+    opened.stepped.writer.shrink();
+    assert_eq!((spares(), opened.journal.disk_bytes()), (1, before - options().segment_bytes));
+    (0..60).for_each(|number| opened.append(&[record(number, &[7; 900])]).unwrap());
+    assert_eq!(opened.settle(), Step::Idle);
+}
+
+#[test]
+fn the_reserve_counts_as_space() {
+    let disk = SimulatedDisk::new(1);
+    let without = open(&disk).journal.disk_bytes();
+    let opened = try_open(&disk, Options { reserve_bytes: 8192, ..options() }).unwrap();
+    assert_eq!(opened.journal.disk_bytes(), without + 8192);
+    drop(opened);
+    assert_eq!(
+        try_open(&disk, Options { reserve_bytes: 8192, ..options() }).unwrap().journal.disk_bytes(),
+        without + 8192
+    );
 }
