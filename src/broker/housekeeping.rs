@@ -143,7 +143,8 @@ impl Housekeeping {
             let live_bytes = live_bytes(info, needs);
             let wasted = info.len_bytes.saturating_sub(live_bytes);
             let little = live_bytes * 100 < info.len_bytes * CLEAN_PERCENT;
-            (live_bytes > 0 && little && wasted >= WASTE_BYTES / 8).then_some((live_bytes * 100 / info.len_bytes, info.first))
+            (live_bytes > 0 && little && wasted >= WASTE_BYTES / 8)
+                .then_some((live_bytes * 100 / info.len_bytes, info.first))
         });
         shares.min().map(|(_, segment)| segment)
     }

@@ -158,10 +158,7 @@ impl PartitionTask {
                 tracing::warn!(journal, %segment, reason, "a segment cannot be cleaned; it stays as it is");
                 self.housekeeping.cleaned(segment, false);
             }
-            JournalEvent::Durable(_)
-            | JournalEvent::Written(_)
-            | JournalEvent::Cleaned { .. }
-            | JournalEvent::CleanFailed { .. } => {}
+            JournalEvent::Durable(_) | JournalEvent::Written(_) => {}
         }
     }
 }

@@ -44,8 +44,13 @@ impl Queues {
         clock: Clock,
     ) -> Result<()> {
         for (shard, (requests, journal)) in self.0.into_iter().zip(journals).enumerate() {
-            let reading =
-                Reading { shard, broker: Arc::downgrade(broker), reader: journal.reader(), formats: formats.clone(), clock };
+            let reading = Reading {
+                shard,
+                broker: Arc::downgrade(broker),
+                reader: journal.reader(),
+                formats: formats.clone(),
+                clock,
+            };
             let named = thread::Builder::new().name("read".to_owned());
             named.spawn(move || reading.run(requests)).context("cannot start a thread")?;
         }

@@ -253,13 +253,7 @@ impl Shard {
 }
 
 /// Writes down what handing out a message means.
-fn note(
-    id: QueueId,
-    what: HandOut,
-    settled: &mut Vec<(QueueId, u64)>,
-    segments: &mut Segments,
-    log: &mut dyn Log,
-) {
+fn note(id: QueueId, what: HandOut, settled: &mut Vec<(QueueId, u64)>, segments: &mut Segments, log: &mut dyn Log) {
     match what {
         HandOut::Settled { position, logged, stored } => {
             stored.iter().for_each(|location| segments.remove(location));

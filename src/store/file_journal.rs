@@ -189,6 +189,10 @@ impl Journal for FileJournal {
         self.shared.append(batch, expected, epoch)
     }
 
+    fn sync(&self) {
+        self.shared.sync();
+    }
+
     fn durable(&self) -> BatchSequence {
         self.shared.durable()
     }

@@ -18,6 +18,9 @@ pub trait Journal: Send + Sync {
     /// [`Journal::pending_bytes`].
     fn append(&self, batch: Batch, expected: BatchSequence, epoch: Epoch) -> Result<(), AppendError>;
 
+    /// Somebody waits for a [`SyncMode::Lazy`](crate::SyncMode::Lazy) batch after all: what has been appended is synced soon.
+    fn sync(&self);
+
     /// Everything up to this batch is durable.
     fn durable(&self) -> BatchSequence;
 

@@ -70,6 +70,8 @@ enum Stage {
 struct State {
     batches: VecDeque<Batch>,
     next: BatchSequence,
+    /// Everything up to here is to be synced now.
+    sync_to: Option<BatchSequence>,
     /// The journal thread waits for work: only then an append costs a wake-up.
     sleeping: bool,
     closing: bool,
@@ -97,6 +99,7 @@ impl Start {
     fn state(self) -> State {
         State {
             batches: VecDeque::new(),
+            sync_to: None,
             next: self.last.next(),
             sleeping: false,
             closing: false,
@@ -166,6 +169,16 @@ impl Shared {
     }
 
     // ---- journal thread ----
+
+    /// Whether somebody waits for what is written; told once.
+    pub(crate) fn take_sync_wanted(&self, written: BatchSequence) -> bool {
+        let mut state = self.state();
+        let wanted = state.sync_to.is_some_and(|sync_to| sync_to <= written);
+        if wanted {
+            state.sync_to = None;
+        }
+        wanted
+    }
 
     /// Moves waiting batches into `group` until it has `bytes_max`, but always at least one.
     pub(crate) fn take(&self, group: &mut VecDeque<Batch>, bytes_max: u64) {
@@ -368,7 +381,7 @@ impl State {
             Stage::Ended(_) => true,
             _ => false,
         };
-        job || !self.batches.is_empty() || self.segments.has_freeable(durable)
+        job || self.sync_to.is_some() || !self.batches.is_empty() || self.segments.has_freeable(durable)
     }
 
     fn take_job(&mut self) -> Option<Job> {
@@ -420,6 +433,12 @@ impl Journal for Shared {
         state.batches.push_back(batch);
         self.wake(&mut state);
         Ok(())
+    }
+
+    fn sync(&self) {
+        let mut state = self.state();
+        state.sync_to = Some(state.next.previous());
+        self.wake(&mut state);
     }
 
     fn durable(&self) -> BatchSequence {

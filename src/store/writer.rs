@@ -138,6 +138,10 @@ impl Writer {
         self.free()?;
         self.shared.take(&mut self.group, self.options.group_bytes_max);
         if self.group.is_empty() {
+            if self.shared.take_sync_wanted(self.written) {
+                self.sync_active()?;
+                return Ok(Step::Progress);
+            }
             return Ok(if moved { Step::Progress } else { Step::Idle });
         }
         self.commit()?;
@@ -157,7 +161,8 @@ impl Writer {
         if lazy > 0 {
             (self.listener)(JournalEvent::Written(self.written));
         }
-        if lazy == count {
+        let wanted = self.shared.take_sync_wanted(self.written);
+        if lazy == count && !wanted {
             self.shared.settle_pending(bytes);
             return Ok(());
         }

@@ -103,7 +103,8 @@ impl Definitions {
             Some((vhost, vhost.queues.get(name)?))
         });
         let Some((vhost, queue)) = entry else { return hashbrown::HashMap::default() };
-        let bindings = queue.bindings.iter().filter_map(|(source, identity)| vhost.exchanges.get(source)?.find(identity));
+        let bindings =
+            queue.bindings.iter().filter_map(|(source, identity)| vhost.exchanges.get(source)?.find(identity));
         let announced = bindings.filter(|binding| binding.spec.announced);
         announced.map(|binding| (binding.serial, binding.spec.clone())).collect()
     }

@@ -71,7 +71,8 @@ impl Entry {
     /// Memory that it takes.
     pub(crate) fn memory_bytes(&self) -> u64 {
         let message = self.message.as_ref();
-        ENTRY_BYTES + message.map_or(0, |message| MESSAGE_BYTES + (message.body.len() + message.properties.len()) as u64)
+        ENTRY_BYTES
+            + message.map_or(0, |message| MESSAGE_BYTES + (message.body.len() + message.properties.len()) as u64)
     }
 
     /// Lets go of the message, if it can be read back.

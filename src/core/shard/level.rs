@@ -167,7 +167,9 @@ impl Level {
 
     /// Chooses what to read so that about `window_bytes` are here or on their way.
     pub(crate) fn choose(&mut self, window_bytes: u64, chosen: &mut Vec<(u64, Location)>) {
-        if self.near_bytes + self.requested_bytes > window_bytes / 2 && !(self.is_waiting() && self.requested_bytes == 0) {
+        if self.near_bytes + self.requested_bytes > window_bytes / 2
+            && !(self.is_waiting() && self.requested_bytes == 0)
+        {
             return;
         }
         self.choose_hollow(window_bytes, chosen);
@@ -226,7 +228,11 @@ impl Level {
     }
 
     /// The page has been read (or, with `None`, cannot be): gives the page, and the references that did not survive a restart.
-    pub(crate) fn page_read(&mut self, location: &Location, refs: Option<Vec<StoredRef>>) -> Option<(PageRef, Vec<StoredRef>)> {
+    pub(crate) fn page_read(
+        &mut self,
+        location: &Location,
+        refs: Option<Vec<StoredRef>>,
+    ) -> Option<(PageRef, Vec<StoredRef>)> {
         if self.pages.front().is_none_or(|page| page.location != *location) {
             return None;
         }

@@ -75,9 +75,8 @@ impl Shard {
     /// Writes the message down where that is needed, and gives the entries their places, or lets them wait for it. Tells what a
     /// publisher has to wait for.
     fn store(&mut self, now: Now, message: &Message, entries: Entries) -> Option<Urgency> {
-        let durable = self.write_message(RecordKind::Message, message, &entries, |storing| {
-            matches!(storing, Storing::Durable(_))
-        });
+        let durable = self
+            .write_message(RecordKind::Message, message, &entries, |storing| matches!(storing, Storing::Durable(_)));
         let paged = self.write_message(RecordKind::Transient, message, &entries, |storing| storing == Storing::Paged);
         let mut until = None;
         for (queue, entry, storing) in entries {

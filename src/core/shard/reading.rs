@@ -56,7 +56,8 @@ impl ReadResult {
     /// Finds the bindings that messages came through: by their number among those of the queue.
     pub(crate) fn find_bindings(&mut self, of: impl FnOnce(QueueId) -> HashMap<u64, Arc<BindingSpec>>) {
         let Found::Messages(found) = &mut self.found else { return };
-        let mut announced = found.iter_mut().filter_map(|(_, read)| read.as_mut()).filter(|read| read.serial != 0).peekable();
+        let mut announced =
+            found.iter_mut().filter_map(|(_, read)| read.as_mut()).filter(|read| read.serial != 0).peekable();
         if announced.peek().is_none() {
             return;
         }
@@ -100,7 +101,12 @@ impl ReadRequest {
     }
 }
 
-fn decode(decoder: &mut Decoder<'_>, queue: QueueId, position: u64, payload: Bytes) -> Result<ReadMessage, RecordError> {
+fn decode(
+    decoder: &mut Decoder<'_>,
+    queue: QueueId,
+    position: u64,
+    payload: Bytes,
+) -> Result<ReadMessage, RecordError> {
     let (places, message) = decoder.message(payload)?;
     let place = places.iter().find(|place| place.queue == queue && place.position == position);
     let serial = place.ok_or(RecordError("another message is where this one should be"))?.binding;
@@ -118,11 +124,14 @@ impl Shard {
         if !graves.is_empty() {
             ask(Wanted::Messages(graves));
         }
-        if queue.overflows() && let Some(page) = queue.ready.choose_oldest_page() {
+        if queue.overflows()
+            && let Some(page) = queue.ready.choose_oldest_page()
+        {
             ask(Wanted::Page(page));
         }
         let heads = !queue.is_wanted();
-        let expiring = queue.settings.message_ttl_ms.is_some() && queue.ready.is_waiting() || queue.ready.hides_expiry();
+        let expiring =
+            queue.settings.message_ttl_ms.is_some() && queue.ready.is_waiting() || queue.ready.hides_expiry();
         let window = match heads {
             false => self.memory.window_bytes(queue),
             true => u64::from(expiring),

@@ -131,7 +131,12 @@ impl Ready {
     }
 
     /// Chooses what to read: from the level that is handed out next, or, for their heads' times to live only, from all that wait.
-    pub(crate) fn choose(&mut self, window_bytes: u64, refs_min: usize, heads: bool) -> (Vec<(u64, Location)>, Option<Location>) {
+    pub(crate) fn choose(
+        &mut self,
+        window_bytes: u64,
+        refs_min: usize,
+        heads: bool,
+    ) -> (Vec<(u64, Location)>, Option<Location>) {
         let mut chosen = Vec::new();
         let mut page = None;
         if heads {
@@ -158,7 +163,8 @@ impl Ready {
         location: &Location,
         refs: Option<Vec<StoredRef>>,
     ) -> Option<(PageRef, Vec<StoredRef>)> {
-        let level = self.levels.iter_mut().find(|level| level.pages().next().is_some_and(|page| page.location == *location))?;
+        let level =
+            self.levels.iter_mut().find(|level| level.pages().next().is_some_and(|page| page.location == *location))?;
         let before = level.len();
         let lost = refs.is_none();
         let (page, gone) = level.page_read(location, refs)?;

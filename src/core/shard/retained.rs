@@ -6,9 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use crossdock_common::{Message, Name, Now};
 
-use super::command::{Confirmee, Effects};
 use super::Shard;
 use super::awaiting::Awaiting;
+use super::command::{Confirmee, Effects};
 use crate::definitions::pattern_matches;
 use crate::log::{Log, RecordKind, Urgency};
 use crate::record::{push_message, put_bytes};

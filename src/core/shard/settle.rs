@@ -8,10 +8,10 @@ use crossdock_common::message::DeathReason;
 use crossdock_common::names::{DeliveryId, QueueId};
 use crossdock_common::{Now, Refusal, RequestId};
 
+use super::awaiting::Awaiting;
 use super::command::Effects;
 use super::entry::{Entry, Holder};
 use super::ledger::Ledger;
-use super::awaiting::Awaiting;
 use super::{Shard, reply};
 use crate::log::Urgency;
 use crate::outbox::Outbox;

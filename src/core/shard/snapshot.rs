@@ -92,7 +92,8 @@ pub struct Survey {
 impl Survey {
     /// Whether the record at this offset is needed.
     pub fn keeps(&self, kind: RecordKind, offset: u32, payload: &[u8]) -> bool {
-        self.offsets.contains(&offset) || matches!(kind, RecordKind::Message | RecordKind::Transient) && self.spans(payload)
+        self.offsets.contains(&offset)
+            || matches!(kind, RecordKind::Message | RecordKind::Transient) && self.spans(payload)
     }
 
     fn spans(&self, mut payload: &[u8]) -> bool {

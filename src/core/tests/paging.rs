@@ -121,8 +121,7 @@ fn what_comes_back_comes_before_what_is_on_disk() {
 
 #[test]
 fn a_rejected_message_that_left_memory_becomes_a_dead_letter() {
-    let letters =
-        [("x-dead-letter-exchange", Value::string("")), ("x-dead-letter-routing-key", Value::string("dead"))];
+    let letters = [("x-dead-letter-exchange", Value::string("")), ("x-dead-letter-routing-key", Value::string("dead"))];
     let (world, mut client) = filled(&letters, true);
     client.queue(&world, "dead", &[]);
     let all = client.fetch(&world, "q", u32::MAX, Lease::Connection);
@@ -156,7 +155,8 @@ fn transient_messages_on_disk_do_not_survive() {
 #[test]
 fn segments_that_nobody_needs_are_released() {
     let (world, mut client) = filled(&[], true);
-    let live = |world: &World| (0..super::support::SHARDS).map(|shard| world.broker.needs(shard).live_bytes).sum::<u64>();
+    let live =
+        |world: &World| (0..super::support::SHARDS).map(|shard| world.broker.needs(shard).live_bytes).sum::<u64>();
     assert!(live(&world) > 0);
     client.drain(&world, "q");
     world.sync();

@@ -122,7 +122,8 @@ impl World {
     pub(super) fn serve_reads(&self) {
         loop {
             let Some((index, request)) = self.reads.lock().pop_front() else { return };
-            let read: Vec<_> = request.locations().iter().map(|at| Some(self.logs[index + 1].lock().read(at))).collect();
+            let read: Vec<_> =
+                request.locations().iter().map(|at| Some(self.logs[index + 1].lock().read(at))).collect();
             let result = request.finish(read, &Arc::new(vec![plain_format()]));
             assert_eq!(self.broker.take_read(index, result, self.now), 0, "everything can be read");
         }

@@ -114,3 +114,19 @@ fn a_power_failure_takes_a_suffix_of_lazy_batches_only() {
     }
     assert!(kept > 0 && lost > 0, "{kept} kept, {lost} lost");
 }
+
+#[test]
+fn somebody_who_waits_after_all_gets_a_sync() {
+    let mut opened = open(&SimulatedDisk::new(1));
+    opened.append_with(&one(), LAZY).unwrap();
+    opened.stepped.writer.step();
+    assert_eq!(watermarks(&opened), (1, 0));
+    opened.journal.sync();
+    opened.stepped.writer.step();
+    assert_eq!(watermarks(&opened), (1, 1));
+    opened.append_with(&one(), LAZY).unwrap();
+    opened.journal.sync();
+    opened.stepped.writer.step();
+    assert_eq!(watermarks(&opened), (2, 2), "also if it was not written yet");
+    assert_eq!(opened.stepped.writer.step(), Step::Idle);
+}
