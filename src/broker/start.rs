@@ -25,11 +25,11 @@ use crate::telemetry::events::RecoveryFinished;
 const SHARDS_MAX: usize = 255;
 
 /// A journal that was opened and replayed.
-struct Opened {
-    name: String,
-    journal: Arc<dyn Journal>,
+pub(super) struct Opened {
+    pub name: String,
+    pub journal: Arc<dyn Journal>,
     last: BatchSequence,
-    signals: Arc<Signals>,
+    pub signals: Arc<Signals>,
 }
 
 /// Opens the data directory, replays it, and starts the partitions' tasks. Blocks as long as that takes, and tells `startup` how
@@ -46,12 +46,7 @@ pub fn start(
     seed: u64,
 ) -> Result<Arc<Engine>> {
     let clock = Clock::start();
-    let shards = shard_count(&settings.data_dir, usize::from(settings.core.shards))?;
-    let policies = policies(settings)?;
-    let mut recovery = Recovery::new(u8::try_from(shards).unwrap_or(u8::MAX), formats, policies, seed, clock.now());
-    let opener = Opener { settings, disk: Arc::new(RealDisk) };
-    let opened = replay(&opener, &mut recovery, startup.begin(&settings.data_dir, shards))?;
-    let broker = finish(settings, recovery, &opened);
+    let (broker, opened) = recover(settings, formats, clock, startup, seed)?;
     RecoveryFinished { records: startup.records(), elapsed_ms: clock.uptime_ms() }.emit(&metrics);
     settings.vhosts.names().for_each(|vhost| broker.add_vhost(&Name::from(vhost)));
     let alarms = Alarms::new(broker.clone(), metrics.clone());
@@ -72,6 +67,22 @@ pub fn start(
         tokio::spawn(watch(task));
     }
     Ok(Arc::new(Engine { broker, clock, authenticator, metrics, alarms, journals }))
+}
+
+/// Opens and replays the journals.
+pub(super) fn recover(
+    settings: &Settings,
+    formats: Vec<&'static dyn Format>,
+    clock: Clock,
+    startup: &Startup,
+    seed: u64,
+) -> Result<(Arc<Broker>, Vec<Opened>)> {
+    let shards = shard_count(&settings.data_dir, usize::from(settings.core.shards))?;
+    let policies = policies(settings)?;
+    let mut recovery = Recovery::new(u8::try_from(shards).unwrap_or(u8::MAX), formats, policies, seed, clock.now());
+    let opener = Opener { settings, disk: Arc::new(RealDisk) };
+    let opened = replay(&opener, &mut recovery, startup.begin(&settings.data_dir, shards))?;
+    Ok((finish(settings, recovery, &opened), opened))
 }
 
 /// What the operator sets for queues. It is looked at again at each start, and never stored.
@@ -144,7 +155,7 @@ fn finish(settings: &Settings, recovery: Recovery, opened: &[Opened]) -> Arc<Bro
     recovery.finish(definitions_log, logs, options)
 }
 
-fn partition(journal_index: usize) -> Partition {
+pub(super) fn partition(journal_index: usize) -> Partition {
     match journal_index.checked_sub(1) {
         None => Partition::Definitions,
         Some(shard) => Partition::Shard(shard),
@@ -167,8 +178,8 @@ struct Opener<'a> {
 trait Replay {
     fn apply(&mut self, kind: RecordKind, stream: u64, payload: &[u8]) -> Result<(), RecordError>;
 
-    /// Whom records of that stream concern.
-    fn queue_name(&self, stream: u64) -> Option<String>;
+    /// Vhost and name of the queue that records of that stream concern.
+    fn queue(&self, stream: u64) -> Option<&(Name, Name)>;
 }
 
 impl Replay for Recovery {
@@ -176,8 +187,8 @@ impl Replay for Recovery {
         self.replay_definition(kind, payload)
     }
 
-    fn queue_name(&self, stream: u64) -> Option<String> {
-        Self::queue_name(self, stream)
+    fn queue(&self, stream: u64) -> Option<&(Name, Name)> {
+        Self::queue(self, stream)
     }
 }
 
@@ -186,8 +197,8 @@ impl Replay for ShardReplay<'_> {
         self.replay(kind, stream, payload)
     }
 
-    fn queue_name(&self, stream: u64) -> Option<String> {
-        Self::queue_name(self, stream)
+    fn queue(&self, stream: u64) -> Option<&(Name, Name)> {
+        Self::queue(self, stream)
     }
 }
 
@@ -223,7 +234,8 @@ fn visit(progress: &JournalProgress, replay: &mut dyn Replay, recovered: &Recove
             }
         }
         Recovered::Damaged(damage) => {
-            let queue = damage.stream.and_then(|stream| replay.queue_name(stream));
+            let queue = damage.stream.and_then(|stream| replay.queue(stream));
+            let queue = queue.map(|(vhost, name)| format!("{name} in vhost {vhost}"));
             let batches = format_args!("{}..={}", damage.first, damage.last);
             tracing::error!(
                 journal,
