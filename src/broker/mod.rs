@@ -9,6 +9,7 @@ mod clock;
 mod engine;
 mod journal_log;
 mod partition;
+mod replay;
 mod rewrite;
 mod start;
 mod startup;

@@ -7,7 +7,8 @@ use crossdock_store::{BatchSequence, JournalEvent};
 
 use super::clock::Clock;
 use super::journal_log::SnapshotLog;
-use super::start::{Opened, partition, recover};
+use super::replay::Opened;
+use super::start::{partition, recover};
 use super::startup::Startup;
 use crate::config::Settings;
 

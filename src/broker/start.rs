@@ -1,21 +1,20 @@
 //! From a data directory to a running core.
 
-use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::Arc;
-use std::thread;
 
 use anyhow::{Context, Result, bail};
 use crossdock_common::{Format, Name};
-use crossdock_core::{Broker, BrokerOptions, Log, Partition, Policies, RecordError, RecordKind, Recovery, ShardReplay};
-use crossdock_store::{BatchSequence, Disk, FileJournal, Journal, Options, RealDisk, Recovered, RecoveryReport};
+use crossdock_core::{Broker, BrokerOptions, Log, Partition, Policies, Recovery};
+use crossdock_store::Journal;
 
 use super::alarms::{Alarms, watch_disk, watch_memory};
 use super::clock::Clock;
 use super::engine::Engine;
 use super::journal_log::JournalLog;
 use super::partition::{PartitionTask, Signals};
-use super::startup::{JournalProgress, Startup};
+use super::replay::{Opened, replay};
+use super::startup::Startup;
 use crate::auth::Authenticator;
 use crate::config::Settings;
 use crate::telemetry::Metrics;
@@ -23,14 +22,6 @@ use crate::telemetry::events::RecoveryFinished;
 
 /// Most shards: a queue's number holds its shard in one byte.
 const SHARDS_MAX: usize = 255;
-
-/// A journal that was opened and replayed.
-pub(super) struct Opened {
-    pub name: String,
-    pub journal: Arc<dyn Journal>,
-    last: BatchSequence,
-    pub signals: Arc<Signals>,
-}
 
 /// Opens the data directory, replays it, and starts the partitions' tasks. Blocks as long as that takes, and tells `startup` how
 /// far it is. Must be called on a thread of the runtime that may block.
@@ -80,8 +71,7 @@ pub(super) fn recover(
     let shards = shard_count(&settings.data_dir, usize::from(settings.core.shards))?;
     let policies = policies(settings)?;
     let mut recovery = Recovery::new(u8::try_from(shards).unwrap_or(u8::MAX), formats, policies, seed, clock.now());
-    let opener = Opener { settings, disk: Arc::new(RealDisk) };
-    let opened = replay(&opener, &mut recovery, startup.begin(&settings.data_dir, shards))?;
+    let opened = replay(settings, &mut recovery, startup.begin(&settings.data_dir, shards))?;
     Ok((finish(settings, recovery, &opened), opened))
 }
 
@@ -118,31 +108,6 @@ async fn watch(task: PartitionTask) {
     }
 }
 
-/// Reads the definitions' journal, then those of all shards at the same time, each on a thread of its own.
-fn replay(opener: &Opener<'_>, recovery: &mut Recovery, journals: &[JournalProgress]) -> Result<Vec<Opened>> {
-    let (definitions, shards) = journals.split_first().context("no journal")?;
-    let opened = opener.open(definitions, recovery)?;
-    definitions.finish();
-    let shards = thread::scope(|scope| {
-        let replays = recovery.begin_shards().into_iter().zip(shards);
-        let threads = replays.map(|(shard, progress)| {
-            let thread = thread::Builder::new().name("recovery".to_owned());
-            thread.spawn_scoped(scope, move || replay_shard(opener, shard, progress)).context("cannot start a thread")
-        });
-        let threads = threads.collect::<Result<Vec<_>>>()?;
-        let opened = threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
-        opened.collect::<Result<Vec<_>>>()
-    })?;
-    Ok(std::iter::once(opened).chain(shards).collect())
-}
-
-fn replay_shard(opener: &Opener<'_>, mut shard: ShardReplay<'_>, progress: &JournalProgress) -> Result<Opened> {
-    let opened = opener.open(progress, &mut shard)?;
-    shard.finish();
-    progress.finish();
-    Ok(opened)
-}
-
 fn finish(settings: &Settings, recovery: Recovery, opened: &[Opened]) -> Arc<Broker> {
     let signals: Vec<Arc<Signals>> = opened.iter().map(|one| one.signals.clone()).collect();
     let options = BrokerOptions {
@@ -169,100 +134,11 @@ fn journal_index(partition: Partition) -> usize {
     }
 }
 
-struct Opener<'a> {
-    settings: &'a Settings,
-    disk: Arc<dyn Disk>,
-}
-
-/// What takes the records of a journal.
-trait Replay {
-    fn apply(&mut self, kind: RecordKind, stream: u64, payload: &[u8]) -> Result<(), RecordError>;
-
-    /// Vhost and name of the queue that records of that stream concern.
-    fn queue(&self, stream: u64) -> Option<&(Name, Name)>;
-}
-
-impl Replay for Recovery {
-    fn apply(&mut self, kind: RecordKind, _: u64, payload: &[u8]) -> Result<(), RecordError> {
-        self.replay_definition(kind, payload)
-    }
-
-    fn queue(&self, stream: u64) -> Option<&(Name, Name)> {
-        Self::queue(self, stream)
-    }
-}
-
-impl Replay for ShardReplay<'_> {
-    fn apply(&mut self, kind: RecordKind, stream: u64, payload: &[u8]) -> Result<(), RecordError> {
-        self.replay(kind, stream, payload)
-    }
-
-    fn queue(&self, stream: u64) -> Option<&(Name, Name)> {
-        Self::queue(self, stream)
-    }
-}
-
-impl Opener<'_> {
-    fn open(&self, progress: &JournalProgress, replay: &mut dyn Replay) -> Result<Opened> {
-        let signals: Arc<Signals> = Arc::default();
-        let of_listener = signals.clone();
-        let listener = Box::new(move |event| of_listener.journal_said(event));
-        let mut visit = |recovered: Recovered<'_>| visit(progress, replay, &recovered);
-        let folder = self.settings.data_dir.join(progress.name());
-        let (journal, report) = FileJournal::open(self.disk.clone(), &folder, self.options(), listener, &mut visit)
-            .with_context(|| format!("cannot open the journal in {}", folder.display()))?;
-        log_report(progress.name(), &report);
-        Ok(Opened { name: progress.name().to_owned(), journal: Arc::new(journal), last: report.last, signals })
-    }
-
-    fn options(&self) -> Options {
-        Options { segment_bytes: self.settings.store.segment_bytes.0, ..Options::default() }
-    }
-}
-
-fn visit(progress: &JournalProgress, replay: &mut dyn Replay, recovered: &Recovered<'_>) {
-    let journal = progress.name();
-    match *recovered {
-        Recovered::SnapshotRecord { kind, stream, payload } | Recovered::Record { kind, stream, payload, .. } => {
-            progress.record(payload.len());
-            let result = match RecordKind::from_number(kind) {
-                Some(kind) => replay.apply(kind, stream, payload),
-                None => Err(RecordError("unknown kind")),
-            };
-            if let Err(error) = result {
-                tracing::error!(journal, stream, %error, "a record is passed over");
-            }
-        }
-        Recovered::Damaged(damage) => {
-            let queue = damage.stream.and_then(|stream| replay.queue(stream));
-            let queue = queue.map(|(vhost, name)| format!("{name} in vhost {vhost}"));
-            let batches = format_args!("{}..={}", damage.first, damage.last);
-            tracing::error!(
-                journal,
-                stream = ?damage.stream,
-                ?queue,
-                %batches,
-                what = damage.what,
-                "damaged records: what they held is lost, everything else is served"
-            );
-        }
-    }
-}
-
-fn log_report(journal: &str, report: &RecoveryReport) {
-    for note in &report.notes {
-        tracing::info!(journal, note, "recovery");
-    }
-    if report.torn_bytes > 0 {
-        tracing::info!(journal, bytes = report.torn_bytes, "the torn end of the last write was cut off");
-    }
-}
-
 /// The number of shards is fixed when the data directory is made: queues know their shard by it.
 fn shard_count(folder: &Path, wanted: usize) -> Result<usize> {
     let exists = |index: usize| folder.join(format!("shard-{index}")).is_dir();
     let existing = (0..SHARDS_MAX).take_while(|&index| exists(index)).count();
-    let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let wanted = if wanted == 0 { cores.min(SHARDS_MAX) } else { wanted };
     if wanted > SHARDS_MAX {
         bail!("core.shards is {wanted}; at most {SHARDS_MAX} are possible");
@@ -271,4 +147,81 @@ fn shard_count(folder: &Path, wanted: usize) -> Result<usize> {
         tracing::info!(existing, wanted, "the data directory keeps its number of shards");
     }
     Ok(if existing == 0 { wanted } else { existing })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use crossdock_common::definition::{Definition, Durability, QueueSpec};
+    use crossdock_common::event::{Principal, Reply};
+    use crossdock_common::{Command, Event, RequestId};
+    use crossdock_core::{Client, Permissions, Sequence};
+
+    use super::*;
+    use crate::config::{PolicySettings, Vhosts};
+
+    fn settings(data_dir: &Path) -> Settings {
+        let policy = PolicySettings {
+            pattern: "^logs".to_owned(),
+            durability: Some(crate::config::Durability::Memory),
+            ..PolicySettings::default()
+        };
+        Settings {
+            data_dir: data_dir.to_owned(),
+            durability: crate::config::Durability::Os,
+            vhosts: Vhosts::named(&["/", "other"]),
+            policies: vec![policy],
+            ..Settings::default()
+        }
+    }
+
+    fn ask(broker: &Arc<Broker>, client: &mut Client, now: crossdock_common::Now, command: Command) -> Reply {
+        let mut events = VecDeque::new();
+        client.execute(now, &mut VecDeque::from([command]));
+        broker.durable(Partition::Definitions, Sequence(u64::MAX), now);
+        client.take_events(now, &mut events);
+        let answers = events.into_iter().filter_map(|event| match event {
+            Event::Reply { result, .. } => Some(result.expect("granted")),
+            _ => None,
+        });
+        answers.last().expect("an answer")
+    }
+
+    fn durability_of(broker: &Arc<Broker>, clock: Clock, queue: &str) -> Durability {
+        let (now, request) = (clock.now(), RequestId(1));
+        let mut client = broker.connect(Box::new(|| {}));
+        client.authenticated(request, Principal { name: "u".into(), tags: vec![] });
+        ask(broker, &mut client, now, Command::Open { request, vhost: "/".into() });
+        let spec = QueueSpec { name: queue.into(), durable: true, ..QueueSpec::default() };
+        let declare = Box::new(Definition::DeclareQueue { spec, passive: false });
+        ask(broker, &mut client, now, Command::Define { request, definition: declare });
+        let inspect = Box::new(Definition::InspectQueue { name: queue.into() });
+        match ask(broker, &mut client, now, Command::Define { request, definition: inspect }) {
+            Reply::QueueInfo(info) => info.durability,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn queues_follow_the_policies_and_vhosts_of_the_configuration_of_this_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Clock::start();
+        let start = |settings: &Settings| {
+            let (broker, opened) = recover(settings, Vec::new(), clock, &Startup::default(), 0).unwrap();
+            broker.set_permissions(Permissions::everything());
+            settings.vhosts.names().for_each(|vhost| broker.add_vhost(&Name::from(vhost)));
+            let found = ["orders", "logs.a"].map(|queue| durability_of(&broker, clock, queue));
+            opened.iter().for_each(|one| one.journal.close().unwrap());
+            found
+        };
+        let mut settings = settings(folder.path());
+        assert_eq!(start(&settings), [Durability::Os, Durability::Memory]);
+        settings.policies.clear();
+        let with_durability = "[{name = '/', durability = 'fsync'}]";
+        let sources =
+            crate::config::Sources { assignments: vec![format!("vhosts={with_durability}")], ..Default::default() };
+        settings.vhosts = crate::config::load(&sources).unwrap().vhosts;
+        assert_eq!(start(&settings), [Durability::Fsync, Durability::Fsync]);
+    }
 }
