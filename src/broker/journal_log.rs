@@ -76,7 +76,10 @@ impl Log for SnapshotLog {
 
 #[cfg(test)]
 mod tests {
-    use crossdock_store::{Batch, BatchPlace, CloseError, JournalStatus, Reader, SegmentInfo, Snapshot, SnapshotError};
+    use crossdock_store::{
+        Batch, BatchPlace, CleanError, CloseError, JournalStatus, Reader, SegmentInfo, Snapshot, SnapshotError,
+        Survivors,
+    };
 
     use super::*;
 
@@ -115,6 +118,10 @@ mod tests {
         }
 
         fn release(&self, _: BatchSequence) {}
+
+        fn clean(&self, _: BatchSequence, _: Box<dyn Survivors>) -> Result<(), CleanError> {
+            Err(CleanError::Failed("broken".to_owned()))
+        }
 
         fn segments(&self) -> Vec<SegmentInfo> {
             Vec::new()

@@ -118,7 +118,10 @@ impl PartitionTask {
                 tracing::warn!(journal, reason, "snapshot given up; the journal goes on and tries again later");
                 self.last_snapshot_bytes = self.journal.disk_bytes();
             }
-            JournalEvent::Durable(_) | JournalEvent::Written(_) => {}
+            JournalEvent::Durable(_)
+            | JournalEvent::Written(_)
+            | JournalEvent::Cleaned { .. }
+            | JournalEvent::CleanFailed { .. } => {}
         }
     }
 

@@ -6,12 +6,13 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::batch::{Batch, Snapshot};
+use crate::clean::Survivors;
 use crate::disk::{Disk, DiskLock};
-use crate::journal::{AppendError, CloseError, Journal, JournalStatus, Listener, SnapshotError};
+use crate::housekeeper::Housekeeper;
+use crate::journal::{AppendError, CleanError, CloseError, Journal, JournalStatus, Listener, SnapshotError};
 use crate::reader::Reader;
 use crate::recovery::{self, OpenError, RecoveryReport, Visitor};
 use crate::shared::{Shared, Wake};
-use crate::snapshot::SnapshotWriter;
 use crate::types::{BatchPlace, BatchSequence, Epoch, Options, SegmentInfo};
 use crate::writer::{Step, Writer};
 
@@ -23,13 +24,13 @@ const IDLE_BEFORE_SEAL: Duration = Duration::from_millis(100);
 /// How long a written batch may stay without a sync; the idle seal syncs too.
 const SYNC_DELAY: Duration = Duration::from_millis(200);
 
-/// A journal without threads: the owner calls [`Writer::step`] and [`SnapshotWriter::step`]. For simulations.
+/// A journal without threads: the owner calls [`Writer::step`] and [`Housekeeper::step`]. For simulations.
 pub struct SteppedJournal {
     shared: Arc<Shared>,
     /// Writes batches.
     pub writer: Writer,
-    /// Writes snapshots.
-    pub snapshot_writer: SnapshotWriter,
+    /// Writes snapshots and cleans segments.
+    pub housekeeper: Housekeeper,
     lock: Box<dyn DiskLock>,
 }
 
@@ -46,16 +47,16 @@ impl SteppedJournal {
         let recovered = recovery::recover(&disk, folder, &options, visitor)?;
         let report = recovered.report;
         let shared = Arc::new(Shared::new(recovered.start, (Arc::clone(&disk), folder.to_path_buf())));
-        let snapshot_writer = SnapshotWriter::new(
+        let housekeeper = Housekeeper::new(
             Arc::clone(&shared),
             (disk, folder.to_path_buf()),
             (recovered.continuation.meta.identity(), report.epoch),
             &options,
             recovered.damaged_snapshot,
         );
-        snapshot_writer.refill_reserve();
+        housekeeper.refill_reserve();
         let writer = Writer::new(Arc::clone(&shared), listener, options, recovered.continuation);
-        Ok((SteppedJournal { shared, writer, snapshot_writer, lock: recovered.lock }, report))
+        Ok((SteppedJournal { shared, writer, housekeeper, lock: recovered.lock }, report))
     }
 
     /// The journal as its users see it. Its `close` refuses further appends; the rest of an orderly end is stepping until idle
@@ -65,7 +66,7 @@ impl SteppedJournal {
     }
 }
 
-/// The journal with its two threads: `journal` writes batches, `snapshot` writes snapshots.
+/// The journal with its two threads: `journal` writes batches, `housekeeping` writes snapshots and cleans segments.
 pub struct FileJournal {
     shared: Arc<Shared>,
     running: Mutex<Option<Running>>,
@@ -73,7 +74,7 @@ pub struct FileJournal {
 
 struct Running {
     writer: JoinHandle<()>,
-    snapshot: JoinHandle<()>,
+    housekeeping: JoinHandle<()>,
     _lock: Box<dyn DiskLock>,
 }
 
@@ -90,12 +91,12 @@ impl FileJournal {
         visitor: &mut Visitor<'_>,
     ) -> Result<(FileJournal, RecoveryReport), OpenError> {
         let (stepped, report) = SteppedJournal::open(disk, folder, options, listener, visitor)?;
-        let SteppedJournal { shared, writer, snapshot_writer, lock } = stepped;
+        let SteppedJournal { shared, writer, housekeeper, lock } = stepped;
         let writer = spawn("journal", move || run_writer(writer))?;
-        let snapshot = spawn("snapshot", move || run_snapshots(snapshot_writer)).inspect_err(|_| {
+        let housekeeping = spawn("housekeeping", move || run_housekeeping(housekeeper)).inspect_err(|_| {
             shared.start_closing();
         })?;
-        let running = Mutex::new(Some(Running { writer, snapshot, _lock: lock }));
+        let running = Mutex::new(Some(Running { writer, housekeeping, _lock: lock }));
         Ok((FileJournal { shared, running }, report))
     }
 }
@@ -142,12 +143,12 @@ fn sync_in_time(writer: &mut Writer, behind_since: &mut Option<Instant>) {
     }
 }
 
-fn run_snapshots(mut writer: SnapshotWriter) {
-    let shared = Arc::clone(&writer.shared);
-    while let Some((at, snapshot)) = shared.wait_for_snapshot() {
-        writer.start(at, snapshot);
-        while writer.is_busy() && !shared.is_ending() {
-            writer.step();
+fn run_housekeeping(mut housekeeper: Housekeeper) {
+    let shared = Arc::clone(&housekeeper.shared);
+    while let Some(job) = shared.wait_for_job() {
+        housekeeper.start(job);
+        while housekeeper.is_busy() && !shared.is_ending() {
+            housekeeper.step();
         }
     }
 }
@@ -189,6 +190,10 @@ impl Journal for FileJournal {
         self.shared.release(segment);
     }
 
+    fn clean(&self, segment: BatchSequence, survivors: Box<dyn Survivors>) -> Result<(), CleanError> {
+        self.shared.clean(segment, survivors)
+    }
+
     fn segments(&self) -> Vec<SegmentInfo> {
         self.shared.segments()
     }
@@ -211,7 +216,7 @@ impl Journal for FileJournal {
         if let Some(running) = running {
             // A panic of the thread has been noted as the journal's failure.
             let _ = running.writer.join();
-            let _ = running.snapshot.join();
+            let _ = running.housekeeping.join();
         }
         self.shared.closed()
     }

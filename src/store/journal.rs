@@ -4,6 +4,7 @@
 use thiserror::Error;
 
 use crate::batch::{Batch, Snapshot};
+use crate::clean::Survivors;
 use crate::reader::Reader;
 use crate::types::{BatchPlace, BatchSequence, Epoch, SegmentInfo};
 
@@ -48,6 +49,10 @@ pub trait Journal: Send + Sync {
     /// of all batches up to its last must have been taken: the caller can't otherwise know what lies in it.
     fn release(&self, segment: BatchSequence);
 
+    /// Rewrites a closed segment that a snapshot covers, with only the records that `survivors` keeps; their locations
+    /// stay true. Ends with [`JournalEvent::Cleaned`] or [`JournalEvent::CleanFailed`]. One snapshot or cleaning at a time.
+    fn clean(&self, segment: BatchSequence, survivors: Box<dyn Survivors>) -> Result<(), CleanError>;
+
     /// All segments, oldest first.
     fn segments(&self) -> Vec<SegmentInfo>;
 
@@ -85,6 +90,10 @@ pub enum JournalEvent {
     SnapshotDone(BatchSequence),
     /// The snapshot was given up (no space, usually); the journal itself goes on.
     SnapshotFailed(String),
+    /// The segment is cleaned and takes so much space now; 0 if nothing survived and it is gone.
+    Cleaned { segment: BatchSequence, len_bytes: u64 },
+    /// The segment was not cleaned and is as it was. A damaged one never will be: don't ask again.
+    CleanFailed { segment: BatchSequence, reason: String },
 }
 
 /// See [`Journal::status`].
@@ -121,12 +130,32 @@ pub enum AppendError {
 /// Why a snapshot was not started.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum SnapshotError {
-    /// One is under way; try again after its event.
-    #[error("a snapshot is under way")]
+    /// A snapshot or a cleaning is under way; try again after its event.
+    #[error("a snapshot or a cleaning is under way")]
     Busy,
     /// The position lies before the last snapshot or behind the last batch.
     #[error("snapshot at {at} is outside of {oldest}..={newest}")]
     OutOfRange { at: BatchSequence, oldest: BatchSequence, newest: BatchSequence },
+    /// `close` was called.
+    #[error("the journal is closed")]
+    Closed,
+    /// A fatal error happened before.
+    #[error("the journal failed: {0}")]
+    Failed(String),
+}
+
+/// Why a cleaning was not started.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum CleanError {
+    /// A snapshot or a cleaning is under way; try again after its event.
+    #[error("a snapshot or a cleaning is under way")]
+    Busy,
+    /// It is not one of [`Journal::segments`].
+    #[error("there is no segment {segment}")]
+    Unknown { segment: BatchSequence },
+    /// It is being written, or no durable snapshot covers it.
+    #[error("no snapshot covers segment {segment}")]
+    NotCovered { segment: BatchSequence },
     /// `close` was called.
     #[error("the journal is closed")]
     Closed,

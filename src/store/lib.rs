@@ -8,11 +8,14 @@
 //! what was not synced.
 
 mod batch;
+mod clean;
+mod compact;
 mod disk;
 mod file_journal;
 mod format;
 mod frames;
 mod growth;
+mod housekeeper;
 mod journal;
 mod meta;
 mod names;
@@ -30,13 +33,14 @@ mod types;
 mod writer;
 
 pub use batch::{Batch, BatchBuilder, Snapshot, SnapshotBuilder};
+pub use clean::{StoredRecord, Survivors};
 pub use disk::{Disk, DiskFile, DiskLock};
 pub use file_journal::{FileJournal, SteppedJournal};
-pub use journal::{AppendError, CloseError, Journal, JournalEvent, JournalStatus, Listener, SnapshotError};
+pub use housekeeper::Housekeeper;
+pub use journal::{AppendError, CleanError, CloseError, Journal, JournalEvent, JournalStatus, Listener, SnapshotError};
 pub use reader::{ReadError, Reader};
 pub use real_disk::RealDisk;
 pub use recovery::{DAMAGES_LISTED_MAX, Damage, OpenError, Recovered, RecoveryReport, Visitor};
-pub use snapshot::SnapshotWriter;
 pub use types::{
     BatchPlace, BatchSequence, Epoch, Location, Options, Placed, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, SegmentInfo,
     SyncMode,

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use thiserror::Error;
 
+use crate::compact::{self, Map};
 use crate::disk::{Disk, DiskFile};
 use crate::names;
 use crate::types::{BatchSequence, Location};
@@ -45,12 +46,37 @@ const RUN_BYTES_MAX: u64 = 1024 * 1024;
 /// A segment open for reading.
 pub(crate) struct OpenFile {
     file: Arc<dyn DiskFile>,
+    /// Where the records of a compact file are.
+    map: Option<ReadMap>,
+}
+
+/// As much of a compact file's map as reading needs.
+struct ReadMap {
+    /// Old place, length and new place, ascending.
+    places: Vec<(u32, u32, u32)>,
+    is_damaged: bool,
+}
+
+impl ReadMap {
+    fn new(map: &Map) -> ReadMap {
+        let places = map.entries.iter().map(|entry| (entry.old, entry.length_bytes, entry.new)).collect();
+        ReadMap { places, is_damaged: map.damaged > 0 }
+    }
+
+    fn resolve(&self, location: Location) -> Result<u64, ReadError> {
+        let wanted = (location.offset, location.length_bytes);
+        match self.places.binary_search_by(|(old, length_bytes, _)| (*old, *length_bytes).cmp(&wanted)) {
+            Ok(index) => Ok(u64::from(self.places[index].2)),
+            Err(_) if self.is_damaged => Err(ReadError::Damaged(location)),
+            Err(_) => Err(ReadError::Missing(location)),
+        }
+    }
 }
 
 impl OpenFile {
     /// Where in the file the payload begins.
     fn resolve(&self, location: Location) -> Result<u64, ReadError> {
-        Ok(u64::from(location.offset))
+        self.map.as_ref().map_or(Ok(u64::from(location.offset)), |map| map.resolve(location))
     }
 
     /// Reads so many bytes, or up to the end of the file.
@@ -73,12 +99,13 @@ impl OpenFile {
 pub(crate) struct OpenFiles {
     disk: Arc<dyn Disk>,
     folder: PathBuf,
+    identity: u64,
     files: Mutex<VecDeque<(BatchSequence, Arc<OpenFile>)>>,
 }
 
 impl OpenFiles {
-    pub(crate) fn new(disk: Arc<dyn Disk>, folder: PathBuf) -> OpenFiles {
-        OpenFiles { disk, folder, files: Mutex::default() }
+    pub(crate) fn new(disk: Arc<dyn Disk>, folder: PathBuf, identity: u64) -> OpenFiles {
+        OpenFiles { disk, folder, identity, files: Mutex::default() }
     }
 
     fn files(&self) -> MutexGuard<'_, VecDeque<(BatchSequence, Arc<OpenFile>)>> {
@@ -102,8 +129,17 @@ impl OpenFiles {
     }
 
     fn open_file(&self, segment: BatchSequence) -> io::Result<OpenFile> {
-        let file = self.disk.open_to_read(&self.folder.join(names::segment(segment)))?;
-        Ok(OpenFile { file })
+        match self.disk.open_to_read(&self.folder.join(names::segment(segment))) {
+            // A segment goes only after its compact file has come.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.open_compact(segment),
+            file => Ok(OpenFile { file: file?, map: None }),
+        }
+    }
+
+    fn open_compact(&self, segment: BatchSequence) -> io::Result<OpenFile> {
+        let file = self.disk.open_to_read(&self.folder.join(names::compact(segment)))?;
+        let map = compact::read_map(file.as_ref(), self.identity, segment)?;
+        Ok(OpenFile { file, map: Some(ReadMap::new(&map)) })
     }
 
     /// Closes the file of `segment`: it has been freed or replaced.
@@ -229,6 +265,7 @@ fn checked(bytes: &Bytes, from: usize, location: Location) -> Option<Bytes> {
 fn disk_error(location: Location, error: &io::Error) -> ReadError {
     match error.kind() {
         io::ErrorKind::NotFound => ReadError::Missing(location),
+        io::ErrorKind::InvalidData => ReadError::Damaged(location),
         _ => ReadError::Disk { location, reason: error.to_string() },
     }
 }

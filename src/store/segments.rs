@@ -114,11 +114,11 @@ impl Segments {
 
     /// Gives a segment back. A file that can't be renamed or removed stays; the next recovery finds it again.
     pub(crate) fn free(&mut self, segment: &ClosedSegment) {
-        let name = names::segment(segment.first);
+        let name = segment.file_name();
         let path = self.folder.join(&name);
         if segment.damaged {
             let _ = self.disk.rename(&path, &names::quarantined(&self.folder, &name));
-        } else if segment.len_bytes != self.segment_bytes || !self.recycle(&path) {
+        } else if segment.compact || segment.len_bytes != self.segment_bytes || !self.recycle(&path) {
             let _ = self.disk.remove(&path);
         }
     }

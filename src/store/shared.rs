@@ -7,35 +7,64 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::batch::{Batch, Snapshot};
+use crate::clean::Survivors;
 use crate::disk::Disk;
 use crate::growth::Growth;
-use crate::journal::{AppendError, CloseError, Journal, JournalStatus, SnapshotError};
+use crate::journal::{AppendError, CleanError, CloseError, Journal, JournalStatus, SnapshotError};
 use crate::reader::{FileReader, OpenFiles, Reader};
 use crate::table::{ClosedSegment, SegmentTable};
 use crate::types::{BatchPlace, BatchSequence, Epoch, SegmentInfo};
 
-/// How a snapshot ended.
+/// Something for the housekeeper.
+pub(crate) enum Job {
+    Snapshot(BatchSequence, Snapshot),
+    Clean(ClosedSegment, Box<dyn Survivors>),
+    /// The end of a cleaning.
+    Replace(Replacement),
+    /// A cleaning that is not to end well.
+    Discard(BatchSequence, String),
+}
+
+/// A segment, and the size of what replaces it; 0 if nothing does.
+pub(crate) struct Replacement {
+    pub(crate) segment: ClosedSegment,
+    pub(crate) len_bytes: u64,
+}
+
+/// How a job ended.
 #[derive(Debug)]
-pub(crate) enum SnapshotOutcome {
+pub(crate) enum Outcome {
     /// Durable; its size.
-    Done { at: BatchSequence, len_bytes: u64 },
+    SnapshotDone {
+        at: BatchSequence,
+        len_bytes: u64,
+    },
     /// Given up without harm.
-    GaveUp(String),
+    SnapshotFailed(String),
+    Cleaned {
+        segment: BatchSequence,
+        len_bytes: u64,
+    },
+    /// Given up without harm.
+    CleanFailed {
+        segment: BatchSequence,
+        reason: String,
+    },
     /// The folder is in doubt.
     Fatal(String),
 }
 
-/// Where the one snapshot under way is.
-#[derive(Debug, Default)]
-enum SnapshotStage {
+/// Where the one job under way is.
+#[derive(Default)]
+enum Stage {
     #[default]
     None,
-    /// Until its batch is durable.
-    Waiting(BatchSequence, Snapshot),
-    /// For the snapshot writer.
-    Ready(BatchSequence, Snapshot),
-    Writing,
-    Ended(SnapshotOutcome),
+    /// Until this batch is durable.
+    Waiting(BatchSequence, Job),
+    /// For the housekeeper.
+    Ready(Job),
+    Working,
+    Ended(Outcome),
 }
 
 struct State {
@@ -46,7 +75,7 @@ struct State {
     closing: bool,
     full: bool,
     failure: Option<String>,
-    snapshot: SnapshotStage,
+    stage: Stage,
     snapshot_at: BatchSequence,
     segments: SegmentTable,
     growth: Growth,
@@ -61,6 +90,7 @@ pub(crate) struct Start {
     pub(crate) segments: SegmentTable,
     pub(crate) batch_bytes_max: u64,
     pub(crate) keep_segments: bool,
+    pub(crate) identity: u64,
 }
 
 impl Start {
@@ -72,7 +102,7 @@ impl Start {
             closing: false,
             full: false,
             failure: None,
-            snapshot: SnapshotStage::None,
+            stage: Stage::None,
             snapshot_at: self.snapshot_at,
             segments: self.segments,
             growth: Growth::new(self.last, self.replayed_bytes),
@@ -93,7 +123,7 @@ pub(crate) struct Shared {
     places: Option<Mutex<VecDeque<BatchPlace>>>,
     pub(crate) files: Arc<OpenFiles>,
     work: Condvar,
-    snapshot_work: Condvar,
+    jobs: Condvar,
 }
 
 /// Why the journal thread woke up.
@@ -114,10 +144,10 @@ impl Shared {
             pending_bytes: AtomicU64::new(0),
             disk_bytes: AtomicU64::new(0),
             places: start.keep_segments.then(Mutex::default),
-            files: Arc::new(OpenFiles::new(disk, folder)),
+            files: Arc::new(OpenFiles::new(disk, folder, start.identity)),
             state: Mutex::new(start.state()),
             work: Condvar::new(),
-            snapshot_work: Condvar::new(),
+            jobs: Condvar::new(),
         }
     }
 
@@ -172,11 +202,6 @@ impl Shared {
         }
     }
 
-    /// A snapshot at `at` is durable.
-    pub(crate) fn cover(&self, at: BatchSequence) {
-        self.state().segments.cover(at);
-    }
-
     pub(crate) fn rotated(&self, first: BatchSequence, len_bytes: u64) {
         self.state().segments.rotate(first, len_bytes);
     }
@@ -195,27 +220,34 @@ impl Shared {
         let mut state = self.state();
         state.failure.get_or_insert_with(|| reason.to_owned());
         state.batches.clear();
-        self.snapshot_work.notify_all();
+        self.jobs.notify_all();
     }
 
-    /// Hands a waiting snapshot on once its batch is durable, and fetches the end of a finished one.
-    pub(crate) fn poll_snapshot(&self) -> Option<SnapshotOutcome> {
+    /// Hands a waiting job on once its batch is durable, and fetches the end of a finished one.
+    pub(crate) fn poll_job(&self) -> Option<Outcome> {
         let mut state = self.state();
-        match std::mem::take(&mut state.snapshot) {
-            SnapshotStage::Waiting(at, snapshot) if at <= self.durable() => {
-                state.snapshot = SnapshotStage::Ready(at, snapshot);
-                self.snapshot_work.notify_all();
+        match std::mem::take(&mut state.stage) {
+            Stage::Waiting(at, job) if at <= self.durable() => {
+                state.stage = Stage::Ready(job);
+                self.jobs.notify_all();
             }
-            SnapshotStage::Ended(outcome) => {
-                if let SnapshotOutcome::Done { at, .. } = &outcome {
-                    state.snapshot_at = *at;
-                    state.growth.restart(*at);
-                }
+            Stage::Ended(outcome) => {
+                state.note(&outcome);
                 return Some(outcome);
             }
-            other => state.snapshot = other,
+            other => state.stage = other,
         }
         None
+    }
+
+    /// A cleaning that waits for batches to become durable would wait for ever on a full disk, and hold space meanwhile.
+    pub(crate) fn cancel_replacement(&self) {
+        let mut state = self.state();
+        if let Stage::Waiting(_, Job::Replace(replacement)) = &state.stage {
+            let segment = replacement.segment.first;
+            state.stage = Stage::Ready(Job::Discard(segment, "the disk is full".to_owned()));
+            self.jobs.notify_all();
+        }
     }
 
     /// Sleeps until there is work, for at most `timeout`.
@@ -249,43 +281,53 @@ impl Shared {
             return Wake::Closing;
         }
         let blocked = |state: &mut State| {
-            !state.closing
-                && !matches!(state.snapshot, SnapshotStage::Ended(_))
-                && !state.segments.has_freeable(self.durable())
+            !state.closing && !matches!(state.stage, Stage::Ended(_)) && !state.segments.has_freeable(self.durable())
         };
         let result = self.work.wait_timeout_while(state, timeout, blocked);
         let (state, _) = result.unwrap_or_else(PoisonError::into_inner);
         if state.closing { Wake::Closing } else { Wake::Work }
     }
 
-    // ---- snapshot thread ----
+    // ---- housekeeping thread ----
 
-    pub(crate) fn take_snapshot(&self) -> Option<(BatchSequence, Snapshot)> {
-        self.state().take_snapshot()
+    pub(crate) fn take_job(&self) -> Option<Job> {
+        self.state().take_job()
     }
 
-    /// Blocks until there is a snapshot to write; `None` when the journal ends.
-    pub(crate) fn wait_for_snapshot(&self) -> Option<(BatchSequence, Snapshot)> {
+    /// Blocks until there is something to do; `None` when the journal ends.
+    pub(crate) fn wait_for_job(&self) -> Option<Job> {
         let mut state = self.state();
         loop {
             if state.closing || state.failure.is_some() {
                 return None;
             }
-            if let Some(snapshot) = state.take_snapshot() {
-                return Some(snapshot);
+            if let Some(job) = state.take_job() {
+                return Some(job);
             }
-            state = self.snapshot_work.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self.jobs.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    pub(crate) fn end_snapshot(&self, outcome: SnapshotOutcome) {
+    /// The last batch that was appended.
+    pub(crate) fn newest(&self) -> BatchSequence {
+        self.state().next.previous()
+    }
+
+    /// Comes back as a job when `at` is durable.
+    pub(crate) fn wait_to_replace(&self, at: BatchSequence, replacement: Replacement) {
         let mut state = self.state();
-        state.snapshot = SnapshotStage::Ended(outcome);
+        state.stage = Stage::Waiting(at, Job::Replace(replacement));
+        self.wake(&mut state);
+    }
+
+    pub(crate) fn end_job(&self, outcome: Outcome) {
+        let mut state = self.state();
+        state.stage = Stage::Ended(outcome);
         state.sleeping = false;
         self.work.notify_one();
     }
 
-    /// True once a snapshot under way should be given up.
+    /// True once a job under way should be given up.
     pub(crate) fn is_ending(&self) -> bool {
         let state = self.state();
         state.closing || state.failure.is_some()
@@ -298,7 +340,7 @@ impl Shared {
         state.closing = true;
         state.sleeping = false;
         self.work.notify_all();
-        self.snapshot_work.notify_all();
+        self.jobs.notify_all();
     }
 
     pub(crate) fn closed(&self) -> Result<(), CloseError> {
@@ -314,21 +356,34 @@ impl Shared {
 
 impl State {
     fn has_work(&self, durable: BatchSequence) -> bool {
-        let snapshot = match &self.snapshot {
-            SnapshotStage::Waiting(at, _) => *at <= durable,
-            SnapshotStage::Ended(_) => true,
+        let job = match &self.stage {
+            Stage::Waiting(at, _) => *at <= durable,
+            Stage::Ended(_) => true,
             _ => false,
         };
-        snapshot || !self.batches.is_empty() || self.segments.has_freeable(durable)
+        job || !self.batches.is_empty() || self.segments.has_freeable(durable)
     }
 
-    fn take_snapshot(&mut self) -> Option<(BatchSequence, Snapshot)> {
-        match std::mem::replace(&mut self.snapshot, SnapshotStage::Writing) {
-            SnapshotStage::Ready(at, snapshot) => Some((at, snapshot)),
+    fn take_job(&mut self) -> Option<Job> {
+        match std::mem::replace(&mut self.stage, Stage::Working) {
+            Stage::Ready(job) => Some(job),
             other => {
-                self.snapshot = other;
+                self.stage = other;
                 None
             }
+        }
+    }
+
+    fn note(&mut self, outcome: &Outcome) {
+        match outcome {
+            Outcome::SnapshotDone { at, .. } => {
+                self.snapshot_at = *at;
+                self.growth.restart(*at);
+                self.segments.cover(*at);
+            }
+            Outcome::Cleaned { segment, len_bytes } => self.segments.end_cleaning(*segment, Some(*len_bytes)),
+            Outcome::CleanFailed { segment, .. } => self.segments.end_cleaning(*segment, None),
+            Outcome::SnapshotFailed(_) | Outcome::Fatal(_) => {}
         }
     }
 }
@@ -393,11 +448,11 @@ impl Journal for Shared {
         if at < oldest || at > newest {
             return Err(SnapshotError::OutOfRange { at, oldest, newest });
         }
-        if !matches!(state.snapshot, SnapshotStage::None) {
+        if !matches!(state.stage, Stage::None) {
             return Err(SnapshotError::Busy);
         }
         state.growth.mark(at, newest);
-        state.snapshot = SnapshotStage::Waiting(at, snapshot);
+        state.stage = Stage::Waiting(at, Job::Snapshot(at, snapshot));
         self.wake(&mut state);
         Ok(())
     }
@@ -421,6 +476,23 @@ impl Journal for Shared {
         if state.segments.has_freeable(self.durable()) {
             self.wake(&mut state);
         }
+    }
+
+    fn clean(&self, segment: BatchSequence, survivors: Box<dyn Survivors>) -> Result<(), CleanError> {
+        let mut state = self.state();
+        if let Some(reason) = &state.failure {
+            return Err(CleanError::Failed(reason.clone()));
+        }
+        if state.closing {
+            return Err(CleanError::Closed);
+        }
+        if !matches!(state.stage, Stage::None) {
+            return Err(CleanError::Busy);
+        }
+        let segment = state.segments.start_cleaning(segment)?;
+        state.stage = Stage::Ready(Job::Clean(segment, survivors));
+        self.jobs.notify_all();
+        Ok(())
     }
 
     fn segments(&self) -> Vec<SegmentInfo> {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::journal::CleanError;
+use crate::names;
 use crate::types::{BatchSequence, SegmentInfo};
 
 /// A segment that gets no more batches.
@@ -12,6 +14,10 @@ pub(crate) struct ClosedSegment {
     pub(crate) len_bytes: u64,
     /// Kept for the experts when its place is freed, not recycled.
     pub(crate) damaged: bool,
+    /// It was cleaned: the file is a compact one.
+    pub(crate) compact: bool,
+    /// `last` may be too high: segments behind it were freed in an earlier life.
+    pub(crate) last_is_bound: bool,
     /// Nobody reads its records any more once this batch is durable.
     pub(crate) released: Option<BatchSequence>,
 }
@@ -19,7 +25,12 @@ pub(crate) struct ClosedSegment {
 impl ClosedSegment {
     /// A segment as it is found or left, in use.
     pub(crate) fn new(first: BatchSequence, last: BatchSequence, len_bytes: u64) -> ClosedSegment {
-        ClosedSegment { first, last, len_bytes, damaged: false, released: None }
+        ClosedSegment { first, last, len_bytes, damaged: false, compact: false, last_is_bound: false, released: None }
+    }
+
+    /// Name of its file.
+    pub(crate) fn file_name(&self) -> String {
+        if self.compact { names::compact(self.first) } else { names::segment(self.first) }
     }
 }
 
@@ -33,6 +44,8 @@ pub(crate) struct SegmentTable {
     closed: BTreeMap<BatchSequence, ClosedSegment>,
     /// The segment being written, and its size.
     active: Option<(BatchSequence, u64)>,
+    /// Being cleaned, so not to be freed.
+    cleaning: Option<BatchSequence>,
     /// Once this batch is durable, there may be something to free.
     freeable_at: Option<BatchSequence>,
 }
@@ -42,7 +55,7 @@ impl SegmentTable {
     pub(crate) fn new(keep: bool, covered_to: BatchSequence, closed: Vec<ClosedSegment>) -> SegmentTable {
         let closed = closed.into_iter().map(|segment| (segment.first, segment)).collect();
         // A crash between a snapshot and the end of its trim left segments it covers.
-        SegmentTable { keep, covered_to, closed, active: None, freeable_at: Some(BatchSequence::NONE) }
+        SegmentTable { keep, covered_to, closed, active: None, cleaning: None, freeable_at: Some(BatchSequence::NONE) }
     }
 
     /// A new segment is written from `first` on; the former active one ends before it.
@@ -79,16 +92,41 @@ impl SegmentTable {
         if !self.has_freeable(durable) {
             return Vec::new();
         }
-        let (keep, covered_to) = (self.keep, self.covered_to);
+        let (keep, covered_to, cleaning) = (self.keep, self.covered_to, self.cleaning);
         let released = move |segment: &ClosedSegment| {
             let released = if keep { segment.released } else { Some(BatchSequence::NONE) };
-            released.filter(|_| segment.last <= covered_to)
+            released.filter(|_| segment.last <= covered_to && cleaning != Some(segment.first))
         };
         let is_freeable = |segment: &ClosedSegment| released(segment).is_some_and(|at| at <= durable);
         let freeable =
             self.closed.extract_if(.., |_, segment| is_freeable(segment)).map(|(_, segment)| segment).collect();
         self.freeable_at = self.closed.values().filter_map(released).min();
         freeable
+    }
+
+    /// Takes a segment for cleaning: until [`SegmentTable::end_cleaning`] it is not freed.
+    pub(crate) fn start_cleaning(&mut self, segment: BatchSequence) -> Result<ClosedSegment, CleanError> {
+        let is_active = self.active.is_some_and(|(first, _)| first == segment);
+        match self.closed.get(&segment) {
+            Some(closed) if closed.last <= self.covered_to => {
+                self.cleaning = Some(segment);
+                Ok(closed.clone())
+            }
+            Some(_) => Err(CleanError::NotCovered { segment }),
+            None if is_active => Err(CleanError::NotCovered { segment }),
+            None => Err(CleanError::Unknown { segment }),
+        }
+    }
+
+    /// The cleaning is over; `len_bytes` is what is left of the segment, `None` if it is as it was.
+    pub(crate) fn end_cleaning(&mut self, segment: BatchSequence, len_bytes: Option<u64>) {
+        self.cleaning = None;
+        self.freeable_at = Some(BatchSequence::NONE);
+        match (len_bytes, self.closed.get_mut(&segment)) {
+            (Some(0), _) => drop(self.closed.remove(&segment)),
+            (Some(len_bytes), Some(closed)) => (closed.len_bytes, closed.compact) = (len_bytes, true),
+            _ => {}
+        }
     }
 
     /// Space of all segments.

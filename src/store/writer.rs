@@ -12,7 +12,7 @@ use crate::frames::{Frames, Framing};
 use crate::journal::{Journal, JournalEvent, Listener};
 use crate::meta::MetaFile;
 use crate::segments::{Segments, Trouble};
-use crate::shared::{Shared, SnapshotOutcome};
+use crate::shared::{Outcome, Shared};
 use crate::types::{BatchPlace, BatchSequence, Options, SyncMode};
 
 /// What [`Writer::step`] did.
@@ -74,7 +74,7 @@ impl Writer {
         writer
     }
 
-    /// Writes one group of batches, or moves a snapshot on.
+    /// Writes one group of batches, or moves a job on.
     pub fn step(&mut self) -> Step {
         if self.failed {
             return Step::Failed;
@@ -124,10 +124,10 @@ impl Writer {
     }
 
     fn try_step(&mut self) -> Result<Step, Trouble> {
-        let snapshot = self.shared.poll_snapshot();
-        let moved = snapshot.is_some();
-        if let Some(outcome) = snapshot {
-            self.end_snapshot(outcome)?;
+        let outcome = self.shared.poll_job();
+        let moved = outcome.is_some();
+        if let Some(outcome) = outcome {
+            self.end_job(outcome)?;
         }
         self.free()?;
         self.shared.take(&mut self.group, self.options.group_bytes_max);
@@ -237,18 +237,20 @@ impl Writer {
         }
     }
 
-    fn end_snapshot(&mut self, outcome: SnapshotOutcome) -> Result<(), Trouble> {
-        match outcome {
-            SnapshotOutcome::Done { at, len_bytes } => {
+    fn end_job(&mut self, outcome: Outcome) -> Result<(), Trouble> {
+        let event = match outcome {
+            Outcome::SnapshotDone { at, len_bytes } => {
                 self.snapshot_bytes = len_bytes;
-                self.shared.cover(at);
-                self.free()?;
-                self.publish_disk_bytes();
-                (self.listener)(JournalEvent::SnapshotDone(at));
+                JournalEvent::SnapshotDone(at)
             }
-            SnapshotOutcome::GaveUp(reason) => (self.listener)(JournalEvent::SnapshotFailed(reason)),
-            SnapshotOutcome::Fatal(reason) => return Err(Trouble::Fatal(reason)),
-        }
+            Outcome::SnapshotFailed(reason) => JournalEvent::SnapshotFailed(reason),
+            Outcome::Cleaned { segment, len_bytes } => JournalEvent::Cleaned { segment, len_bytes },
+            Outcome::CleanFailed { segment, reason } => JournalEvent::CleanFailed { segment, reason },
+            Outcome::Fatal(reason) => return Err(Trouble::Fatal(reason)),
+        };
+        self.free()?;
+        self.publish_disk_bytes();
+        (self.listener)(event);
         Ok(())
     }
 
@@ -271,6 +273,7 @@ impl Writer {
     }
 
     fn announce_full(&mut self) -> Step {
+        self.shared.cancel_replacement();
         if self.shared.set_full(true) {
             (self.listener)(JournalEvent::Full);
         }

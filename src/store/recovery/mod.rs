@@ -4,6 +4,7 @@
 //! segments; cut the torn tail; remove left-overs; write the new epoch. Batches are appended to a new segment only, so
 //! nothing recovered is ever written over.
 
+mod compact;
 mod report;
 mod segments;
 mod snapshot;
@@ -25,6 +26,7 @@ use crate::types::{BatchSequence, Epoch, Location, Options};
 use crate::writer::Continuation;
 pub use report::{DAMAGES_LISTED_MAX, Damage, OpenError, Recovered, RecoveryReport};
 use segments::Progress;
+pub(crate) use segments::records_of_segment;
 use view::BatchView;
 
 /// Takes what recovery delivers.
@@ -55,12 +57,13 @@ pub(crate) fn recover(
     visitor: &mut Visitor<'_>,
 ) -> Result<Recovery, OpenError> {
     let lock = prepare(disk.as_ref(), folder)?;
-    let (context, meta) = look(disk.as_ref(), folder, options)?;
+    let (mut context, meta) = look(disk.as_ref(), folder, options)?;
     let mut delivery = Delivery::new(visitor);
     if meta.exists && !meta.intact {
         delivery.report.notes.push(format!("{} was damaged and has been rebuilt", names::META));
     }
     let chosen = snapshot::replay(&context, &mut delivery)?;
+    compact::settle(&mut context, chosen.at)?;
     let mut progress = Progress::new(chosen.at, meta.durable);
     progress.replay(&context, &mut delivery)?;
     let last = progress.next.previous();
@@ -81,6 +84,7 @@ pub(crate) fn recover(
         segments: SegmentTable::new(options.keep_segments, chosen.at, progress.closed),
         batch_bytes_max: options.segment_bytes,
         keep_segments: options.keep_segments,
+        identity: context.identity,
     };
     Ok(Recovery { start, continuation, report, damaged_snapshot: chosen.damaged, lock })
 }

@@ -1,8 +1,11 @@
 //! Replays the segments behind the snapshot.
 
 use super::report::OpenError;
-use super::walk::{Entrance, Found, Walk};
+use super::view::RecordView;
+use super::walk::{self, Entrance, Walk};
 use super::{Context, Delivery, Kept, disk_error, newer};
+use crate::clean::Found;
+use crate::compact::CompactEntry;
 use crate::disk::{DiskFile, read_whole};
 use crate::format::Role;
 use crate::names;
@@ -51,12 +54,13 @@ impl Progress {
 
     /// Replays all segments and settles what is missing.
     pub(super) fn replay(&mut self, context: &Context<'_>, delivery: &mut Delivery<'_>) -> Result<(), OpenError> {
-        let segments = &context.listing.segments;
-        for (index, first) in segments.iter().enumerate() {
-            let limit = segments.get(index + 1).copied();
+        let files = context.listing.files();
+        for (index, (first, is_compact)) in files.iter().copied().enumerate() {
+            let limit = files.get(index + 1).map(|(first, _)| *first);
             match limit {
-                Some(limit) if limit <= self.next => self.skip(context, *first, limit)?,
-                _ => self.segment(context, delivery, *first, limit)?,
+                Some(limit) if limit <= self.next => self.skip(context, (first, is_compact), limit)?,
+                _ if is_compact => self.compact(context, delivery, first)?,
+                _ => self.segment(context, delivery, first, limit)?,
             }
         }
         self.miss(self.sealed.next(), "is missing at the end of the journal", delivery);
@@ -67,16 +71,23 @@ impl Progress {
     }
 
     /// A segment that the snapshot covers: not read, only given back later.
-    fn skip(&mut self, context: &Context<'_>, first: BatchSequence, limit: BatchSequence) -> Result<(), OpenError> {
-        let file = context.disk.open(&context.folder.join(names::segment(first)));
+    fn skip(
+        &mut self,
+        context: &Context<'_>,
+        (first, compact): (BatchSequence, bool),
+        limit: BatchSequence,
+    ) -> Result<(), OpenError> {
+        // What lay between the two may have been freed.
+        let segment = ClosedSegment { compact, last_is_bound: true, ..ClosedSegment::new(first, limit.previous(), 0) };
+        let file = context.disk.open_to_read(&context.folder.join(segment.file_name()));
         let file = file.map_err(disk_error("open a segment", context.folder))?;
         let len_bytes = file.len_bytes().map_err(disk_error("measure a segment", context.folder))?;
-        self.closed.push(ClosedSegment::new(first, limit.previous(), len_bytes));
+        self.closed.push(ClosedSegment { len_bytes, ..segment });
         Ok(())
     }
 
     /// Reports batches up to before `until` as lost if the replay has not reached it.
-    fn miss(&mut self, until: BatchSequence, what: &str, delivery: &mut Delivery<'_>) {
+    pub(super) fn miss(&mut self, until: BatchSequence, what: &str, delivery: &mut Delivery<'_>) {
         if until > self.next {
             let (first, last) = (self.next, until.previous());
             delivery.damage(None, (first, last), format!("{} {what}", batches(first, last)));
@@ -110,6 +121,7 @@ impl Progress {
             // Nothing is cut from a file that experts may want to see. The name of the next segment will say where it ends.
             file.sync_data().map_err(disk_error("sync a segment", context.folder))?;
             self.close(first, len_bytes, damaged);
+            self.closed.last_mut().into_iter().for_each(|closed| closed.last_is_bound = end.is_doubtful);
         } else {
             self.cut(context, file.as_ref(), first, used_bytes)?;
         }
@@ -155,19 +167,19 @@ impl Progress {
         let mut is_doubtful = false;
         loop {
             match walk.next().map_err(|found| newer(name, found))? {
-                Found::Batch(view) => {
+                walk::Found::Batch(view) => {
                     let sequence = view.header.sequence;
                     if sequence >= self.next {
                         self.replayed_bytes += u64::from(view.header.length_bytes);
                         delivery.batch(&view, Kept { batch: Some((sequence, segment)), at: sequence, file: name });
                     }
                 }
-                Found::Lost { first, last } if last >= self.next => {
+                walk::Found::Lost { first, last } if last >= self.next => {
                     let first = first.max(self.next);
                     delivery.damage(None, (first, last), format!("{} in {name} is unreadable", batches(first, last)));
                 }
-                Found::Lost { .. } => is_doubtful = true,
-                Found::End { torn_bytes } => return Ok(End { torn_bytes, is_doubtful }),
+                walk::Found::Lost { .. } => is_doubtful = true,
+                walk::Found::End { torn_bytes } => return Ok(End { torn_bytes, is_doubtful }),
             }
             self.next = self.next.max(walk.expected);
             self.chained = walk.expected;
@@ -183,4 +195,38 @@ impl Progress {
 
 fn batches(first: BatchSequence, last: BatchSequence) -> String {
     if first == last { format!("batch {first}") } else { format!("batches {first} to {last}") }
+}
+
+/// All records of the segment in `bytes`, for cleaning; `None` if anything is damaged.
+pub(crate) fn records_of_segment(bytes: &[u8], identity: u64, segment: &ClosedSegment) -> Option<Vec<Found>> {
+    let entrance = Entrance {
+        identity,
+        expected: segment.first,
+        limit: Some(segment.last.next()),
+        proven: segment.last,
+        previous_crc: 0,
+        epoch: Epoch(0),
+    };
+    let mut walk = Walk::new(bytes, Role::Batch, entrance);
+    let mut records = Vec::new();
+    loop {
+        match walk.next().ok()? {
+            walk::Found::Batch(view) if view.intact => {
+                for record in view.records() {
+                    records.push(found(view.header.sequence, &record.ok()?));
+                }
+            }
+            // Nothing but its end shows where a segment ends whose neighbour is gone.
+            walk::Found::Lost { last, .. } if segment.last_is_bound && last == segment.last => return Some(records),
+            walk::Found::End { .. } => return Some(records),
+            _ => return None,
+        }
+    }
+}
+
+fn found(sequence: BatchSequence, record: &RecordView<'_>) -> Found {
+    let RecordView { kind, stream, payload, offset, crc } = *record;
+    let length_bytes = payload.len() as u32;
+    let entry = CompactEntry { old: offset, new: 0, length_bytes, payload_crc: crc, sequence, stream, kind };
+    Found { entry, source: offset }
 }

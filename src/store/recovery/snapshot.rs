@@ -108,7 +108,8 @@ impl Snapshot {
 pub(super) fn identity_of_files(context: &Context<'_>) -> Option<u64> {
     let segments = context.listing.segments.iter().map(|first| names::segment(*first));
     let snapshots = context.listing.snapshots.iter().map(|at| names::snapshot(*at));
-    segments.chain(snapshots).find_map(|name| identity_of_file(context, &context.folder.join(name)))
+    let compacts = context.listing.compacts.iter().map(|first| names::compact(*first));
+    segments.chain(snapshots).chain(compacts).find_map(|name| identity_of_file(context, &context.folder.join(name)))
 }
 
 fn identity_of_file(context: &Context<'_>, path: &Path) -> Option<u64> {

@@ -103,7 +103,7 @@ impl Run {
                 }
             }
             9..15 => drop(opened.stepped.writer.step()),
-            15..18 => drop(opened.stepped.snapshot_writer.step()),
+            15..18 => drop(opened.stepped.housekeeper.step()),
             18 if self.random.chance(2) => drop(opened.stepped.writer.seal()),
             18 => drop(opened.stepped.writer.sync()),
             _ => {

@@ -96,9 +96,9 @@ fn a_snapshot_waits_for_its_batch() {
     opened.append(&[record(1, b"x")]).unwrap();
     opened.journal.snapshot(BatchSequence(1), snapshot(&[])).unwrap();
     assert_eq!(opened.stepped.writer.step(), Step::Progress);
-    assert_eq!(opened.stepped.snapshot_writer.step(), Step::Idle);
+    assert_eq!(opened.stepped.housekeeper.step(), Step::Idle);
     opened.stepped.writer.step();
-    assert_eq!(opened.stepped.snapshot_writer.step(), Step::Progress);
+    assert_eq!(opened.stepped.housekeeper.step(), Step::Progress);
 }
 
 #[test]

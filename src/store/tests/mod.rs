@@ -1,5 +1,6 @@
 //! Tests of the crate, one binary.
 
+mod cleaning;
 mod crashes;
 mod damage;
 mod faults;

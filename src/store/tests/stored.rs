@@ -2,6 +2,7 @@
 //! that is live reads back bit-exact.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -80,6 +81,8 @@ struct Run {
     options: Options,
     messages: Arc<Mutex<Messages>>,
     durable: BatchSequence,
+    /// Segments that became compact files.
+    cleaned: u64,
 }
 
 impl Run {
@@ -94,7 +97,7 @@ impl Run {
             ..options()
         };
         let disk = SimulatedDisk::new(seed);
-        Run { random, disk, options, messages: Arc::default(), durable: BatchSequence::NONE }
+        Run { random, disk, options, messages: Arc::default(), durable: BatchSequence::NONE, cleaned: 0 }
     }
 
     /// Opens and compares: what the snapshot refers to and the batches deliver is exactly what lived, and all of it can be read.
@@ -165,7 +168,8 @@ impl Run {
         }
         let live: Vec<usize> = messages.live(sequence).keys().copied().collect();
         for number in live {
-            if self.random.chance(8) {
+            // Some live long: they are what cleaning is for.
+            if self.random.chance(if number % 5 == 0 { 100 } else { 6 }) {
                 builder.push(DEATH, number as u64, &[]);
                 messages.all[number].died = Some(sequence);
             }
@@ -207,14 +211,33 @@ impl Run {
         }
     }
 
+    /// Cleans any segment; some are not to be cleaned.
+    fn clean(&mut self, opened: &Opened) {
+        self.take_places(opened);
+        let segments = opened.journal.segments();
+        let Some(segment) = segments.get(self.random.below(segments.len() as u64) as usize) else { return };
+        let survivors = Living { messages: Arc::clone(&self.messages), segment: segment.first };
+        match opened.journal.clean(segment.first, Box::new(survivors)) {
+            Ok(()) => assert!(segment.covered),
+            Err(CleanError::NotCovered { .. }) => assert!(!segment.covered),
+            Err(CleanError::Busy | CleanError::Failed(_)) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+
     fn act(&mut self, opened: &mut Opened, reader: &mut dyn Reader) {
-        match self.random.below(24) {
+        match self.random.below(26) {
             0..9 => self.append(opened),
             9..15 => drop(opened.stepped.writer.step()),
-            15..18 => drop(opened.stepped.snapshot_writer.step()),
+            15..18 => {
+                for _ in 0..self.random.below(8) {
+                    opened.stepped.housekeeper.step();
+                }
+            }
             18 => drop(opened.stepped.writer.seal()),
             19 => self.snapshot(opened),
             20 | 21 => self.release(opened),
+            22 | 23 => self.clean(opened),
             _ => self.read_all(opened, reader),
         }
     }
@@ -228,12 +251,25 @@ impl Run {
             return self.disk.crash();
         };
         let mut reader = opened.journal.reader();
-        for _ in 0..self.random.below(120) {
+        for _ in 0..self.random.below(300) {
             self.act(&mut opened, &mut *reader);
         }
         self.durable = opened.journal.durable();
+        self.count_cleanings(&opened);
         drop(opened);
         if self.random.chance(3) && self.disk.is_powered() { self.disk.kill() } else { self.disk.crash() }
+    }
+
+    fn count_cleanings(&mut self, opened: &Opened) {
+        for event in opened.drain_events() {
+            match event {
+                JournalEvent::Cleaned { len_bytes, .. } => self.cleaned += u64::from(len_bytes > 0),
+                JournalEvent::CleanFailed { reason, .. } if self.disk.is_powered() => {
+                    assert_eq!(reason, "the segment would not get smaller");
+                }
+                _ => {}
+            }
+        }
     }
 
     /// The end of everything: all die, and the space comes back.
@@ -264,6 +300,29 @@ impl Run {
     }
 }
 
+/// Keeps the messages that live, and checks what it is shown.
+struct Living {
+    messages: Arc<Mutex<Messages>>,
+    segment: BatchSequence,
+}
+
+impl Survivors for Living {
+    fn keep(&mut self, records: &[StoredRecord<'_>], keep: &mut Vec<bool>) {
+        assert!(keep.is_empty() && (1..=512).contains(&records.len()));
+        let messages = self.messages.lock().unwrap();
+        for record in records {
+            assert_eq!(record.location.segment, self.segment);
+            let number = record.stream as usize;
+            let lives = record.kind == MESSAGE && messages.all[number].lives_at(messages.last);
+            if lives {
+                assert_eq!(messages.all[number].location, Some(record.location));
+                assert_eq!(messages.all[number].payload, record.payload);
+            }
+            keep.push(lives);
+        }
+    }
+}
+
 fn encode(location: Location) -> Vec<u8> {
     let Location { segment, offset, length_bytes, crc } = location;
     let rest = [offset, length_bytes, crc].into_iter().flat_map(u32::to_le_bytes);
@@ -278,17 +337,20 @@ fn decode(bytes: &[u8]) -> Location {
 
 #[test]
 fn what_lives_can_be_read_after_everything() {
+    let cleaned = AtomicU64::new(0);
     for_each_seed(seeds(), |seed| {
         let mut run = Run::new(seed);
         for _ in 0..1 + run.random.below(5) {
             run.life();
         }
         run.last_life();
+        cleaned.fetch_add(run.cleaned, Ordering::Relaxed);
     });
+    assert!(cleaned.into_inner() > seeds() / 10, "too little was cleaned to test anything");
 }
 
 /// A journal that keeps its segments, with `count` records of `payload_bytes` each, one per batch, and their locations.
-fn stored(disk: &SimulatedDisk, count: u64, payload_bytes: usize) -> (Opened, Vec<Location>) {
+pub(super) fn stored(disk: &SimulatedDisk, count: u64, payload_bytes: usize) -> (Opened, Vec<Location>) {
     let mut opened = try_open(disk, Options { keep_segments: true, ..options() }).unwrap();
     let mut placed = Vec::new();
     for number in 0..count {
@@ -305,7 +367,7 @@ fn stored(disk: &SimulatedDisk, count: u64, payload_bytes: usize) -> (Opened, Ve
     (opened, locations)
 }
 
-fn read(journal: &dyn Journal, locations: &[Location]) -> Vec<Result<Bytes, ReadError>> {
+pub(super) fn read(journal: &dyn Journal, locations: &[Location]) -> Vec<Result<Bytes, ReadError>> {
     let mut payloads = Vec::new();
     journal.reader().read(locations, &mut payloads);
     payloads

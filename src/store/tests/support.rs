@@ -108,7 +108,7 @@ impl Opened {
     pub(super) fn settle(&mut self) -> Step {
         loop {
             let step = self.stepped.writer.step();
-            let snapshot = self.stepped.snapshot_writer.step();
+            let snapshot = self.stepped.housekeeper.step();
             if step != Step::Progress && snapshot == Step::Idle {
                 if !self.stepped.writer.is_behind() {
                     return step;
