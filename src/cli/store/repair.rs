@@ -34,12 +34,12 @@ fn to_do(verdict: &Verdict) -> Vec<String> {
     if report.torn_bytes > 0 {
         todo.push(format!("cut {} bytes of a write that was not finished from {journal}", report.torn_bytes));
     }
-    if !damages.is_empty() {
+    if verdict.is_damaged() {
         let readable = report.records + report.snapshot_records;
         todo.push(format!(
             "keep the damaged files in {journal}/quarantine, and write its {readable} readable records anew"
         ));
-        todo.extend(damages.iter().map(|damage| format!("give up what is unreadable of {damage}")));
+        todo.extend(damages.lines().map(|damage| format!("give up what is unreadable of {damage}")));
     }
     todo.extend(report.notes.iter().map(|note| format!("rebuild: {note}")));
     todo
