@@ -187,7 +187,7 @@ section! {
     /// The journal.
     pub struct StoreSettings {
         /// Size of one journal file.
-        pub segment_bytes: ByteSize = ByteSize(64 * MIB), in MIB..=4 * GIB;
+        pub segment_bytes: ByteSize = ByteSize(32 * MIB), in MIB..=4 * GIB;
     }
 }
 
