@@ -21,6 +21,8 @@ const FULL_RETRY: Duration = Duration::from_millis(100);
 /// How long the journal is idle before it writes its seal.
 const IDLE_BEFORE_SEAL: Duration = Duration::from_millis(100);
 
+/// How long the journal is idle after its seal before it gives up spare segments.
+const IDLE_BEFORE_SHRINKING: Duration = Duration::from_secs(5);
 /// How long a written batch may stay without a sync; the idle seal syncs too.
 const SYNC_DELAY: Duration = Duration::from_millis(200);
 
@@ -107,30 +109,59 @@ fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<
 
 fn run_writer(mut writer: Writer) {
     let shared = Arc::clone(&writer.shared);
-    let mut sealed = false;
+    let mut rest = Rest::Awake;
     let mut behind_since = None;
     loop {
         let step = writer.step();
         sync_in_time(&mut writer, &mut behind_since);
         let wake = match step {
             Step::Progress => {
-                sealed = false;
+                rest = Rest::Awake;
                 continue;
             }
-            Step::Idle => shared.wait_for_work((!sealed).then_some(IDLE_BEFORE_SEAL)),
+            Step::Idle => shared.wait_for_work(rest.lasts()),
             Step::Full => shared.wait_for_space(FULL_RETRY),
             Step::Failed => return,
         };
         match wake {
             Wake::Work => {}
-            Wake::TimedOut => {
-                writer.seal();
-                sealed = true;
-            }
+            Wake::TimedOut => rest = rest.deepen(&mut writer),
             Wake::Closing => break,
         }
     }
     writer.finish();
+}
+
+/// How deep an idle journal sleeps.
+#[derive(Clone, Copy)]
+enum Rest {
+    Awake,
+    Sealed,
+    Shrunk,
+}
+
+impl Rest {
+    /// Until the next depth; `None` if there is none.
+    fn lasts(self) -> Option<Duration> {
+        match self {
+            Rest::Awake => Some(IDLE_BEFORE_SEAL),
+            Rest::Sealed => Some(IDLE_BEFORE_SHRINKING),
+            Rest::Shrunk => None,
+        }
+    }
+
+    fn deepen(self, writer: &mut Writer) -> Rest {
+        match self {
+            Rest::Awake => {
+                writer.seal();
+                Rest::Sealed
+            }
+            Rest::Sealed | Rest::Shrunk => {
+                writer.shrink();
+                Rest::Shrunk
+            }
+        }
+    }
 }
 
 /// Batches that need no sync are synced after [`SYNC_DELAY`] if nothing else did it.

@@ -1,5 +1,6 @@
 //! What is done beside the journal: snapshots and cleaning, one at a time.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -136,17 +137,25 @@ impl Housekeeper {
 
     /// Best effort: a disk too full for the reserve may still take the snapshot.
     pub(crate) fn refill_reserve(&self) {
+        if self.reserve_bytes > 0 {
+            self.shared.publish_reserve_bytes(self.reserve().unwrap_or(0));
+        }
+    }
+
+    /// Size of the reserve, which is made if it does not exist.
+    fn reserve(&self) -> io::Result<u64> {
         let path = self.folder.join(names::RESERVE);
-        if self.reserve_bytes == 0 || self.disk.open(&path).is_ok() {
-            return;
+        if let Ok(file) = self.disk.open_to_read(&path) {
+            return file.len_bytes();
         }
-        if self.disk.create(&path).and_then(|file| file.allocate(self.reserve_bytes)).is_err() {
-            let _ = self.disk.remove(&path);
-        }
+        let file = self.disk.create(&path)?;
+        file.allocate(self.reserve_bytes).inspect_err(|_| drop(self.disk.remove(&path)))?;
+        Ok(self.reserve_bytes)
     }
 
     /// True if that freed space.
     fn spend_reserve(&self) -> bool {
+        self.shared.publish_reserve_bytes(0);
         self.disk.remove(&self.folder.join(names::RESERVE)).is_ok()
     }
 

@@ -123,6 +123,13 @@ impl Segments {
         }
     }
 
+    /// Removes all spares but one: an idle journal gives space back. One that stays is found by the next recovery.
+    pub(crate) fn shrink(&mut self) {
+        for spare in self.spares.split_off(self.spares.len().min(1)) {
+            let _ = self.disk.remove(&self.folder.join(names::spare(spare)));
+        }
+    }
+
     fn recycle(&mut self, path: &std::path::Path) -> bool {
         let spare = self.next_spare;
         let wanted = self.spares.len() < self.spares_max;

@@ -118,6 +118,8 @@ pub(crate) struct Shared {
     written: AtomicU64,
     pending_bytes: AtomicU64,
     disk_bytes: AtomicU64,
+    /// Size of the reserve file.
+    reserve_bytes: AtomicU64,
     state: Mutex<State>,
     /// Of batches that were written; `None` if nobody wants to know.
     places: Option<Mutex<VecDeque<BatchPlace>>>,
@@ -143,6 +145,7 @@ impl Shared {
             written: AtomicU64::new(start.last.0),
             pending_bytes: AtomicU64::new(0),
             disk_bytes: AtomicU64::new(0),
+            reserve_bytes: AtomicU64::new(0),
             places: start.keep_segments.then(Mutex::default),
             files: Arc::new(OpenFiles::new(disk, folder, start.identity)),
             state: Mutex::new(start.state()),
@@ -187,6 +190,10 @@ impl Shared {
     /// So many bytes need not be kept back any more.
     pub(crate) fn settle_pending(&self, bytes: u64) {
         self.pending_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn publish_reserve_bytes(&self, bytes: u64) {
+        self.reserve_bytes.store(bytes, Ordering::Relaxed);
     }
 
     /// Notes the space of the segments and of everything else.
@@ -504,7 +511,7 @@ impl Journal for Shared {
     }
 
     fn disk_bytes(&self) -> u64 {
-        self.disk_bytes.load(Ordering::Relaxed)
+        self.disk_bytes.load(Ordering::Relaxed) + self.reserve_bytes.load(Ordering::Relaxed)
     }
 
     fn epoch(&self) -> Epoch {

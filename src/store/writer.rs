@@ -112,6 +112,12 @@ impl Writer {
         }
     }
 
+    /// Gives up spare segments. Call it when the journal has been idle for long.
+    pub fn shrink(&mut self) {
+        self.segments.shrink();
+        self.publish_disk_bytes();
+    }
+
     /// The last act of an orderly end: syncs whatever is not, and the seal.
     pub fn finish(&mut self) -> Step {
         if self.seal() == Step::Failed {

@@ -19,7 +19,7 @@ impl<F: FnMut(&StoredRecord<'_>) -> bool + Send> Survivors for Keep<F> {
 }
 
 fn every(nth: u64) -> Box<dyn Survivors> {
-    Box::new(Keep(move |record: &StoredRecord<'_>| record.stream % nth == 0))
+    Box::new(Keep(move |record: &StoredRecord<'_>| record.stream.is_multiple_of(nth)))
 }
 
 fn none() -> Box<dyn Survivors> {

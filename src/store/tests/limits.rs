@@ -189,3 +189,36 @@ fn a_report_lists_only_so_many_damages() {
     assert_eq!(opened.report.damaged.len(), DAMAGES_LISTED_MAX);
     assert_eq!(opened.report.damaged[7].stream, Some(7));
 }
+
+#[test]
+fn a_rested_journal_keeps_one_spare() {
+    let disk = SimulatedDisk::new(1);
+    let mut opened = open(&disk);
+    for number in 1..=60 {
+        opened.append(&[record(number, &[7; 900])]).unwrap();
+        opened.settle();
+    }
+    opened.journal.snapshot(BatchSequence(60), snapshot(&[])).unwrap();
+    opened.settle();
+    let spares = || Disk::list(&disk, &folder()).unwrap().iter().filter(|name| name.starts_with("spare-")).count();
+    assert_eq!(spares(), 2);
+    let before = opened.journal.disk_bytes();
+    opened.stepped.writer.shrink();
+    opened.stepped.writer.shrink();
+    assert_eq!((spares(), opened.journal.disk_bytes()), (1, before - options().segment_bytes));
+    (0..60).for_each(|number| opened.append(&[record(number, &[7; 900])]).unwrap());
+    assert_eq!(opened.settle(), Step::Idle);
+}
+
+#[test]
+fn the_reserve_counts_as_space() {
+    let disk = SimulatedDisk::new(1);
+    let without = open(&disk).journal.disk_bytes();
+    let opened = try_open(&disk, Options { reserve_bytes: 8192, ..options() }).unwrap();
+    assert_eq!(opened.journal.disk_bytes(), without + 8192);
+    drop(opened);
+    assert_eq!(
+        try_open(&disk, Options { reserve_bytes: 8192, ..options() }).unwrap().journal.disk_bytes(),
+        without + 8192
+    );
+}
