@@ -10,5 +10,6 @@ mod hostile;
 mod kill;
 mod program;
 mod restart;
+mod store;
 mod support;
 mod wire;

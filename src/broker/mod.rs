@@ -11,11 +11,14 @@ mod housekeeping;
 mod journal_log;
 mod partition;
 mod reading;
+mod replay;
+mod rewrite;
 mod start;
 mod startup;
 
 pub use alarms::Alarms;
 pub use clock::Clock;
 pub use engine::{Engine, Health};
+pub use rewrite::rewrite;
 pub use start::start;
 pub use startup::{PartitionProgress, Replayed, StartProgress, Startup};

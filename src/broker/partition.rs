@@ -50,7 +50,12 @@ impl Signals {
         self.wake.notify_one();
     }
 
-    fn take_changes(&self) -> Vec<JournalEvent> {
+    /// Waits until there may be something to take.
+    pub(super) async fn changed(&self) {
+        self.wake.notified().await;
+    }
+
+    pub(super) fn take_changes(&self) -> Vec<JournalEvent> {
         std::mem::take(&mut self.changed.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -1,25 +1,22 @@
 //! From a data directory to a running core.
 
-use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::Arc;
-use std::thread;
 
 use anyhow::{Context, Result, bail};
 use crossdock_common::{Format, Name};
-use crossdock_core::{
-    Broker, BrokerOptions, Location, Paging, Partition, Policies, RecordError, RecordKind, Recovery, ShardReplay,
-};
-use crossdock_store::{BatchSequence, Disk, FileJournal, Journal, Options, RealDisk, Recovered, RecoveryReport};
+use crossdock_core::{Broker, BrokerOptions, Partition, Policies, Recovery};
+use crossdock_store::Journal;
 
 use super::alarms::{Alarms, watch_disk, watch_memory};
 use super::clock::Clock;
 use super::engine::Engine;
 use super::housekeeping::Housekeeping;
-use super::journal_log::{JournalLog, to_core, to_store};
+use super::journal_log::JournalLog;
 use super::partition::{PartitionTask, Signals};
 use super::reading::{Requests, requests};
-use super::startup::{JournalProgress, Startup};
+use super::replay::{Opened, replay};
+use super::startup::Startup;
 use crate::auth::Authenticator;
 use crate::config::Settings;
 use crate::telemetry::Metrics;
@@ -27,14 +24,6 @@ use crate::telemetry::events::RecoveryFinished;
 
 /// Most shards: a queue's number holds its shard in one byte.
 const SHARDS_MAX: usize = 255;
-
-/// A journal that was opened and replayed.
-struct Opened {
-    name: String,
-    journal: Arc<dyn Journal>,
-    last: BatchSequence,
-    signals: Arc<Signals>,
-}
 
 /// Opens the data directory, replays it, and starts the partitions' tasks. Blocks as long as that takes, and tells `startup` how
 /// far it is. Must be called on a thread of the runtime that may block.
@@ -50,15 +39,7 @@ pub fn start(
     seed: u64,
 ) -> Result<Arc<Engine>> {
     let clock = Clock::start();
-    let shards = shard_count(&settings.data_dir, usize::from(settings.core.shards))?;
-    let policies = policies(settings)?;
-    let count = u8::try_from(shards).unwrap_or(u8::MAX);
-    let mut recovery = Recovery::new(count, formats.clone(), policies, seed, clock.now());
-    let opener = Opener { settings, disk: Arc::new(RealDisk), paging: paging(settings, shards) };
-    let opened = replay(&opener, &mut recovery, startup.begin(&settings.data_dir, shards))?;
-    let (requests, queues) = requests(shards);
-    let broker = finish(settings, recovery, &opened, requests);
-    queues.serve(&broker, opened.iter().skip(1).map(|one| &one.journal), &Arc::new(formats), clock)?;
+    let (broker, opened) = recover(settings, formats, clock, startup, seed)?;
     RecoveryFinished { records: startup.records(), elapsed_ms: clock.uptime_ms() }.emit(&metrics);
     settings.vhosts.names().for_each(|vhost| broker.add_vhost(&Name::from(vhost)));
     let alarms = Alarms::new(broker.clone(), metrics.clone());
@@ -79,6 +60,25 @@ pub fn start(
         tokio::spawn(watch(task));
     }
     Ok(Arc::new(Engine { broker, clock, authenticator, metrics, alarms, journals, signals }))
+}
+
+/// Opens and replays the journals.
+pub(super) fn recover(
+    settings: &Settings,
+    formats: Vec<&'static dyn Format>,
+    clock: Clock,
+    startup: &Startup,
+    seed: u64,
+) -> Result<(Arc<Broker>, Vec<Opened>)> {
+    let shards = shard_count(&settings.data_dir, usize::from(settings.core.shards))?;
+    let policies = policies(settings)?;
+    let count = u8::try_from(shards).unwrap_or(u8::MAX);
+    let mut recovery = Recovery::new(count, formats.clone(), policies, seed, clock.now());
+    let opened = replay(settings, &mut recovery, startup.begin(&settings.data_dir, shards))?;
+    let (requests, queues) = requests(shards);
+    let broker = finish(settings, recovery, &opened, requests);
+    queues.serve(&broker, opened.iter().skip(1).map(|one| &one.journal), &Arc::new(formats), clock)?;
+    Ok((broker, opened))
 }
 
 /// What the operator sets for queues. It is looked at again at each start, and never stored.
@@ -114,50 +114,6 @@ async fn watch(task: PartitionTask) {
     }
 }
 
-/// Reads the definitions' journal, then those of all shards at the same time, each on a thread of its own.
-fn replay(opener: &Opener<'_>, recovery: &mut Recovery, journals: &[JournalProgress]) -> Result<Vec<Opened>> {
-    let (definitions, shards) = journals.split_first().context("no journal")?;
-    let opened = opener.open(definitions, recovery)?;
-    definitions.finish();
-    let shards = thread::scope(|scope| {
-        let replays = recovery.begin_shards().into_iter().zip(shards);
-        let threads = replays.map(|(shard, progress)| {
-            let thread = thread::Builder::new().name("recovery".to_owned());
-            thread.spawn_scoped(scope, move || replay_shard(opener, shard, progress)).context("cannot start a thread")
-        });
-        let threads = threads.collect::<Result<Vec<_>>>()?;
-        let opened = threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
-        opened.collect::<Result<Vec<_>>>()
-    })?;
-    Ok(std::iter::once(opened).chain(shards).collect())
-}
-
-fn replay_shard(opener: &Opener<'_>, mut shard: ShardReplay<'_>, progress: &JournalProgress) -> Result<Opened> {
-    let opened = opener.open(progress, &mut shard)?;
-    read_pages(&mut shard, opened.journal.as_ref());
-    shard.finish(Box::new(JournalLog::new(opened.journal.clone(), opened.last)), opener.paging);
-    progress.finish();
-    Ok(opened)
-}
-
-/// What the log says about messages in pages can only be applied to the pages themselves.
-fn read_pages(shard: &mut ShardReplay<'_>, journal: &dyn Journal) {
-    let mut reader = journal.reader();
-    for page in shard.pages_to_read() {
-        let mut read = Vec::new();
-        reader.read(&[to_store(page.location)], &mut read);
-        let payload = read.pop().and_then(|payload| {
-            payload.inspect_err(|error| tracing::error!(%error, "a page of stored messages: they are not served")).ok()
-        });
-        shard.page_read(&page, payload);
-    }
-}
-
-fn paging(settings: &Settings, shards: usize) -> Paging {
-    let memory_bytes_max = settings.core.messages_memory_bytes_max.0 / shards.max(1) as u64;
-    Paging { memory_bytes_max, ..Paging::default() }
-}
-
 fn finish(settings: &Settings, recovery: Recovery, opened: &[Opened], requests: Requests) -> Arc<Broker> {
     let signals: Vec<Arc<Signals>> = opened.iter().map(|one| one.signals.clone()).collect();
     let options = BrokerOptions {
@@ -169,7 +125,7 @@ fn finish(settings: &Settings, recovery: Recovery, opened: &[Opened], requests: 
     recovery.finish(Box::new(JournalLog::new(definitions.journal.clone(), definitions.last)), options)
 }
 
-fn partition(journal_index: usize) -> Partition {
+pub(super) fn partition(journal_index: usize) -> Partition {
     match journal_index.checked_sub(1) {
         None => Partition::Definitions,
         Some(shard) => Partition::Shard(shard),
@@ -183,128 +139,11 @@ fn journal_index(partition: Partition) -> usize {
     }
 }
 
-struct Opener<'a> {
-    settings: &'a Settings,
-    disk: Arc<dyn Disk>,
-    paging: Paging,
-}
-
-/// What takes the records of a journal.
-trait Replay {
-    fn apply(
-        &mut self,
-        kind: RecordKind,
-        stream: u64,
-        payload: &[u8],
-        location: Option<Location>,
-    ) -> Result<(), RecordError>;
-
-    /// Whether stored records are read again after the start.
-    fn reads_again(&self) -> bool;
-
-    /// Whom records of that stream concern.
-    fn queue_name(&self, stream: u64) -> Option<String>;
-}
-
-impl Replay for Recovery {
-    fn apply(&mut self, kind: RecordKind, _: u64, payload: &[u8], _: Option<Location>) -> Result<(), RecordError> {
-        self.replay_definition(kind, payload)
-    }
-
-    fn reads_again(&self) -> bool {
-        false
-    }
-
-    fn queue_name(&self, stream: u64) -> Option<String> {
-        Self::queue_name(self, stream)
-    }
-}
-
-impl Replay for ShardReplay<'_> {
-    fn apply(
-        &mut self,
-        kind: RecordKind,
-        stream: u64,
-        payload: &[u8],
-        location: Option<Location>,
-    ) -> Result<(), RecordError> {
-        self.replay(kind, stream, payload, location)
-    }
-
-    fn reads_again(&self) -> bool {
-        true
-    }
-
-    fn queue_name(&self, stream: u64) -> Option<String> {
-        Self::queue_name(self, stream)
-    }
-}
-
-impl Opener<'_> {
-    fn open(&self, progress: &JournalProgress, replay: &mut dyn Replay) -> Result<Opened> {
-        let signals: Arc<Signals> = Arc::default();
-        let of_listener = signals.clone();
-        let listener = Box::new(move |event| of_listener.journal_said(event));
-        let options = Options {
-            segment_bytes: self.settings.store.segment_bytes.0,
-            keep_segments: replay.reads_again(),
-            ..Options::default()
-        };
-        let mut visit = |recovered: Recovered<'_>| visit(progress, replay, &recovered);
-        let folder = self.settings.data_dir.join(progress.name());
-        let (journal, report) = FileJournal::open(self.disk.clone(), &folder, options, listener, &mut visit)
-            .with_context(|| format!("cannot open the journal in {}", folder.display()))?;
-        log_report(progress.name(), &report);
-        Ok(Opened { name: progress.name().to_owned(), journal: Arc::new(journal), last: report.last, signals })
-    }
-}
-
-fn visit(progress: &JournalProgress, replay: &mut dyn Replay, recovered: &Recovered<'_>) {
-    let journal = progress.name();
-    let mut apply = |kind, stream, payload: &[u8], location| {
-        progress.record(payload.len());
-        let result = match RecordKind::from_number(kind) {
-            Some(kind) => replay.apply(kind, stream, payload, location),
-            None => Err(RecordError("unknown kind")),
-        };
-        if let Err(error) = result {
-            tracing::error!(journal, stream, %error, "a record is passed over");
-        }
-    };
-    match *recovered {
-        Recovered::SnapshotRecord { kind, stream, payload } => apply(kind, stream, payload, None),
-        Recovered::Record { kind, stream, payload, location, .. } => {
-            apply(kind, stream, payload, Some(to_core(location)));
-        }
-        Recovered::Damaged(damage) => {
-            let queue = damage.stream.and_then(|stream| replay.queue_name(stream));
-            let batches = format_args!("{}..={}", damage.first, damage.last);
-            tracing::error!(
-                journal,
-                stream = ?damage.stream,
-                ?queue,
-                %batches,
-                what = damage.what,
-                "damaged records: what they held is lost, everything else is served"
-            );
-        }
-    }
-}
-
-fn log_report(journal: &str, report: &RecoveryReport) {
-    for note in &report.notes {
-        tracing::info!(journal, note, "recovery");
-    }
-    if report.torn_bytes > 0 {
-        tracing::info!(journal, bytes = report.torn_bytes, "the torn end of the last write was cut off");
-    }
-}
-
 /// The number of shards is fixed when the data directory is made: queues know their shard by it.
 fn shard_count(folder: &Path, wanted: usize) -> Result<usize> {
     let exists = |index: usize| folder.join(format!("shard-{index}")).is_dir();
     let existing = (0..SHARDS_MAX).take_while(|&index| exists(index)).count();
-    let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let wanted = if wanted == 0 { cores.min(SHARDS_MAX) } else { wanted };
     if wanted > SHARDS_MAX {
         bail!("core.shards is {wanted}; at most {SHARDS_MAX} are possible");
@@ -313,4 +152,81 @@ fn shard_count(folder: &Path, wanted: usize) -> Result<usize> {
         tracing::info!(existing, wanted, "the data directory keeps its number of shards");
     }
     Ok(if existing == 0 { wanted } else { existing })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use crossdock_common::definition::{Definition, Durability, QueueSpec};
+    use crossdock_common::event::{Principal, Reply};
+    use crossdock_common::{Command, Event, RequestId};
+    use crossdock_core::{Client, Permissions, Sequence};
+
+    use super::*;
+    use crate::config::{PolicySettings, Vhosts};
+
+    fn settings(data_dir: &Path) -> Settings {
+        let policy = PolicySettings {
+            pattern: "^logs".to_owned(),
+            durability: Some(crate::config::Durability::Memory),
+            ..PolicySettings::default()
+        };
+        Settings {
+            data_dir: data_dir.to_owned(),
+            durability: crate::config::Durability::Os,
+            vhosts: Vhosts::named(&["/", "other"]),
+            policies: vec![policy],
+            ..Settings::default()
+        }
+    }
+
+    fn ask(broker: &Arc<Broker>, client: &mut Client, now: crossdock_common::Now, command: Command) -> Reply {
+        let mut events = VecDeque::new();
+        client.execute(now, &mut VecDeque::from([command]));
+        broker.durable(Partition::Definitions, Sequence(u64::MAX), now);
+        client.take_events(now, &mut events);
+        let answers = events.into_iter().filter_map(|event| match event {
+            Event::Reply { result, .. } => Some(result.expect("granted")),
+            _ => None,
+        });
+        answers.last().expect("an answer")
+    }
+
+    fn durability_of(broker: &Arc<Broker>, clock: Clock, queue: &str) -> Durability {
+        let (now, request) = (clock.now(), RequestId(1));
+        let mut client = broker.connect(Box::new(|| {}));
+        client.authenticated(request, Principal { name: "u".into(), tags: vec![] });
+        ask(broker, &mut client, now, Command::Open { request, vhost: "/".into() });
+        let spec = QueueSpec { name: queue.into(), durable: true, ..QueueSpec::default() };
+        let declare = Box::new(Definition::DeclareQueue { spec, passive: false });
+        ask(broker, &mut client, now, Command::Define { request, definition: declare });
+        let inspect = Box::new(Definition::InspectQueue { name: queue.into() });
+        match ask(broker, &mut client, now, Command::Define { request, definition: inspect }) {
+            Reply::QueueInfo(info) => info.durability,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn queues_follow_the_policies_and_vhosts_of_the_configuration_of_this_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Clock::start();
+        let start = |settings: &Settings| {
+            let (broker, opened) = recover(settings, Vec::new(), clock, &Startup::default(), 0).unwrap();
+            broker.set_permissions(Permissions::everything());
+            settings.vhosts.names().for_each(|vhost| broker.add_vhost(&Name::from(vhost)));
+            let found = ["orders", "logs.a"].map(|queue| durability_of(&broker, clock, queue));
+            opened.iter().for_each(|one| one.journal.close().unwrap());
+            found
+        };
+        let mut settings = settings(folder.path());
+        assert_eq!(start(&settings), [Durability::Os, Durability::Memory]);
+        settings.policies.clear();
+        let with_durability = "[{name = '/', durability = 'fsync'}]";
+        let sources =
+            crate::config::Sources { assignments: vec![format!("vhosts={with_durability}")], ..Default::default() };
+        settings.vhosts = crate::config::load(&sources).unwrap().vhosts;
+        assert_eq!(start(&settings), [Durability::Fsync, Durability::Fsync]);
+    }
 }

@@ -220,9 +220,9 @@ section! {
     /// The journal.
     pub struct StoreSettings {
         /// Size of one journal file.
-        pub segment_bytes: ByteSize = ByteSize(64 * MIB), in MIB..=4 * GIB;
+        pub segment_bytes: ByteSize = ByteSize(32 * MIB), in MIB..=4 * GIB;
         /// Free space on the data directory's file system below which publishers wait while consumers drain; 0 for no bound.
-        /// The default leaves room for two more segments, which giving space back may need.
+        /// The default leaves room for some more segments and snapshots, which giving space back may need.
         pub disk_free_bytes_min: ByteSize = ByteSize(128 * MIB);
     }
 }

@@ -9,6 +9,7 @@
 mod broker;
 mod client;
 mod definitions;
+mod inspect;
 mod log;
 mod outbox;
 mod permissions;
@@ -23,6 +24,7 @@ mod window;
 pub use broker::recovery::{Recovery, ShardReplay};
 pub use broker::{Broker, BrokerOptions, Needs, Partition};
 pub use client::{Client, Execution};
+pub use inspect::{Description, QueuePlace, describe};
 pub use log::{Location, Log, Place, Placed, RecordKind, Sequence, Urgency};
 pub use outbox::cost_bytes;
 pub use permissions::{Grant, Permissions, Who};

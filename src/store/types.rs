@@ -138,7 +138,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Options {
         Options {
-            segment_bytes: 64 * 1024 * 1024,
+            segment_bytes: 32 * 1024 * 1024,
             group_bytes_max: 4 * 1024 * 1024,
             spare_segments_max: 2,
             keep_segments: false,

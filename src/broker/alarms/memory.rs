@@ -14,7 +14,7 @@ use crate::telemetry::{Metrics, anonymous_bytes};
 
 /// How often memory is measured: at a GB/s, what comes in between is a tenth of one.
 const CHECKED_EVERY: Duration = Duration::from_millis(100);
-/// How often the allocator is asked to give back what is free while the alarm is on.
+/// How often, at most, the allocator is asked to give back what is free while the alarm is on.
 const GIVEN_BACK_EVERY: Duration = Duration::from_millis(500);
 /// Of what there is, "auto" takes so much: the rest is for the page cache, and for what comes before publishers have stopped.
 const AUTO_PERCENT: u64 = 60;
@@ -26,7 +26,7 @@ pub(in crate::broker) async fn watch_memory(alarms: Arc<Alarms>, metrics: Arc<Me
     let mut ticks = tokio::time::interval(CHECKED_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut high = false;
-    let mut given_back = Instant::now();
+    let mut give_back_at = Instant::now();
     loop {
         ticks.tick().await;
         // Where there is no /proc there is no alarm.
@@ -39,10 +39,11 @@ pub(in crate::broker) async fn watch_memory(alarms: Arc<Alarms>, metrics: Arc<Me
             (true, false) => MemoryEnough { used_bytes, max_bytes }.emit(),
             (false, _) => {}
         }
-        if high && given_back.elapsed() >= GIVEN_BACK_EVERY {
-            // Only consumers make a difference while publishers wait, and they need the allocator, too.
+        if high && Instant::now() >= give_back_at {
+            let begun = Instant::now();
             let _ = tokio::task::spawn_blocking(give_back).await;
-            given_back = Instant::now();
+            // Consumers need the allocator, too: a large heap, through which it takes long to look, is looked through less often.
+            give_back_at = Instant::now() + (begun.elapsed() * 10).max(GIVEN_BACK_EVERY);
         }
     }
 }

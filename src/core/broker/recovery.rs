@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use bytes::Bytes;
 use crossdock_common::names::QueueId;
-use crossdock_common::{Format, Now};
+use crossdock_common::{Format, Name, Now};
 use parking_lot::{Mutex, RwLock};
 
 use super::{Broker, BrokerOptions, HeldAnswers};
@@ -65,9 +65,9 @@ impl Recovery {
         self.shards.iter_mut().zip(&mut self.queue_max).map(replay).collect()
     }
 
-    /// The name of a queue among the definitions so far, for telling what a damaged record hurt.
-    pub fn queue_name(&self, stream: u64) -> Option<String> {
-        queue_name(&self.definitions, stream)
+    /// Vhost and name of a queue among the definitions so far, for telling what a record concerns.
+    pub fn queue(&self, stream: u64) -> Option<&(Name, Name)> {
+        self.definitions.queue_name(QueueId(stream))
     }
 
     /// Starts the broker. `definitions_log` is where the definitions go from now on.
@@ -133,15 +133,10 @@ impl ShardReplay<'_> {
         self.shard.finish_replay(self.replay);
     }
 
-    /// The queue's name, for telling what a damaged record hurt.
-    pub fn queue_name(&self, stream: u64) -> Option<String> {
-        queue_name(self.definitions, stream)
+    /// Vhost and name of a queue, for telling what a record concerns.
+    pub fn queue(&self, stream: u64) -> Option<&(Name, Name)> {
+        self.definitions.queue_name(QueueId(stream))
     }
-}
-
-fn queue_name(definitions: &Definitions, stream: u64) -> Option<String> {
-    let (vhost, name) = definitions.queue_name(QueueId(stream))?;
-    Some(format!("{name} in vhost {vhost}"))
 }
 
 /// The log while records are being read: nothing is written.

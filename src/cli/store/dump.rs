@@ -1,0 +1,133 @@
+//! `crossdock store dump`.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::path::Path;
+
+use anyhow::Context;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use crossdock_common::Format;
+use crossdock_core::{Description, QueuePlace, RecordError, RecordKind, Recovery, describe};
+use crossdock_store::Damage;
+use serde::Serialize;
+
+use super::journals::{Find, Journals};
+use crate::cli::Failure;
+use crate::net::formats;
+
+/// Prints every record and every damage as a line of JSON.
+pub(super) fn dump(directory: &Path, bodies: bool) -> Result<(), Failure> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    let printer = Printer { bodies, formats: formats() };
+    let mut written = Ok(());
+    Journals::open(directory)?.read(|journal, definitions, find| {
+        if let (Ok(()), Some(line)) = (&written, printer.line(journal, definitions, &find)) {
+            written = serde_json::to_writer(&mut out, &line).map_err(io::Error::from).and_then(|()| writeln!(out));
+        }
+    })?;
+    match written.and_then(|()| out.flush()) {
+        // Whoever reads has seen enough.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written.context("cannot write to standard output")?),
+    }
+}
+
+/// A record or a damage.
+#[derive(Default, Serialize)]
+struct Line {
+    partition: String,
+    /// `None` in a snapshot.
+    batch: Option<u64>,
+    kind: String,
+    #[serde(flatten)]
+    queue: Option<Queue>,
+    /// Of the record.
+    bytes: usize,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    places: Vec<PlaceShown>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    about: BTreeMap<&'static str, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body_bytes: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<String>,
+    /// Why it is not understood, or what is lost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+}
+
+#[derive(Serialize)]
+struct PlaceShown {
+    #[serde(flatten)]
+    queue: Option<Queue>,
+    position: u64,
+}
+
+/// A queue's number, and its name and vhost while it is defined.
+#[derive(Serialize)]
+struct Queue {
+    queue_id: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vhost: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queue: Option<String>,
+}
+
+struct Printer {
+    bodies: bool,
+    formats: Vec<&'static dyn Format>,
+}
+
+impl Printer {
+    fn line(&self, partition: &str, definitions: &Recovery, find: &Find<'_>) -> Option<Line> {
+        let line = match *find {
+            Find::Damage(damage) => damage_line(definitions, damage),
+            Find::Record { batch, kind, stream, payload } => {
+                let batch = batch.map(|batch| batch.0);
+                Line { batch, ..self.record_line(definitions, (kind, stream, payload)) }
+            }
+            Find::End(_) => return None,
+        };
+        Some(Line { partition: partition.to_owned(), ..line })
+    }
+
+    fn record_line(&self, definitions: &Recovery, (kind, stream, payload): (u8, u64, &[u8])) -> Line {
+        let queue = queue(definitions, stream);
+        let mut line = Line { kind: kind.to_string(), queue, bytes: payload.len(), ..Line::default() };
+        if let Some(kind) = RecordKind::from_number(kind) {
+            kind.word().clone_into(&mut line.kind);
+            self.describe(&mut line, definitions, describe(kind, stream, payload, &self.formats));
+        }
+        line
+    }
+
+    fn describe(&self, line: &mut Line, definitions: &Recovery, described: Result<Description, RecordError>) {
+        match described {
+            Ok(Description { places, names, body }) => {
+                let shown =
+                    |place: QueuePlace| PlaceShown { queue: queue(definitions, place.queue), position: place.position };
+                line.places = places.into_iter().map(shown).collect();
+                line.about = names.into_iter().collect();
+                line.body_bytes = body.as_ref().map(bytes::Bytes::len);
+                line.body = body.filter(|_| self.bodies).map(|body| STANDARD.encode(&body));
+            }
+            Err(error) => line.problem = Some(error.to_string()),
+        }
+    }
+}
+
+fn damage_line(definitions: &Recovery, damage: &Damage) -> Line {
+    Line {
+        batch: Some(damage.first.0),
+        kind: "damage".to_owned(),
+        queue: queue(definitions, damage.stream.unwrap_or(0)),
+        problem: Some(damage.what.clone()),
+        ..Line::default()
+    }
+}
+
+fn queue(definitions: &Recovery, stream: u64) -> Option<Queue> {
+    let (vhost, queue) = definitions.queue(stream).map(|(vhost, name)| (vhost.to_string(), name.to_string())).unzip();
+    (stream != 0).then_some(Queue { queue_id: stream, vhost, queue })
+}
