@@ -59,7 +59,8 @@ pub type Formats = Arc<Vec<&'static dyn Format>>;
 
 /// Some of the queues.
 pub(crate) struct Shard {
-    queues: HashMap<QueueId, Queue, foldhash::fast::RandomState>,
+    /// Boxed: growing the map moves pointers, not queues.
+    queues: HashMap<QueueId, Box<Queue>, foldhash::fast::RandomState>,
     log: Box<dyn Log>,
     waiting: Waiting,
     /// What the batch being built needs.

@@ -20,7 +20,7 @@ impl Shard {
     pub(crate) fn add_queue(&mut self, new: NewQueue, now: Now) {
         let mut queue = Queue::new(new, now.instant);
         watch_unused(&mut queue, &mut self.timers, now.instant);
-        self.queues.insert(queue.id, queue);
+        self.queues.insert(queue.id, Box::new(queue));
     }
 
     pub(crate) fn configure_queue(&mut self, id: QueueId, settings: QueueSettings) {
@@ -48,7 +48,7 @@ impl Shard {
         // Nobody can settle these any more.
         queue.unsettled.iter().filter_map(|unsettled| unsettled.lane_window.as_ref()).for_each(|lane| lane.release());
         let ready = queue.ready.len();
-        self.give_up(queue);
+        self.give_up(*queue);
         ready
     }
 
