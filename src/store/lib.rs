@@ -40,7 +40,7 @@ pub use housekeeper::Housekeeper;
 pub use journal::{AppendError, CleanError, CloseError, Journal, JournalEvent, JournalStatus, Listener, SnapshotError};
 pub use reader::{ReadError, Reader};
 pub use real_disk::RealDisk;
-pub use recovery::{DAMAGES_LISTED_MAX, Damage, OpenError, Recovered, RecoveryReport, Visitor};
+pub use recovery::{DAMAGES_LISTED_MAX, Damage, Inspected, OpenError, Recovered, RecoveryReport, Visitor, inspect};
 pub use types::{
     BatchPlace, BatchSequence, Epoch, Location, Options, Placed, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, SegmentInfo,
     SyncMode,

@@ -5,6 +5,7 @@ mod crashes;
 mod damage;
 mod faults;
 mod golden;
+mod inspection;
 mod lazy;
 mod limits;
 mod stored;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 
+use super::inspection::Seen;
 use super::support::*;
 use crate::simulated::{Random, SimulatedDisk};
 use crate::*;
@@ -102,7 +103,12 @@ impl Run {
 
     /// Opens and compares: what the snapshot refers to and the batches deliver is exactly what lived, and all of it can be read.
     fn open(&mut self) -> Option<Opened> {
+        let seen = (self.disk.is_powered() && self.random.chance(4)).then(|| Seen::of(&self.disk));
         let opened = try_open(&self.disk, self.options.clone()).ok()?;
+        if let Some(seen) = seen {
+            assert_eq!(seen.damages, [], "a power failure is not damage");
+            seen.agrees_with(&opened);
+        }
         assert_eq!(opened.heard.damages, [], "a power failure is not damage");
         let last = opened.report.last;
         assert!(last >= self.durable, "durable {} but only {last} recovered", self.durable);
