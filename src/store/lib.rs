@@ -16,6 +16,7 @@ mod format;
 mod frames;
 mod growth;
 mod housekeeper;
+mod jobs;
 mod journal;
 mod meta;
 mod names;

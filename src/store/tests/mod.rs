@@ -8,6 +8,7 @@ mod golden;
 mod inspection;
 mod lazy;
 mod limits;
+mod model;
 mod stored;
 mod support;
 mod threads;
