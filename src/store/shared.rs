@@ -1,4 +1,4 @@
-//! What producers, the journal thread and the snapshot thread share.
+//! What producers, the journal thread and the housekeeping thread share.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;

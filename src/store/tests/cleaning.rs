@@ -424,6 +424,11 @@ fn a_failing_call_is_harmless_or_the_end() {
         let (survived, stuck, events) = fault(&|disk| disk.fail_sync(nth));
         assert!(!stuck && (!survived || ended(&events)), "sync {nth}: {events:?}");
     }
+    // Temporary file, name, removal, and the new segments meanwhile.
+    for nth in 1..=8 {
+        let (survived, stuck, events) = fault(&|disk| disk.fail_name(nth));
+        assert!(!stuck && (!survived || ended(&events)), "name {nth}: {events:?}");
+    }
     for nth in 1..=reads {
         let (survived, _, events) = fault(&|disk| disk.fail_read(nth));
         assert!(survived && ended(&events), "read {nth}");
