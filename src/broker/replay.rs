@@ -15,7 +15,7 @@ use super::startup::JournalProgress;
 use crate::config::Settings;
 
 /// Size of the files in which definitions are kept.
-const DEFINITIONS_SEGMENT_BYTES: u64 = 8 << 20;
+const DEFINITIONS_SEGMENT_BYTES: u64 = 4 << 20;
 
 /// A journal that was opened and replayed.
 pub(super) struct Opened {

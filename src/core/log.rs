@@ -121,6 +121,10 @@ pub enum RecordKind {
     Transient = 11,
     /// All messages of a queue up to a place are gone, except some.
     Purged = 12,
+    /// A piece of a large body; the message that it belongs to comes later and says where its pieces are.
+    Part = 13,
+    /// Where the pieces of a large body are (in snapshots).
+    Parts = 14,
     /// An exchange, as it is from now on.
     Exchange = 16,
     /// An exchange is gone.
@@ -161,6 +165,8 @@ impl RecordKind {
             10 => Self::Delayed,
             11 => Self::Transient,
             12 => Self::Purged,
+            13 => Self::Part,
+            14 => Self::Parts,
             16 => Self::Exchange,
             17 => Self::ExchangeDeleted,
             18 => Self::Queue,

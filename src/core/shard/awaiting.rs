@@ -64,7 +64,8 @@ impl Waiting {
         self.queue(until).pop_front_if(|(at, _)| *at <= sequence)
     }
 
-    fn place(&self, sequence: Sequence) -> Option<&Place> {
+    /// Where a batch is, if it is known and not forgotten.
+    pub(super) fn place(&self, sequence: Sequence) -> Option<&Place> {
         let index = self.places.binary_search_by_key(&sequence, |place| place.sequence).ok()?;
         self.places.get(index)
     }
@@ -121,6 +122,7 @@ impl Shard {
         while let Some((at, awaiting)) = self.waiting.pop(until, sequence) {
             self.happen(now, until, at, awaiting, effects);
         }
+        self.part_written(until, sequence, effects);
     }
 
     fn learn_places(&mut self, up_to: Sequence) {

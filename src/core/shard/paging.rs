@@ -19,11 +19,14 @@ pub struct Paging {
     pub read_ahead_bytes: u64,
     /// References that make a page.
     pub page_references: usize,
+    /// Bodies of more than two such pieces are written piece by piece. A larger piece makes others wait longer for the disk, a
+    /// smaller one costs more syncs.
+    pub part_bytes: usize,
 }
 
 impl Default for Paging {
     fn default() -> Self {
-        Self { memory_bytes_max: 32 << 20, read_ahead_bytes: 2 << 20, page_references: 4_096 }
+        Self { memory_bytes_max: 32 << 20, read_ahead_bytes: 2 << 20, page_references: 4_096, part_bytes: 512 << 10 }
     }
 }
 

@@ -17,6 +17,7 @@ use hashbrown::HashMap;
 use super::command::{Effects, NewQueue, ShardFetch};
 use super::consumers::Consumers;
 use super::entry::{Entry, Holder, Unsettled};
+use super::large::Behind;
 use super::ledger::Ledger;
 use super::ready::Ready;
 use super::stored::PageRef;
@@ -53,6 +54,8 @@ pub(crate) struct Queue {
     pub fetches: VecDeque<ShardFetch>,
     /// Messages that wait for the log to be written, or synced, before they become ready.
     pub awaiting: Awaited,
+    /// What waits behind large messages that are still being written.
+    pub behind: Behind,
     pub next_position: u64,
     pub unused_since: Instant,
     /// Session state, by key.
@@ -132,6 +135,7 @@ impl Queue {
             consumers: Consumers::default(),
             fetches: VecDeque::new(),
             awaiting: Awaited::default(),
+            behind: Behind::default(),
             next_position: 1,
             unused_since: now,
             state: BTreeMap::new(),
@@ -176,13 +180,16 @@ impl Queue {
     pub(crate) fn held(&self) -> u64 {
         let unread: u64 = self.damaged_pages.iter().map(|page| page.tally().count).sum();
         let maps = self.unsettled.len() + self.delayed.len() + self.departing.len() + self.burying.len();
-        self.ready.len() + unread + (maps + self.damaged.len() + self.awaiting.count()) as u64
+        self.ready.len()
+            + unread
+            + (maps + self.damaged.len() + self.awaiting.count() + self.behind.entries().count()) as u64
     }
 
     /// Entries that somebody has, or that are on their way out, or that cannot be read.
     pub(crate) fn out(&self) -> impl Iterator<Item = &Entry> {
         let burying = self.burying.values().map(|(entry, _)| entry);
-        self.unsettled.entries().chain(self.departing.values()).chain(burying).chain(&self.damaged)
+        let out = self.unsettled.entries().chain(self.departing.values()).chain(burying);
+        out.chain(&self.damaged).chain(self.behind.entries())
     }
 
     /// Entries that are not ready, except those on their way in.
