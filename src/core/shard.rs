@@ -11,6 +11,7 @@ mod consume;
 mod consumers;
 mod dead_letter;
 mod entry;
+mod hand_out;
 mod large;
 pub(crate) mod ledger;
 mod level;
