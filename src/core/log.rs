@@ -82,7 +82,8 @@ pub trait Log: Send + Sync {
         let _ = (up_to, places);
     }
 
-    /// No record of this segment will be read again: its space may go once a snapshot covers it.
+    /// No record of this segment will be read again: its space may go once a snapshot covers it, and everything that was handed
+    /// over until now is durable.
     fn release(&mut self, segment: NonZeroU64) {
         let _ = segment;
     }

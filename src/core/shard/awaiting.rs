@@ -3,6 +3,7 @@
 //! Two queues of it: what waits until a batch is written, and what waits until it is synced. Within each, sequences grow.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use crossdock_common::event::Reply;
@@ -70,6 +71,11 @@ impl Waiting {
         self.places.get(index)
     }
 
+    /// The oldest segment with something in it that is written, but not synced: what waits for that is not counted yet.
+    pub(super) fn unsynced_segment(&self) -> Option<NonZeroU64> {
+        self.places.front().map(|place| place.segment)
+    }
+
     /// Starts after the last batch of a log.
     pub(super) fn start_after(&mut self, last: Sequence) {
         (self.written_to, self.synced_to, self.urgent_to) = (last, last, last);
@@ -108,8 +114,8 @@ impl Shard {
         self.reach(now, Urgency::Write, sequence, effects);
         self.reach(now, Urgency::Sync, sequence, effects);
         self.waiting.places.retain(|place| place.sequence > sequence);
-        self.release_segments();
         self.finish(now, effects);
+        self.release_segments();
     }
 
     fn reach(&mut self, now: Now, until: Urgency, sequence: Sequence, effects: &mut Effects) {

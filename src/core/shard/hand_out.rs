@@ -27,7 +27,7 @@ impl Queue {
     ) {
         while self.ready.head().is_some() {
             let Some(fetch) = self.fetches.pop_front() else { break };
-            self.serve_fetch(fetch, now, timers, effects, &mut gone);
+            self.serve_fetch(fetch, (now, unload), timers, effects, &mut gone);
         }
         if self.ready.len() == 0 {
             self.answer_impatient(effects);
@@ -78,7 +78,7 @@ impl Queue {
     pub(crate) fn serve_fetch(
         &mut self,
         fetch: ShardFetch,
-        now: Now,
+        (now, unload): (Now, bool),
         timers: &mut Timers,
         effects: &mut Effects,
         gone: &mut impl FnMut(HandOut),
@@ -88,7 +88,7 @@ impl Queue {
             && self.ready.head().is_some_and(|head| !head.is_expired(now.instant))
         {
             let Some(entry) = self.ready.pop_head() else { break };
-            deliveries.extend(self.take_for(&fetch, entry, now, timers, gone));
+            deliveries.extend(self.take_for(&fetch, entry, (now, unload), timers, gone));
         }
         let ready = self.ready.len();
         fetch.outbox.push(Event::Fetched { request: fetch.request, deliveries, ready });
@@ -99,7 +99,7 @@ impl Queue {
         &mut self,
         fetch: &ShardFetch,
         mut entry: Entry,
-        now: Now,
+        (now, unload): (Now, bool),
         timers: &mut Timers,
         gone: &mut impl FnMut(HandOut),
     ) -> Option<Delivery> {
@@ -122,6 +122,9 @@ impl Queue {
             None => Holder::Connection(fetch.outbox.connection),
             Some(lease_ms) => self.timed_lease(&delivery.id, lease_ms, now, timers),
         };
+        if unload {
+            entry.unload();
+        }
         self.unsettled.insert(Unsettled { entry, holder, lane_window: None });
         Some(delivery)
     }

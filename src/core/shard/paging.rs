@@ -96,13 +96,11 @@ impl Shard {
         self.mark(id);
     }
 
-    /// Tells the log which segments nothing lives in any more, once the settlements that freed them are durable.
+    /// Tells the log which segments nothing lives in any more. The log frees them when what was handed over until now, and with it
+    /// the reason, is durable.
     pub(super) fn release_segments(&mut self) {
-        let written = self.log.next_sequence().0.saturating_sub(1);
-        if !self.log.is_empty() || self.waiting.synced_to.0 < written {
-            return;
-        }
-        for segment in self.segments.take_free() {
+        debug_assert!(self.log.is_empty() && self.settled.is_empty(), "the reasons have been handed over");
+        for segment in self.segments.take_free(self.waiting.unsynced_segment()) {
             self.log.release(segment);
         }
     }

@@ -117,18 +117,25 @@ impl Segments {
         }
     }
 
-    /// Segments that nothing lives in any more, each told once. The newest is never among them: more is written to it.
-    pub(crate) fn take_free(&mut self) -> Vec<NonZeroU64> {
+    /// Segments before `limit` that nothing lives in any more, each told once. The newest is never among them: more is written
+    /// to it.
+    pub(crate) fn take_free(&mut self, limit: Option<NonZeroU64>) -> Vec<NonZeroU64> {
+        let Some(newest) = self.uses.back().map(|one| one.segment) else { return Vec::new() };
         if !std::mem::take(&mut self.freed) {
             return Vec::new();
         }
-        let closed = self.uses.len().saturating_sub(1);
-        let free = self.uses.iter_mut().take(closed).filter(|one| one.live.count == 0 && !one.released);
-        free.map(|one| {
-            one.released = true;
-            one.segment
-        })
-        .collect()
+        let limit = limit.map_or(newest, |limit| limit.min(newest));
+        let mut free = Vec::new();
+        for one in self.uses.iter_mut().filter(|one| one.live.count == 0 && !one.released) {
+            if one.segment < limit {
+                one.released = true;
+                free.push(one.segment);
+            } else if one.segment < newest {
+                // Asked again next time.
+                self.freed = true;
+            }
+        }
+        free
     }
 
     /// Forgets the segments before `log`'s oldest, and those it has dropped.
