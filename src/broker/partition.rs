@@ -11,7 +11,6 @@ use tokio::sync::Notify;
 use super::alarms::{Alarms, Reason};
 use super::clock::Clock;
 use super::housekeeping::{Housekeeping, TIDY_EVERY};
-use crate::telemetry::Metrics;
 use crate::telemetry::events::{JournalFailed, JournalFull, JournalWritable};
 
 /// What the journal's thread and the core tell the partition's task.
@@ -68,7 +67,6 @@ pub(super) struct PartitionTask {
     pub broker: Arc<Broker>,
     pub signals: Arc<Signals>,
     pub clock: Clock,
-    pub metrics: Arc<Metrics>,
     pub alarms: Arc<Alarms>,
     pub housekeeping: Housekeeping,
 }
@@ -141,15 +139,15 @@ impl PartitionTask {
         let journal = &*self.name;
         match event {
             JournalEvent::Full => {
-                JournalFull { journal }.emit(&self.metrics);
+                JournalFull { journal }.emit();
                 self.alarms.raise(Reason::JournalFull { journal: journal.to_owned() });
             }
             JournalEvent::Writable => {
-                JournalWritable { journal }.emit(&self.metrics);
+                JournalWritable { journal }.emit();
                 self.alarms.lift(&Reason::JournalFull { journal: journal.to_owned() });
             }
             JournalEvent::Failed(reason) => {
-                JournalFailed { journal, error: &std::io::Error::other(reason.as_str()) }.emit(&self.metrics);
+                JournalFailed { journal, error: &std::io::Error::other(reason.as_str()) }.emit();
                 self.alarms.raise(Reason::JournalFailed { journal: journal.to_owned(), why: reason });
             }
             JournalEvent::SnapshotDone(_) => self.housekeeping.snapshot_ended(true),

@@ -30,7 +30,7 @@ pub use outbox::cost_bytes;
 pub use permissions::{Grant, Permissions, Who};
 pub use policies::{Policies, Policy};
 pub use record::RecordError;
-pub use shard::Formats;
+pub use shard::{Counts, Formats};
 pub use shard::ledger::Ledger;
 pub use shard::paging::Paging;
 pub use shard::reading::{ReadRequest, ReadResult};

@@ -80,14 +80,19 @@ pub(crate) struct Shard {
     formats: Formats,
     dirty: Vec<QueueId>,
     settled: Vec<(QueueId, u64)>,
+    /// The ledgers of queues that are gone.
+    closed: ledger::Ledger,
     scratch: BytesMut,
 }
 
 /// What a queue holds at the moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
+pub struct Counts {
+    /// To be handed out.
     pub ready: u64,
+    /// Handed out.
     pub unsettled: u64,
+    /// Not visible yet.
     pub delayed: u64,
     pub consumers: u32,
 }
@@ -109,6 +114,7 @@ impl Shard {
             formats,
             dirty: Vec::new(),
             settled: Vec::new(),
+            closed: ledger::Ledger::default(),
             scratch: BytesMut::new(),
         }
     }

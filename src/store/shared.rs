@@ -319,10 +319,8 @@ impl Shared {
 
 impl State {
     fn has_work(&self, durable: BatchSequence) -> bool {
-        self.stage.has_work(durable)
-            || self.sync_to.is_some()
-            || !self.batches.is_empty()
-            || self.segments.has_freeable(durable)
+        let job = self.stage.has_work(durable);
+        job || self.sync_to.is_some() || !self.batches.is_empty() || self.segments.has_freeable(durable)
     }
 
     fn note(&mut self, outcome: &Outcome) {

@@ -60,6 +60,8 @@ impl Shard {
             self.log.push(RecordKind::Purged, queue.id.0, &[&u64::MAX.to_le_bytes()]);
         }
         self.memory.change(queue.memory_counted, 0);
+        queue.ledger.purged += queue.ledger.held();
+        self.closed.add(&queue.ledger);
         let drained = queue.ready.drain();
         self.drop_stored(&drained);
         self.waiting.take_entries(queue.id);
@@ -121,8 +123,19 @@ impl Shard {
         })
     }
 
-    /// Adds up the ledgers, and counts the queues whose ledger is not what they hold.
+    /// Adds up what the queues hold.
+    pub(crate) fn add_counts(&self, total: &mut Counts) {
+        for counts in self.queues.keys().map(|id| self.counts(*id)) {
+            total.ready += counts.ready;
+            total.unsettled += counts.unsettled;
+            total.delayed += counts.delayed;
+            total.consumers += counts.consumers;
+        }
+    }
+
+    /// Adds up the ledgers, also those of queues that are gone, and counts the queues whose ledger is not what they hold.
     pub(crate) fn add_ledgers(&self, total: &mut Ledger) -> u64 {
+        total.add(&self.closed);
         self.queues.values().for_each(|queue| total.add(&queue.ledger));
         self.queues.values().filter(|queue| queue.ledger.held() != queue.held()).count() as u64
     }
