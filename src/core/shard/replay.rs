@@ -256,7 +256,11 @@ impl QueueReplay {
         }
         let stays = |position: u64| position >= up_to || kept.contains(&position);
         self.entries.retain(|position, _| stays(*position));
-        self.pages.retain(|(_, page)| stays(page.positions.1));
+        // Somebody may have had a message whose reference is in a page only.
+        self.pages.retain(|(_, page)| page.positions.1 >= up_to || kept.iter().any(|position| page.spans(*position)));
+        for (_, page) in &self.pages {
+            self.gone.extend((page.positions.0..=page.positions.1).filter(|position| !stays(*position)));
+        }
         Ok(())
     }
 
