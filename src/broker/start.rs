@@ -11,9 +11,9 @@ use crossdock_store::Journal;
 use super::alarms::{Alarms, messages_memory_bytes, watch_disk, watch_memory};
 use super::clock::Clock;
 use super::engine::Engine;
-use super::housekeeping::Housekeeping;
+use super::housekeeping::{Housekeeping, Thresholds};
 use super::journal_log::JournalLog;
-use super::partition::{PartitionTask, Signals};
+use super::partition::{PartitionTask, Signals, Told};
 use super::reading::{Requests, requests};
 use super::replay::{Opened, replay};
 use super::startup::Startup;
@@ -52,10 +52,11 @@ pub fn start(
             partition: partition(index),
             name: one.name,
             broker: broker.clone(),
-            housekeeping: Housekeeping::new(partition(index), broker.clone(), one.journal, clock),
+            housekeeping: Housekeeping::new(partition(index), broker.clone(), one.journal, Thresholds::default()),
             signals: one.signals,
             clock,
             alarms: alarms.clone(),
+            told: Told::default(),
         };
         tokio::spawn(watch(task));
     }
@@ -114,7 +115,7 @@ async fn watch(task: PartitionTask) {
     }
 }
 
-fn finish(settings: &Settings, recovery: Recovery, opened: &[Opened], requests: Requests) -> Arc<Broker> {
+pub(super) fn finish(settings: &Settings, recovery: Recovery, opened: &[Opened], requests: Requests) -> Arc<Broker> {
     let signals: Vec<Arc<Signals>> = opened.iter().map(|one| one.signals.clone()).collect();
     let options = BrokerOptions {
         outgoing_bytes_max: settings.limits.connection_outgoing_bytes_max.as_usize(),
