@@ -78,10 +78,13 @@ impl Memory {
 impl Shard {
     /// Writes what has become a page, and counts the queue's memory anew.
     pub(super) fn seal_pages(&mut self, id: QueueId) {
-        let Self { queues, log, waiting, memory, scratch, .. } = self;
+        let Self { queues, log, waiting, memory, scratch, urgency, .. } = self;
         let Some(queue) = queues.get_mut(&id) else { return };
         if let Some((sealing, placed)) = seal(queue, memory.paging.page_references, log.as_mut(), scratch) {
-            waiting.push(Urgency::Write, log.next_sequence(), Awaiting::Page(id, sealing, placed));
+            // Until it is synced, and with it everything in it: a replay must find a message in a page or behind the
+            // snapshot, not in both.
+            waiting.push(Urgency::Sync, log.next_sequence(), Awaiting::Page(id, sealing, placed));
+            *urgency = Urgency::Sync;
         }
         let counted = queue.memory_bytes();
         memory.change(std::mem::replace(&mut queue.memory_counted, counted), counted);
