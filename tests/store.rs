@@ -179,6 +179,36 @@ fn a_message_lost_in_a_covered_segment_is_named_given_up_and_the_only_one() {
 }
 
 #[test]
+fn a_large_message_is_lost_with_any_of_its_pieces_and_moved_with_all() {
+    let (mut broker, data) = filled();
+    let mut amqp = Amqp::open(broker.port("amqp")).expect("connects");
+    amqp.select_confirms().expect("selects");
+    let (mut broken, whole) = (vec![1; 3 << 20], vec![2; 3 << 20]);
+    broken[1 << 20..][..7].copy_from_slice(b"<piece>");
+    for body in [&broken, &whole] {
+        amqp.send(&amqp::publish("orders", body)).expect("sends");
+        amqp.confirm().expect("confirms");
+    }
+    drop(amqp);
+    broker.terminate();
+    assert!(broker.wait().success());
+    let (code, text) = run(&["check"], &data);
+    assert_eq!(code, 0, "{text}");
+    damage(&data, b"<piece>");
+    let (code, text) = run(&["check"], &data);
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("lost: queue orders in vhost /: 1 messages that should be there cannot be read"), "{text}");
+    let text = repaired(&data);
+    assert!(text.contains("given up: 1 messages of queue orders in vhost /"), "{text}");
+    broker.restart();
+    let mut amqp = Amqp::open(broker.port("amqp")).expect("connects");
+    let mut next = || amqp.get("orders").expect("gets").expect("is there");
+    assert_eq!([next(), next(), next()], [&b"first"[..], b"second", b"third"]);
+    assert!(next() == whole, "the large message is another");
+    assert_eq!(amqp.get("orders").expect("gets"), None);
+}
+
+#[test]
 fn what_a_damaged_page_stood_for_is_found_again() {
     let (mut broker, data) = paged();
     let snapshot = dump(&[], &data).into_iter().find(|line| line["kind"] == "pages").expect("the snapshot has pages");

@@ -19,8 +19,11 @@ const SNAPSHOT_COST: u64 = 8;
 const WASTE_BYTES: u64 = 8 << 20;
 /// Least time between two looks for space.
 pub(super) const TIDY_EVERY: Duration = Duration::from_secs(1);
-/// A segment is cleaned when less than this part of it, in percent, is needed.
-const CLEAN_PERCENT: u64 = 50;
+/// A segment is cleaned when less than this part of it, in percent, is needed: two thirds are copied for one third that is freed,
+/// at worst.
+const CLEAN_PERCENT: u64 = 66;
+/// Space that is worth cleaning one segment.
+const CLEAN_BYTES: u64 = 512 << 10;
 
 /// What is under way.
 enum Job {
@@ -143,7 +146,7 @@ impl Housekeeping {
             let live_bytes = live_bytes(info, needs);
             let wasted = info.len_bytes.saturating_sub(live_bytes);
             let little = live_bytes * 100 < info.len_bytes * CLEAN_PERCENT;
-            (live_bytes > 0 && little && wasted >= WASTE_BYTES / 8)
+            (live_bytes > 0 && little && wasted >= CLEAN_BYTES)
                 .then_some((live_bytes * 100 / info.len_bytes, info.first))
         });
         shares.min().map(|(_, segment)| segment)

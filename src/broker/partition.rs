@@ -74,6 +74,8 @@ pub(super) struct PartitionTask {
 impl PartitionTask {
     /// Runs until the task is dropped.
     pub(super) async fn run(mut self) {
+        // What a start found may have expired, or be due, by now.
+        self.broker.tick(self.partition, self.clock.now());
         let (mut written, mut durable) = (0, 0);
         loop {
             self.tell_written(&mut written);

@@ -9,10 +9,14 @@ use crossdock_common::Name;
 use crossdock_core::{Location, PageToRead, Paging, RecordError, RecordKind, Recovery, ShardReplay};
 use crossdock_store::{BatchSequence, Disk, FileJournal, Journal, Options, RealDisk, Recovered, RecoveryReport};
 
+use super::alarms::messages_memory_bytes;
 use super::journal_log::{JournalLog, to_core, to_store};
 use super::partition::Signals;
 use super::startup::JournalProgress;
 use crate::config::Settings;
+
+/// Size of the files in which definitions are kept.
+const DEFINITIONS_SEGMENT_BYTES: u64 = 4 << 20;
 
 /// A journal that was opened and replayed.
 pub(super) struct Opened {
@@ -77,7 +81,7 @@ pub(super) fn read_those_pages(shard: &mut ShardReplay<'_>, journal: &dyn Journa
 }
 
 fn paging(settings: &Settings, shards: usize) -> Paging {
-    let memory_bytes_max = settings.core.messages_memory_bytes_max.0 / shards.max(1) as u64;
+    let memory_bytes_max = messages_memory_bytes(settings.core.messages_memory_bytes_max) / shards.max(1) as u64;
     Paging { memory_bytes_max, ..Paging::default() }
 }
 
@@ -154,7 +158,10 @@ impl Opener<'_> {
     }
 
     fn options(&self, keep_segments: bool) -> Options {
-        Options { segment_bytes: self.settings.store.segment_bytes.0, keep_segments, ..Options::default() }
+        let segment_bytes = self.settings.store.segment_bytes.0;
+        // Definitions are few and small.
+        let segment_bytes = if keep_segments { segment_bytes } else { segment_bytes.min(DEFINITIONS_SEGMENT_BYTES) };
+        Options { segment_bytes, keep_segments, ..Options::default() }
     }
 }
 

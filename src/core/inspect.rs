@@ -4,7 +4,7 @@ use bytes::Bytes;
 use crossdock_common::{Format, Name, Table, Value};
 
 use crate::log::{Location, RecordKind};
-use crate::record::{Decoder, RecordError, decode_table, take_bytes, take_name, take_u8, take_u64};
+use crate::record::{Decoder, RecordError, decode_table, take_bytes, take_location, take_name, take_u8, take_u64};
 use crate::shard::stored::{PageRef, StoredRef, take_page, take_ref, take_refs};
 
 /// What tools show of definitions: names, and never a document, which may be a secret.
@@ -100,6 +100,15 @@ pub fn describe(
             }
             Description { places: places_of(stream, &refs), ..Description::default() }
         }
+        RecordKind::Part => Description::default(),
+        RecordKind::Parts => {
+            let position = take_u64(&mut payload)?;
+            let mut places = Vec::new();
+            while !payload.is_empty() {
+                places.push(QueuePlace { location: Some(take_location(&mut payload)?), ..at(stream, position) });
+            }
+            Description { places, ..Description::default() }
+        }
         RecordKind::Attempts | RecordKind::NextPosition | RecordKind::Purged => {
             let places = vec![at(stream, take_u64(&mut payload)?)];
             Description { places, ..Description::default() }
@@ -128,6 +137,8 @@ impl RecordKind {
             Self::Delayed => "delayed",
             Self::Transient => "transient",
             Self::Purged => "purged",
+            Self::Part => "part",
+            Self::Parts => "parts",
             Self::Exchange => "exchange",
             Self::ExchangeDeleted => "exchange_deleted",
             Self::Queue => "queue",

@@ -11,6 +11,8 @@ mod consume;
 mod consumers;
 mod dead_letter;
 mod entry;
+mod hand_out;
+mod large;
 pub(crate) mod ledger;
 mod level;
 mod manage;
@@ -41,6 +43,7 @@ use crate::log::{Location, Log, RecordKind, Sequence, Urgency};
 use crate::outbox::Outbox;
 use awaiting::Waiting;
 use command::{Confirmee, Effects, Followup, ShardCommand};
+use large::LargeBodies;
 use paging::{Memory, Paging};
 use queue::{HandOut, Queue};
 use retained::Retained;
@@ -59,9 +62,11 @@ pub type Formats = Arc<Vec<&'static dyn Format>>;
 
 /// Some of the queues.
 pub(crate) struct Shard {
-    queues: HashMap<QueueId, Queue, foldhash::fast::RandomState>,
+    /// Boxed: growing the map moves pointers, not queues.
+    queues: HashMap<QueueId, Box<Queue>, foldhash::fast::RandomState>,
     log: Box<dyn Log>,
     waiting: Waiting,
+    large: LargeBodies,
     /// What the batch being built needs.
     urgency: Urgency,
     segments: Segments,
@@ -98,6 +103,7 @@ impl Shard {
             queues: HashMap::default(),
             log,
             waiting: Waiting::default(),
+            large: LargeBodies::default(),
             urgency: Urgency::Write,
             segments: Segments::default(),
             retired: Vec::new(),
@@ -262,7 +268,7 @@ impl Shard {
 fn note(id: QueueId, what: HandOut, settled: &mut Vec<(QueueId, u64)>, segments: &mut Segments, log: &mut dyn Log) {
     match what {
         HandOut::Settled { position, logged, stored } => {
-            stored.iter().for_each(|location| segments.remove(location));
+            stored.iter().for_each(|location| segments.remove_message(id, position, location));
             if logged {
                 settled.push((id, position));
             }

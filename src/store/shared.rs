@@ -111,8 +111,11 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wake(&self, state: &mut State) {
-        if std::mem::take(&mut state.sleeping) {
+    /// Wakes the journal thread if it sleeps; not before it can have the lock.
+    fn wake(&self, mut state: MutexGuard<'_, State>) {
+        let sleeping = std::mem::take(&mut state.sleeping);
+        drop(state);
+        if sleeping {
             self.work.notify_one();
         }
     }
@@ -277,7 +280,7 @@ impl Shared {
     pub(crate) fn wait_to_replace(&self, at: BatchSequence, replacement: Replacement) {
         let mut state = self.state();
         state.stage = Stage::Waiting(at, Job::Replace(replacement));
-        self.wake(&mut state);
+        self.wake(state);
     }
 
     pub(crate) fn end_job(&self, outcome: Outcome) {
@@ -357,14 +360,14 @@ impl Journal for Shared {
         state.growth.append(expected, batch_bytes);
         self.pending_bytes.fetch_add(batch_bytes, Ordering::Relaxed);
         state.batches.push_back(batch);
-        self.wake(&mut state);
+        self.wake(state);
         Ok(())
     }
 
     fn sync(&self) {
         let mut state = self.state();
         state.sync_to = Some(state.next.previous());
-        self.wake(&mut state);
+        self.wake(state);
     }
 
     fn durable(&self) -> BatchSequence {
@@ -405,7 +408,7 @@ impl Journal for Shared {
         }
         state.growth.mark(at, newest);
         state.stage = Stage::Waiting(at, Job::Snapshot(at, snapshot));
-        self.wake(&mut state);
+        self.wake(state);
         Ok(())
     }
 
@@ -426,7 +429,7 @@ impl Journal for Shared {
         let newest = state.next.previous();
         state.segments.release(segment, newest);
         if state.segments.has_freeable(self.durable()) {
-            self.wake(&mut state);
+            self.wake(state);
         }
     }
 

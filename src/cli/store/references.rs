@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
-use crossdock_core::{Location, RecordKind, ShardReplay};
+use crossdock_core::{Location, RecordKind, Reference, ShardReplay};
 use crossdock_store::Inspected;
 
 use super::check::{Loss, Verdict};
@@ -16,7 +16,7 @@ type Place = (u64, u32, u32, u32);
 /// Replays a shard as a start would, and knows what there is.
 #[derive(Default)]
 pub(super) struct References {
-    /// Every message that can be read.
+    /// Every message, and every piece of one, that can be read.
     messages: Vec<Place>,
     /// Where pages are that the snapshot refers to; `None` until it is read.
     wanted: Option<HashSet<Location>>,
@@ -43,7 +43,7 @@ impl References {
 
     fn keep(&mut self, shard: &ShardReplay<'_>, kind: RecordKind, location: Location, payload: &[u8]) {
         match kind {
-            RecordKind::Message => self.messages.push(place(&location)),
+            RecordKind::Message | RecordKind::Part => self.messages.push(place(&location)),
             RecordKind::Page => {
                 let wanted = self.wanted.get_or_insert_with(|| shard.page_locations().into_iter().collect());
                 if wanted.contains(&location) {
@@ -63,11 +63,16 @@ impl References {
         let queue = |number| queue_described(shard.queue(number), Some(number));
         verdict.pages = shard.lost_pages().into_iter().map(|page| (queue(page.queue), page)).collect();
         self.messages.sort_unstable();
-        for reference in shard.references() {
-            if self.messages.binary_search(&place(&reference.location)).is_err() {
-                let loss = Loss { queue: queue(reference.queue), count: 0 };
-                verdict.lost.entry(reference.queue).or_insert(loss).count += 1;
-                verdict.faults.lost.insert(reference.location);
+        let mut last = None;
+        for Reference { queue: number, position, location } in shard.references() {
+            if self.messages.binary_search(&place(&location)).is_ok() {
+                continue;
+            }
+            verdict.faults.lost.insert(location);
+            // The pieces of a large message come one after another.
+            if last.replace((number, position)) != Some((number, position)) {
+                let loss = Loss { queue: queue(number), count: 0 };
+                verdict.lost.entry(number).or_insert(loss).count += 1;
             }
         }
     }

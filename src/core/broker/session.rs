@@ -37,7 +37,11 @@ impl Broker {
         let before = definitions.log.next_sequence();
         let result = self.open_session_locked(now, &mut definitions, who, outbox, open, &mut effects, &mut wills);
         definitions.log.commit(Urgency::Sync);
-        let wait = (definitions.log.next_sequence() != before).then_some(before);
+        let changed = definitions.log.next_sequence() != before;
+        // What is there already may be another connection's, and not durable yet.
+        let last = definitions.last_sequence();
+        let known = result.is_ok() && last > self.definitions_are_durable_to();
+        let wait = (changed || known).then_some(last);
         drop(definitions);
         self.follow_up(now, effects);
         self.publish_wills(now, wills);

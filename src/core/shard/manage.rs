@@ -15,12 +15,13 @@ use super::ready::Drained;
 use super::{Counts, Shard, reply, watch_unused};
 use crate::log::{RecordKind, Urgency};
 use crate::outbox::Outbox;
+use hashbrown::HashSet;
 
 impl Shard {
     pub(crate) fn add_queue(&mut self, new: NewQueue, now: Now) {
         let mut queue = Queue::new(new, now.instant);
         watch_unused(&mut queue, &mut self.timers, now.instant);
-        self.queues.insert(queue.id, queue);
+        self.queues.insert(queue.id, Box::new(queue));
     }
 
     pub(crate) fn configure_queue(&mut self, id: QueueId, settings: QueueSettings) {
@@ -48,7 +49,7 @@ impl Shard {
         // Nobody can settle these any more.
         queue.unsettled.iter().filter_map(|unsettled| unsettled.lane_window.as_ref()).for_each(|lane| lane.release());
         let ready = queue.ready.len();
-        self.give_up(queue);
+        self.give_up(*queue);
         ready
     }
 
@@ -63,6 +64,10 @@ impl Shard {
         self.closed.add(&queue.ledger);
         let drained = queue.ready.drain();
         self.drop_stored(&drained);
+        self.waiting.take_entries(queue.id);
+        let (_, parts) = self.large.take_entries(queue.id);
+        parts.iter().for_each(|part| self.segments.remove(part));
+        self.segments.retain_parts(queue.id, |_| false);
         for entry in queue.away() {
             entry.stored.iter().for_each(|location| self.segments.remove(location));
         }
@@ -87,8 +92,12 @@ impl Shard {
         let Some(queue) = self.queues.get_mut(&id) else { return 0 };
         let mut drained = queue.ready.drain();
         let waited = self.waiting.take_entries(id);
+        let behind = queue.take_behind();
+        let (large, parts) = self.large.take_entries(id);
+        parts.iter().for_each(|part| self.segments.remove(part));
         queue.awaiting = Awaited::default();
-        drained.count += waited.len() as u64;
+        drained.count += (waited.len() + behind.len()) as u64 + large;
+        drained.entries.extend(behind);
         queue.ledger.purged += drained.count;
         if queue.durable {
             self.scratch.clear();
@@ -97,6 +106,8 @@ impl Shard {
             self.log.push(RecordKind::Purged, id.0, &[&self.scratch]);
             self.urgency = Urgency::Sync;
         }
+        let stay: HashSet<u64> = queue.away().map(|entry| entry.position).collect();
+        self.segments.retain_parts(id, |position| stay.contains(&position));
         self.drop_stored(&drained);
         self.mark(id);
         self.commit();

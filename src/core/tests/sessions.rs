@@ -3,7 +3,7 @@ use std::sync::Arc;
 use crossdock_common::command::{OpenSession, Publish, Will};
 use crossdock_common::definition::{BindingSpec, Definition};
 use crossdock_common::event::{Reply, SessionInfo};
-use crossdock_common::{Command, ConsumerId, Event, Lane, Refusal};
+use crossdock_common::{Command, ConsumerId, Event, Lane, Refusal, RequestId};
 
 use super::support::{Tester, World, binding, message};
 use crate::Partition;
@@ -290,4 +290,23 @@ fn the_deadline_is_that_of_the_session_or_will_that_is_next() {
     drop(named(&world, "kept", 7_000, None));
     world.restart();
     assert_eq!(deadline_ms(&world), Some(7_000), "a restart is an end of the connection");
+}
+
+#[test]
+fn nobody_is_told_of_a_session_that_a_crash_could_still_take() {
+    let mut world = World::new();
+    let (mut first, mut second) = (world.client("u"), world.client("u"));
+    world.instantly_durable = false;
+    let told = |world: &World, client: &mut Tester| {
+        client.hear(world);
+        client.events.iter().any(|event| matches!(event, Event::Reply { .. }))
+    };
+    for client in [&mut first, &mut second] {
+        let (name, clean, expiry_ms, consumer) = ("s".into(), false, None, ConsumerId(0));
+        let session = Box::new(OpenSession { name, clean, expiry_ms, will: None, window: 1, consumer });
+        client.send(&world, Command::OpenSession { request: RequestId(9), session });
+        assert!(!told(&world, client));
+    }
+    world.sync();
+    assert!(told(&world, &mut first) && told(&world, &mut second));
 }

@@ -13,7 +13,9 @@ use super::super::Shard;
 use super::{Entry, QueueReplay, Replay, restored};
 use crate::definitions::route::AnnouncedBinding;
 use crate::log::{Location, RecordKind, Sequence, Urgency};
-use crate::record::{Decoder, Head, RecordError, StoredPlace, decode_places, peek_head, take_u32, take_u64};
+use crate::record::{
+    Decoder, Head, RecordError, StoredPlace, decode_parts, decode_places, peek_head, take_u32, take_u64,
+};
 
 /// A message that is said to be somewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,10 +55,18 @@ pub struct Salvage {
     wanted: HashMap<u64, Vec<(u64, u64)>>,
     /// Any place of any queue is to be looked for.
     everything: bool,
-    found: HashMap<u64, BTreeMap<u64, (StoredPlace, Head, Location)>>,
+    found: HashMap<u64, BTreeMap<u64, Found>>,
     settled: HashMap<u64, HashSet<u64>>,
     /// Places below the first are gone, except these.
     purged: HashMap<u64, Vec<(u64, HashSet<u64>)>>,
+}
+
+struct Found {
+    place: StoredPlace,
+    head: Head,
+    location: Location,
+    /// The pieces of a large body.
+    parts: Vec<Location>,
 }
 
 impl Salvage {
@@ -106,8 +116,8 @@ impl Salvage {
             }
             RecordKind::Attempts => {
                 let (position, attempts) = (take_u64(&mut payload)?, take_u32(&mut payload)?);
-                if let Some((place, ..)) = self.found.get_mut(&stream).and_then(|found| found.get_mut(&position)) {
-                    place.attempts = place.attempts.max(attempts);
+                if let Some(found) = self.found.get_mut(&stream).and_then(|found| found.get_mut(&position)) {
+                    found.place.attempts = found.place.attempts.max(attempts);
                 }
             }
             _ => {}
@@ -116,11 +126,14 @@ impl Salvage {
     }
 
     fn message(&mut self, mut payload: &[u8], location: Location) -> Result<(), RecordError> {
+        let parts = decode_parts(&mut payload)?;
         let places = decode_places(&mut payload)?;
-        let head = peek_head(payload)?;
+        let mut head = peek_head(payload)?;
+        head.body_bytes += parts.iter().map(|part| part.length_bytes).sum::<u32>();
         for place in places {
             if self.wants(place.queue.0, place.position) {
-                self.found.entry(place.queue.0).or_default().insert(place.position, (place, head, location));
+                let (queue, position, parts) = (place.queue.0, place.position, parts.clone());
+                self.found.entry(queue).or_default().insert(position, Found { place, head, location, parts });
             }
         }
         Ok(())
@@ -146,10 +159,12 @@ impl Replay {
         self.queues.values().flat_map(|queue| queue.pages.iter().map(|(_, page)| page.location)).collect()
     }
 
-    /// Messages on disk, those of pages that were not read left out.
+    /// Messages on disk and the pieces of large ones, those of pages that were not read left out.
     pub(crate) fn references(&self) -> Vec<Reference> {
         let of_queue = |(id, queue): (&QueueId, &QueueReplay)| -> Vec<Reference> {
             let stored = queue.entries.values().filter_map(|(entry, _)| Some((entry.position, entry.stored?)));
+            let in_parts = |(position, _): &(u64, Location)| queue.parts.get(position).into_iter().flatten();
+            let stored = stored.flat_map(|whole| in_parts(&whole).map(move |part| (whole.0, *part)).chain([whole]));
             stored.map(|(position, location)| Reference { queue: id.0, position, location }).collect()
         };
         self.queues.iter().flat_map(of_queue).collect()
@@ -182,14 +197,14 @@ impl Shard {
             let Some(queue) = self.queues.get_mut(&QueueId(*id)) else { continue };
             let replayed = replay.queues.entry(QueueId(*id)).or_default();
             let mut count = 0;
-            for (position, (place, head, location)) in found {
+            for (position, Found { place, head, location, parts }) in found {
                 let (entry, due) = restored(queue, place, head, None, Some(*location), replay.now);
                 if salvage.is_gone(*id, *position) || !(salvage.everything || replayed.has_lost(entry.level, *position))
                 {
                     continue;
                 }
                 queue.next_position = queue.next_position.max(position + 1);
-                count += u64::from(replayed.bring_back(*position, (entry, due)));
+                count += u64::from(replayed.bring_back(*position, (entry, due), parts));
             }
             repaired.extend((count > 0).then_some(Repaired { queue: *id, count }));
         }
@@ -209,8 +224,15 @@ impl Shard {
         for (id, queue) in &mut replay.queues {
             let (mut count, bindings) = (0, bindings_of(*id));
             queue.entries.retain(|position, (entry, _)| {
-                let Some(location) = entry.stored.filter(is_doubtful) else { return true };
-                let found = read(location).and_then(|payload| decoded(&self.formats, payload, *id, *position));
+                let parts = queue.parts.get(position).cloned().unwrap_or_default();
+                let Some(location) = entry.stored else { return true };
+                if !parts.iter().chain([&location]).any(is_doubtful) {
+                    return true;
+                }
+                queue.parts.remove(position);
+                let parts = parts.iter().map(|part| read(*part)).collect::<Option<Vec<Bytes>>>();
+                let payload = read(location).zip(parts);
+                let found = payload.and_then(|payload| decoded(&self.formats, payload, *id, *position));
                 let Some((serial, message)) = found else {
                     count += 1;
                     return false;
@@ -231,11 +253,14 @@ impl QueueReplay {
     }
 
     /// False if it is there already, or was settled.
-    fn bring_back(&mut self, position: u64, entry: (Entry, Option<Instant>)) -> bool {
+    fn bring_back(&mut self, position: u64, entry: (Entry, Option<Instant>), parts: &[Location]) -> bool {
         if self.entries.contains_key(&position) || self.gone.binary_search(&position).is_ok() {
             return false;
         }
         self.entries.insert(position, entry);
+        if !parts.is_empty() {
+            self.parts.insert(position, parts.to_vec());
+        }
         true
     }
 }
@@ -243,11 +268,15 @@ impl QueueReplay {
 /// The number of the announced binding it came through, and the message, if it is the one that should be there.
 fn decoded(
     formats: &[&'static dyn Format],
-    payload: Bytes,
+    (payload, mut body): (Bytes, Vec<Bytes>),
     queue: QueueId,
     position: u64,
 ) -> Option<(u64, Arc<Message>)> {
-    let (places, message) = Decoder::new(formats).message(payload).ok()?;
+    let (places, mut message) = Decoder::new(formats).message(payload).ok()?;
+    if !body.is_empty() {
+        body.push(message.body.clone());
+        message.body = body.concat().into();
+    }
     let place = places.iter().find(|place| place.queue == queue && place.position == position)?;
     Some((place.binding, Arc::new(message)))
 }
