@@ -227,6 +227,27 @@ fn what_a_damaged_page_stood_for_is_found_again() {
 }
 
 #[test]
+fn what_was_settled_does_not_come_again_with_a_damaged_page() {
+    const TAKEN: u32 = 3_000;
+    let (mut broker, data) = paged();
+    broker.restart();
+    let mut amqp = Amqp::open(broker.port("amqp")).expect("connects");
+    (0..TAKEN).for_each(|_| assert!(amqp.get("orders").expect("gets").is_some()));
+    amqp.select_confirms().expect("selects");
+    amqp.send(&amqp::publish("orders", &body(MANY))).expect("sends");
+    amqp.confirm().expect("what comes after the settlements is durable");
+    broker.kill();
+    let snapshot = dump(&[], &data).into_iter().find(|line| line["kind"] == "pages").expect("the snapshot has pages");
+    let page = &snapshot["pages"][0];
+    let position = |field: &str| page[field].as_u64().expect("a number");
+    assert!(position("first_position") < u64::from(TAKEN) && u64::from(TAKEN) < position("last_position"), "{page}");
+    damage_at(&data, page);
+    let text = repaired(&data);
+    assert!(text.contains("found again: "), "{text}");
+    assert_eq!(served(&mut broker), (TAKEN..=MANY).collect::<Vec<_>>());
+}
+
+#[test]
 fn what_a_damaged_snapshot_referred_to_is_found_again() {
     let (mut broker, data) = paged();
     let snapshot = files(&data.join("shard-0")).into_keys().find(|path| path.to_string_lossy().contains("snapshot-"));
