@@ -9,6 +9,7 @@ mod disk;
 mod errors;
 mod hostile;
 mod kill;
+mod ledger;
 mod program;
 mod restart;
 mod store;

@@ -30,7 +30,7 @@ fn segment(first: BatchSequence) -> NonZeroU64 {
 }
 
 /// A location as the core has it.
-pub(super) fn to_core(location: crossdock_store::Location) -> Location {
+pub fn to_core(location: crossdock_store::Location) -> Location {
     let crossdock_store::Location { segment: first, offset, length_bytes, crc } = location;
     Location { segment: segment(first), offset, length_bytes, crc }
 }

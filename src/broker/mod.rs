@@ -21,6 +21,7 @@ mod startup;
 pub use alarms::Alarms;
 pub use clock::Clock;
 pub use engine::{Engine, Health};
-pub use rewrite::rewrite;
+pub use journal_log::to_core as location_of;
+pub use rewrite::{Faults, Outcome, rewrite};
 pub use start::start;
 pub use startup::{PartitionProgress, Replayed, StartProgress, Startup};

@@ -6,7 +6,7 @@ use std::thread;
 
 use anyhow::{Context, Result};
 use crossdock_common::Name;
-use crossdock_core::{Location, Paging, RecordError, RecordKind, Recovery, ShardReplay};
+use crossdock_core::{Location, PageToRead, Paging, RecordError, RecordKind, Recovery, ShardReplay};
 use crossdock_store::{BatchSequence, Disk, FileJournal, Journal, Options, RealDisk, Recovered, RecoveryReport};
 
 use super::alarms::messages_memory_bytes;
@@ -26,14 +26,18 @@ pub(super) struct Opened {
     pub signals: Arc<Signals>,
 }
 
+/// Completes the replay of the shard with this journal's name.
+pub(super) type Complete<'a> = &'a (dyn Fn(&str, &mut ShardReplay<'_>, &dyn Journal) + Sync);
+
 /// Reads the definitions' journal, then those of all shards at the same time, each on a thread of its own.
 pub(super) fn replay(
     settings: &Settings,
     recovery: &mut Recovery,
     journals: &[JournalProgress],
+    complete: Complete<'_>,
 ) -> Result<Vec<Opened>> {
     let (definitions, shards) = journals.split_first().context("no journal")?;
-    let opener = &Opener { settings, disk: Arc::new(RealDisk), paging: paging(settings, shards.len()) };
+    let opener = &Opener { settings, disk: Arc::new(RealDisk), paging: paging(settings, shards.len()), complete };
     let opened = opener.open(definitions, recovery)?;
     definitions.finish();
     let shards = thread::scope(|scope| {
@@ -51,27 +55,33 @@ pub(super) fn replay(
 
 fn replay_shard(opener: &Opener<'_>, mut shard: ShardReplay<'_>, progress: &JournalProgress) -> Result<Opened> {
     let opened = opener.open(progress, &mut shard)?;
+    (opener.complete)(progress.name(), &mut shard, opened.journal.as_ref());
     finish_shard(shard, &opened, opener.paging);
     progress.finish();
     Ok(opened)
 }
 
 /// The journal was read to its end: the shard goes on with it.
-pub(super) fn finish_shard(mut shard: ShardReplay<'_>, opened: &Opened, paging: Paging) {
-    read_pages(&mut shard, opened.journal.as_ref());
+pub(super) fn finish_shard(shard: ShardReplay<'_>, opened: &Opened, paging: Paging) {
     shard.finish(Box::new(JournalLog::new(opened.journal.clone(), opened.last)), paging);
 }
 
 /// What the log says about messages in pages can only be applied to the pages themselves.
-fn read_pages(shard: &mut ShardReplay<'_>, journal: &dyn Journal) {
+pub(super) fn read_pages(shard: &mut ShardReplay<'_>, journal: &dyn Journal) {
+    let pages = shard.pages_to_read();
+    read_those_pages(shard, journal, &pages);
+}
+
+/// Applies pages to the replay that asked for them.
+pub(super) fn read_those_pages(shard: &mut ShardReplay<'_>, journal: &dyn Journal, pages: &[PageToRead]) {
     let mut reader = journal.reader();
-    for page in shard.pages_to_read() {
+    for page in pages {
         let mut read = Vec::new();
         reader.read(&[to_store(page.location)], &mut read);
         let payload = read.pop().and_then(|payload| {
             payload.inspect_err(|error| tracing::error!(%error, "a page of stored messages: they are not served")).ok()
         });
-        shard.page_read(&page, payload);
+        shard.page_read(page, payload);
     }
 }
 
@@ -84,6 +94,7 @@ struct Opener<'a> {
     settings: &'a Settings,
     disk: Arc<dyn Disk>,
     paging: Paging,
+    complete: Complete<'a>,
 }
 
 /// What takes the records of a journal.

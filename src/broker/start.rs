@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use crossdock_common::{Format, Name};
-use crossdock_core::{Broker, BrokerOptions, Partition, Policies, Recovery};
+use crossdock_core::{Broker, BrokerOptions, Partition, Policies, Recovery, ShardReplay};
 use crossdock_store::Journal;
 
 use super::alarms::{Alarms, messages_memory_bytes, watch_disk, watch_memory};
@@ -15,7 +15,7 @@ use super::housekeeping::{Housekeeping, Thresholds};
 use super::journal_log::JournalLog;
 use super::partition::{PartitionTask, Signals, Told};
 use super::reading::{Requests, requests};
-use super::replay::{Opened, replay};
+use super::replay::{Complete, Opened, read_pages, replay};
 use super::startup::Startup;
 use crate::auth::Authenticator;
 use crate::config::Settings;
@@ -39,7 +39,8 @@ pub fn start(
     seed: u64,
 ) -> Result<Arc<Engine>> {
     let clock = Clock::start();
-    let (broker, opened) = recover(settings, formats, clock, startup, seed)?;
+    let complete = |_: &str, shard: &mut ShardReplay<'_>, journal: &dyn Journal| read_pages(shard, journal);
+    let (broker, opened) = recover(settings, formats, clock, (startup, seed), &complete)?;
     RecoveryFinished { records: startup.records(), elapsed_ms: clock.uptime_ms() }.emit(&metrics);
     settings.vhosts.names().for_each(|vhost| broker.add_vhost(&Name::from(vhost)));
     metrics.set_messages_memory_max(messages_memory_bytes(settings.core.messages_memory_bytes_max));
@@ -68,14 +69,14 @@ pub(super) fn recover(
     settings: &Settings,
     formats: Vec<&'static dyn Format>,
     clock: Clock,
-    startup: &Startup,
-    seed: u64,
+    (startup, seed): (&Startup, u64),
+    complete: Complete<'_>,
 ) -> Result<(Arc<Broker>, Vec<Opened>)> {
     let shards = shard_count(&settings.data_dir, usize::from(settings.core.shards))?;
     let policies = policies(settings)?;
     let count = u8::try_from(shards).unwrap_or(u8::MAX);
     let mut recovery = Recovery::new(count, formats.clone(), policies, seed, clock.now());
-    let opened = replay(settings, &mut recovery, startup.begin(&settings.data_dir, shards))?;
+    let opened = replay(settings, &mut recovery, startup.begin(&settings.data_dir, shards), complete)?;
     let (requests, queues) = requests(shards);
     let broker = finish(settings, recovery, &opened, requests);
     queues.serve(&broker, opened.iter().skip(1).map(|one| &one.journal), &Arc::new(formats), clock)?;
@@ -214,7 +215,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let clock = Clock::start();
         let start = |settings: &Settings| {
-            let (broker, opened) = recover(settings, Vec::new(), clock, &Startup::default(), 0).unwrap();
+            let (broker, opened) =
+                recover(settings, Vec::new(), clock, (&Startup::default(), 0), &|_, _, _| {}).unwrap();
             broker.set_permissions(Permissions::everything());
             settings.vhosts.names().for_each(|vhost| broker.add_vhost(&Name::from(vhost)));
             let found = ["orders", "logs.a"].map(|queue| durability_of(&broker, clock, queue));

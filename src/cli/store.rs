@@ -3,7 +3,7 @@
 mod check;
 mod dump;
 mod journals;
-mod read_only;
+mod references;
 mod repair;
 
 use std::path::PathBuf;

@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use crossdock_common::{Format, Name, Table, Value};
 
-use crate::log::RecordKind;
-use crate::record::{Decoder, RecordError, decode_table, take_bytes, take_name, take_u8, take_u64};
-use crate::shard::stored::{StoredRef, take_page, take_ref, take_refs};
+use crate::log::{Location, RecordKind};
+use crate::record::{Decoder, RecordError, decode_table, take_bytes, take_location, take_name, take_u8, take_u64};
+use crate::shard::stored::{PageRef, StoredRef, take_page, take_ref, take_refs};
 
 /// What tools show of definitions: names, and never a document, which may be a secret.
 const FIELDS_SHOWN: [&str; 7] = ["vhost", "name", "kind", "key", "source", "destination", "queue"];
@@ -15,6 +15,8 @@ const FIELDS_SHOWN: [&str; 7] = ["vhost", "name", "kind", "key", "source", "dest
 pub struct Description {
     /// The places in queues that it speaks of.
     pub places: Vec<QueuePlace>,
+    /// The pages that it refers to.
+    pub pages: Vec<PagePlace>,
     /// Names in it, by what they name.
     pub names: Vec<(&'static str, String)>,
     /// The body of the message in it.
@@ -27,6 +29,20 @@ pub struct QueuePlace {
     /// The queue's number.
     pub queue: u64,
     pub position: u64,
+    /// Where the message is, if the record only refers to it.
+    pub location: Option<Location>,
+}
+
+/// A page of references.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PagePlace {
+    /// The queue's number.
+    pub queue: u64,
+    /// The least and greatest position in it.
+    pub positions: (u64, u64),
+    /// Messages in it that survive a restart.
+    pub count: u64,
+    pub location: Location,
 }
 
 /// Says what a record says. `stream` is what it was written with.
@@ -43,10 +59,9 @@ pub fn describe(
     Ok(match kind {
         RecordKind::Message | RecordKind::Transient => {
             let (places, message) = Decoder::new(formats).message(payload)?;
-            let places =
-                places.iter().map(|place| QueuePlace { queue: place.queue.0, position: place.position }).collect();
+            let places = places.iter().map(|place| at(place.queue.0, place.position)).collect();
             let names = vec![name("exchange", &message.exchange), key(&message.routing_key)];
-            Description { places, names, body: Some(message.body.clone()) }
+            Description { places, names, body: Some(message.body.clone()), ..Description::default() }
         }
         RecordKind::Retained => {
             let vhost = take_name(&mut payload)?;
@@ -57,7 +72,7 @@ pub fn describe(
         RecordKind::Settled => {
             let mut places = Vec::new();
             while !payload.is_empty() {
-                places.push(QueuePlace { queue: stream, position: take_u64(&mut payload)? });
+                places.push(at(stream, take_u64(&mut payload)?));
             }
             Description { places, ..Description::default() }
         }
@@ -69,12 +84,12 @@ pub fn describe(
         }
         RecordKind::Pages => {
             take_u8(&mut payload)?;
-            let mut places = Vec::new();
+            let mut pages = Vec::new();
             while !payload.is_empty() {
-                let (first, last) = take_page(&mut payload)?.positions;
-                places.extend([first, last].map(|position| QueuePlace { queue: stream, position }));
+                let PageRef { positions, logged, location, .. } = take_page(&mut payload)?;
+                pages.push(PagePlace { queue: stream, positions, count: logged.count, location });
             }
-            Description { places, ..Description::default() }
+            Description { pages, ..Description::default() }
         }
         RecordKind::Delayed => {
             let mut refs = Vec::new();
@@ -86,8 +101,16 @@ pub fn describe(
             Description { places: places_of(stream, &refs), ..Description::default() }
         }
         RecordKind::Part => Description::default(),
-        RecordKind::Attempts | RecordKind::NextPosition | RecordKind::Purged | RecordKind::Parts => {
-            let places = vec![QueuePlace { queue: stream, position: take_u64(&mut payload)? }];
+        RecordKind::Parts => {
+            let position = take_u64(&mut payload)?;
+            let mut places = Vec::new();
+            while !payload.is_empty() {
+                places.push(QueuePlace { location: Some(take_location(&mut payload)?), ..at(stream, position) });
+            }
+            Description { places, ..Description::default() }
+        }
+        RecordKind::Attempts | RecordKind::NextPosition | RecordKind::Purged => {
+            let places = vec![at(stream, take_u64(&mut payload)?)];
             Description { places, ..Description::default() }
         }
         RecordKind::SessionState => {
@@ -132,7 +155,12 @@ impl RecordKind {
 }
 
 fn places_of(queue: u64, refs: &[StoredRef]) -> Vec<QueuePlace> {
-    refs.iter().map(|stored| QueuePlace { queue, position: stored.position }).collect()
+    let referred = |stored: &StoredRef| QueuePlace { location: Some(stored.location), ..at(queue, stored.position) };
+    refs.iter().map(referred).collect()
+}
+
+fn at(queue: u64, position: u64) -> QueuePlace {
+    QueuePlace { queue, position, location: None }
 }
 
 fn name(what: &'static str, name: &Name) -> (&'static str, String) {
@@ -162,6 +190,7 @@ mod tests {
     use super::*;
     use crate::log::{Log, Placed, Sequence, Urgency};
     use crate::record::{StoredPlace, TableWriter, encode_message, encode_table};
+    use crate::shard::stored::{put_page, put_refs};
 
     /// Keeps the last record.
     #[derive(Default)]
@@ -192,7 +221,7 @@ mod tests {
         let mut last = Last::default();
         encode_message(&mut last, RecordKind::Message, &mut BytesMut::new(), &message, &[place(256, 1), place(512, 9)]);
         let described = describe(RecordKind::Message, 0, &last.0, &[plain_format()]).unwrap();
-        assert_eq!(described.places, [QueuePlace { queue: 256, position: 1 }, QueuePlace { queue: 512, position: 9 }]);
+        assert_eq!(described.places, [at(256, 1), at(512, 9)]);
         assert_eq!(described.names, [("exchange", "e".to_owned()), ("key", "k".to_owned())]);
         assert_eq!(described.body.as_deref(), Some(&b"hello"[..]));
         assert!(describe(RecordKind::Message, 0, &last.0, &[]).is_err(), "of a format that nobody knows");
@@ -202,8 +231,28 @@ mod tests {
     fn settlements_name_their_places() {
         let payload = [3u64.to_le_bytes(), 5u64.to_le_bytes()].concat();
         let described = describe(RecordKind::Settled, 256, &payload, &[]).unwrap();
-        assert_eq!(described.places, [QueuePlace { queue: 256, position: 3 }, QueuePlace { queue: 256, position: 5 }]);
+        assert_eq!(described.places, [at(256, 3), at(256, 5)]);
         assert!(describe(RecordKind::Settled, 256, &payload[..9], &[]).is_err());
+    }
+
+    #[test]
+    fn references_tell_where_their_messages_are() {
+        let segment = std::num::NonZeroU64::new(7).unwrap();
+        let location = Location { segment, offset: 100, length_bytes: 10, crc: 5 };
+        let stored = StoredRef { position: 3, location, body_bytes: 4, attempts: 0, logged: true, expires: false };
+        let mut refs = BytesMut::new();
+        put_refs(&mut refs, std::iter::once(&stored));
+        let expected = [QueuePlace { location: Some(location), ..at(256, 3) }];
+        assert_eq!(describe(RecordKind::Page, 256, &refs, &[]).unwrap().places, expected);
+        let in_level = [&[0][..], &refs].concat();
+        assert_eq!(describe(RecordKind::Stored, 256, &in_level, &[]).unwrap().places, expected);
+        let delayed = [&1u64.to_le_bytes()[..], &in_level].concat();
+        assert_eq!(describe(RecordKind::Delayed, 256, &delayed, &[]).unwrap().places, expected);
+        let mut pages = BytesMut::from(&[0][..]);
+        put_page(&mut pages, &PageRef::new(location, std::iter::once(&stored)));
+        let described = describe(RecordKind::Pages, 256, &pages, &[]).unwrap();
+        assert_eq!(described.pages, [PagePlace { queue: 256, positions: (3, 3), count: 1, location }]);
+        assert!(describe(RecordKind::Pages, 256, &pages[..9], &[]).is_err());
     }
 
     #[test]

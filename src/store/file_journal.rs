@@ -252,6 +252,10 @@ impl Journal for FileJournal {
         self.shared.release(segment);
     }
 
+    fn condemn(&self, segment: BatchSequence) {
+        self.shared.condemn(segment);
+    }
+
     fn clean(&self, segment: BatchSequence, survivors: Box<dyn Survivors>) -> Result<(), CleanError> {
         self.shared.clean(segment, survivors)
     }

@@ -53,6 +53,12 @@ pub trait Journal: Send + Sync {
     /// of all batches up to its last must have been taken: the caller can't otherwise know what lies in it.
     fn release(&self, segment: BatchSequence);
 
+    /// The segment is known to be damaged: it is never cleaned, and when it is freed, its file goes into quarantine. An open looks
+    /// at segments that no snapshot covers itself.
+    fn condemn(&self, segment: BatchSequence) {
+        let _ = segment;
+    }
+
     /// Rewrites a closed segment that a snapshot covers, with only the records that `survivors` keeps; their locations
     /// stay true. Ends with [`JournalEvent::Cleaned`] or [`JournalEvent::CleanFailed`]. One snapshot or cleaning at a time.
     fn clean(&self, segment: BatchSequence, survivors: Box<dyn Survivors>) -> Result<(), CleanError>;
@@ -157,6 +163,9 @@ pub enum CleanError {
     /// It is not one of [`Journal::segments`].
     #[error("there is no segment {segment}")]
     Unknown { segment: BatchSequence },
+    /// It stays as it is until it is freed.
+    #[error("segment {segment} is damaged")]
+    Damaged { segment: BatchSequence },
     /// It is being written, or no durable snapshot covers it.
     #[error("no snapshot covers segment {segment}")]
     NotCovered { segment: BatchSequence },

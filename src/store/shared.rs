@@ -433,6 +433,10 @@ impl Journal for Shared {
         }
     }
 
+    fn condemn(&self, segment: BatchSequence) {
+        self.state().segments.condemn(segment);
+    }
+
     fn clean(&self, segment: BatchSequence, survivors: Box<dyn Survivors>) -> Result<(), CleanError> {
         let mut state = self.state();
         if let Some(reason) = &state.failure {

@@ -81,6 +81,11 @@ impl SegmentTable {
         }
     }
 
+    /// The segment is damaged.
+    pub(crate) fn condemn(&mut self, segment: BatchSequence) {
+        self.closed.get_mut(&segment).into_iter().for_each(|closed| closed.damaged = true);
+    }
+
     /// True if [`SegmentTable::take_freeable`] may find something.
     pub(crate) fn has_freeable(&self, durable: BatchSequence) -> bool {
         self.freeable_at.is_some_and(|at| at <= durable)
@@ -108,6 +113,7 @@ impl SegmentTable {
     pub(crate) fn start_cleaning(&mut self, segment: BatchSequence) -> Result<ClosedSegment, CleanError> {
         let is_active = self.active.is_some_and(|(first, _)| first == segment);
         match self.closed.get(&segment) {
+            Some(closed) if closed.damaged => Err(CleanError::Damaged { segment }),
             Some(closed) if closed.last <= self.covered_to => {
                 self.cleaning = Some(segment);
                 Ok(closed.clone())

@@ -160,7 +160,10 @@ impl Amqp {
                 return Ok(frame);
             }
             let mut buffer = [0; 65_536];
-            let count = self.stream.read(&mut buffer)?;
+            let count = match self.stream.read(&mut buffer) {
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                result => result?,
+            };
             if count == 0 {
                 return Err(std::io::ErrorKind::UnexpectedEof.into());
             }

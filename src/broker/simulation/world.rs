@@ -17,7 +17,7 @@ use super::super::clock::Clock;
 use super::super::housekeeping::{Housekeeping, Thresholds};
 use super::super::partition::{PartitionTask, Signals, Told};
 use super::super::reading::{Answer, Reading, requests};
-use super::super::replay::{Opened, Replay, finish_shard, visit};
+use super::super::replay::{Opened, Replay, finish_shard, read_pages, visit};
 use super::super::start::{finish, partition};
 use super::super::startup::{JournalProgress, Startup};
 use crate::config::Settings;
@@ -134,6 +134,7 @@ impl World {
         let mut journals = vec![self.open(definitions, &mut recovery, &mut damages)?];
         for (mut shard, progress) in recovery.begin_shards().into_iter().zip(shards) {
             let (opened, stepped) = self.open(progress, &mut shard, &mut damages)?;
+            read_pages(&mut shard, opened.journal.as_ref());
             finish_shard(shard, &opened, self.paging);
             journals.push((opened, stepped));
         }

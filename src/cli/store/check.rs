@@ -1,22 +1,39 @@
 //! `crossdock store check`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
 use anyhow::anyhow;
-use crossdock_common::Format;
-use crossdock_core::{RecordError, RecordKind, Recovery, describe};
-use crossdock_store::{DAMAGES_LISTED_MAX, RecoveryReport};
+use crossdock_common::{Format, Name};
+use crossdock_core::{LostPage, RecordError, RecordKind, ShardReplay, describe};
+use crossdock_store::{DAMAGES_LISTED_MAX, Damage, Inspected, RecoveryReport};
 
-use super::journals::{Find, Journals, queue_described};
+use super::journals::{DEFINITIONS, Journals, learn, queue_described};
+use super::references::References;
+use crate::broker::Faults;
 use crate::cli::{Failure, print};
 use crate::net::formats;
 
 /// What there is to say about one journal.
+#[derive(Default)]
 pub(super) struct Verdict {
     pub(super) journal: String,
     pub(super) report: RecoveryReport,
     pub(super) damages: Damages,
+    /// Messages that are referred to and cannot be read, by queue.
+    pub(super) lost: BTreeMap<u64, Loss>,
+    /// References that cannot be read, by queue.
+    pub(super) pages: Vec<(String, LostPage)>,
+    /// The snapshot is damaged: nobody knows what it referred to.
+    pub(super) snapshot_damaged: bool,
+    pub(super) faults: Faults,
+}
+
+/// Messages of a queue that cannot be read.
+pub(super) struct Loss {
+    pub(super) queue: String,
+    pub(super) count: u64,
 }
 
 /// What is hurt, and by what, in the order in which it was found.
@@ -45,26 +62,32 @@ pub(super) fn fail_if_damaged(verdicts: &[Verdict]) -> Result<(), Failure> {
 
 /// Reads everything, and changes nothing.
 pub(super) fn examine(directory: &Path) -> Result<Vec<Verdict>, Failure> {
-    let (mut verdicts, mut damages) = (Vec::new(), Damages::default());
-    let formats = formats();
-    Journals::open(directory)?.read(|journal, definitions, find| match find {
-        Find::Damage(damage) => damages.add(|| hurt(definitions, damage.stream, &damage.what)),
-        Find::Record { batch, kind, stream, payload } => {
-            if let Err(what) = understand(kind, stream, payload, &formats) {
-                let place = batch.map_or_else(|| "in the snapshot".to_owned(), |batch| format!("in batch {batch}"));
-                damages.add(|| hurt(definitions, Some(stream), &format!("{what}, {place}")));
-            }
-        }
-        Find::End(report) => {
-            let damages = std::mem::take(&mut damages);
-            verdicts.push(Verdict { journal: journal.to_owned(), report, damages });
-        }
+    let (journals, formats) = (Journals::open(directory)?, formats());
+    let mut recovery = journals.recovery(formats.clone());
+    let mut definitions = Verdict { journal: DEFINITIONS.to_owned(), ..Verdict::default() };
+    definitions.report = journals.inspect(DEFINITIONS, &mut |inspected| {
+        definitions.note(&inspected, None, &formats);
+        learn(&mut recovery, &inspected);
     })?;
-    Ok(verdicts)
+    let shards = recovery.begin_shards().into_iter().zip(&journals.shards);
+    let shards = shards.map(|(shard, name)| examine_shard(&journals, name, shard, &formats));
+    std::iter::once(Ok(definitions)).chain(shards).collect()
 }
 
-fn hurt(definitions: &Recovery, stream: Option<u64>, what: &str) -> String {
-    format!("{}: {what}", queue_described(definitions, stream))
+fn examine_shard(
+    journals: &Journals,
+    name: &str,
+    mut shard: ShardReplay<'_>,
+    formats: &[&'static dyn Format],
+) -> Result<Verdict, Failure> {
+    let mut verdict = Verdict { journal: name.to_owned(), ..Verdict::default() };
+    let mut references = References::default();
+    verdict.report = journals.inspect(name, &mut |inspected| {
+        verdict.note(&inspected, Some(&shard), formats);
+        references.take(&mut shard, &inspected);
+    })?;
+    references.resolve(&mut shard, &mut verdict);
+    Ok(verdict)
 }
 
 fn understand(kind: u8, stream: u64, payload: &[u8], formats: &[&'static dyn Format]) -> Result<(), RecordError> {
@@ -97,7 +120,32 @@ impl Damages {
 
 impl Verdict {
     pub(super) fn is_damaged(&self) -> bool {
-        self.damages.count > 0
+        self.damages.count > 0 || !self.lost.is_empty() || !self.pages.is_empty()
+    }
+
+    /// Takes what is wrong with a find.
+    fn note(&mut self, inspected: &Inspected<'_>, shard: Option<&ShardReplay<'_>>, formats: &[&'static dyn Format]) {
+        let queue = |stream: Option<u64>| stream.and_then(|stream| shard?.queue(stream));
+        let (place, kind, stream, payload) = match *inspected {
+            Inspected::Damaged(damage) => return self.note_damage(damage, queue(damage.stream)),
+            Inspected::SnapshotRecord { kind, stream, payload } => ("the snapshot".to_owned(), kind, stream, payload),
+            Inspected::Record { sequence, kind, stream, payload, .. } => {
+                (format!("batch {sequence}"), kind, stream, payload)
+            }
+        };
+        if let Err(what) = understand(kind, stream, payload, formats) {
+            let queue = queue(Some(stream));
+            self.damages.add(|| format!("{}: {what}, in {place}", queue_described(queue, Some(stream))));
+        }
+    }
+
+    fn note_damage(&mut self, damage: &Damage, queue: Option<&(Name, Name)>) {
+        self.damages.add(|| format!("{}: {}", queue_described(queue, damage.stream), damage.what));
+        if damage.in_snapshot {
+            self.snapshot_damaged = true;
+        } else {
+            self.faults.batches.push((damage.first, damage.last));
+        }
     }
 
     fn write(&self, text: &mut String) {
@@ -106,6 +154,12 @@ impl Verdict {
         let _ = writeln!(text, "{:<12} {word:<8} {records} records", self.journal);
         for damage in self.damages.lines() {
             let _ = writeln!(text, "  hurt: {damage}");
+        }
+        for Loss { queue, count } in self.lost.values() {
+            let _ = writeln!(text, "  lost: {queue}: {count} messages that should be there cannot be read");
+        }
+        for (queue, page) in &self.pages {
+            let _ = writeln!(text, "  hurt: {queue}: references to {} messages cannot be read", page.count);
         }
         if self.report.torn_bytes > 0 {
             let _ = writeln!(text, "  torn end: {} bytes of a write that was not finished", self.report.torn_bytes);

@@ -8,11 +8,12 @@ use anyhow::Context;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use crossdock_common::Format;
-use crossdock_core::{Description, QueuePlace, RecordError, RecordKind, Recovery, describe};
-use crossdock_store::Damage;
+use crossdock_core::{Description, Location, PagePlace, QueuePlace, RecordError, RecordKind, Recovery, describe};
+use crossdock_store::{Damage, Inspected};
 use serde::Serialize;
 
-use super::journals::{Find, Journals};
+use super::journals::{DEFINITIONS, Journals, learn};
+use crate::broker::location_of;
 use crate::cli::Failure;
 use crate::net::formats;
 
@@ -21,11 +22,20 @@ pub(super) fn dump(directory: &Path, bodies: bool) -> Result<(), Failure> {
     let mut out = BufWriter::new(io::stdout().lock());
     let printer = Printer { bodies, formats: formats() };
     let mut written = Ok(());
-    Journals::open(directory)?.read(|journal, definitions, find| {
-        if let (Ok(()), Some(line)) = (&written, printer.line(journal, definitions, &find)) {
-            written = serde_json::to_writer(&mut out, &line).map_err(io::Error::from).and_then(|()| writeln!(out));
+    let mut write = |line: &Line| {
+        if written.is_ok() {
+            written = serde_json::to_writer(&mut out, line).map_err(io::Error::from).and_then(|()| writeln!(out));
         }
+    };
+    let journals = Journals::open(directory)?;
+    let mut definitions = journals.recovery(Vec::new());
+    journals.inspect(DEFINITIONS, &mut |inspected| {
+        learn(&mut definitions, &inspected);
+        write(&printer.line(DEFINITIONS, &definitions, &inspected));
     })?;
+    for journal in &journals.shards {
+        journals.inspect(journal, &mut |inspected| write(&printer.line(journal, &definitions, &inspected)))?;
+    }
     match written.and_then(|()| out.flush()) {
         // Whoever reads has seen enough.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
@@ -39,6 +49,11 @@ struct Line {
     partition: String,
     /// `None` in a snapshot.
     batch: Option<u64>,
+    #[serde(flatten)]
+    location: Option<LocationShown>,
+    /// A snapshot stands for it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    covered: bool,
     kind: String,
     #[serde(flatten)]
     queue: Option<Queue>,
@@ -46,6 +61,8 @@ struct Line {
     bytes: usize,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     places: Vec<PlaceShown>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pages: Vec<PageShown>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     about: BTreeMap<&'static str, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -62,6 +79,37 @@ struct PlaceShown {
     #[serde(flatten)]
     queue: Option<Queue>,
     position: u64,
+    /// Of the message, if the record refers to it.
+    #[serde(flatten)]
+    location: Option<LocationShown>,
+}
+
+/// A page of references.
+#[derive(Serialize)]
+struct PageShown {
+    #[serde(flatten)]
+    queue: Option<Queue>,
+    first_position: u64,
+    last_position: u64,
+    /// Those that survive a restart.
+    messages: u64,
+    #[serde(flatten)]
+    location: LocationShown,
+}
+
+/// Where a record's payload is.
+#[derive(Serialize)]
+struct LocationShown {
+    segment: u64,
+    offset: u32,
+    length_bytes: u32,
+}
+
+impl From<Location> for LocationShown {
+    fn from(location: Location) -> Self {
+        let Location { segment, offset, length_bytes, .. } = location;
+        Self { segment: segment.get(), offset, length_bytes }
+    }
 }
 
 /// A queue's number, and its name and vhost while it is defined.
@@ -80,16 +128,18 @@ struct Printer {
 }
 
 impl Printer {
-    fn line(&self, partition: &str, definitions: &Recovery, find: &Find<'_>) -> Option<Line> {
-        let line = match *find {
-            Find::Damage(damage) => damage_line(definitions, damage),
-            Find::Record { batch, kind, stream, payload } => {
-                let batch = batch.map(|batch| batch.0);
-                Line { batch, ..self.record_line(definitions, (kind, stream, payload)) }
+    fn line(&self, partition: &str, definitions: &Recovery, inspected: &Inspected<'_>) -> Line {
+        let line = match *inspected {
+            Inspected::Damaged(damage) => damage_line(definitions, damage),
+            Inspected::SnapshotRecord { kind, stream, payload } => {
+                self.record_line(definitions, (kind, stream, payload))
             }
-            Find::End(_) => return None,
+            Inspected::Record { sequence, location, covered, kind, stream, payload } => {
+                let (batch, location) = (Some(sequence.0), Some(location_of(location).into()));
+                Line { batch, location, covered, ..self.record_line(definitions, (kind, stream, payload)) }
+            }
         };
-        Some(Line { partition: partition.to_owned(), ..line })
+        Line { partition: partition.to_owned(), ..line }
     }
 
     fn record_line(&self, definitions: &Recovery, (kind, stream, payload): (u8, u64, &[u8])) -> Line {
@@ -104,10 +154,9 @@ impl Printer {
 
     fn describe(&self, line: &mut Line, definitions: &Recovery, described: Result<Description, RecordError>) {
         match described {
-            Ok(Description { places, names, body }) => {
-                let shown =
-                    |place: QueuePlace| PlaceShown { queue: queue(definitions, place.queue), position: place.position };
-                line.places = places.into_iter().map(shown).collect();
+            Ok(Description { places, pages, names, body }) => {
+                line.places = places.iter().map(|place| place_shown(definitions, place)).collect();
+                line.pages = pages.iter().map(|page| page_shown(definitions, page)).collect();
                 line.about = names.into_iter().collect();
                 line.body_bytes = body.as_ref().map(bytes::Bytes::len);
                 line.body = body.filter(|_| self.bodies).map(|body| STANDARD.encode(&body));
@@ -115,6 +164,17 @@ impl Printer {
             Err(error) => line.problem = Some(error.to_string()),
         }
     }
+}
+
+fn place_shown(definitions: &Recovery, place: &QueuePlace) -> PlaceShown {
+    let QueuePlace { queue: number, position, location } = *place;
+    PlaceShown { queue: queue(definitions, number), position, location: location.map(LocationShown::from) }
+}
+
+fn page_shown(definitions: &Recovery, page: &PagePlace) -> PageShown {
+    let PagePlace { queue: number, positions: (first_position, last_position), count, location } = *page;
+    let queue = queue(definitions, number);
+    PageShown { queue, first_position, last_position, messages: count, location: location.into() }
 }
 
 fn damage_line(definitions: &Recovery, damage: &Damage) -> Line {

@@ -16,6 +16,7 @@ use crate::policies::Policies;
 use crate::record::RecordError;
 use crate::shard::Shard;
 use crate::shard::paging::Paging;
+use crate::shard::replay::salvage::{LostPage, Reference, Repaired, Salvage};
 use crate::shard::replay::{PageToRead, Replay};
 
 /// A broker while its logs are read: first the definitions, then each shard to its end ([`ShardReplay::finish`]), then
@@ -124,6 +125,44 @@ impl ShardReplay<'_> {
     /// A page was read, or cannot be. In the order of [`pages_to_read`](Self::pages_to_read).
     pub fn page_read(&mut self, page: &PageToRead, payload: Option<Bytes>) {
         self.replay.page_read(page, payload);
+    }
+
+    /// Where pages are that the records so far refer to.
+    pub fn page_locations(&self) -> Vec<Location> {
+        self.replay.page_locations()
+    }
+
+    /// After the last record: all pages, for tools that want to know all messages. Instead of
+    /// [`pages_to_read`](Self::pages_to_read).
+    pub fn all_pages(&mut self) -> Vec<PageToRead> {
+        self.replay.all_pages()
+    }
+
+    /// The messages that are on disk, when all pages have been read.
+    pub fn references(&self) -> Vec<Reference> {
+        self.replay.references()
+    }
+
+    /// Pages that could not be read.
+    pub fn lost_pages(&self) -> Vec<LostPage> {
+        self.replay.lost_pages()
+    }
+
+    /// For a repair, when all pages have been read: brings messages back whose references are lost, and gives up what it cannot
+    /// find.
+    pub fn salvage(&mut self, salvage: &Salvage) -> Vec<Repaired> {
+        self.shard.salvage(&mut self.replay, salvage)
+    }
+
+    /// For a repair, at last: messages whose locations are doubtful are read, and written anew by [`finish`](Self::finish).
+    /// Those that cannot be read are given up, and told.
+    pub fn evacuate(
+        &mut self,
+        is_doubtful: &dyn Fn(&Location) -> bool,
+        read: &mut dyn FnMut(Location) -> Option<Bytes>,
+    ) -> Vec<Repaired> {
+        let bindings_of = |queue| self.definitions.announced_bindings_of(queue);
+        self.shard.evacuate(&mut self.replay, is_doubtful, read, &bindings_of)
     }
 
     /// The log is at its end: what is left of its messages is ready. From now on the shard writes to `log`.

@@ -3,10 +3,10 @@
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use crossdock_common::Now;
 use crossdock_common::names::QueueId;
+use crossdock_common::{Name, Now};
 
-use super::Broker;
+use super::{Broker, Partition};
 use crate::log::Sequence;
 use crate::shard::Counts;
 use crate::shard::ledger::Ledger;
@@ -59,6 +59,18 @@ impl Broker {
     /// What the shard needs of one segment of its log.
     pub fn survey(&self, index: usize, segment: NonZeroU64) -> Survey {
         self.shards.get(index).map_or_else(Survey::default, |shard| shard.lock().survey(segment))
+    }
+
+    /// Writes a record that means nothing, so that a snapshot of a log that has not grown may be taken: for repairs. Gives its
+    /// batch.
+    pub fn write_mark(&self, partition: Partition) -> Sequence {
+        match partition {
+            Partition::Definitions => {
+                self.set_document("repair", &Name::from("mark"), None);
+                self.definitions().last_sequence()
+            }
+            Partition::Shard(index) => self.shards.get(index).map_or(Sequence(0), |shard| shard.lock().write_mark()),
+        }
     }
 
     /// The ledgers of all queues together, and how many of them do not add up (none, or the broker has a defect).

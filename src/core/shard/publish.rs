@@ -136,7 +136,8 @@ impl Shard {
     /// Writes down a message that an old snapshot held whole, so that it can be read back.
     pub(super) fn write_again(&mut self, now: Now, id: QueueId, entry: Entry) {
         let Some(message) = entry.message.clone() else { return };
-        let place = StoredPlace { queue: id, position: entry.position, binding: 0, attempts: entry.attempts };
+        let binding = entry.binding.as_ref().map_or(0, |binding| binding.serial);
+        let place = StoredPlace { queue: id, position: entry.position, binding, attempts: entry.attempts };
         let log = self.log.as_mut();
         let placed = encode_message(log, RecordKind::Message, &mut self.scratch, &message, &[place]);
         self.place(now, id, entry, Storing::Durable(Urgency::Sync), Some(placed));

@@ -1,5 +1,7 @@
 //! Queues from records.
 
+pub(crate) mod salvage;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -37,7 +39,7 @@ struct QueueReplay {
     purges: Vec<(u64, HashSet<u64>)>,
     /// Handed out so often, and not among the entries.
     attempts: HashMap<u64, u32>,
-    unreadable: Vec<PageRef>,
+    unreadable: Vec<(u8, PageRef)>,
     /// Pages that were read: another start from the same snapshot would need them again.
     read: Vec<Location>,
     /// Where the pieces of large bodies are, by place.
@@ -81,12 +83,22 @@ impl Replay {
         wanted
     }
 
+    /// After the last record: all pages, for tools.
+    pub(crate) fn all_pages(&mut self) -> Vec<PageToRead> {
+        let all = self.queues.iter_mut().flat_map(|(id, queue)| {
+            queue.gone.sort_unstable();
+            let pages = queue.pages.iter().enumerate().rev();
+            pages.map(|(index, (_, page))| PageToRead { queue: *id, index, location: page.location })
+        });
+        all.collect()
+    }
+
     /// A page was read, or cannot be. In the order of [`pages_to_read`](Self::pages_to_read).
     pub(crate) fn page_read(&mut self, wanted: &PageToRead, payload: Option<Bytes>) {
         let Some(queue) = self.queues.get_mut(&wanted.queue) else { return };
         let (level, page) = queue.pages.remove(wanted.index);
         let Some(refs) = payload.and_then(|payload| take_refs(payload).ok()) else {
-            return queue.unreadable.push(page);
+            return queue.unreadable.push((level, page));
         };
         queue.read.push(page.location);
         let gone = within(&queue.gone, &page);
@@ -190,7 +202,7 @@ impl Shard {
                 segments.add(&page.location);
                 queue.ready.add_page(level, page);
             }
-            for page in unreadable {
+            for (_, page) in unreadable {
                 segments.add_page(&page);
                 segments.add(&page.location);
                 queue.damaged_pages.push(page);

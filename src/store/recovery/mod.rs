@@ -158,11 +158,13 @@ struct Kept<'a> {
 struct Delivery<'a> {
     visitor: &'a mut Visitor<'a>,
     report: RecoveryReport,
+    /// What is delivered now comes from the snapshot.
+    in_snapshot: bool,
 }
 
 impl<'a> Delivery<'a> {
     fn new(visitor: &'a mut Visitor<'a>) -> Delivery<'a> {
-        Delivery { visitor, report: RecoveryReport::default() }
+        Delivery { visitor, report: RecoveryReport::default(), in_snapshot: false }
     }
 
     fn batch(&mut self, view: &BatchView<'_>, kept: Kept<'_>) {
@@ -191,7 +193,7 @@ impl<'a> Delivery<'a> {
     }
 
     fn damage(&mut self, stream: Option<u64>, (first, last): (BatchSequence, BatchSequence), what: String) {
-        let damage = Damage { stream, first, last, what };
+        let damage = Damage { stream, first, last, in_snapshot: self.in_snapshot, what };
         (self.visitor)(Recovered::Damaged(&damage));
         self.report.damages += 1;
         if self.report.damaged.len() < DAMAGES_LISTED_MAX {

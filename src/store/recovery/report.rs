@@ -27,6 +27,8 @@ pub struct Damage {
     pub first: BatchSequence,
     /// Last batch hurt.
     pub last: BatchSequence,
+    /// It is in the snapshot, not in a batch.
+    pub in_snapshot: bool,
     /// What happened, with the file's name.
     pub what: String,
 }

@@ -79,6 +79,13 @@ impl Snapshot {
 
     /// Delivers all readable records. The file is complete by construction, so whatever is missing is damage.
     fn deliver(&self, delivery: &mut Delivery<'_>) -> Result<Epoch, OpenError> {
+        delivery.in_snapshot = true;
+        let epoch = self.walk(delivery);
+        delivery.in_snapshot = false;
+        epoch
+    }
+
+    fn walk(&self, delivery: &mut Delivery<'_>) -> Result<Epoch, OpenError> {
         let entrance = Entrance {
             identity: self.identity,
             expected: BatchSequence::FIRST,

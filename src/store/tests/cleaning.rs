@@ -226,6 +226,18 @@ fn a_damaged_segment_is_not_cleaned() {
     assert!(payloads.iter().enumerate().all(|(index, payload)| payload.is_err() == (index == 2)));
 }
 
+#[test]
+fn a_condemned_segment_is_not_cleaned_and_ends_in_quarantine() {
+    let disk = SimulatedDisk::new(1);
+    let (mut opened, _) = covered(&disk);
+    opened.journal.condemn(FIRST);
+    assert_eq!(opened.journal.clean(FIRST, every(3)), Err(CleanError::Damaged { segment: FIRST }));
+    opened.journal.release(FIRST);
+    opened.settle();
+    assert!(!has(&disk, SEGMENT));
+    assert!(Disk::list(&disk, &folder().join("quarantine")).unwrap().contains(&SEGMENT.to_owned()));
+}
+
 /// Only its end shows where a segment ends whose neighbour was freed before the journal was opened.
 #[test]
 fn a_segment_beside_a_gap_is_cleaned() {
