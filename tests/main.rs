@@ -3,6 +3,7 @@
 
 mod alarms;
 mod architecture;
+mod backlog;
 mod clients;
 mod disk;
 mod errors;

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crossdock_core::Broker;
 
+use super::engine::Health;
 use crate::telemetry::{Alarm, Metrics};
 pub(super) use disk::watch_disk;
 pub(super) use memory::watch_memory;
@@ -109,10 +110,17 @@ impl Alarms {
         held != holds
     }
 
-    /// All reasons for people, most serious first.
-    pub(super) fn described(&self) -> Option<String> {
-        let reasons: Vec<String> = self.reasons().iter().map(Reason::to_string).collect();
-        (!reasons.is_empty()).then(|| reasons.join("; "))
+    /// Whether the broker can do its work.
+    pub(super) fn health(&self) -> Health {
+        let reasons = self.reasons();
+        let described: Vec<String> = reasons.iter().map(Reason::to_string).collect();
+        let described = described.join("; ");
+        match reasons.first() {
+            None => Health::Ready,
+            // The most serious reason comes first.
+            Some(Reason::JournalFailed { .. }) => Health::NotReady(described),
+            Some(_) => Health::PublishersWait(described),
+        }
     }
 
     /// Called with the reasons locked, so that the core hears of changes in the order in which they happen.
@@ -161,8 +169,20 @@ mod tests {
         alarms.lift(&Reason::DiskLow);
         let expected = ["low on memory", "low on disk", "journal failed", "journal failed"].map(Some);
         assert_eq!(*told.lock().unwrap(), expected);
-        let described = alarms.described().unwrap();
-        assert!(described.starts_with("journal shard-0 failed: broken; more memory"), "{described}");
+        let described = "journal shard-0 failed: broken; more memory is used than limits.memory_bytes_max";
+        assert_eq!(alarms.health(), Health::NotReady(described.to_owned()));
+    }
+
+    #[test]
+    fn while_consumers_can_be_served_it_is_not_unready() {
+        let (alarms, ..) = alarms();
+        assert_eq!(alarms.health(), Health::Ready);
+        for reason in [Reason::MemoryHigh, Reason::DiskLow, full("shard-0")] {
+            alarms.raise(reason.clone());
+            assert!(matches!(alarms.health(), Health::PublishersWait(_)), "{reason}");
+        }
+        alarms.raise(Reason::JournalFailed { journal: "shard-0".to_owned(), why: "broken".to_owned() });
+        assert!(matches!(alarms.health(), Health::NotReady(_)));
     }
 
     #[test]

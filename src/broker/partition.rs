@@ -12,7 +12,6 @@ use tokio::sync::Notify;
 use super::alarms::{Alarms, Reason};
 use super::clock::Clock;
 use super::housekeeping::{Housekeeping, TIDY_EVERY};
-use crate::telemetry::Metrics;
 use crate::telemetry::events::{JournalFailed, JournalFull, JournalWritable};
 
 /// What the journal's thread and the core tell the partition's task.
@@ -73,7 +72,6 @@ pub(super) struct PartitionTask {
     pub broker: Arc<Broker>,
     pub signals: Arc<Signals>,
     pub clock: Clock,
-    pub metrics: Arc<Metrics>,
     pub alarms: Arc<Alarms>,
     pub housekeeping: Housekeeping,
     pub told: Told,
@@ -89,6 +87,8 @@ pub(super) struct Told {
 impl PartitionTask {
     /// Runs until the task is dropped.
     pub(super) async fn run(mut self) {
+        // What a start found may have expired, or be due, by now.
+        self.broker.tick(self.partition, self.clock.now());
         loop {
             let now = self.clock.now();
             self.tell_written(now);
@@ -156,15 +156,15 @@ impl PartitionTask {
         let journal = &*self.name;
         match event {
             JournalEvent::Full => {
-                JournalFull { journal }.emit(&self.metrics);
+                JournalFull { journal }.emit();
                 self.alarms.raise(Reason::JournalFull { journal: journal.to_owned() });
             }
             JournalEvent::Writable => {
-                JournalWritable { journal }.emit(&self.metrics);
+                JournalWritable { journal }.emit();
                 self.alarms.lift(&Reason::JournalFull { journal: journal.to_owned() });
             }
             JournalEvent::Failed(reason) => {
-                JournalFailed { journal, error: &std::io::Error::other(reason.as_str()) }.emit(&self.metrics);
+                JournalFailed { journal, error: &std::io::Error::other(reason.as_str()) }.emit();
                 self.alarms.raise(Reason::JournalFailed { journal: journal.to_owned(), why: reason });
             }
             JournalEvent::SnapshotDone(_) => self.housekeeping.snapshot_ended(true),

@@ -14,6 +14,9 @@ use super::partition::Signals;
 use super::startup::JournalProgress;
 use crate::config::Settings;
 
+/// Size of the files in which definitions are kept.
+const DEFINITIONS_SEGMENT_BYTES: u64 = 4 << 20;
+
 /// A journal that was opened and replayed.
 pub(super) struct Opened {
     pub name: String,
@@ -148,7 +151,10 @@ impl Opener<'_> {
     }
 
     fn options(&self, keep_segments: bool) -> Options {
-        Options { segment_bytes: self.settings.store.segment_bytes.0, keep_segments, ..Options::default() }
+        let segment_bytes = self.settings.store.segment_bytes.0;
+        // Definitions are few and small.
+        let segment_bytes = if keep_segments { segment_bytes } else { segment_bytes.min(DEFINITIONS_SEGMENT_BYTES) };
+        Options { segment_bytes, keep_segments, ..Options::default() }
     }
 }
 

@@ -42,6 +42,7 @@ pub fn start(
     let (broker, opened) = recover(settings, formats, clock, startup, seed)?;
     RecoveryFinished { records: startup.records(), elapsed_ms: clock.uptime_ms() }.emit(&metrics);
     settings.vhosts.names().for_each(|vhost| broker.add_vhost(&Name::from(vhost)));
+    metrics.set_messages_memory_max(settings.core.messages_memory_bytes_max.0);
     let alarms = Alarms::new(broker.clone(), metrics.clone());
     watch_resources(settings, &alarms, &metrics);
     let journals: Arc<Vec<Arc<dyn Journal>>> = Arc::new(opened.iter().map(|one| one.journal.clone()).collect());
@@ -54,7 +55,6 @@ pub fn start(
             housekeeping: Housekeeping::new(partition(index), broker.clone(), one.journal, Thresholds::default()),
             signals: one.signals,
             clock,
-            metrics: metrics.clone(),
             alarms: alarms.clone(),
             told: Told::default(),
         };

@@ -57,7 +57,7 @@ pub struct Replayed {
 impl Startup {
     /// Looks how much there is to replay. Gives the definitions' progress, then one for each shard.
     pub(crate) fn begin(&self, data_dir: &Path, shards: usize) -> &[JournalProgress] {
-        let names = std::iter::once("definitions".to_owned()).chain((0..shards).map(|index| format!("shard-{index}")));
+        let names = (0..=shards).map(journal_name);
         self.journals.get_or_init(|| names.map(|name| JournalProgress::of_folder(data_dir, name)).collect())
     }
 
@@ -87,6 +87,11 @@ impl Startup {
         let replayed = !partitions.is_empty() && sum.done_bytes == sum.total_bytes;
         StartProgress { state: if replayed { "starting" } else { "recovering" }, sum, partitions }
     }
+}
+
+/// The folder of a journal: the definitions', then those of the shards.
+pub(super) fn journal_name(index: usize) -> String {
+    index.checked_sub(1).map_or_else(|| "definitions".to_owned(), |shard| format!("shard-{shard}"))
 }
 
 impl StartProgress {

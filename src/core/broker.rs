@@ -132,7 +132,8 @@ impl Broker {
         }
     }
 
-    pub(crate) fn is_draining(&self) -> bool {
+    /// See [`drain`](Self::drain).
+    pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Acquire)
     }
 

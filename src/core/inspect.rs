@@ -85,7 +85,8 @@ pub fn describe(
             }
             Description { places: places_of(stream, &refs), ..Description::default() }
         }
-        RecordKind::Attempts | RecordKind::NextPosition | RecordKind::Purged => {
+        RecordKind::Part => Description::default(),
+        RecordKind::Attempts | RecordKind::NextPosition | RecordKind::Purged | RecordKind::Parts => {
             let places = vec![QueuePlace { queue: stream, position: take_u64(&mut payload)? }];
             Description { places, ..Description::default() }
         }
@@ -113,6 +114,8 @@ impl RecordKind {
             Self::Delayed => "delayed",
             Self::Transient => "transient",
             Self::Purged => "purged",
+            Self::Part => "part",
+            Self::Parts => "parts",
             Self::Exchange => "exchange",
             Self::ExchangeDeleted => "exchange_deleted",
             Self::Queue => "queue",

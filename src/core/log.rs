@@ -82,7 +82,8 @@ pub trait Log: Send + Sync {
         let _ = (up_to, places);
     }
 
-    /// No record of this segment will be read again: its space may go once a snapshot covers it.
+    /// No record of this segment will be read again: its space may go once a snapshot covers it, and everything that was handed
+    /// over until now is durable.
     fn release(&mut self, segment: NonZeroU64) {
         let _ = segment;
     }
@@ -121,6 +122,10 @@ pub enum RecordKind {
     Transient = 11,
     /// All messages of a queue up to a place are gone, except some.
     Purged = 12,
+    /// A piece of a large body; the message that it belongs to comes later and says where its pieces are.
+    Part = 13,
+    /// Where the pieces of a large body are (in snapshots).
+    Parts = 14,
     /// An exchange, as it is from now on.
     Exchange = 16,
     /// An exchange is gone.
@@ -161,6 +166,8 @@ impl RecordKind {
             10 => Self::Delayed,
             11 => Self::Transient,
             12 => Self::Purged,
+            13 => Self::Part,
+            14 => Self::Parts,
             16 => Self::Exchange,
             17 => Self::ExchangeDeleted,
             18 => Self::Queue,

@@ -11,6 +11,8 @@ mod consume;
 mod consumers;
 mod dead_letter;
 mod entry;
+mod hand_out;
+mod large;
 pub(crate) mod ledger;
 mod level;
 mod manage;
@@ -41,6 +43,7 @@ use crate::log::{Location, Log, RecordKind, Sequence, Urgency};
 use crate::outbox::Outbox;
 use awaiting::Waiting;
 use command::{Confirmee, Effects, Followup, ShardCommand};
+use large::LargeBodies;
 use paging::{Memory, Paging};
 use queue::{HandOut, Queue};
 use retained::Retained;
@@ -63,6 +66,7 @@ pub(crate) struct Shard {
     queues: HashMap<QueueId, Box<Queue>, foldhash::fast::RandomState>,
     log: Box<dyn Log>,
     waiting: Waiting,
+    large: LargeBodies,
     /// What the batch being built needs.
     urgency: Urgency,
     segments: Segments,
@@ -76,14 +80,19 @@ pub(crate) struct Shard {
     formats: Formats,
     dirty: Vec<QueueId>,
     settled: Vec<(QueueId, u64)>,
+    /// The ledgers of queues that are gone.
+    closed: ledger::Ledger,
     scratch: BytesMut,
 }
 
 /// What a queue holds at the moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
+pub struct Counts {
+    /// To be handed out.
     pub ready: u64,
+    /// Handed out.
     pub unsettled: u64,
+    /// Not visible yet.
     pub delayed: u64,
     pub consumers: u32,
 }
@@ -94,6 +103,7 @@ impl Shard {
             queues: HashMap::default(),
             log,
             waiting: Waiting::default(),
+            large: LargeBodies::default(),
             urgency: Urgency::Write,
             segments: Segments::default(),
             retired: Vec::new(),
@@ -104,6 +114,7 @@ impl Shard {
             formats,
             dirty: Vec::new(),
             settled: Vec::new(),
+            closed: ledger::Ledger::default(),
             scratch: BytesMut::new(),
         }
     }
@@ -257,7 +268,7 @@ impl Shard {
 fn note(id: QueueId, what: HandOut, settled: &mut Vec<(QueueId, u64)>, segments: &mut Segments, log: &mut dyn Log) {
     match what {
         HandOut::Settled { position, logged, stored } => {
-            stored.iter().for_each(|location| segments.remove(location));
+            stored.iter().for_each(|location| segments.remove_message(id, position, location));
             if logged {
                 settled.push((id, position));
             }

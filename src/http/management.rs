@@ -21,7 +21,8 @@ struct Known {
     metrics: Arc<Metrics>,
 }
 
-/// `/livez`: the process answers. `/readyz`: it can do its work, or why it cannot. `/metrics`: its numbers.
+/// `/livez`: the process answers. `/readyz`: 200 while clients are served, also when publishers have to wait (the body says
+/// why); 503 while journals are replayed, when one has failed, and while the broker is being stopped. `/metrics`: its numbers.
 pub fn router(startup: Arc<Startup>, metrics: Arc<Metrics>) -> Router {
     Router::new()
         .route("/livez", get(|| async { "ok\n" }))
@@ -36,6 +37,8 @@ async fn ready(State(known): State<Known>) -> Response {
     };
     match engine.health() {
         Health::Ready => "ok\n".into_response(),
+        // A load balancer that takes the broker out would keep away the consumers that drain it.
+        Health::PublishersWait(why) => format!("publishers wait: {why}\n").into_response(),
         Health::NotReady(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
     }
 }
@@ -46,6 +49,9 @@ fn recovering(startup: &Startup) -> Response {
 }
 
 async fn metrics_page(State(known): State<Known>) -> impl IntoResponse {
+    if let Some(engine) = known.startup.engine() {
+        engine.measure();
+    }
     ([(header::CONTENT_TYPE, METRICS_CONTENT_TYPE)], known.metrics.encode())
 }
 

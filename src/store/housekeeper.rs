@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use crate::clean::{CleanJob, Place, Progress, Survivors};
 use crate::disk::{Disk, is_full};
+use crate::jobs::{Job, Outcome, Replacement};
 use crate::names::{self, Listing};
-use crate::shared::{Job, Outcome, Replacement, Shared};
+use crate::shared::Shared;
 use crate::snapshot::SnapshotJob;
 use crate::table::ClosedSegment;
 use crate::types::{BatchSequence, Epoch, Options};

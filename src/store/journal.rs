@@ -8,7 +8,8 @@ use crate::clean::Survivors;
 use crate::reader::Reader;
 use crate::types::{BatchPlace, BatchSequence, Epoch, SegmentInfo};
 
-/// An append-only sequence of batches with one watermark: everything up to [`Journal::durable`] survives.
+/// An append-only sequence of batches with a watermark: everything up to [`Journal::durable`] survives. Its records can be
+/// read back for as long as their segments are kept.
 pub trait Journal: Send + Sync {
     /// Enqueues a batch; never waits for the disk. [`JournalEvent::Durable`] says when it survives, and for
     /// [`SyncMode::Lazy`](crate::SyncMode::Lazy) batches [`JournalEvent::Written`] that it is on its way.

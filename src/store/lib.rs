@@ -1,7 +1,7 @@
 //! The journal: what makes "confirmed" mean "still there after the power came back".
 //!
-//! Batches of opaque records go in, one watermark comes out ([`Journal`]). [`FileJournal`] keeps them in segment files and
-//! syncs once for everything that waits. What a record means is the caller's business: there are no queues, no messages and
+//! Batches of opaque records go in, watermarks come out ([`Journal`]), and records are read back by [`Location`].
+//! [`FileJournal`] keeps them in segment files and syncs once for everything that waits. What a record means is the caller's business: there are no queues, no messages and
 //! no protocols here, and this is the only crate that calls fsync. `README.md` has format, guarantees and failures.
 //!
 //! All files are reached through [`Disk`]: [`RealDisk`], or [`simulated::SimulatedDisk`], which loses, tears and reorders
@@ -16,6 +16,7 @@ mod format;
 mod frames;
 mod growth;
 mod housekeeper;
+mod jobs;
 mod journal;
 mod meta;
 mod names;
@@ -40,7 +41,7 @@ pub use housekeeper::Housekeeper;
 pub use journal::{AppendError, CleanError, CloseError, Journal, JournalEvent, JournalStatus, Listener, SnapshotError};
 pub use reader::{ReadError, Reader};
 pub use real_disk::RealDisk;
-pub use recovery::{DAMAGES_LISTED_MAX, Damage, OpenError, Recovered, RecoveryReport, Visitor};
+pub use recovery::{DAMAGES_LISTED_MAX, Damage, Inspected, OpenError, Recovered, RecoveryReport, Visitor, inspect};
 pub use types::{
     BatchPlace, BatchSequence, Epoch, Location, Options, Placed, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, SegmentInfo,
     SyncMode,

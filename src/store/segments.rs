@@ -123,9 +123,9 @@ impl Segments {
         }
     }
 
-    /// Removes all spares but one: an idle journal gives space back. One that stays is found by the next recovery.
+    /// Removes all spares: an idle journal gives space back. One that stays is found by the next recovery.
     pub(crate) fn shrink(&mut self) {
-        for spare in self.spares.split_off(self.spares.len().min(1)) {
+        for spare in self.spares.drain(..) {
             let _ = self.disk.remove(&self.folder.join(names::spare(spare)));
         }
     }

@@ -1,4 +1,4 @@
-//! What producers, the journal thread and the snapshot thread share.
+//! What producers, the journal thread and the housekeeping thread share.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -10,62 +10,11 @@ use crate::batch::{Batch, Snapshot};
 use crate::clean::Survivors;
 use crate::disk::Disk;
 use crate::growth::Growth;
+use crate::jobs::{Job, Outcome, Replacement, Stage};
 use crate::journal::{AppendError, CleanError, CloseError, Journal, JournalStatus, SnapshotError};
 use crate::reader::{FileReader, OpenFiles, Reader};
 use crate::table::{ClosedSegment, SegmentTable};
 use crate::types::{BatchPlace, BatchSequence, Epoch, SegmentInfo};
-
-/// Something for the housekeeper.
-pub(crate) enum Job {
-    Snapshot(BatchSequence, Snapshot),
-    Clean(ClosedSegment, Box<dyn Survivors>),
-    /// The end of a cleaning.
-    Replace(Replacement),
-    /// A cleaning that is not to end well.
-    Discard(BatchSequence, String),
-}
-
-/// A segment, and the size of what replaces it; 0 if nothing does.
-pub(crate) struct Replacement {
-    pub(crate) segment: ClosedSegment,
-    pub(crate) len_bytes: u64,
-}
-
-/// How a job ended.
-#[derive(Debug)]
-pub(crate) enum Outcome {
-    /// Durable; its size.
-    SnapshotDone {
-        at: BatchSequence,
-        len_bytes: u64,
-    },
-    /// Given up without harm.
-    SnapshotFailed(String),
-    Cleaned {
-        segment: BatchSequence,
-        len_bytes: u64,
-    },
-    /// Given up without harm.
-    CleanFailed {
-        segment: BatchSequence,
-        reason: String,
-    },
-    /// The folder is in doubt.
-    Fatal(String),
-}
-
-/// Where the one job under way is.
-#[derive(Default)]
-enum Stage {
-    #[default]
-    None,
-    /// Until this batch is durable.
-    Waiting(BatchSequence, Job),
-    /// For the housekeeper.
-    Ready(Job),
-    Working,
-    Ended(Outcome),
-}
 
 struct State {
     batches: VecDeque<Batch>,
@@ -162,8 +111,11 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wake(&self, state: &mut State) {
-        if std::mem::take(&mut state.sleeping) {
+    /// Wakes the journal thread if it sleeps; not before it can have the lock.
+    fn wake(&self, mut state: MutexGuard<'_, State>) {
+        let sleeping = std::mem::take(&mut state.sleeping);
+        drop(state);
+        if sleeping {
             self.work.notify_one();
         }
     }
@@ -246,26 +198,17 @@ impl Shared {
     /// Hands a waiting job on once its batch is durable, and fetches the end of a finished one.
     pub(crate) fn poll_job(&self) -> Option<Outcome> {
         let mut state = self.state();
-        match std::mem::take(&mut state.stage) {
-            Stage::Waiting(at, job) if at <= self.durable() => {
-                state.stage = Stage::Ready(job);
-                self.jobs.notify_all();
-            }
-            Stage::Ended(outcome) => {
-                state.note(&outcome);
-                return Some(outcome);
-            }
-            other => state.stage = other,
+        if state.stage.advance(self.durable()) {
+            self.jobs.notify_all();
         }
-        None
+        let outcome = state.stage.take_outcome()?;
+        state.note(&outcome);
+        Some(outcome)
     }
 
     /// A cleaning that waits for batches to become durable would wait for ever on a full disk, and hold space meanwhile.
     pub(crate) fn cancel_replacement(&self) {
-        let mut state = self.state();
-        if let Stage::Waiting(_, Job::Replace(replacement)) = &state.stage {
-            let segment = replacement.segment.first;
-            state.stage = Stage::Ready(Job::Discard(segment, "the disk is full".to_owned()));
+        if self.state().stage.cancel_replacement("the disk is full") {
             self.jobs.notify_all();
         }
     }
@@ -301,7 +244,7 @@ impl Shared {
             return Wake::Closing;
         }
         let blocked = |state: &mut State| {
-            !state.closing && !matches!(state.stage, Stage::Ended(_)) && !state.segments.has_freeable(self.durable())
+            !state.closing && !state.stage.has_ended() && !state.segments.has_freeable(self.durable())
         };
         let result = self.work.wait_timeout_while(state, timeout, blocked);
         let (state, _) = result.unwrap_or_else(PoisonError::into_inner);
@@ -311,7 +254,7 @@ impl Shared {
     // ---- housekeeping thread ----
 
     pub(crate) fn take_job(&self) -> Option<Job> {
-        self.state().take_job()
+        self.state().stage.take_job()
     }
 
     /// Blocks until there is something to do; `None` when the journal ends.
@@ -321,7 +264,7 @@ impl Shared {
             if state.closing || state.failure.is_some() {
                 return None;
             }
-            if let Some(job) = state.take_job() {
+            if let Some(job) = state.stage.take_job() {
                 return Some(job);
             }
             state = self.jobs.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -337,7 +280,7 @@ impl Shared {
     pub(crate) fn wait_to_replace(&self, at: BatchSequence, replacement: Replacement) {
         let mut state = self.state();
         state.stage = Stage::Waiting(at, Job::Replace(replacement));
-        self.wake(&mut state);
+        self.wake(state);
     }
 
     pub(crate) fn end_job(&self, outcome: Outcome) {
@@ -376,22 +319,8 @@ impl Shared {
 
 impl State {
     fn has_work(&self, durable: BatchSequence) -> bool {
-        let job = match &self.stage {
-            Stage::Waiting(at, _) => *at <= durable,
-            Stage::Ended(_) => true,
-            _ => false,
-        };
+        let job = self.stage.has_work(durable);
         job || self.sync_to.is_some() || !self.batches.is_empty() || self.segments.has_freeable(durable)
-    }
-
-    fn take_job(&mut self) -> Option<Job> {
-        match std::mem::replace(&mut self.stage, Stage::Working) {
-            Stage::Ready(job) => Some(job),
-            other => {
-                self.stage = other;
-                None
-            }
-        }
     }
 
     fn note(&mut self, outcome: &Outcome) {
@@ -431,14 +360,14 @@ impl Journal for Shared {
         state.growth.append(expected, batch_bytes);
         self.pending_bytes.fetch_add(batch_bytes, Ordering::Relaxed);
         state.batches.push_back(batch);
-        self.wake(&mut state);
+        self.wake(state);
         Ok(())
     }
 
     fn sync(&self) {
         let mut state = self.state();
         state.sync_to = Some(state.next.previous());
-        self.wake(&mut state);
+        self.wake(state);
     }
 
     fn durable(&self) -> BatchSequence {
@@ -474,12 +403,12 @@ impl Journal for Shared {
         if at < oldest || at > newest {
             return Err(SnapshotError::OutOfRange { at, oldest, newest });
         }
-        if !matches!(state.stage, Stage::None) {
+        if !state.stage.is_free() {
             return Err(SnapshotError::Busy);
         }
         state.growth.mark(at, newest);
         state.stage = Stage::Waiting(at, Job::Snapshot(at, snapshot));
-        self.wake(&mut state);
+        self.wake(state);
         Ok(())
     }
 
@@ -500,7 +429,7 @@ impl Journal for Shared {
         let newest = state.next.previous();
         state.segments.release(segment, newest);
         if state.segments.has_freeable(self.durable()) {
-            self.wake(&mut state);
+            self.wake(state);
         }
     }
 
@@ -512,7 +441,7 @@ impl Journal for Shared {
         if state.closing {
             return Err(CleanError::Closed);
         }
-        if !matches!(state.stage, Stage::None) {
+        if !state.stage.is_free() {
             return Err(CleanError::Busy);
         }
         let segment = state.segments.start_cleaning(segment)?;

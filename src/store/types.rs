@@ -142,7 +142,7 @@ impl Default for Options {
             group_bytes_max: 4 * 1024 * 1024,
             spare_segments_max: 2,
             keep_segments: false,
-            reserve_bytes: 16 * 1024 * 1024,
+            reserve_bytes: 4 * 1024 * 1024,
             identity: RandomState::new().hash_one("crossdock journal"),
         }
     }

@@ -9,10 +9,11 @@ use crate::batch::Batch;
 use crate::disk::write_all_at;
 use crate::format::{HEADER_BYTES, Role};
 use crate::frames::{Frames, Framing};
+use crate::jobs::Outcome;
 use crate::journal::{Journal, JournalEvent, Listener};
 use crate::meta::MetaFile;
 use crate::segments::{Segments, Trouble};
-use crate::shared::{Outcome, Shared};
+use crate::shared::Shared;
 use crate::types::{BatchPlace, BatchSequence, Options, SyncMode};
 
 /// What [`Writer::step`] did.

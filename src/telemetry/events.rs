@@ -89,7 +89,7 @@ impl AuthenticationFailed<'_> {
     }
 }
 
-/// The disk of a journal is full: publishers wait, consumers drain.
+/// The disk of a journal is full: publishers wait, consumers drain. Its metric is the alarm's.
 #[derive(Clone, Copy, Debug)]
 pub struct JournalFull<'a> {
     /// Folder of the journal, such as `shard-0`.
@@ -97,9 +97,8 @@ pub struct JournalFull<'a> {
 }
 
 impl JournalFull<'_> {
-    pub fn emit(&self, metrics: &Metrics) {
+    pub fn emit(&self) {
         tracing::error!(journal = self.journal, "disk full: publishers wait until space is freed");
-        metrics.journals_full.inc();
     }
 }
 
@@ -110,13 +109,12 @@ pub struct JournalWritable<'a> {
 }
 
 impl JournalWritable<'_> {
-    pub fn emit(&self, metrics: &Metrics) {
+    pub fn emit(&self) {
         tracing::info!(journal = self.journal, "disk has space again: publishers go on");
-        metrics.journals_full.dec();
     }
 }
 
-/// A journal failed and is not used again before a restart.
+/// A journal failed and is not used again before a restart. Its metric is the alarm's.
 #[derive(Clone, Copy, Debug)]
 pub struct JournalFailed<'a> {
     pub journal: &'a str,
@@ -124,10 +122,9 @@ pub struct JournalFailed<'a> {
 }
 
 impl JournalFailed<'_> {
-    pub fn emit(&self, metrics: &Metrics) {
+    pub fn emit(&self) {
         let error = self.error;
         tracing::error!(journal = self.journal, %error, "journal failed: nothing more is confirmed; check the disk, then restart");
-        metrics.journals_failed.inc();
     }
 }
 

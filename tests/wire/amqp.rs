@@ -3,6 +3,9 @@
 use std::io::{Read, Result, Write};
 use std::net::TcpStream;
 
+/// What fits into a frame beside its header and end.
+const BODY_FRAME_BYTES: usize = 131_072 - 8;
+
 /// An open connection with channel 1 open.
 pub struct Amqp {
     stream: TcpStream,
@@ -106,7 +109,7 @@ fn publish_as(queue: &str, body: &[u8], delivery_mode: u8) -> Vec<u8> {
     let header =
         Arguments::default().short(60).short(0).long_long(body.len() as u64).short(0x1000).octet(delivery_mode);
     bytes.extend(frame(2, 1, &header.0));
-    bytes.extend(frame(3, 1, body));
+    body.chunks(BODY_FRAME_BYTES).for_each(|piece| bytes.extend(frame(3, 1, piece)));
     bytes
 }
 
@@ -230,18 +233,28 @@ impl Amqp {
 
     /// Takes one message, or none.
     pub fn get(&mut self, queue: &str) -> Result<Option<Vec<u8>>> {
-        self.send(&method(1, 60, 70, Arguments::default().short(0).text(queue).octet(1)))?;
+        Ok(self.get_with(queue, true)?.map(|(_, body)| body))
+    }
+
+    /// Gets a message without acknowledging it, and whether it was handed out before.
+    pub fn get_and_hold(&mut self, queue: &str) -> Result<Option<(bool, Vec<u8>)>> {
+        self.get_with(queue, false)
+    }
+
+    fn get_with(&mut self, queue: &str, no_ack: bool) -> Result<Option<(bool, Vec<u8>)>> {
+        self.send(&method(1, 60, 70, Arguments::default().short(0).text(queue).octet(u8::from(no_ack))))?;
         let frame = self.frame()?;
         if frame.method() == (60, 72) {
             return Ok(None);
         }
         assert_eq!(frame.method(), (60, 71));
+        let redelivered = frame.payload[12] != 0;
         let header = self.frame()?;
         let size = u64::from_be_bytes(header.payload[4..12].try_into().expect("8 bytes"));
         let mut body = Vec::new();
         while (body.len() as u64) < size {
             body.extend(self.frame()?.payload);
         }
-        Ok(Some(body))
+        Ok(Some((redelivered, body)))
     }
 }

@@ -45,6 +45,11 @@ pub(crate) struct Session {
 }
 
 impl Session {
+    /// A transaction has gathered a message.
+    pub(crate) fn has_published(&self) -> bool {
+        self.transactions.has_published
+    }
+
     pub(crate) fn new(version: Version, user: Name, mut random: Random, limits: Arc<Limits>) -> Self {
         Self {
             version,

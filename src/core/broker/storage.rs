@@ -8,6 +8,7 @@ use crossdock_common::names::QueueId;
 
 use super::Broker;
 use crate::log::Sequence;
+use crate::shard::Counts;
 use crate::shard::ledger::Ledger;
 use crate::shard::reading::ReadResult;
 use crate::shard::segments::SegmentUse;
@@ -65,6 +66,13 @@ impl Broker {
         let mut total = Ledger::default();
         let unbalanced = self.shards.iter().map(|shard| shard.lock().add_ledgers(&mut total)).sum();
         (total, unbalanced)
+    }
+
+    /// What all queues hold together.
+    pub fn counts(&self) -> Counts {
+        let mut total = Counts::default();
+        self.shards.iter().for_each(|shard| shard.lock().add_counts(&mut total));
+        total
     }
 
     /// Memory that messages take, in bytes.

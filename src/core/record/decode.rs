@@ -4,8 +4,9 @@ use bytes::{Buf, Bytes};
 use crossdock_common::names::QueueId;
 use crossdock_common::{Format, FormatTag, Message, Name, UnixMillis};
 
-use super::message::{DURABLE, HAS_RARE, HAS_TTL, StoredPlace, rare_from_table};
-use super::{RecordError, decode_table, skip_bytes, take_bytes, take_u8, take_u32, take_u64};
+use super::message::{DURABLE, HAS_RARE, HAS_TTL, IN_PARTS, StoredPlace, rare_from_table};
+use super::{RecordError, decode_table, skip_bytes, take_bytes, take_location, take_u8, take_u32, take_u64};
+use crate::log::Location;
 
 /// What a replay has to know of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,8 +19,19 @@ pub(crate) struct Head {
     pub body_bytes: u32,
 }
 
+/// Reads where the pieces of a large body are, and leaves the rest; none for other messages.
+pub(crate) fn decode_parts(input: &mut impl Buf) -> Result<Vec<Location>, RecordError> {
+    let first = input.chunk().first_chunk().copied().map_or(0, u32::from_le_bytes);
+    if first & IN_PARTS == 0 {
+        return Ok(Vec::new());
+    }
+    let count = take_u32(input)? & !IN_PARTS;
+    (0..count).map(|_| take_location(input)).collect()
+}
+
 /// Reads the places of a message, and leaves the message.
 pub(crate) fn decode_places(input: &mut impl Buf) -> Result<Vec<StoredPlace>, RecordError> {
+    decode_parts(input)?;
     let count = take_u32(input)?;
     (0..count)
         .map(|_| {

@@ -5,12 +5,14 @@ use crossdock_common::message::{Death, DeathReason, Rare};
 use crossdock_common::names::QueueId;
 use crossdock_common::{Message, Name, Table, Text, UnixMillis, Value};
 
-use super::{TableReader, TableWriter, encode_table, put_bytes};
-use crate::log::{Log, Placed, RecordKind};
+use super::{TableReader, TableWriter, encode_table, put_bytes, put_location};
+use crate::log::{Location, Log, Placed, RecordKind};
 
 pub(super) const DURABLE: u8 = 1;
 pub(super) const HAS_TTL: u8 = 2;
 pub(super) const HAS_RARE: u8 = 4;
+/// Set in the first number of a record whose body is elsewhere; the rest of it counts the pieces.
+pub(super) const IN_PARTS: u32 = 1 << 31;
 
 /// Where a stored message is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +36,27 @@ pub(crate) fn encode_message(
     places: &[StoredPlace],
 ) -> Placed {
     scratch.clear();
+    put_places(scratch, places);
+    push_message(log, kind, stream_of(places), scratch, message)
+}
+
+/// Writes a message record whose body begins in `parts` and ends with `rest`.
+pub(crate) fn encode_large_message(
+    log: &mut dyn Log,
+    scratch: &mut BytesMut,
+    message: &Message,
+    (parts, rest): (&[Location], &[u8]),
+    places: &[StoredPlace],
+) -> Placed {
+    scratch.clear();
+    scratch.put_u32_le(IN_PARTS | u32::try_from(parts.len()).unwrap_or(u32::MAX));
+    parts.iter().for_each(|part| put_location(scratch, part));
+    put_places(scratch, places);
+    encode_head(scratch, message);
+    log.push(RecordKind::Message, stream_of(places), &[scratch, rest])
+}
+
+fn put_places(scratch: &mut BytesMut, places: &[StoredPlace]) {
     scratch.put_u32_le(u32::try_from(places.len()).unwrap_or(u32::MAX));
     for place in places {
         scratch.put_u64_le(place.queue.0);
@@ -41,8 +64,10 @@ pub(crate) fn encode_message(
         scratch.put_u64_le(place.binding);
         scratch.put_u32_le(place.attempts);
     }
-    let stream = if let [only] = places { only.queue.0 } else { 0 };
-    push_message(log, kind, stream, scratch, message)
+}
+
+fn stream_of(places: &[StoredPlace]) -> u64 {
+    if let [only] = places { only.queue.0 } else { 0 }
 }
 
 /// Writes the message behind what is already in `scratch`, without copying the body into it.

@@ -3,6 +3,7 @@
 //! Two queues of it: what waits until a batch is written, and what waits until it is synced. Within each, sequences grow.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use crossdock_common::event::Reply;
@@ -64,9 +65,15 @@ impl Waiting {
         self.queue(until).pop_front_if(|(at, _)| *at <= sequence)
     }
 
-    fn place(&self, sequence: Sequence) -> Option<&Place> {
+    /// Where a batch is, if it is known and not forgotten.
+    pub(super) fn place(&self, sequence: Sequence) -> Option<&Place> {
         let index = self.places.binary_search_by_key(&sequence, |place| place.sequence).ok()?;
         self.places.get(index)
+    }
+
+    /// The oldest segment with something in it that is written, but not synced: what waits for that is not counted yet.
+    pub(super) fn unsynced_segment(&self) -> Option<NonZeroU64> {
+        self.places.front().map(|place| place.segment)
     }
 
     /// Starts after the last batch of a log.
@@ -107,8 +114,8 @@ impl Shard {
         self.reach(now, Urgency::Write, sequence, effects);
         self.reach(now, Urgency::Sync, sequence, effects);
         self.waiting.places.retain(|place| place.sequence > sequence);
-        self.release_segments();
         self.finish(now, effects);
+        self.release_segments();
     }
 
     fn reach(&mut self, now: Now, until: Urgency, sequence: Sequence, effects: &mut Effects) {
@@ -121,6 +128,7 @@ impl Shard {
         while let Some((at, awaiting)) = self.waiting.pop(until, sequence) {
             self.happen(now, until, at, awaiting, effects);
         }
+        self.part_written(until, sequence, effects);
     }
 
     fn learn_places(&mut self, up_to: Sequence) {

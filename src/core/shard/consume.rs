@@ -59,6 +59,7 @@ impl Shard {
     pub(super) fn fetch(&mut self, now: Now, id: QueueId, fetch: ShardFetch, effects: &mut Effects) {
         // What waits in the queue goes first to those who came before.
         self.dispatch(now, id, effects);
+        let unload = self.memory.is_short();
         let Self { queues, timers, settled, log, segments, .. } = self;
         let Some(queue) = queues.get_mut(&id) else {
             let gone = Refusal::Unavailable("the queue was deleted".to_owned());
@@ -75,7 +76,9 @@ impl Shard {
             queue.fetches.push_back(fetch);
             return self.mark(id);
         }
-        queue.serve_fetch(fetch, now, timers, effects, &mut |what| note(id, what, settled, segments, log.as_mut()));
+        queue.serve_fetch(fetch, (now, unload), timers, effects, &mut |what| {
+            note(id, what, settled, segments, log.as_mut())
+        });
         // What it took may have to be read on.
         self.mark(id);
     }

@@ -15,7 +15,7 @@ pub struct Ledger {
     pub dead_lettered: u64,
     /// Dropped because the queue was full.
     pub dropped: u64,
-    /// Removed by a purge.
+    /// Removed by a purge, or with the queue.
     pub purged: u64,
 }
 

@@ -358,5 +358,6 @@ impl PageRef {
 }
 
 fn length_bytes(entry: &Entry) -> u64 {
-    entry.stored.map_or(0, |location| u64::from(location.length_bytes))
+    // Of a large body, the record holds the last piece only.
+    entry.stored.map_or(0, |location| u64::from(location.length_bytes.max(entry.body_bytes)))
 }

@@ -15,6 +15,7 @@ use super::ready::Drained;
 use super::{Counts, Shard, reply, watch_unused};
 use crate::log::{RecordKind, Urgency};
 use crate::outbox::Outbox;
+use hashbrown::HashSet;
 
 impl Shard {
     pub(crate) fn add_queue(&mut self, new: NewQueue, now: Now) {
@@ -59,8 +60,14 @@ impl Shard {
             self.log.push(RecordKind::Purged, queue.id.0, &[&u64::MAX.to_le_bytes()]);
         }
         self.memory.change(queue.memory_counted, 0);
+        queue.ledger.purged += queue.ledger.held();
+        self.closed.add(&queue.ledger);
         let drained = queue.ready.drain();
         self.drop_stored(&drained);
+        self.waiting.take_entries(queue.id);
+        let (_, parts) = self.large.take_entries(queue.id);
+        parts.iter().for_each(|part| self.segments.remove(part));
+        self.segments.retain_parts(queue.id, |_| false);
         for entry in queue.away() {
             entry.stored.iter().for_each(|location| self.segments.remove(location));
         }
@@ -85,8 +92,12 @@ impl Shard {
         let Some(queue) = self.queues.get_mut(&id) else { return 0 };
         let mut drained = queue.ready.drain();
         let waited = self.waiting.take_entries(id);
+        let behind = queue.take_behind();
+        let (large, parts) = self.large.take_entries(id);
+        parts.iter().for_each(|part| self.segments.remove(part));
         queue.awaiting = Awaited::default();
-        drained.count += waited.len() as u64;
+        drained.count += (waited.len() + behind.len()) as u64 + large;
+        drained.entries.extend(behind);
         queue.ledger.purged += drained.count;
         if queue.durable {
             self.scratch.clear();
@@ -95,6 +106,8 @@ impl Shard {
             self.log.push(RecordKind::Purged, id.0, &[&self.scratch]);
             self.urgency = Urgency::Sync;
         }
+        let stay: HashSet<u64> = queue.away().map(|entry| entry.position).collect();
+        self.segments.retain_parts(id, |position| stay.contains(&position));
         self.drop_stored(&drained);
         self.mark(id);
         self.commit();
@@ -110,8 +123,19 @@ impl Shard {
         })
     }
 
-    /// Adds up the ledgers, and counts the queues whose ledger is not what they hold.
+    /// Adds up what the queues hold.
+    pub(crate) fn add_counts(&self, total: &mut Counts) {
+        for counts in self.queues.keys().map(|id| self.counts(*id)) {
+            total.ready += counts.ready;
+            total.unsettled += counts.unsettled;
+            total.delayed += counts.delayed;
+            total.consumers += counts.consumers;
+        }
+    }
+
+    /// Adds up the ledgers, also those of queues that are gone, and counts the queues whose ledger is not what they hold.
     pub(crate) fn add_ledgers(&self, total: &mut Ledger) -> u64 {
+        total.add(&self.closed);
         self.queues.values().for_each(|queue| total.add(&queue.ledger));
         self.queues.values().filter(|queue| queue.ledger.held() != queue.held()).count() as u64
     }

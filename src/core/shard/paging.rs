@@ -19,11 +19,14 @@ pub struct Paging {
     pub read_ahead_bytes: u64,
     /// References that make a page.
     pub page_references: usize,
+    /// Bodies of more than two such pieces are written piece by piece. A larger piece makes others wait longer for the disk, a
+    /// smaller one costs more syncs.
+    pub part_bytes: usize,
 }
 
 impl Default for Paging {
     fn default() -> Self {
-        Self { memory_bytes_max: 32 << 20, read_ahead_bytes: 2 << 20, page_references: 4_096 }
+        Self { memory_bytes_max: 32 << 20, read_ahead_bytes: 2 << 20, page_references: 4_096, part_bytes: 512 << 10 }
     }
 }
 
@@ -93,13 +96,11 @@ impl Shard {
         self.mark(id);
     }
 
-    /// Tells the log which segments nothing lives in any more, once the settlements that freed them are durable.
+    /// Tells the log which segments nothing lives in any more. The log frees them when what was handed over until now, and with it
+    /// the reason, is durable.
     pub(super) fn release_segments(&mut self) {
-        let written = self.log.next_sequence().0.saturating_sub(1);
-        if !self.log.is_empty() || self.waiting.synced_to.0 < written {
-            return;
-        }
-        for segment in self.segments.take_free() {
+        debug_assert!(self.log.is_empty() && self.settled.is_empty(), "the reasons have been handed over");
+        for segment in self.segments.take_free(self.waiting.unsynced_segment()) {
             self.log.release(segment);
         }
     }

@@ -12,17 +12,18 @@ use smallvec::SmallVec;
 use super::awaiting::Awaiting;
 use super::command::{Confirmee, Effects, Targets};
 use super::entry::Entry;
+use super::queue::Queue;
 use super::{REFUSED, Shard, confirm as tell};
 use crate::log::{Placed, RecordKind, Urgency};
 use crate::record::{StoredPlace, encode_message};
 use crossdock_common::definition::Overflow;
 
 /// New places of one message.
-type Entries = SmallVec<[(QueueId, Entry, Storing); 1]>;
+pub(super) type Entries = SmallVec<[(QueueId, Entry, Storing); 1]>;
 
 /// How an entry goes to the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Storing {
+pub(super) enum Storing {
     /// It must survive; ready when that is sure.
     Durable(Urgency),
     /// It need not survive, but there is no room in memory.
@@ -60,6 +61,13 @@ impl Shard {
                 Storing::No
             };
             entries.push((target.queue, entry, storing));
+        }
+        if message.body.len() > 2 * self.memory.paging.part_bytes && !refused {
+            let is_durable = |storing: &Storing| matches!(storing, Storing::Durable(_));
+            let (large, entries) = entries.into_iter().partition(|(_, _, storing)| is_durable(storing));
+            let (large, entries): (Entries, Entries) = (large, entries);
+            self.store(now, &message, entries);
+            return self.store_large(message, large, confirm, effects);
         }
         let until = self.store(now, &message, entries);
         let Some(confirmee) = confirm else { return };
@@ -103,13 +111,7 @@ impl Shard {
         entries: &Entries,
         belongs: impl Fn(Storing) -> bool,
     ) -> Option<Placed> {
-        let places = entries.iter().filter(|(_, _, storing)| belongs(*storing)).map(|(queue, entry, _)| StoredPlace {
-            queue: *queue,
-            position: entry.position,
-            binding: entry.binding.as_ref().map_or(0, |binding| binding.serial),
-            attempts: 0,
-        });
-        let places: SmallVec<[StoredPlace; 1]> = places.collect();
+        let places = places_of(entries.iter().filter(|(_, _, storing)| belongs(*storing)));
         (!places.is_empty()).then(|| encode_message(self.log.as_mut(), kind, &mut self.scratch, message, &places))
     }
 
@@ -117,13 +119,10 @@ impl Shard {
     fn place(&mut self, now: Now, id: QueueId, entry: Entry, storing: Storing, placed: Option<Placed>) {
         let next = self.log.next_sequence();
         let Some(queue) = self.queues.get_mut(&id) else { return };
-        let until = match storing {
-            Storing::Durable(Urgency::Sync) => Urgency::Sync,
-            _ if queue.awaiting.sync > 0 => Urgency::Sync,
-            Storing::Durable(Urgency::Write) | Storing::Paged => Urgency::Write,
-            Storing::No if queue.awaiting.write > 0 => Urgency::Write,
-            Storing::No => return self.admit(now, id, entry),
-        };
+        if storing == Storing::No && queue.awaiting.count() == 0 && queue.behind.is_empty() {
+            return self.admit(now, id, entry);
+        }
+        let until = storing.until(queue);
         queue.awaiting.add(until, placed.is_none());
         let awaiting = Awaiting::Entry(id, entry, placed);
         if placed.is_some() {
@@ -158,7 +157,14 @@ impl Shard {
         if let Some(queue) = queues.get_mut(&id) {
             // Nothing goes to disk ahead of something that cannot.
             let keep = queue.awaiting.unstored > 0 || !memory.crowds(queue);
-            queue.admit(entry, keep, now, timers);
+            if queue.behind.is_empty() {
+                queue.admit(entry, keep, now, timers);
+            } else {
+                queue.behind.put(entry);
+                while let Some(entry) = queue.behind.next() {
+                    queue.admit(entry, keep, now, timers);
+                }
+            }
             self.mark(id);
         }
     }
@@ -172,6 +178,27 @@ impl Shard {
             self.bury(now, id, entry, DeathReason::MaxLength, effects);
         }
     }
+}
+
+impl Storing {
+    /// What the entry has to wait for in its queue: its own record, and what came before it.
+    pub(super) fn until(self, queue: &Queue) -> Urgency {
+        if self == Self::Durable(Urgency::Sync) || queue.awaiting.sync > 0 { Urgency::Sync } else { Urgency::Write }
+    }
+}
+
+/// The places of entries as records have them.
+pub(super) fn places_of<'a>(
+    entries: impl Iterator<Item = &'a (QueueId, Entry, Storing)>,
+) -> SmallVec<[StoredPlace; 1]> {
+    entries
+        .map(|(queue, entry, _)| StoredPlace {
+            queue: *queue,
+            position: entry.position,
+            binding: entry.binding.as_ref().map_or(0, |binding| binding.serial),
+            attempts: entry.attempts,
+        })
+        .collect()
 }
 
 fn reject(confirmee: Confirmee, effects: &mut Effects) {

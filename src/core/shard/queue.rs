@@ -6,17 +6,16 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use crossdock_common::command::Lease;
 use crossdock_common::definition::{Durability, Overflow, QueueSettings};
-use crossdock_common::event::Delivery;
 use crossdock_common::message::DeathReason;
 use crossdock_common::names::{ConnectionId, DeliveryId, QueueId};
-use crossdock_common::{ConsumerId, Event, Instant, Message, Name, Now, UnixMillis};
+use crossdock_common::{Instant, Message, Name, Now, UnixMillis};
 use hashbrown::HashMap;
 
-use super::command::{Effects, NewQueue, ShardFetch};
+use super::command::{NewQueue, ShardFetch};
 use super::consumers::Consumers;
-use super::entry::{Entry, Holder, Unsettled};
+use super::entry::{Entry, Holder};
+use super::large::Behind;
 use super::ledger::Ledger;
 use super::ready::Ready;
 use super::stored::PageRef;
@@ -24,9 +23,6 @@ use super::timers::{Timer, Timers};
 use super::unsettled::AllUnsettled;
 use crate::definitions::route::AnnouncedBinding;
 use crate::log::{Location, Urgency};
-
-/// The lease of a fetch where neither it nor the queue says how long (SQS's default).
-const LEASE_MS_DEFAULT: u64 = 30_000;
 
 /// A queue of this shard.
 pub(crate) struct Queue {
@@ -53,6 +49,8 @@ pub(crate) struct Queue {
     pub fetches: VecDeque<ShardFetch>,
     /// Messages that wait for the log to be written, or synced, before they become ready.
     pub awaiting: Awaited,
+    /// What waits behind large messages that are still being written.
+    pub behind: Behind,
     pub next_position: u64,
     pub unused_since: Instant,
     /// Session state, by key.
@@ -132,6 +130,7 @@ impl Queue {
             consumers: Consumers::default(),
             fetches: VecDeque::new(),
             awaiting: Awaited::default(),
+            behind: Behind::default(),
             next_position: 1,
             unused_since: now,
             state: BTreeMap::new(),
@@ -176,13 +175,16 @@ impl Queue {
     pub(crate) fn held(&self) -> u64 {
         let unread: u64 = self.damaged_pages.iter().map(|page| page.tally().count).sum();
         let maps = self.unsettled.len() + self.delayed.len() + self.departing.len() + self.burying.len();
-        self.ready.len() + unread + (maps + self.damaged.len() + self.awaiting.count()) as u64
+        self.ready.len()
+            + unread
+            + (maps + self.damaged.len() + self.awaiting.count() + self.behind.entries().count()) as u64
     }
 
     /// Entries that somebody has, or that are on their way out, or that cannot be read.
     pub(crate) fn out(&self) -> impl Iterator<Item = &Entry> {
         let burying = self.burying.values().map(|(entry, _)| entry);
-        self.unsettled.entries().chain(self.departing.values()).chain(burying).chain(&self.damaged)
+        let out = self.unsettled.entries().chain(self.departing.values()).chain(burying);
+        out.chain(&self.damaged).chain(self.behind.entries())
     }
 
     /// Entries that are not ready, except those on their way in.
@@ -242,117 +244,6 @@ impl Queue {
             self.delayed_bytes -= entry.memory_bytes();
             self.ready.wake(entry);
         }
-    }
-
-    /// Hands out what can be handed out: to waiting fetches, then to consumers. With `unload`, what is handed out does not stay
-    /// in memory if it can be read back. `gone` hears what the log has to know.
-    pub(crate) fn hand_out(
-        &mut self,
-        now: Now,
-        unload: bool,
-        timers: &mut Timers,
-        effects: &mut Effects,
-        mut gone: impl FnMut(HandOut),
-    ) {
-        while self.ready.head().is_some() {
-            let Some(fetch) = self.fetches.pop_front() else { break };
-            self.serve_fetch(fetch, now, timers, effects, &mut gone);
-        }
-        if self.ready.len() == 0 {
-            self.answer_impatient(effects);
-        }
-        self.serve_consumers(now, unload, &mut gone);
-        self.consumers.flush(effects);
-        self.schedule_expiry(timers);
-    }
-
-    /// Fetches that waited only for messages to be read, and there are none after all.
-    fn answer_impatient(&mut self, effects: &mut Effects) {
-        let (patient, impatient): (VecDeque<_>, VecDeque<_>) =
-            std::mem::take(&mut self.fetches).into_iter().partition(|fetch| fetch.wait_ms > 0);
-        self.fetches = patient;
-        for fetch in impatient {
-            fetch.outbox.push(Event::Fetched { request: fetch.request, deliveries: Vec::new(), ready: 0 });
-            effects.wake(&fetch.outbox);
-        }
-    }
-
-    fn serve_consumers(&mut self, now: Now, unload: bool, gone: &mut impl FnMut(HandOut)) {
-        let single = self.settings.single_active_consumer;
-        let counted = self.settings.delivery_limit.is_some();
-        while self.ready.head().is_some_and(|head| !head.is_expired(now.instant)) {
-            let Some(consumer) = self.consumers.next(single) else { return };
-            let Some(mut entry) = self.ready.pop_head() else { return };
-            let Some(delivery) = entry.hand_out(self.id, consumer.id, now) else { return };
-            let Entry { position, logged, stored, .. } = entry;
-            consumer.send(delivery);
-            if consumer.presettled {
-                self.ledger.settled += 1;
-                gone(HandOut::Settled { position, logged, stored });
-                continue;
-            }
-            if unload {
-                entry.unload();
-            }
-            if counted && logged {
-                gone(HandOut::Attempt { position, attempts: entry.attempts });
-            }
-            let holder = Holder::Consumer { connection: consumer.outbox.connection, consumer: consumer.id };
-            let lane_window = consumer.lane_window.clone();
-            self.unsettled.insert(Unsettled { entry, holder, lane_window });
-        }
-    }
-
-    /// Answers a fetch with what is there.
-    pub(crate) fn serve_fetch(
-        &mut self,
-        fetch: ShardFetch,
-        now: Now,
-        timers: &mut Timers,
-        effects: &mut Effects,
-        gone: &mut impl FnMut(HandOut),
-    ) {
-        let mut deliveries = Vec::new();
-        while (deliveries.len() as u64) < u64::from(fetch.count_max)
-            && self.ready.head().is_some_and(|head| !head.is_expired(now.instant))
-        {
-            let Some(entry) = self.ready.pop_head() else { break };
-            deliveries.extend(self.take_for(&fetch, entry, now, timers, gone));
-        }
-        let ready = self.ready.len();
-        fetch.outbox.push(Event::Fetched { request: fetch.request, deliveries, ready });
-        effects.wake(&fetch.outbox);
-    }
-
-    fn take_for(
-        &mut self,
-        fetch: &ShardFetch,
-        mut entry: Entry,
-        now: Now,
-        timers: &mut Timers,
-        gone: &mut impl FnMut(HandOut),
-    ) -> Option<Delivery> {
-        let delivery = entry.hand_out(self.id, ConsumerId(0), now)?;
-        let Entry { position, logged, stored, .. } = entry;
-        if fetch.presettled {
-            self.ledger.settled += 1;
-            gone(HandOut::Settled { position, logged, stored });
-            return Some(delivery);
-        }
-        let lease_ms = match fetch.lease {
-            Lease::Connection => None,
-            Lease::Timed { lease_ms } => Some(lease_ms),
-            Lease::QueueDefault => Some(self.settings.lease_ms.unwrap_or(LEASE_MS_DEFAULT)),
-        };
-        if logged && (lease_ms.is_some() || self.settings.delivery_limit.is_some()) {
-            gone(HandOut::Attempt { position, attempts: entry.attempts });
-        }
-        let holder = match lease_ms {
-            None => Holder::Connection(fetch.outbox.connection),
-            Some(lease_ms) => self.timed_lease(&delivery.id, lease_ms, now, timers),
-        };
-        self.unsettled.insert(Unsettled { entry, holder, lane_window: None });
-        Some(delivery)
     }
 
     /// A lease that ends in `lease_ms`, and the timer for it.

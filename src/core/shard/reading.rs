@@ -30,8 +30,16 @@ pub struct ReadRequest {
 
 #[derive(Debug)]
 enum Wanted {
-    Messages(Vec<(u64, Location)>),
+    Messages(Vec<ToRead>),
     Page(Location),
+}
+
+#[derive(Debug)]
+struct ToRead {
+    position: u64,
+    location: Location,
+    /// The pieces of a large body that come before what the record itself holds.
+    parts: Option<Arc<[Location]>>,
 }
 
 /// What was read for a queue, decoded.
@@ -73,7 +81,11 @@ impl ReadRequest {
     /// Where to read.
     pub fn locations(&self) -> Vec<Location> {
         match &self.wanted {
-            Wanted::Messages(wanted) => wanted.iter().map(|(_, location)| *location).collect(),
+            Wanted::Messages(wanted) => {
+                let of =
+                    |one: &ToRead| one.parts.iter().flat_map(|parts| parts.to_vec()).chain([one.location]).collect();
+                wanted.iter().flat_map(|one| -> Vec<Location> { of(one) }).collect()
+            }
             Wanted::Page(location) => vec![*location],
         }
     }
@@ -88,13 +100,14 @@ impl ReadRequest {
             }
             Wanted::Messages(wanted) => {
                 let mut decoder = Decoder::new(formats);
-                let mut read = |position, payload| decode(&mut decoder, self.queue, position, payload).ok();
-                let found = wanted.into_iter().zip(payloads);
-                Found::Messages(
-                    found
-                        .map(|((position, _), payload)| (position, payload.and_then(|payload| read(position, payload))))
-                        .collect(),
-                )
+                let mut read = |one: &ToRead| {
+                    let parts = one.parts.as_ref().map_or(0, |parts| parts.len());
+                    let parts: Vec<Option<Bytes>> = payloads.by_ref().take(parts).collect();
+                    let payload = payloads.next().flatten()?;
+                    let parts: Vec<Bytes> = parts.into_iter().collect::<Option<_>>()?;
+                    decode(&mut decoder, self.queue, one.position, payload, &parts).ok()
+                };
+                Found::Messages(wanted.iter().map(|one| (one.position, read(one))).collect())
             }
         };
         ReadResult { queue: self.queue, found }
@@ -106,8 +119,12 @@ fn decode(
     queue: QueueId,
     position: u64,
     payload: Bytes,
+    parts: &[Bytes],
 ) -> Result<ReadMessage, RecordError> {
-    let (places, message) = decoder.message(payload)?;
+    let (places, mut message) = decoder.message(payload)?;
+    if !parts.is_empty() {
+        message.body = [parts, &[message.body.clone()]].concat().concat().into();
+    }
     let place = places.iter().find(|place| place.queue == queue && place.position == position);
     let serial = place.ok_or(RecordError("another message is where this one should be"))?.binding;
     Ok(ReadMessage { message: Arc::new(message), serial, binding: None })
@@ -119,10 +136,15 @@ impl Shard {
         self.seal_pages(id);
         let Some(queue) = self.queues.get_mut(&id) else { return };
         let mut ask = |wanted| effects.reads.push(ReadRequest { queue: id, wanted });
+        let segments = &self.segments;
+        let messages = |chosen: Vec<(u64, Location)>| {
+            let to_read = |(position, location)| ToRead { position, location, parts: segments.parts_of(id, position) };
+            Wanted::Messages(chosen.into_iter().map(to_read).collect())
+        };
         let graves = queue.burying.values_mut().filter(|(entry, _)| !entry.requested);
         let graves: Vec<(u64, Location)> = graves.filter_map(|(entry, _)| entry.request()).collect();
         if !graves.is_empty() {
-            ask(Wanted::Messages(graves));
+            ask(messages(graves));
         }
         if queue.overflows()
             && let Some(page) = queue.ready.choose_oldest_page()
@@ -140,9 +162,9 @@ impl Shard {
             return;
         }
         let refs_min = self.memory.paging.page_references / 2;
-        let (messages, page) = queue.ready.choose(window, refs_min, heads);
-        if !messages.is_empty() {
-            ask(Wanted::Messages(messages));
+        let (chosen, page) = queue.ready.choose(window, refs_min, heads);
+        if !chosen.is_empty() {
+            ask(messages(chosen));
         }
         if let Some(page) = page {
             ask(Wanted::Page(page));

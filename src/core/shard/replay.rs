@@ -14,8 +14,8 @@ use super::queue::Queue;
 use super::stored::{PageRef, StoredRef, take_page, take_ref, take_refs};
 use crate::log::{Location, RecordKind};
 use crate::record::{
-    Decoder, Head, RecordError, StoredPlace, decode_places, peek_head, take_bytes, take_name, take_u8, take_u32,
-    take_u64,
+    Decoder, Head, RecordError, StoredPlace, decode_parts, decode_places, peek_head, take_bytes, take_location,
+    take_name, take_u8, take_u32, take_u64,
 };
 
 /// A shard while its log is read. Entries are kept by place until all settlements are known.
@@ -33,11 +33,15 @@ struct QueueReplay {
     pages: Vec<(u8, PageRef)>,
     /// Settled, and not among the entries: in a page, then.
     gone: Vec<u64>,
+    /// Up to where the queue was purged, and what stayed because somebody had it. Only pages can still hold what went.
+    purges: Vec<(u64, HashSet<u64>)>,
     /// Handed out so often, and not among the entries.
     attempts: HashMap<u64, u32>,
     unreadable: Vec<PageRef>,
     /// Pages that were read: another start from the same snapshot would need them again.
     read: Vec<Location>,
+    /// Where the pieces of large bodies are, by place.
+    parts: HashMap<u64, Vec<Location>>,
 }
 
 /// A page that has to be read before a replay is complete: some of its messages were settled.
@@ -60,7 +64,9 @@ impl Replay {
         for (id, queue) in &mut self.queues {
             queue.gone.sort_unstable();
             let touched = |page: &PageRef| {
-                !within(&queue.gone, page).is_empty() || queue.attempts.keys().any(|position| page.spans(*position))
+                !within(&queue.gone, page).is_empty()
+                    || queue.purges.iter().any(|(up_to, _)| page.positions.0 < *up_to)
+                    || queue.attempts.keys().any(|position| page.spans(*position))
             };
             // What stands before a touched page was handed out as well, and single messages cannot stand between pages.
             let mut levels = HashSet::new();
@@ -84,7 +90,10 @@ impl Replay {
         };
         queue.read.push(page.location);
         let gone = within(&queue.gone, &page);
-        let stays = |stored: &StoredRef| stored.logged && gone.binary_search(&stored.position).is_err();
+        let is_purged =
+            |position: u64| queue.purges.iter().any(|(up_to, kept)| position < *up_to && !kept.contains(&position));
+        let is_gone = |position: u64| gone.binary_search(&position).is_ok() || is_purged(position);
+        let stays = |stored: &StoredRef| stored.logged && !is_gone(stored.position);
         for stored in refs.into_iter().filter(stays) {
             let mut entry = stored.to_entry(level);
             entry.attempts = queue.attempts.get(&stored.position).copied().unwrap_or(entry.attempts);
@@ -116,7 +125,7 @@ impl Shard {
         match kind {
             RecordKind::Message => self.replay_message(replay, payload, location),
             RecordKind::Retained => self.replay_retained(payload),
-            RecordKind::Page | RecordKind::Transient => Ok(()),
+            RecordKind::Page | RecordKind::Transient | RecordKind::Part => Ok(()),
             _ => {
                 let Some(queue) = self.queues.get_mut(&id) else { return Ok(()) };
                 let now = replay.now;
@@ -140,8 +149,10 @@ impl Shard {
         location: Option<Location>,
     ) -> Result<(), RecordError> {
         let mut rest = payload;
+        let parts = decode_parts(&mut rest)?;
         let places = decode_places(&mut rest)?;
-        let head = peek_head(rest)?;
+        let mut head = peek_head(rest)?;
+        head.body_bytes += parts.iter().map(|part| part.length_bytes).sum::<u32>();
         // What cannot be read back later has to be kept now.
         let message = match location {
             Some(_) => None,
@@ -152,7 +163,11 @@ impl Shard {
             let Some(queue) = self.queues.get_mut(&place.queue) else { continue };
             queue.next_position = queue.next_position.max(place.position + 1);
             let entry = restored(queue, &place, &head, message.clone(), location, replay.now);
-            replay.queues.entry(place.queue).or_default().entries.insert(place.position, entry);
+            let queue = replay.queues.entry(place.queue).or_default();
+            queue.entries.insert(place.position, entry);
+            if !parts.is_empty() {
+                queue.parts.insert(place.position, parts.clone());
+            }
         }
         Ok(())
     }
@@ -160,11 +175,15 @@ impl Shard {
     /// All records are read: what is left is in its queue. The shard must have its log by now.
     pub(crate) fn finish_replay(&mut self, replay: Replay) {
         for (id, replayed) in replay.queues {
-            let QueueReplay { entries, pages, unreadable, read, .. } = replayed;
+            let QueueReplay { entries, pages, unreadable, read, parts, .. } = replayed;
             let Self { queues, segments, timers, retired, .. } = &mut *self;
             read.iter().for_each(|location| segments.add(location));
             retired.extend(read);
             let Some(queue) = queues.get_mut(&id) else { continue };
+            for (position, parts) in parts {
+                parts.iter().for_each(|part| segments.add(part));
+                segments.add_parts(id, position, parts.into());
+            }
             for (level, page) in pages {
                 segments.add_page(&page);
                 segments.add(&page.location);
@@ -226,6 +245,14 @@ impl QueueReplay {
                     self.pages.push((level, take_page(&mut payload)?));
                 }
             }
+            RecordKind::Parts => {
+                let position = take_u64(&mut payload)?;
+                let mut parts = Vec::new();
+                while payload.has_remaining() {
+                    parts.push(take_location(&mut payload)?);
+                }
+                self.parts.insert(position, parts);
+            }
             RecordKind::Delayed => self.delayed(now, Bytes::copy_from_slice(payload))?,
             _ => return Err(RecordError("not a shard's record")),
         }
@@ -233,6 +260,7 @@ impl QueueReplay {
     }
 
     fn settled(&mut self, position: u64) {
+        self.parts.remove(&position);
         if self.entries.remove(&position).is_none() && !self.pages.is_empty() {
             self.gone.push(position);
         }
@@ -256,11 +284,10 @@ impl QueueReplay {
         }
         let stays = |position: u64| position >= up_to || kept.contains(&position);
         self.entries.retain(|position, _| stays(*position));
+        self.parts.retain(|position, _| stays(*position));
         // Somebody may have had a message whose reference is in a page only.
         self.pages.retain(|(_, page)| page.positions.1 >= up_to || kept.iter().any(|position| page.spans(*position)));
-        for (_, page) in &self.pages {
-            self.gone.extend((page.positions.0..=page.positions.1).filter(|position| !stays(*position)));
-        }
+        self.purges.push((up_to, kept));
         Ok(())
     }
 

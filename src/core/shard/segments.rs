@@ -2,6 +2,10 @@
 
 use std::collections::VecDeque;
 use std::num::NonZeroU64;
+use std::sync::Arc;
+
+use crossdock_common::names::QueueId;
+use hashbrown::HashMap;
 
 use super::stored::{PageRef, Tally};
 use crate::log::{Location, Log};
@@ -23,6 +27,8 @@ pub(crate) struct Segments {
     uses: VecDeque<SegmentUse>,
     /// Some segment, except the newest, may have become free.
     freed: bool,
+    /// Where the pieces of large bodies are, by queue and place.
+    parts: HashMap<(QueueId, u64), Arc<[Location]>>,
 }
 
 impl Segments {
@@ -40,6 +46,36 @@ impl Segments {
 
     pub(crate) fn remove(&mut self, location: &Location) {
         self.remove_tally(location.segment, Tally { count: 1, bytes: u64::from(location.length_bytes) });
+    }
+
+    /// A message is not needed any more, nor the pieces of its body.
+    pub(crate) fn remove_message(&mut self, queue: QueueId, position: u64, location: &Location) {
+        self.remove(location);
+        if !self.parts.is_empty()
+            && let Some(parts) = self.parts.remove(&(queue, position))
+        {
+            parts.iter().for_each(|part| self.remove(part));
+        }
+    }
+
+    /// A message whose body is in pieces. The pieces are counted already.
+    pub(crate) fn add_parts(&mut self, queue: QueueId, position: u64, parts: Arc<[Location]>) {
+        self.parts.insert((queue, position), parts);
+    }
+
+    pub(crate) fn parts_of(&self, queue: QueueId, position: u64) -> Option<Arc<[Location]>> {
+        if self.parts.is_empty() { None } else { self.parts.get(&(queue, position)).cloned() }
+    }
+
+    pub(crate) fn parts(&self) -> impl Iterator<Item = (&(QueueId, u64), &Arc<[Location]>)> {
+        self.parts.iter()
+    }
+
+    /// Only these messages of the queue are left.
+    pub(crate) fn retain_parts(&mut self, queue: QueueId, stays: impl Fn(u64) -> bool) {
+        let gone = self.parts.extract_if(|(of, position), _| *of == queue && !stays(*position));
+        let gone: Vec<_> = gone.collect();
+        gone.iter().flat_map(|(_, parts)| parts.iter()).for_each(|part| self.remove(part));
     }
 
     /// The messages of a page, without the page itself.
@@ -81,18 +117,25 @@ impl Segments {
         }
     }
 
-    /// Segments that nothing lives in any more, each told once. The newest is never among them: more is written to it.
-    pub(crate) fn take_free(&mut self) -> Vec<NonZeroU64> {
+    /// Segments before `limit` that nothing lives in any more, each told once. The newest is never among them: more is written
+    /// to it.
+    pub(crate) fn take_free(&mut self, limit: Option<NonZeroU64>) -> Vec<NonZeroU64> {
+        let Some(newest) = self.uses.back().map(|one| one.segment) else { return Vec::new() };
         if !std::mem::take(&mut self.freed) {
             return Vec::new();
         }
-        let closed = self.uses.len().saturating_sub(1);
-        let free = self.uses.iter_mut().take(closed).filter(|one| one.live.count == 0 && !one.released);
-        free.map(|one| {
-            one.released = true;
-            one.segment
-        })
-        .collect()
+        let limit = limit.map_or(newest, |limit| limit.min(newest));
+        let mut free = Vec::new();
+        for one in self.uses.iter_mut().filter(|one| one.live.count == 0 && !one.released) {
+            if one.segment < limit {
+                one.released = true;
+                free.push(one.segment);
+            } else if one.segment < newest {
+                // Asked again next time.
+                self.freed = true;
+            }
+        }
+        free
     }
 
     /// Forgets the segments before `log`'s oldest, and those it has dropped.

@@ -82,7 +82,7 @@ impl Shard {
             *account(&mut queue.ledger) += 1;
         }
         if let Some(location) = &entry.stored {
-            self.segments.remove(location);
+            self.segments.remove_message(id, entry.position, location);
         }
         if entry.logged {
             self.settled.push((id, entry.position));

@@ -12,7 +12,7 @@ use super::queue::Queue;
 use super::stored::{PageRef, StoredRef, put_page, put_refs};
 use crate::broker::Needs;
 use crate::log::{Location, Log, RecordKind, Sequence};
-use crate::record::{decode_places, put_bytes};
+use crate::record::{decode_places, put_bytes, put_location};
 
 /// Most references in one record.
 const REFERENCES_MAX: usize = 4_096;
@@ -33,11 +33,21 @@ impl Shard {
         for queue in self.queues.values().filter(|queue| queue.durable) {
             write_queue(queue, now, log, &mut self.scratch);
         }
+        self.write_parts(log);
         self.retained.write(log, &mut self.scratch);
         self.retiring.append(&mut self.retired);
         SnapshotPoint {
             replay_after: self.waiting.synced_to,
             usable_after: Sequence(self.log.next_sequence().0.saturating_sub(1)),
+        }
+    }
+
+    fn write_parts(&mut self, log: &mut dyn Log) {
+        for ((queue, position), parts) in self.segments.parts() {
+            self.scratch.clear();
+            self.scratch.put_u64_le(*position);
+            parts.iter().for_each(|part| put_location(&mut self.scratch, part));
+            log.push(RecordKind::Parts, queue.0, &[&self.scratch]);
         }
     }
 
@@ -65,7 +75,8 @@ impl Shard {
                 survey.offsets.insert(location.offset);
             }
         };
-        for location in self.retired.iter().chain(&self.retiring) {
+        let parts = self.segments.parts().flat_map(|(_, parts)| parts.iter());
+        for location in self.retired.iter().chain(&self.retiring).chain(self.large.parts()).chain(parts) {
             note(location);
         }
         for queue in self.queues.values() {

@@ -6,7 +6,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use smallvec::SmallVec;
 
 use crate::log::Location;
-use crate::record::{RecordError, take_u32, take_u64};
+use crate::record::{RecordError, put_location, take_location, take_u32, take_u64};
 
 /// A message that is on disk only. Its segment is never 0, which is what `Option` uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,18 +125,6 @@ pub(crate) fn take_ref(input: &mut Bytes) -> Result<StoredRef, RecordError> {
     let flags = input.try_get_u8().map_err(|_| RecordError("reference ends early"))?;
     let (logged, expires) = (flags & LOGGED != 0, flags & EXPIRES != 0);
     Ok(StoredRef { position, location, body_bytes, attempts, logged, expires })
-}
-
-fn put_location(out: &mut BytesMut, location: &Location) {
-    out.put_u64_le(location.segment.get());
-    out.put_u32_le(location.offset);
-    out.put_u32_le(location.length_bytes);
-    out.put_u32_le(location.crc);
-}
-
-fn take_location(input: &mut Bytes) -> Result<Location, RecordError> {
-    let segment = NonZeroU64::new(take_u64(input)?).ok_or(RecordError("a segment without a number"))?;
-    Ok(Location { segment, offset: take_u32(input)?, length_bytes: take_u32(input)?, crc: take_u32(input)? })
 }
 
 /// Writes a page as a snapshot keeps it.

@@ -125,7 +125,9 @@ impl Crashes {
         let queue = QUEUES[self.random.below(4) as usize];
         let everywhere = self.random.below(3) == 0;
         let (exchange, key) = if everywhere { ("amq.fanout", "") } else { ("", queue) };
-        let mut message = message(&self.world, exchange, key, &number.to_string());
+        // Some are large, as far as this world goes.
+        let width = if self.random.below(4) == 0 { 8 + self.random.below(60) as usize } else { 0 };
+        let mut message = message(&self.world, exchange, key, &format!("{number:0width$}"));
         message.durable = self.random.below(5) != 0;
         if self.random.below(6) == 0 {
             message.rare_mut().delay_ms = Some(500);

@@ -1,6 +1,6 @@
 //! A log in memory that behaves like a journal: batches have places, segments go when nobody needs them.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
@@ -23,7 +23,8 @@ pub(super) struct Batches {
     /// All there ever were.
     pub all: Vec<Vec<Record>>,
     pub snapshot: Option<(SnapshotPoint, Vec<Record>)>,
-    released: BTreeSet<u64>,
+    /// Segments, and the batch that must be durable before they go.
+    released: BTreeMap<u64, usize>,
 }
 
 fn segment_of(sequence: u64) -> u64 {
@@ -37,14 +38,16 @@ impl Batches {
     }
 
     fn is_freed(&self, segment: u64) -> bool {
-        self.released.contains(&segment) && segment + SEGMENT_BATCHES - 1 <= self.covered()
+        self.released.contains_key(&segment) && segment + SEGMENT_BATCHES - 1 <= self.covered()
     }
 
     /// The process starts again with the first `kept` batches.
     pub(super) fn restart(&mut self, kept: usize) {
         self.all.truncate(kept);
-        let freed: BTreeSet<u64> = self.released.iter().copied().filter(|segment| self.is_freed(*segment)).collect();
-        self.released = freed;
+        let released = std::mem::take(&mut self.released);
+        let covered = |segment: u64| segment + SEGMENT_BATCHES - 1 <= self.covered();
+        self.released =
+            released.into_iter().filter(|(segment, after)| covered(*segment) && *after <= self.all.len()).collect();
     }
 
     /// What a start replays: the snapshot's records, then those behind it with their locations.
@@ -126,7 +129,9 @@ impl Log for MemoryLog {
     }
 
     fn release(&mut self, segment: NonZeroU64) {
-        self.batches.lock().released.insert(segment.get());
+        let mut batches = self.batches.lock();
+        let after = batches.all.len();
+        batches.released.entry(segment.get()).or_insert(after);
     }
 
     fn segments(&self) -> Vec<NonZeroU64> {

@@ -9,7 +9,7 @@ use super::support::{Tester, World, bodies, message};
 use crate::Paging;
 
 /// Ten messages or so stay in memory, and pages are short.
-const TINY: Paging = Paging { memory_bytes_max: 8_000, read_ahead_bytes: 1_000, page_references: 8 };
+const TINY: Paging = Paging { memory_bytes_max: 8_000, read_ahead_bytes: 1_000, page_references: 8, part_bytes: 100 };
 const COUNT: usize = 500;
 
 fn filled(arguments: &[(&str, Value)], durable: bool) -> (World, Tester) {
@@ -194,4 +194,43 @@ fn who_waits_for_a_message_to_be_read_hears_when_it_is_purged() {
     client.send(&world, Command::Fetch { request: RequestId(78), fetch: Box::new(fetch) });
     assert_eq!(client.fetched().map(|found| found.len()), Some(0));
     assert_eq!(client.fetched().map(|found| found.len()), Some(0));
+}
+
+#[test]
+fn a_large_body_is_written_in_pieces_and_what_comes_after_it_stays_behind_it() {
+    let mut world = World::paging(TINY);
+    let mut client = world.client("u");
+    client.queue(&world, "q", &[]);
+    client.queue(&world, "other", &[]);
+    world.sync();
+    world.instantly_durable = false;
+    let large = "x".repeat(1_050);
+    client.publish_message(&world, message(&world, "", "q", &large), Some(1));
+    client.publish_message(&world, message(&world, "", "q", "behind"), Some(2));
+    client.publish_message(&world, message(&world, "", "other", "beside"), Some(3));
+    for log in &world.logs[1..] {
+        let longest = log.lock().all.iter().flatten().map(|(_, _, payload)| payload.len()).max().unwrap_or(0);
+        assert!(longest < 300, "a record of {longest} bytes");
+    }
+    let sync = |world: &World| {
+        for shard in 0..super::support::SHARDS {
+            let length = world.logs[shard + 1].lock().all.len() as u64;
+            world.broker.durable(crate::Partition::Shard(shard), crate::Sequence(length), world.now);
+        }
+    };
+    sync(&world);
+    // Others do not wait for the rest of it.
+    assert_eq!(client.confirmed(&world), [2, 3]);
+    assert!(client.fetch(&world, "q", 5, Lease::Connection).is_empty());
+    for _ in 0..11 {
+        sync(&world);
+    }
+    assert!(client.confirmed(&world).contains(&1));
+    world.restart();
+    let mut client = world.client("u");
+    assert_eq!(client.drain(&world, "q"), [large, "behind".to_owned()]);
+    assert_eq!(client.drain(&world, "other"), ["beside"]);
+    world.sync();
+    world.snapshot();
+    assert_eq!((0..super::support::SHARDS).map(|shard| world.broker.needs(shard).live_bytes).sum::<u64>(), 0);
 }

@@ -45,7 +45,8 @@ impl History {
 
     fn publish(&mut self) {
         self.published += 1;
-        let body = self.published.to_string();
+        let width = if self.random.below(4) == 0 { 8 + self.random.below(60) as usize } else { 0 };
+        let body = format!("{:0width$}", self.published);
         let queue = QUEUES[self.random.below(4) as usize];
         let everywhere = self.random.below(3) == 0;
         let (exchange, key) = if everywhere { ("amq.fanout", "") } else { ("", queue) };

@@ -260,15 +260,17 @@ impl Tester {
 
     /// Up to so many messages; with `u32::MAX`, all there are.
     pub(super) fn fetch(&mut self, world: &World, queue: &str, count_max: u32, lease: Lease) -> Vec<Delivery> {
-        let mut all = self.fetch_once(world, queue, count_max, lease);
-        while count_max == u32::MAX {
+        if count_max < u32::MAX {
+            return self.fetch_once(world, queue, count_max, lease);
+        }
+        let mut all = Vec::new();
+        loop {
             let more = self.fetch_once(world, queue, count_max, lease);
             if more.is_empty() {
-                break;
+                return all;
             }
             all.extend(more);
         }
-        all
     }
 
     fn fetch_once(&mut self, world: &World, queue: &str, count_max: u32, lease: Lease) -> Vec<Delivery> {
@@ -368,5 +370,6 @@ pub(super) fn some_paging(random: &mut crossdock_common::random::Random) -> Pagi
         memory_bytes_max: random.below(3_000),
         read_ahead_bytes: 1 + random.below(2_000),
         page_references: 1 + random.below(6) as usize,
+        part_bytes: 4 + random.below(12) as usize,
     }
 }

@@ -75,7 +75,7 @@ impl Progress {
     }
 
     /// The snapshot that this segment was cleaned for is gone: only what lived then is left.
-    fn uncovered(
+    pub(super) fn uncovered(
         &mut self,
         context: &Context<'_>,
         delivery: &mut Delivery<'_>,

@@ -5,6 +5,7 @@
 //! nothing recovered is ever written over.
 
 mod compact;
+mod inspect;
 mod report;
 mod segments;
 mod snapshot;
@@ -24,6 +25,7 @@ use crate::shared::Start;
 use crate::table::SegmentTable;
 use crate::types::{BatchSequence, Epoch, Location, Options};
 use crate::writer::Continuation;
+pub use inspect::{Inspected, inspect};
 pub use report::{DAMAGES_LISTED_MAX, Damage, OpenError, Recovered, RecoveryReport};
 use segments::Progress;
 pub(crate) use segments::records_of_segment;
@@ -47,6 +49,8 @@ struct Context<'a> {
     folder: &'a Path,
     identity: u64,
     listing: Listing,
+    /// Nothing may be changed, see [`inspect`].
+    read_only: bool,
 }
 
 /// Recovers the journal in `folder`, or starts a new one. `options` must be normalized.
@@ -92,14 +96,15 @@ pub(crate) fn recover(
 fn prepare(disk: &dyn Disk, folder: &Path) -> Result<Box<dyn DiskLock>, OpenError> {
     disk.create_folder(&folder.join(names::QUARANTINE)).map_err(disk_error("create the folder", folder))?;
     disk.lock(&folder.join(names::LOCK)).map_err(|source| match source.kind() {
-        io::ErrorKind::WouldBlock => OpenError::InUse { folder: folder.display().to_string() },
+        io::ErrorKind::WouldBlock => in_use(folder),
         _ => disk_error("lock the folder", folder)(source),
     })
 }
 
 fn look<'a>(disk: &'a dyn Disk, folder: &'a Path, options: &Options) -> Result<(Context<'a>, Meta), OpenError> {
     let names = disk.list(folder).map_err(disk_error("list the files", folder))?;
-    let mut context = Context { disk, folder, identity: options.identity, listing: Listing::new(names) };
+    let mut context =
+        Context { disk, folder, identity: options.identity, listing: Listing::new(names), read_only: false };
     let meta = meta::read(disk, folder).map_err(disk_error("read the meta file", folder))?;
     let meta = meta.map_err(|found| newer(names::META, found))?;
     let identity = meta.identity.or_else(|| snapshot::identity_of_files(&context));
@@ -129,6 +134,10 @@ fn tidy(context: &Context<'_>, options: &Options) -> Result<Vec<u64>, OpenError>
 fn disk_error(action: &'static str, folder: &Path) -> impl Fn(io::Error) -> OpenError {
     let folder = folder.display().to_string();
     move |source| OpenError::Disk { action, folder: folder.clone(), source }
+}
+
+fn in_use(folder: &Path) -> OpenError {
+    OpenError::InUse { folder: folder.display().to_string() }
 }
 
 fn newer(file: &str, found: u16) -> OpenError {

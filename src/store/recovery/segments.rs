@@ -63,7 +63,7 @@ impl Progress {
                 _ => self.segment(context, delivery, first, limit)?,
             }
         }
-        self.miss(self.sealed.next(), "is missing at the end of the journal", delivery);
+        self.miss_the_end(delivery);
         if self.chained != self.next {
             self.previous_crc = 0;
         }
@@ -84,6 +84,10 @@ impl Progress {
         let len_bytes = file.len_bytes().map_err(disk_error("measure a segment", context.folder))?;
         self.closed.push(ClosedSegment { len_bytes, ..segment });
         Ok(())
+    }
+
+    pub(super) fn miss_the_end(&mut self, delivery: &mut Delivery<'_>) {
+        self.miss(self.sealed.next(), "is missing at the end of the journal", delivery);
     }
 
     /// Reports batches up to before `until` as lost if the replay has not reached it.
@@ -146,7 +150,12 @@ impl Progress {
         Ok(())
     }
 
-    fn entrance(&self, context: &Context<'_>, first: BatchSequence, limit: Option<BatchSequence>) -> Entrance {
+    pub(super) fn entrance(
+        &self,
+        context: &Context<'_>,
+        first: BatchSequence,
+        limit: Option<BatchSequence>,
+    ) -> Entrance {
         Entrance {
             identity: context.identity,
             expected: first,
@@ -181,11 +190,16 @@ impl Progress {
                 walk::Found::Lost { .. } => is_doubtful = true,
                 walk::Found::End { torn_bytes } => return Ok(End { torn_bytes, is_doubtful }),
             }
-            self.next = self.next.max(walk.expected);
-            self.chained = walk.expected;
-            self.previous_crc = walk.previous_crc;
-            self.epoch = walk.epoch;
+            self.passed(walk);
         }
+    }
+
+    /// Takes over how far a walk has come.
+    pub(super) fn passed(&mut self, walk: &Walk<'_>) {
+        self.next = self.next.max(walk.expected);
+        self.chained = walk.expected;
+        self.previous_crc = walk.previous_crc;
+        self.epoch = walk.epoch;
     }
 
     fn close(&mut self, first: BatchSequence, len_bytes: u64, damaged: bool) {
@@ -193,7 +207,7 @@ impl Progress {
     }
 }
 
-fn batches(first: BatchSequence, last: BatchSequence) -> String {
+pub(super) fn batches(first: BatchSequence, last: BatchSequence) -> String {
     if first == last { format!("batch {first}") } else { format!("batches {first} to {last}") }
 }
 

@@ -44,6 +44,7 @@ struct Plan {
     sync_fault: Option<u64>,
     power_cut: Option<u64>,
     read_fault: Option<u64>,
+    name_fault: Option<u64>,
 }
 
 struct State {
@@ -105,6 +106,11 @@ impl SimulatedDisk {
     /// Lets the `nth` read from now fail.
     pub fn fail_read(&self, nth: u64) {
         self.state().plan.read_fault = Some(nth);
+    }
+
+    /// Lets the `nth` creation, rename or removal from now fail.
+    pub fn fail_name(&self, nth: u64) {
+        self.state().plan.name_fault = Some(nth);
     }
 
     /// Cuts the power at the `nth` changing call from now, which may still be done in part. From then on every call fails until
@@ -186,6 +192,13 @@ impl State {
             false if self.random.chance(2) => Ok(true),
             false => Err(io::Error::other("simulated power cut")),
         }
+    }
+
+    fn naming(&mut self) -> io::Result<bool> {
+        if countdown(&mut self.plan.name_fault) {
+            return Err(Fault::Broken.error());
+        }
+        self.changing()
     }
 
     fn writing(&mut self) -> io::Result<bool> {
@@ -277,7 +290,7 @@ impl Disk for SimulatedDisk {
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         let generation = self.now();
         let mut state = self.reading(generation)?;
-        let cut = state.changing()?;
+        let cut = state.naming()?;
         let inode = state.files.create(path);
         unless_cut(cut, Ok(()))?;
         Ok(Arc::new(SimulatedFile { disk: self.clone(), generation, inode }))
@@ -285,14 +298,14 @@ impl Disk for SimulatedDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.reading(self.now())?;
-        let cut = state.changing()?;
+        let cut = state.naming()?;
         let result = state.files.rename(from, to);
         unless_cut(cut, result)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         let mut state = self.reading(self.now())?;
-        let cut = state.changing()?;
+        let cut = state.naming()?;
         let result = state.files.remove(path);
         unless_cut(cut, result)
     }

@@ -18,7 +18,7 @@ impl<F: FnMut(&StoredRecord<'_>) -> bool + Send> Survivors for Keep<F> {
     }
 }
 
-fn every(nth: u64) -> Box<dyn Survivors> {
+pub(super) fn every(nth: u64) -> Box<dyn Survivors> {
     Box::new(Keep(move |record: &StoredRecord<'_>| record.stream.is_multiple_of(nth)))
 }
 
@@ -26,16 +26,16 @@ fn none() -> Box<dyn Survivors> {
     Box::new(Keep(|_: &StoredRecord<'_>| false))
 }
 
-fn kept() -> Options {
+pub(super) fn kept() -> Options {
     Options { keep_segments: true, ..options() }
 }
 
-const FIRST: BatchSequence = BatchSequence::FIRST;
-const SEGMENT: &str = "segment-00000000000000000001";
-const COMPACT: &str = "compact-00000000000000000001";
+pub(super) const FIRST: BatchSequence = BatchSequence::FIRST;
+pub(super) const SEGMENT: &str = "segment-00000000000000000001";
+pub(super) const COMPACT: &str = "compact-00000000000000000001";
 
 /// 60 records in 6 segments, all but the last of which are covered, and their locations.
-fn covered(disk: &SimulatedDisk) -> (Opened, Vec<Location>) {
+pub(super) fn covered(disk: &SimulatedDisk) -> (Opened, Vec<Location>) {
     let (mut opened, locations) = stored(disk, 60, 900);
     opened.journal.snapshot(BatchSequence(60), snapshot(&[])).unwrap();
     opened.settle();
@@ -44,7 +44,7 @@ fn covered(disk: &SimulatedDisk) -> (Opened, Vec<Location>) {
 }
 
 /// The locations in the first segment, with their streams.
-fn in_first(locations: &[Location]) -> Vec<(u64, Location)> {
+pub(super) fn in_first(locations: &[Location]) -> Vec<(u64, Location)> {
     (0..).zip(locations.iter().copied()).filter(|(_, location)| location.segment == FIRST).collect()
 }
 
@@ -56,7 +56,7 @@ fn has(disk: &SimulatedDisk, name: &str) -> bool {
     names(disk).iter().any(|found| found == name)
 }
 
-fn clean(opened: &mut Opened, survivors: Box<dyn Survivors>) -> JournalEvent {
+pub(super) fn clean(opened: &mut Opened, survivors: Box<dyn Survivors>) -> JournalEvent {
     opened.journal.clean(FIRST, survivors).unwrap();
     opened.settle();
     opened.drain_events().pop().unwrap()
@@ -423,6 +423,11 @@ fn a_failing_call_is_harmless_or_the_end() {
     for nth in 1..=syncs {
         let (survived, stuck, events) = fault(&|disk| disk.fail_sync(nth));
         assert!(!stuck && (!survived || ended(&events)), "sync {nth}: {events:?}");
+    }
+    // Temporary file, name, removal, and the new segments meanwhile.
+    for nth in 1..=8 {
+        let (survived, stuck, events) = fault(&|disk| disk.fail_name(nth));
+        assert!(!stuck && (!survived || ended(&events)), "name {nth}: {events:?}");
     }
     for nth in 1..=reads {
         let (survived, _, events) = fault(&|disk| disk.fail_read(nth));

@@ -100,6 +100,19 @@ fn a_failed_sync_is_the_end_and_never_confirmed() {
 }
 
 #[test]
+fn a_name_that_cannot_be_changed_is_the_end_or_harmless() {
+    let mut failures = 0;
+    for nth in 1..=20 {
+        let disk = SimulatedDisk::new(nth);
+        let outcome = workload(&disk, |disk| disk.fail_name(nth));
+        assert!(outcome.failed || outcome.durable == BatchSequence(BATCHES), "name {nth}");
+        failures += u64::from(outcome.failed);
+        check_after_crash(&disk, outcome.durable);
+    }
+    assert!(failures > 3, "a segment without a name can't be written");
+}
+
+#[test]
 fn after_a_failure_nothing_is_accepted() {
     let disk = SimulatedDisk::new(1);
     let mut opened = open(&disk);
