@@ -137,16 +137,27 @@ impl Shard {
     }
 }
 
-/// What waits in a queue behind large messages that are still being written.
+/// What waits in a queue behind large messages that are still being written, in the order of places.
 #[derive(Default)]
 pub(crate) struct Behind {
     waiting: VecDeque<Behindhand>,
+    /// Those that are here and cannot be read back from the log.
+    unstored: usize,
 }
 
 enum Behindhand {
     /// A large message will come to this place.
     Expected(u64),
     Here(Box<Entry>),
+}
+
+impl Behindhand {
+    fn position(&self) -> u64 {
+        match self {
+            Self::Expected(position) => *position,
+            Self::Here(entry) => entry.position,
+        }
+    }
 }
 
 impl Behind {
@@ -158,21 +169,30 @@ impl Behind {
         self.waiting.push_back(Behindhand::Expected(position));
     }
 
-    /// Puts an entry where it belongs: to the place that was held for it, or to the end.
+    /// Puts an entry where it belongs: to the place that was held for it, or between its neighbours.
     pub(crate) fn put(&mut self, entry: Entry) {
-        let expected = |one: &Behindhand| matches!(one, Behindhand::Expected(position) if *position == entry.position);
-        match self.waiting.iter().position(expected) {
-            Some(index) => self.waiting[index] = Behindhand::Here(Box::new(entry)),
-            None => self.waiting.push_back(Behindhand::Here(Box::new(entry))),
+        self.unstored += usize::from(entry.stored.is_none());
+        let index = self.waiting.partition_point(|one| one.position() < entry.position);
+        let here = Behindhand::Here(Box::new(entry));
+        match self.waiting.get_mut(index).filter(|held| held.position() == here.position()) {
+            Some(held) => *held = here,
+            None => self.waiting.insert(index, here),
         }
     }
 
     /// The next entry, if nothing large comes before it.
     pub(crate) fn next(&mut self) -> Option<Entry> {
         match self.waiting.pop_front_if(|one| matches!(one, Behindhand::Here(_)))? {
-            Behindhand::Here(entry) => Some(*entry),
+            Behindhand::Here(entry) => {
+                self.unstored -= usize::from(entry.stored.is_none());
+                Some(*entry)
+            }
             Behindhand::Expected(_) => None,
         }
+    }
+
+    pub(crate) fn has_unstored(&self) -> bool {
+        self.unstored > 0
     }
 
     pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {

@@ -78,10 +78,16 @@ impl Memory {
 impl Shard {
     /// Writes what has become a page, and counts the queue's memory anew.
     pub(super) fn seal_pages(&mut self, id: QueueId) {
-        let Self { queues, log, waiting, memory, scratch, .. } = self;
+        let Self { queues, log, waiting, memory, scratch, urgency, .. } = self;
         let Some(queue) = queues.get_mut(&id) else { return };
         if let Some((sealing, placed)) = seal(queue, memory.paging.page_references, log.as_mut(), scratch) {
-            waiting.push(Urgency::Write, log.next_sequence(), Awaiting::Page(id, sealing, placed));
+            // Messages of such a queue are ready before they are synced, and a start reads what was not synced again: it must
+            // not find them in a page of the snapshot as well.
+            let until = if queue.urgency == Some(Urgency::Write) { Urgency::Sync } else { Urgency::Write };
+            if until == Urgency::Sync {
+                *urgency = until;
+            }
+            waiting.push(until, log.next_sequence(), Awaiting::Page(id, sealing, placed));
         }
         let counted = queue.memory_bytes();
         memory.change(std::mem::replace(&mut queue.memory_counted, counted), counted);

@@ -156,13 +156,16 @@ impl Shard {
         let Self { queues, timers, memory, .. } = self;
         if let Some(queue) = queues.get_mut(&id) {
             // Nothing goes to disk ahead of something that cannot.
-            let keep = queue.awaiting.unstored > 0 || !memory.crowds(queue);
-            if queue.behind.is_empty() {
+            let mut admit = |queue: &mut Queue, entry| {
+                let keep = queue.awaiting.unstored > 0 || queue.behind.has_unstored() || !memory.crowds(queue);
                 queue.admit(entry, keep, now, timers);
+            };
+            if queue.behind.is_empty() {
+                admit(queue, entry);
             } else {
                 queue.behind.put(entry);
                 while let Some(entry) = queue.behind.next() {
-                    queue.admit(entry, keep, now, timers);
+                    admit(queue, entry);
                 }
             }
             self.mark(id);
