@@ -13,7 +13,7 @@ use crossdock_core::Broker;
 use super::engine::Health;
 use crate::telemetry::{Alarm, Metrics};
 pub(super) use disk::watch_disk;
-pub(super) use memory::watch_memory;
+pub(super) use memory::{messages_memory_bytes, watch_memory};
 
 /// A reason to stop publishers, most serious first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -9,6 +9,7 @@ use crossdock_common::Name;
 use crossdock_core::{Location, Paging, RecordError, RecordKind, Recovery, ShardReplay};
 use crossdock_store::{BatchSequence, Disk, FileJournal, Journal, Options, RealDisk, Recovered, RecoveryReport};
 
+use super::alarms::messages_memory_bytes;
 use super::journal_log::{JournalLog, to_core, to_store};
 use super::partition::Signals;
 use super::startup::JournalProgress;
@@ -75,7 +76,7 @@ fn read_pages(shard: &mut ShardReplay<'_>, journal: &dyn Journal) {
 }
 
 fn paging(settings: &Settings, shards: usize) -> Paging {
-    let memory_bytes_max = settings.core.messages_memory_bytes_max.0 / shards.max(1) as u64;
+    let memory_bytes_max = messages_memory_bytes(settings.core.messages_memory_bytes_max) / shards.max(1) as u64;
     Paging { memory_bytes_max, ..Paging::default() }
 }
 

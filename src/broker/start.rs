@@ -8,7 +8,7 @@ use crossdock_common::{Format, Name};
 use crossdock_core::{Broker, BrokerOptions, Partition, Policies, Recovery};
 use crossdock_store::Journal;
 
-use super::alarms::{Alarms, watch_disk, watch_memory};
+use super::alarms::{Alarms, messages_memory_bytes, watch_disk, watch_memory};
 use super::clock::Clock;
 use super::engine::Engine;
 use super::housekeeping::{Housekeeping, Thresholds};
@@ -42,7 +42,7 @@ pub fn start(
     let (broker, opened) = recover(settings, formats, clock, startup, seed)?;
     RecoveryFinished { records: startup.records(), elapsed_ms: clock.uptime_ms() }.emit(&metrics);
     settings.vhosts.names().for_each(|vhost| broker.add_vhost(&Name::from(vhost)));
-    metrics.set_messages_memory_max(settings.core.messages_memory_bytes_max.0);
+    metrics.set_messages_memory_max(messages_memory_bytes(settings.core.messages_memory_bytes_max));
     let alarms = Alarms::new(broker.clone(), metrics.clone());
     watch_resources(settings, &alarms, &metrics);
     let journals: Arc<Vec<Arc<dyn Journal>>> = Arc::new(opened.iter().map(|one| one.journal.clone()).collect());

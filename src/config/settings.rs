@@ -233,8 +233,9 @@ section! {
         /// Groups of queues that run in parallel; 0 for one per processor core.
         pub shards: u16 = 0, in 0..=1024;
         /// Memory for messages that wait in queues. Beyond it they are on disk only, durable or not, and are read back when
-        /// a consumer gets near them.
-        pub messages_memory_bytes_max: ByteSize = ByteSize(64 * MIB), in MIB..=1024 * GIB;
+        /// a consumer gets near them. "auto" is an eighth of what the control group allows or the machine has, 128 MiB at
+        /// most; 0 for no bound.
+        pub messages_memory_bytes_max: MemoryLimit = MemoryLimit::Auto;
     }
 }
 

@@ -19,6 +19,9 @@ const GIVEN_BACK_EVERY: Duration = Duration::from_millis(500);
 /// Of what there is, "auto" takes so much: the rest is for the page cache, and for what comes before publishers have stopped.
 const AUTO_PERCENT: u64 = 60;
 
+/// "auto" gives messages an eighth of what there is, and not more than this: reading them back is cheap.
+const MESSAGES_BYTES: u64 = 128 << 20;
+
 /// Raises and lifts the alarm for ever. Without a limit it only measures.
 pub(in crate::broker) async fn watch_memory(alarms: Arc<Alarms>, metrics: Arc<Metrics>, limit: MemoryLimit) {
     let max_bytes = limit_bytes(limit);
@@ -57,6 +60,17 @@ fn limit_bytes(limit: MemoryLimit) -> Option<u64> {
     match limit {
         MemoryLimit::Auto => available_bytes(Path::new("/")).map(|bytes| bytes / 100 * AUTO_PERCENT),
         MemoryLimit::Bytes(bytes) => Some(bytes.0).filter(|&bytes| bytes > 0),
+    }
+}
+
+/// What messages in queues may take, all shards together.
+pub(in crate::broker) fn messages_memory_bytes(limit: MemoryLimit) -> u64 {
+    match limit {
+        MemoryLimit::Auto => {
+            available_bytes(Path::new("/")).map_or(MESSAGES_BYTES, |bytes| (bytes / 8).min(MESSAGES_BYTES))
+        }
+        MemoryLimit::Bytes(bytes) if bytes.0 == 0 => u64::MAX,
+        MemoryLimit::Bytes(bytes) => bytes.0,
     }
 }
 

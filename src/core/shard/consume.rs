@@ -77,7 +77,7 @@ impl Shard {
             return self.mark(id);
         }
         queue.serve_fetch(fetch, (now, unload), timers, effects, &mut |what| {
-            note(id, what, settled, segments, log.as_mut())
+            note(id, what, settled, segments, log.as_mut());
         });
         // What it took may have to be read on.
         self.mark(id);
