@@ -16,13 +16,15 @@ use super::journal_log::SnapshotLog;
 pub(super) struct Thresholds {
     /// A snapshot is taken when this much was written since the last one. A start replays no more than about that.
     pub snapshot_bytes: u64,
-    /// Space that is worth a snapshot or cleaning when there is nothing else to do.
+    /// Space that is worth a snapshot when there is nothing else to do.
     pub waste_bytes: u64,
+    /// Space that is worth cleaning one segment.
+    pub clean_bytes: u64,
 }
 
 impl Default for Thresholds {
     fn default() -> Self {
-        Self { snapshot_bytes: 128 << 20, waste_bytes: 8 << 20 }
+        Self { snapshot_bytes: 128 << 20, waste_bytes: 8 << 20, clean_bytes: 512 << 10 }
     }
 }
 
@@ -164,7 +166,7 @@ impl Housekeeping {
             let live_bytes = live_bytes(info, needs);
             let wasted = info.len_bytes.saturating_sub(live_bytes);
             let little = live_bytes * 100 < info.len_bytes * CLEAN_PERCENT;
-            (live_bytes > 0 && little && wasted >= self.thresholds.waste_bytes / 16)
+            (live_bytes > 0 && little && wasted >= self.thresholds.clean_bytes)
                 .then_some((live_bytes * 100 / info.len_bytes, info.first))
         });
         shares.min().map(|(_, segment)| segment)

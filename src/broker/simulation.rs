@@ -3,6 +3,7 @@
 //!
 //! `CROSSDOCK_SEEDS` is how many histories to play, `CROSSDOCK_SEED` the first; a failing seed is printed and fails again.
 
+mod damage;
 mod history;
 mod truth;
 mod world;
@@ -25,6 +26,11 @@ fn for_each_seed(count_default: u64, play: impl Fn(u64)) {
             resume_unwind(panic);
         }
     }
+}
+
+#[test]
+fn damage_costs_what_it_hits_and_nothing_else() {
+    for_each_seed(200, |seed| History::new(seed).play_damage());
 }
 
 #[test]

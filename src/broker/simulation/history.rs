@@ -1,6 +1,6 @@
 //! One history: clients, faults, crashes, and what must hold after each.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,6 +13,7 @@ use crossdock_common::{Command, ConsumerId, Event, Lane, Now, RequestId, UnixMil
 use crossdock_core::{Client, cost_bytes};
 use crossdock_store::simulated::Fault;
 
+use super::damage::{Damaged, damage};
 use super::truth::{End, FLEETING, Fate, Key, PLANS, PUBLISHED, Plan, Truth, plan_of};
 use super::world::{Life, World};
 
@@ -353,6 +354,7 @@ impl History {
                 confirms.into_iter().for_each(|number| self.truth.confirmed(number));
             }
             Event::Reply { request, result } => {
+                self.fetches.remove(&request.0);
                 let keys = self.leaving.remove(&request.0);
                 if result.is_ok() {
                     keys.iter().for_each(|keys| self.truth.gone(keys));
@@ -446,8 +448,17 @@ impl History {
         self.written();
     }
 
-    /// Fetches all there is, and compares it with what should be.
+    /// Compares all there is with what should be.
     fn check(&mut self) {
+        let found = self.find_all();
+        assert_eq!(self.life.lost_reads, 0, "a read failed");
+        self.truth.check(&found);
+        self.reconnect();
+        self.rest();
+    }
+
+    /// Fetches all there is.
+    fn find_all(&mut self) -> Vec<Key> {
         self.reconnect();
         self.rest();
         // What is leased or delayed shows itself; what may expire does.
@@ -457,11 +468,42 @@ impl History {
         for plan in PLANS.iter().filter(|plan| self.exists(plan)).collect::<Vec<_>>() {
             self.fetch_all(plan);
         }
-        let found = self.found.take().unwrap_or_default();
-        assert_eq!(self.life.lost_reads, 0, "a read failed");
-        self.truth.check(&found);
-        self.reconnect();
-        self.rest();
+        self.found.take().unwrap_or_default()
+    }
+
+    /// Something on the disk is damaged while the process is down: what it says is true, it says whom it hurts, and nobody else
+    /// misses anything.
+    pub(super) fn play_damage(mut self) {
+        for _ in 0..60 + self.random.below(300) {
+            self.step();
+        }
+        self.world.disk.set_capacity_bytes(u64::MAX);
+        self.check();
+        let is_orderly = self.random.below(2) == 0;
+        if is_orderly {
+            self.close();
+        }
+        self.world.disk.kill();
+        self.truth.ended(End::Process);
+        self.truth.damaged = true;
+        let how = damage(&self.world.disk, &mut self.random);
+        self.life =
+            self.world.start().unwrap_or_else(|error| panic!("{how:?} keeps the broker from starting: {error}"));
+        self.forget_client();
+        (self.client, self.admin) = (connect(&self.life, self.world.now), connect(&self.life, self.world.now));
+        let found = self.find_all();
+        assert_eq!(self.life.broker.ledger().1, 0, "a ledger does not add up");
+        self.check_losses(&self.truth.lost(&found), &how, is_orderly);
+    }
+
+    /// Without an orderly end, damage in the last write looks like one that was torn.
+    fn check_losses(&self, lost: &[Key], how: &Damaged, is_orderly: bool) {
+        let is_told = !self.life.damages.is_empty() || self.life.lost_reads > 0;
+        assert!(lost.is_empty() || is_told || !is_orderly, "{how:?}: {lost:?} are lost without a word");
+        let numbers: BTreeSet<u64> = lost.iter().map(|key| key.1).collect();
+        let queues: BTreeSet<&str> = lost.iter().map(|key| key.0).collect();
+        let is_one = numbers.len() <= 1 || queues.len() <= 1;
+        assert!(is_one || how.is_truncated || !is_orderly, "{how:?} costs {lost:?}");
     }
 
     fn fetch_all(&mut self, plan: &'static Plan) {

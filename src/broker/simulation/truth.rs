@@ -110,6 +110,8 @@ pub(super) struct Truth {
     removed: BTreeSet<Key>,
     /// Some could not be read for a while, and come later than they should.
     pub out_of_order: bool,
+    /// Something on the disk was damaged: what was settled may come back.
+    pub damaged: bool,
     /// Queues are what they shall be, whatever happens.
     pub defined: bool,
 }
@@ -192,6 +194,9 @@ impl Truth {
     /// A message has come out of a queue.
     pub(super) fn delivered(&mut self, plan: &Plan, delivery: &Delivery, fate: Fate) -> Key {
         let key = self.look(plan, delivery);
+        if self.damaged {
+            return key;
+        }
         let known = self.fates.get(&key).copied().unwrap_or(Fate::Gone);
         assert_ne!(known, Fate::Gone, "{key:?} was handed out");
         let is_letter = plan.source().is_some();
@@ -265,6 +270,17 @@ impl Truth {
         for key in coming.filter(|key| key.0 != "dead") {
             self.fates.entry(key).and_modify(|fate| *fate = Fate::Open);
         }
+    }
+}
+
+impl Truth {
+    /// What must be there, and neither it nor its letter is found.
+    pub(super) fn lost(&self, found: &[Key]) -> Vec<Key> {
+        let set: BTreeSet<Key> = found.iter().copied().collect();
+        let letter = |key: &Key| plan_of(key.0).and_then(|plan| plan.letters).map(|letters| (letters, key.1));
+        let is_found = |key: &Key| set.contains(key) || letter(key).is_some_and(|letter| set.contains(&letter));
+        let safe = self.fates.iter().filter(|(_, fate)| **fate == Fate::Safe).map(|(key, _)| *key);
+        safe.filter(|key| !is_found(key)).collect()
     }
 }
 

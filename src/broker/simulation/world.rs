@@ -112,10 +112,14 @@ impl World {
                 memory_bytes_max: random.below(6_000),
                 read_ahead_bytes: 1 + random.below(4_000),
                 page_references: 1 + random.below(6) as usize,
-                part_bytes: 100 + random.below(600) as usize,
+                part_bytes: 200 << random.below(4),
             }
         };
-        let thresholds = Thresholds { snapshot_bytes: 4_096 << random.below(5), waste_bytes: 2_048 << random.below(4) };
+        let thresholds = Thresholds {
+            snapshot_bytes: 4_096 << random.below(5),
+            waste_bytes: 2_048 << random.below(4),
+            clean_bytes: 256 << random.below(5),
+        };
         let now = Now { instant: Instant(1_000_000), unix: UnixMillis(1_700_000_000_000) };
         let disk = SimulatedDisk::new(seed);
         Self { disk, now, options, paging, thresholds, settings: Settings::default() }

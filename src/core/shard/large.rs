@@ -3,7 +3,7 @@
 //! The pieces are records of their own. The message record comes last and says where they are; only then is the message in its
 //! queues. What comes to those queues meanwhile stays behind it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crossdock_common::Message;
@@ -15,6 +15,7 @@ use super::command::{Confirmee, Effects};
 use super::confirm as tell;
 use super::entry::Entry;
 use super::publish::{Entries, places_of};
+use super::queue::Queue;
 use crate::log::{Location, Placed, RecordKind, Sequence, Urgency};
 use crate::record::encode_large_message;
 
@@ -136,11 +137,27 @@ impl Shard {
     }
 }
 
-/// What waits in a queue behind large messages that are still being written, by place. `None` stands for a large message that will
-/// come there.
+/// What waits in a queue behind large messages that are still being written, in the order of places.
 #[derive(Default)]
 pub(crate) struct Behind {
-    waiting: BTreeMap<u64, Option<Entry>>,
+    waiting: VecDeque<Behindhand>,
+    /// Those that are here and cannot be read back from the log.
+    unstored: usize,
+}
+
+enum Behindhand {
+    /// A large message will come to this place.
+    Expected(u64),
+    Here(Box<Entry>),
+}
+
+impl Behindhand {
+    fn position(&self) -> u64 {
+        match self {
+            Self::Expected(position) => *position,
+            Self::Here(entry) => entry.position,
+        }
+    }
 }
 
 impl Behind {
@@ -149,24 +166,52 @@ impl Behind {
     }
 
     fn reserve(&mut self, position: u64) {
-        self.waiting.insert(position, None);
+        self.waiting.push_back(Behindhand::Expected(position));
     }
 
+    /// Puts an entry where it belongs: to the place that was held for it, or between its neighbours.
     pub(crate) fn put(&mut self, entry: Entry) {
-        self.waiting.insert(entry.position, Some(entry));
+        self.unstored += usize::from(entry.stored.is_none());
+        let index = self.waiting.partition_point(|one| one.position() < entry.position);
+        let here = Behindhand::Here(Box::new(entry));
+        match self.waiting.get_mut(index).filter(|held| held.position() == here.position()) {
+            Some(held) => *held = here,
+            None => self.waiting.insert(index, here),
+        }
     }
 
     /// The next entry, if nothing large comes before it.
     pub(crate) fn next(&mut self) -> Option<Entry> {
-        self.waiting.first_entry().filter(|first| first.get().is_some())?.remove()
+        match self.waiting.pop_front_if(|one| matches!(one, Behindhand::Here(_)))? {
+            Behindhand::Here(entry) => {
+                self.unstored -= usize::from(entry.stored.is_none());
+                Some(*entry)
+            }
+            Behindhand::Expected(_) => None,
+        }
+    }
+
+    pub(crate) fn has_unstored(&self) -> bool {
+        self.unstored > 0
     }
 
     pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.waiting.values().flatten()
+        self.waiting.iter().filter_map(|one| match one {
+            Behindhand::Here(entry) => Some(&**entry),
+            Behindhand::Expected(_) => None,
+        })
     }
+}
 
-    /// Forgets everything, and gives the entries.
-    pub(crate) fn take(&mut self) -> impl Iterator<Item = Entry> + use<> {
-        std::mem::take(&mut self.waiting).into_values().flatten()
+impl Queue {
+    /// Forgets everything that waits behind large messages, and those themselves; gives the entries.
+    pub(crate) fn take_behind(&mut self) -> Vec<Entry> {
+        let all = std::mem::take(&mut self.behind).waiting;
+        all.into_iter()
+            .filter_map(|one| match one {
+                Behindhand::Here(entry) => Some(*entry),
+                Behindhand::Expected(_) => None,
+            })
+            .collect()
     }
 }

@@ -81,10 +81,13 @@ impl Shard {
         let Self { queues, log, waiting, memory, scratch, urgency, .. } = self;
         let Some(queue) = queues.get_mut(&id) else { return };
         if let Some((sealing, placed)) = seal(queue, memory.paging.page_references, log.as_mut(), scratch) {
-            // Until it is synced, and with it everything in it: a replay must find a message in a page or behind the
-            // snapshot, not in both.
-            waiting.push(Urgency::Sync, log.next_sequence(), Awaiting::Page(id, sealing, placed));
-            *urgency = Urgency::Sync;
+            // Messages of such a queue are ready before they are synced, and a start reads what was not synced again: it must
+            // not find them in a page of the snapshot as well.
+            let until = if queue.urgency == Some(Urgency::Write) { Urgency::Sync } else { Urgency::Write };
+            if until == Urgency::Sync {
+                *urgency = until;
+            }
+            waiting.push(until, log.next_sequence(), Awaiting::Page(id, sealing, placed));
         }
         let counted = queue.memory_bytes();
         memory.change(std::mem::replace(&mut queue.memory_counted, counted), counted);

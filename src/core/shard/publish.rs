@@ -157,15 +157,16 @@ impl Shard {
         let Self { queues, timers, memory, .. } = self;
         if let Some(queue) = queues.get_mut(&id) {
             // Nothing goes to disk ahead of something that cannot.
-            let keeps = |queue: &Queue| queue.has_unstored() || !memory.crowds(queue);
-            if queue.behind.is_empty() {
-                let keep = keeps(queue);
+            let mut admit = |queue: &mut Queue, entry| {
+                let keep = queue.has_unstored() || !memory.crowds(queue);
                 queue.admit(entry, keep, now, timers);
+            };
+            if queue.behind.is_empty() {
+                admit(queue, entry);
             } else {
                 queue.behind.put(entry);
                 while let Some(entry) = queue.behind.next() {
-                    let keep = keeps(queue);
-                    queue.admit(entry, keep, now, timers);
+                    admit(queue, entry);
                 }
             }
             self.mark(id);

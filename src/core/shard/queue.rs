@@ -210,7 +210,7 @@ impl Queue {
 
     /// Something that is on its way in cannot be read back from the log.
     pub(crate) fn has_unstored(&self) -> bool {
-        self.awaiting.unstored > 0 || self.behind.entries().any(|entry| entry.stored.is_none())
+        self.awaiting.unstored > 0 || self.behind.has_unstored()
     }
 
     /// The queue is over its length.

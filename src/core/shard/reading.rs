@@ -18,7 +18,7 @@ use super::stored::{StoredRef, take_refs};
 use super::{Formats, Shard};
 use crate::definitions::route::AnnouncedBinding;
 use crate::log::Location;
-use crate::record::{Decoder, RecordError};
+use crate::record::{Decoder, RecordError, decode_parts};
 
 /// Something that a queue wants to have read. Give it what the log holds at [`locations`](Self::locations).
 #[derive(Debug)]
@@ -121,6 +121,10 @@ fn decode(
     payload: Bytes,
     parts: &[Bytes],
 ) -> Result<ReadMessage, RecordError> {
+    // The record of where they are may be damaged: better no message than half of one.
+    if decode_parts(&mut payload.clone())?.len() != parts.len() {
+        return Err(RecordError("pieces of the body are missing"));
+    }
     let (places, mut message) = decoder.message(payload)?;
     if !parts.is_empty() {
         message.body = [parts, &[message.body.clone()]].concat().concat().into();

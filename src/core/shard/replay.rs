@@ -35,7 +35,7 @@ struct QueueReplay {
     pages: Vec<(u8, PageRef)>,
     /// Settled, and not among the entries: in a page, then.
     gone: Vec<u64>,
-    /// All up to a place are gone, except some.
+    /// Up to where the queue was purged, and what stayed because somebody had it. Only pages can still hold what went.
     purges: Vec<(u64, HashSet<u64>)>,
     /// Handed out so often, and not among the entries.
     attempts: HashMap<u64, u32>,
@@ -67,8 +67,8 @@ impl Replay {
             queue.gone.sort_unstable();
             let touched = |page: &PageRef| {
                 !within(&queue.gone, page).is_empty()
-                    || queue.attempts.keys().any(|position| page.spans(*position))
                     || queue.purges.iter().any(|(up_to, _)| page.positions.0 < *up_to)
+                    || queue.attempts.keys().any(|position| page.spans(*position))
             };
             // What stands before a touched page was handed out as well, and single messages cannot stand between pages.
             let mut levels = HashSet::new();
@@ -102,11 +102,10 @@ impl Replay {
         };
         queue.read.push(page.location);
         let gone = within(&queue.gone, &page);
-        let purges = &queue.purges;
-        let purged = |position: u64| purges.iter().any(|(up_to, kept)| position < *up_to && !kept.contains(&position));
-        let stays = |stored: &StoredRef| {
-            stored.logged && gone.binary_search(&stored.position).is_err() && !purged(stored.position)
-        };
+        let is_purged =
+            |position: u64| queue.purges.iter().any(|(up_to, kept)| position < *up_to && !kept.contains(&position));
+        let is_gone = |position: u64| gone.binary_search(&position).is_ok() || is_purged(position);
+        let stays = |stored: &StoredRef| stored.logged && !is_gone(stored.position);
         for stored in refs.into_iter().filter(stays) {
             let mut entry = stored.to_entry(level);
             entry.attempts = queue.attempts.get(&stored.position).copied().unwrap_or(entry.attempts);
@@ -299,8 +298,7 @@ impl QueueReplay {
         self.entries.retain(|position, _| stays(*position));
         self.parts.retain(|position, _| stays(*position));
         // Somebody may have had a message whose reference is in a page only.
-        let has_kept = |page: &PageRef| kept.iter().any(|position| page.spans(*position));
-        self.pages.retain(|(_, page)| page.positions.1 >= up_to || has_kept(page));
+        self.pages.retain(|(_, page)| page.positions.1 >= up_to || kept.iter().any(|position| page.spans(*position)));
         self.purges.push((up_to, kept));
         Ok(())
     }
