@@ -7,6 +7,7 @@ use crossdock_store::simulated::SimulatedDisk;
 
 /// What was done.
 #[derive(Debug)]
+#[expect(dead_code, reason = "path and place are shown when a check fails")]
 pub(super) struct Damaged {
     pub path: PathBuf,
     pub at: usize,
