@@ -3,27 +3,38 @@
 use std::collections::HashSet;
 use std::num::NonZeroU64;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crossdock_common::{Instant, Now};
 use crossdock_core::{Broker, Needs, Partition, RecordKind, SnapshotPoint, Survey};
 use crossdock_store::{BatchSequence, Journal, SegmentInfo, Snapshot, StoredRecord, Survivors};
 
-use super::clock::Clock;
 use super::journal_log::SnapshotLog;
 
-/// A snapshot is taken when this much was written since the last one. A start replays no more than about that.
-const SNAPSHOT_BYTES: u64 = 128 << 20;
-/// But not before this many times the last snapshot's size was written.
+/// When it is worth the work.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Thresholds {
+    /// A snapshot is taken when this much was written since the last one. A start replays no more than about that.
+    pub snapshot_bytes: u64,
+    /// Space that is worth a snapshot or cleaning when there is nothing else to do.
+    pub waste_bytes: u64,
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Self { snapshot_bytes: 128 << 20, waste_bytes: 8 << 20 }
+    }
+}
+
+/// No snapshot is taken before this many times the last one's size was written.
 const SNAPSHOT_COST: u64 = 8;
-/// Space that is worth a snapshot or cleaning when there is nothing else to do.
-const WASTE_BYTES: u64 = 8 << 20;
 /// Least time between two looks for space.
-pub(super) const TIDY_EVERY: Duration = Duration::from_secs(1);
+const TIDY_EVERY_MS: u64 = 1_000;
+/// The same.
+pub(super) const TIDY_EVERY: Duration = Duration::from_millis(TIDY_EVERY_MS);
 /// A segment is cleaned when less than this part of it, in percent, is needed: two thirds are copied for one third that is freed,
 /// at worst.
 const CLEAN_PERCENT: u64 = 66;
-/// Space that is worth cleaning one segment.
-const CLEAN_BYTES: u64 = 512 << 10;
 
 /// What is under way.
 enum Job {
@@ -39,7 +50,7 @@ pub(super) struct Housekeeping {
     partition: Partition,
     broker: Arc<Broker>,
     journal: Arc<dyn Journal>,
-    clock: Clock,
+    thresholds: Thresholds,
     job: Job,
     last_snapshot_bytes: u64,
     tidied: Instant,
@@ -50,39 +61,44 @@ pub(super) struct Housekeeping {
 }
 
 impl Housekeeping {
-    pub(super) fn new(partition: Partition, broker: Arc<Broker>, journal: Arc<dyn Journal>, clock: Clock) -> Self {
-        let (job, tidied) = (Job::None, Instant::now());
+    pub(super) fn new(
+        partition: Partition,
+        broker: Arc<Broker>,
+        journal: Arc<dyn Journal>,
+        thresholds: Thresholds,
+    ) -> Self {
+        let (job, tidied) = (Job::None, Instant(0));
         let stubborn = HashSet::new();
-        Self { partition, broker, journal, clock, job, last_snapshot_bytes: 0, tidied, last: false, stubborn }
+        Self { partition, broker, journal, thresholds, job, last_snapshot_bytes: 0, tidied, last: false, stubborn }
     }
 
     /// The journal is durable up to `durable`: a snapshot may be due, or usable.
-    pub(super) fn durable(&mut self, durable: u64) {
+    pub(super) fn durable(&mut self, now: Now, durable: u64) {
         if let Job::Waiting(point, _) = &self.job
             && point.usable_after.0 <= durable
         {
             self.hand_over();
         }
-        let due = SNAPSHOT_BYTES.max(SNAPSHOT_COST * self.last_snapshot_bytes);
+        let due = self.thresholds.snapshot_bytes.max(SNAPSHOT_COST * self.last_snapshot_bytes);
         if matches!(self.job, Job::None) && self.journal.bytes_since_snapshot() >= due {
-            self.begin_snapshot();
+            self.begin_snapshot(now);
         }
     }
 
     /// Takes a last snapshot; true once it is durable, or given up.
-    pub(super) fn has_ended(&mut self) -> bool {
+    pub(super) fn has_ended(&mut self, now: Now) -> bool {
         if !matches!(self.job, Job::None) {
             return false;
         }
         if !std::mem::replace(&mut self.last, true) && self.journal.bytes_since_snapshot() > 0 {
-            self.begin_snapshot();
+            self.begin_snapshot(now);
         }
         matches!(self.job, Job::None)
     }
 
-    fn begin_snapshot(&mut self) {
+    fn begin_snapshot(&mut self, now: Now) {
         let mut log = SnapshotLog::default();
-        let Some(point) = self.broker.snapshot(self.partition, self.clock.now(), &mut log) else { return };
+        let Some(point) = self.broker.snapshot(self.partition, now, &mut log) else { return };
         let snapshot = log.builder.finish();
         self.last_snapshot_bytes = snapshot.len_bytes();
         self.job = Job::Waiting(point, snapshot);
@@ -108,33 +124,35 @@ impl Housekeeping {
     }
 
     /// The segment is cleaned, or cannot be.
-    pub(super) fn cleaned(&mut self, segment: BatchSequence, done: bool) {
+    pub(super) fn cleaned(&mut self, now: Now, segment: BatchSequence, done: bool) {
         self.job = Job::None;
         if !done {
             self.stubborn.insert(segment);
         }
         // There may be more of the kind.
         if !self.last {
-            self.tidy();
+            self.tidy(now);
         }
     }
 
     /// Looks for space to give back, from time to time.
-    pub(super) fn tidy_sometimes(&mut self) {
-        if self.tidied.elapsed() >= TIDY_EVERY {
-            self.tidied = Instant::now();
-            self.tidy();
+    pub(super) fn tidy_sometimes(&mut self, now: Now) {
+        if now.instant >= self.tidied.after_ms(TIDY_EVERY_MS) {
+            self.tidied = now.instant;
+            self.tidy(now);
         }
     }
 
-    fn tidy(&mut self) {
+    fn tidy(&mut self, now: Now) {
         let (Job::None, Partition::Shard(index)) = (&self.job, self.partition) else { return };
         let needs = self.broker.needs(index);
         let segments = self.journal.segments();
         if let Some(wasteful) = self.most_wasteful(&segments, &needs) {
             self.clean(index, wasteful);
-        } else if self.waste_of_uncovered(&segments, &needs) >= WASTE_BYTES.max(self.last_snapshot_bytes) {
-            self.begin_snapshot();
+        } else if self.waste_of_uncovered(&segments, &needs)
+            >= self.thresholds.waste_bytes.max(self.last_snapshot_bytes)
+        {
+            self.begin_snapshot(now);
         }
     }
 
@@ -146,7 +164,7 @@ impl Housekeeping {
             let live_bytes = live_bytes(info, needs);
             let wasted = info.len_bytes.saturating_sub(live_bytes);
             let little = live_bytes * 100 < info.len_bytes * CLEAN_PERCENT;
-            (live_bytes > 0 && little && wasted >= CLEAN_BYTES)
+            (live_bytes > 0 && little && wasted >= self.thresholds.waste_bytes / 16)
                 .then_some((live_bytes * 100 / info.len_bytes, info.first))
         });
         shares.min().map(|(_, segment)| segment)

@@ -13,6 +13,8 @@ mod partition;
 mod reading;
 mod replay;
 mod rewrite;
+#[cfg(test)]
+mod simulation;
 mod start;
 mod startup;
 

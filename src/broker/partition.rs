@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crossdock_common::Now;
 use crossdock_core::{Broker, Partition, Sequence};
 use crossdock_store::JournalEvent;
 use tokio::sync::Notify;
@@ -39,9 +40,13 @@ impl Signals {
     /// handed out. Returns when it is durable, or given up.
     pub(super) async fn end(&self) {
         let ended = self.ended.notified();
+        self.begin_end();
+        ended.await;
+    }
+
+    pub(super) fn begin_end(&self) {
         self.ending.store(true, Ordering::Release);
         self.wake.notify_one();
-        ended.await;
     }
 
     /// The core's deadline came nearer.
@@ -69,6 +74,14 @@ pub(super) struct PartitionTask {
     pub clock: Clock,
     pub alarms: Arc<Alarms>,
     pub housekeeping: Housekeeping,
+    pub told: Told,
+}
+
+/// How far the core has been told that the journal is.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    written: u64,
+    durable: u64,
 }
 
 impl PartitionTask {
@@ -76,40 +89,44 @@ impl PartitionTask {
     pub(super) async fn run(mut self) {
         // What a start found may have expired, or be due, by now.
         self.broker.tick(self.partition, self.clock.now());
-        let (mut written, mut durable) = (0, 0);
         loop {
-            self.tell_written(&mut written);
-            self.tell_durable(&mut durable);
-            for event in self.signals.take_changes() {
-                self.journal_changed(event);
-            }
-            self.housekeep();
+            let now = self.clock.now();
+            self.tell_written(now);
+            self.tell_durable(now);
+            self.tell_changes(now);
+            self.housekeep(now);
             self.wait().await;
         }
     }
 
-    fn housekeep(&mut self) {
+    pub(super) fn tell_changes(&mut self, now: Now) {
+        for event in self.signals.take_changes() {
+            self.journal_changed(now, event);
+        }
+    }
+
+    pub(super) fn housekeep(&mut self, now: Now) {
         if !self.signals.ending.load(Ordering::Acquire) {
-            self.housekeeping.tidy_sometimes();
-        } else if self.housekeeping.has_ended() {
+            self.housekeeping.tidy_sometimes(now);
+        } else if self.housekeeping.has_ended(now) {
             self.signals.ended.notify_waiters();
         }
     }
 
-    fn tell_written(&self, told: &mut u64) {
+    pub(super) fn tell_written(&mut self, now: Now) {
         let written = self.signals.written.load(Ordering::Acquire);
-        if let (true, Partition::Shard(index)) = (written > *told, self.partition) {
-            *told = written;
-            self.broker.written(index, Sequence(written), self.clock.now());
+        if let (true, Partition::Shard(index)) = (written > self.told.written, self.partition) {
+            self.told.written = written;
+            self.broker.written(index, Sequence(written), now);
         }
     }
 
-    fn tell_durable(&mut self, told: &mut u64) {
+    pub(super) fn tell_durable(&mut self, now: Now) {
         let durable = self.signals.durable.load(Ordering::Acquire);
-        if durable > *told {
-            *told = durable;
-            self.broker.durable(self.partition, Sequence(durable), self.clock.now());
-            self.housekeeping.durable(durable);
+        if durable > self.told.durable {
+            self.told.durable = durable;
+            self.broker.durable(self.partition, Sequence(durable), now);
+            self.housekeeping.durable(now, durable);
         }
     }
 
@@ -135,7 +152,7 @@ impl PartitionTask {
         }
     }
 
-    fn journal_changed(&mut self, event: JournalEvent) {
+    fn journal_changed(&mut self, now: Now, event: JournalEvent) {
         let journal = &*self.name;
         match event {
             JournalEvent::Full => {
@@ -157,11 +174,11 @@ impl PartitionTask {
             }
             JournalEvent::Cleaned { segment, len_bytes } => {
                 tracing::debug!(journal, %segment, len_bytes, "a segment was cleaned");
-                self.housekeeping.cleaned(segment, true);
+                self.housekeeping.cleaned(now, segment, true);
             }
             JournalEvent::CleanFailed { segment, reason } => {
                 tracing::warn!(journal, %segment, reason, "a segment cannot be cleaned; it stays as it is");
-                self.housekeeping.cleaned(segment, false);
+                self.housekeeping.cleaned(now, segment, false);
             }
             JournalEvent::Durable(_) | JournalEvent::Written(_) => {}
         }

@@ -5,8 +5,10 @@ use std::sync::{Arc, Weak};
 use std::thread;
 
 use anyhow::{Context, Result};
-use crossdock_core::{Broker, Formats, ReadRequest};
-use crossdock_store::{Journal, Reader};
+use crossdock_common::Now;
+use crossdock_common::names::QueueId;
+use crossdock_core::{Broker, Formats, ReadRequest, ReadResult};
+use crossdock_store::{Journal, ReadError, Reader};
 
 use super::clock::Clock;
 use super::journal_log::to_store;
@@ -17,7 +19,7 @@ pub(super) struct Requests {
 }
 
 /// The other ends: what the reading threads take.
-pub(super) struct Queues(Vec<Receiver<ReadRequest>>);
+pub(super) struct Queues(pub(super) Vec<Receiver<ReadRequest>>);
 
 /// A way for the requests of so many shards.
 pub(super) fn requests(shards: usize) -> (Requests, Queues) {
@@ -44,26 +46,28 @@ impl Queues {
         clock: Clock,
     ) -> Result<()> {
         for (shard, (requests, journal)) in self.0.into_iter().zip(journals).enumerate() {
-            let reading = Reading {
-                shard,
-                broker: Arc::downgrade(broker),
-                reader: journal.reader(),
-                formats: formats.clone(),
-                clock,
-            };
+            let reading = Reading::new(shard, journal.as_ref(), formats.clone());
+            let broker = Arc::downgrade(broker);
             let named = thread::Builder::new().name("read".to_owned());
-            named.spawn(move || reading.run(requests)).context("cannot start a thread")?;
+            named.spawn(move || reading.run(&broker, requests, clock)).context("cannot start a thread")?;
         }
         Ok(())
     }
 }
 
-struct Reading {
+/// Reads for one shard.
+pub(super) struct Reading {
     shard: usize,
-    broker: Weak<Broker>,
     reader: Box<dyn Reader>,
     formats: Formats,
-    clock: Clock,
+}
+
+/// What was read.
+pub(super) struct Answer {
+    queue: QueueId,
+    result: ReadResult,
+    /// Why some of it could not be read.
+    trouble: Option<ReadError>,
 }
 
 /// Ends the process if the thread panics: queues would wait for their messages for ever, and nobody would know why.
@@ -79,25 +83,35 @@ impl Drop for AbortOnPanic {
 }
 
 impl Reading {
-    fn run(mut self, requests: Receiver<ReadRequest>) {
+    pub(super) fn new(shard: usize, journal: &dyn Journal, formats: Formats) -> Self {
+        Self { shard, reader: journal.reader(), formats }
+    }
+
+    fn run(mut self, broker: &Weak<Broker>, requests: Receiver<ReadRequest>, clock: Clock) {
         let _abort = AbortOnPanic;
         for request in requests {
-            let Some(broker) = self.broker.upgrade() else { return };
-            self.serve(&broker, request);
+            let Some(broker) = broker.upgrade() else { return };
+            let answer = self.read(request);
+            self.tell(&broker, answer, clock.now());
         }
     }
 
-    fn serve(&mut self, broker: &Arc<Broker>, request: ReadRequest) {
+    pub(super) fn read(&mut self, request: ReadRequest) -> Answer {
         let locations: Vec<_> = request.locations().into_iter().map(to_store).collect();
         let mut read = Vec::with_capacity(locations.len());
         self.reader.read(&locations, &mut read);
         let trouble = read.iter().find_map(|payload| payload.as_ref().err().cloned());
         let queue = request.queue;
         let result = request.finish(read.into_iter().map(Result::ok), &self.formats);
-        let lost = broker.take_read(self.shard, result, self.clock.now());
+        Answer { queue, result, trouble }
+    }
+
+    /// Tells the shard; gives how many messages that it still wanted cannot be read.
+    pub(super) fn tell(&self, broker: &Arc<Broker>, answer: Answer, now: Now) -> u64 {
+        let lost = broker.take_read(self.shard, answer.result, now);
         if lost > 0 {
-            let queue = broker.queue_name(queue);
-            let error = trouble.map_or_else(|| "it is not understood".to_owned(), |error| error.to_string());
+            let queue = broker.queue_name(answer.queue);
+            let error = answer.trouble.map_or_else(|| "it is not understood".to_owned(), |error| error.to_string());
             tracing::error!(
                 queue,
                 messages = lost,
@@ -105,5 +119,6 @@ impl Reading {
                 "stored messages cannot be read: they stay on disk and are tried again at the next start; `crossdock store check` tells more"
             );
         }
+        lost
     }
 }

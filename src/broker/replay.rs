@@ -55,14 +55,19 @@ pub(super) fn replay(
 
 fn replay_shard(opener: &Opener<'_>, mut shard: ShardReplay<'_>, progress: &JournalProgress) -> Result<Opened> {
     let opened = opener.open(progress, &mut shard)?;
-    (opener.complete)(progress.name(), &mut shard, opened.journal.as_ref());
-    shard.finish(Box::new(JournalLog::new(opened.journal.clone(), opened.last)), opener.paging);
+    finish_shard(shard, &opened, opener.paging, opener.complete);
     progress.finish();
     Ok(opened)
 }
 
+/// The journal was read to its end: the shard goes on with it.
+pub(super) fn finish_shard(mut shard: ShardReplay<'_>, opened: &Opened, paging: Paging, complete: Complete<'_>) {
+    complete(&opened.name, &mut shard, opened.journal.as_ref());
+    shard.finish(Box::new(JournalLog::new(opened.journal.clone(), opened.last)), paging);
+}
+
 /// What the log says about messages in pages can only be applied to the pages themselves.
-pub(super) fn read_pages(shard: &mut ShardReplay<'_>, journal: &dyn Journal) {
+pub(super) fn read_pages(_: &str, shard: &mut ShardReplay<'_>, journal: &dyn Journal) {
     let pages = shard.pages_to_read();
     read_those_pages(shard, journal, &pages);
 }
@@ -93,7 +98,7 @@ struct Opener<'a> {
 }
 
 /// What takes the records of a journal.
-trait Replay {
+pub(super) trait Replay {
     fn apply(
         &mut self,
         kind: RecordKind,
@@ -165,7 +170,8 @@ impl Opener<'_> {
     }
 }
 
-fn visit(progress: &JournalProgress, replay: &mut dyn Replay, recovered: &Recovered<'_>) {
+/// Applies what a journal holds; says what cannot be.
+pub(super) fn visit(progress: &JournalProgress, replay: &mut dyn Replay, recovered: &Recovered<'_>) {
     let journal = progress.name();
     let apply = |replay: &mut dyn Replay, kind, stream, payload: &[u8], location| {
         progress.record(payload.len());

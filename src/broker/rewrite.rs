@@ -49,7 +49,7 @@ pub async fn rewrite(
     let clock = Clock::start();
     let outcome = Mutex::new(Outcome::default());
     let complete = |name: &str, shard: &mut ShardReplay<'_>, journal: &dyn Journal| match faults.get(name) {
-        None => read_pages(shard, journal),
+        None => read_pages(name, shard, journal),
         Some(faults) => {
             let of_shard = mend(shard, journal, faults);
             let mut outcome = outcome.lock().unwrap_or_else(PoisonError::into_inner);

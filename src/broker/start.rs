@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use crossdock_common::{Format, Name};
-use crossdock_core::{Broker, BrokerOptions, Partition, Policies, Recovery, ShardReplay};
+use crossdock_core::{Broker, BrokerOptions, Partition, Policies, Recovery};
 use crossdock_store::Journal;
 
 use super::alarms::{Alarms, messages_memory_bytes, watch_disk, watch_memory};
 use super::clock::Clock;
 use super::engine::Engine;
-use super::housekeeping::Housekeeping;
+use super::housekeeping::{Housekeeping, Thresholds};
 use super::journal_log::JournalLog;
-use super::partition::{PartitionTask, Signals};
+use super::partition::{PartitionTask, Signals, Told};
 use super::reading::{Requests, requests};
 use super::replay::{Complete, Opened, read_pages, replay};
 use super::startup::Startup;
@@ -39,8 +39,7 @@ pub fn start(
     seed: u64,
 ) -> Result<Arc<Engine>> {
     let clock = Clock::start();
-    let complete = |_: &str, shard: &mut ShardReplay<'_>, journal: &dyn Journal| read_pages(shard, journal);
-    let (broker, opened) = recover(settings, formats, clock, (startup, seed), &complete)?;
+    let (broker, opened) = recover(settings, formats, clock, (startup, seed), &read_pages)?;
     RecoveryFinished { records: startup.records(), elapsed_ms: clock.uptime_ms() }.emit(&metrics);
     settings.vhosts.names().for_each(|vhost| broker.add_vhost(&Name::from(vhost)));
     metrics.set_messages_memory_max(messages_memory_bytes(settings.core.messages_memory_bytes_max));
@@ -53,10 +52,11 @@ pub fn start(
             partition: partition(index),
             name: one.name,
             broker: broker.clone(),
-            housekeeping: Housekeeping::new(partition(index), broker.clone(), one.journal, clock),
+            housekeeping: Housekeeping::new(partition(index), broker.clone(), one.journal, Thresholds::default()),
             signals: one.signals,
             clock,
             alarms: alarms.clone(),
+            told: Told::default(),
         };
         tokio::spawn(watch(task));
     }
@@ -115,7 +115,7 @@ async fn watch(task: PartitionTask) {
     }
 }
 
-fn finish(settings: &Settings, recovery: Recovery, opened: &[Opened], requests: Requests) -> Arc<Broker> {
+pub(super) fn finish(settings: &Settings, recovery: Recovery, opened: &[Opened], requests: Requests) -> Arc<Broker> {
     let signals: Vec<Arc<Signals>> = opened.iter().map(|one| one.signals.clone()).collect();
     let options = BrokerOptions {
         outgoing_bytes_max: settings.limits.connection_outgoing_bytes_max.as_usize(),

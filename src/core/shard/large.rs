@@ -3,7 +3,7 @@
 //! The pieces are records of their own. The message record comes last and says where they are; only then is the message in its
 //! queues. What comes to those queues meanwhile stays behind it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crossdock_common::Message;
@@ -15,7 +15,6 @@ use super::command::{Confirmee, Effects};
 use super::confirm as tell;
 use super::entry::Entry;
 use super::publish::{Entries, places_of};
-use super::queue::Queue;
 use crate::log::{Location, Placed, RecordKind, Sequence, Urgency};
 use crate::record::encode_large_message;
 
@@ -137,16 +136,11 @@ impl Shard {
     }
 }
 
-/// What waits in a queue behind large messages that are still being written.
+/// What waits in a queue behind large messages that are still being written, by place. `None` stands for a large message that will
+/// come there.
 #[derive(Default)]
 pub(crate) struct Behind {
-    waiting: VecDeque<Behindhand>,
-}
-
-enum Behindhand {
-    /// A large message will come to this place.
-    Expected(u64),
-    Here(Box<Entry>),
+    waiting: BTreeMap<u64, Option<Entry>>,
 }
 
 impl Behind {
@@ -155,43 +149,24 @@ impl Behind {
     }
 
     fn reserve(&mut self, position: u64) {
-        self.waiting.push_back(Behindhand::Expected(position));
+        self.waiting.insert(position, None);
     }
 
-    /// Puts an entry where it belongs: to the place that was held for it, or to the end.
     pub(crate) fn put(&mut self, entry: Entry) {
-        let expected = |one: &Behindhand| matches!(one, Behindhand::Expected(position) if *position == entry.position);
-        match self.waiting.iter().position(expected) {
-            Some(index) => self.waiting[index] = Behindhand::Here(Box::new(entry)),
-            None => self.waiting.push_back(Behindhand::Here(Box::new(entry))),
-        }
+        self.waiting.insert(entry.position, Some(entry));
     }
 
     /// The next entry, if nothing large comes before it.
     pub(crate) fn next(&mut self) -> Option<Entry> {
-        match self.waiting.pop_front_if(|one| matches!(one, Behindhand::Here(_)))? {
-            Behindhand::Here(entry) => Some(*entry),
-            Behindhand::Expected(_) => None,
-        }
+        self.waiting.first_entry().filter(|first| first.get().is_some())?.remove()
     }
 
     pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.waiting.iter().filter_map(|one| match one {
-            Behindhand::Here(entry) => Some(&**entry),
-            Behindhand::Expected(_) => None,
-        })
+        self.waiting.values().flatten()
     }
-}
 
-impl Queue {
-    /// Forgets everything that waits behind large messages, and those themselves; gives the entries.
-    pub(crate) fn take_behind(&mut self) -> Vec<Entry> {
-        let all = std::mem::take(&mut self.behind).waiting;
-        all.into_iter()
-            .filter_map(|one| match one {
-                Behindhand::Here(entry) => Some(*entry),
-                Behindhand::Expected(_) => None,
-            })
-            .collect()
+    /// Forgets everything, and gives the entries.
+    pub(crate) fn take(&mut self) -> impl Iterator<Item = Entry> + use<> {
+        std::mem::take(&mut self.waiting).into_values().flatten()
     }
 }

@@ -314,7 +314,8 @@ impl Level {
     pub(crate) fn restore(&mut self, stored: StoredRef) {
         self.far += 1;
         self.far_expires |= stored.expires;
-        if self.pages.front().is_some_and(|page| stored.position < page.positions.0) {
+        // The least position of a page may be that of a message that was delayed, and came long after its neighbours.
+        if self.pages.front().is_some_and(|page| stored.position < page.positions.1) {
             self.refs.push_back(stored);
         } else {
             self.open.push_back(stored);

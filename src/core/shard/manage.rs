@@ -9,6 +9,7 @@ use crossdock_common::{Event, Message, Name, Now, Refusal, RequestId};
 
 use super::awaiting::Awaiting;
 use super::command::{Effects, NewQueue};
+use super::entry::Entry;
 use super::ledger::Ledger;
 use super::queue::{Awaited, Queue};
 use super::ready::Drained;
@@ -92,7 +93,7 @@ impl Shard {
         let Some(queue) = self.queues.get_mut(&id) else { return 0 };
         let mut drained = queue.ready.drain();
         let waited = self.waiting.take_entries(id);
-        let behind = queue.take_behind();
+        let behind: Vec<Entry> = queue.behind.take().collect();
         let (large, parts) = self.large.take_entries(id);
         parts.iter().for_each(|part| self.segments.remove(part));
         queue.awaiting = Awaited::default();

@@ -55,7 +55,7 @@ impl Shard {
             let entry = queue.new_entry(message.clone(), target.binding, now);
             let storing = if let (true, Some(urgency)) = (entry.logged, queue.urgency) {
                 Storing::Durable(urgency)
-            } else if queue.ready.is_storing(entry.level) || memory.crowds(queue) && queue.awaiting.unstored == 0 {
+            } else if queue.ready.is_storing(entry.level) || memory.crowds(queue) && !queue.has_unstored() {
                 Storing::Paged
             } else {
                 Storing::No
@@ -157,12 +157,14 @@ impl Shard {
         let Self { queues, timers, memory, .. } = self;
         if let Some(queue) = queues.get_mut(&id) {
             // Nothing goes to disk ahead of something that cannot.
-            let keep = queue.awaiting.unstored > 0 || !memory.crowds(queue);
+            let keeps = |queue: &Queue| queue.has_unstored() || !memory.crowds(queue);
             if queue.behind.is_empty() {
+                let keep = keeps(queue);
                 queue.admit(entry, keep, now, timers);
             } else {
                 queue.behind.put(entry);
                 while let Some(entry) = queue.behind.next() {
+                    let keep = keeps(queue);
                     queue.admit(entry, keep, now, timers);
                 }
             }

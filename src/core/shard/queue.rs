@@ -208,6 +208,11 @@ impl Queue {
             || self.settings.bytes_max.is_some_and(|max| bytes > max)
     }
 
+    /// Something that is on its way in cannot be read back from the log.
+    pub(crate) fn has_unstored(&self) -> bool {
+        self.awaiting.unstored > 0 || self.behind.entries().any(|entry| entry.stored.is_none())
+    }
+
     /// The queue is over its length.
     pub(crate) fn overflows(&self) -> bool {
         self.settings.length_max.is_some_and(|max| self.ready.len() > max)

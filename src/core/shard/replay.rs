@@ -35,6 +35,8 @@ struct QueueReplay {
     pages: Vec<(u8, PageRef)>,
     /// Settled, and not among the entries: in a page, then.
     gone: Vec<u64>,
+    /// All up to a place are gone, except some.
+    purges: Vec<(u64, HashSet<u64>)>,
     /// Handed out so often, and not among the entries.
     attempts: HashMap<u64, u32>,
     unreadable: Vec<(u8, PageRef)>,
@@ -64,7 +66,9 @@ impl Replay {
         for (id, queue) in &mut self.queues {
             queue.gone.sort_unstable();
             let touched = |page: &PageRef| {
-                !within(&queue.gone, page).is_empty() || queue.attempts.keys().any(|position| page.spans(*position))
+                !within(&queue.gone, page).is_empty()
+                    || queue.attempts.keys().any(|position| page.spans(*position))
+                    || queue.purges.iter().any(|(up_to, _)| page.positions.0 < *up_to)
             };
             // What stands before a touched page was handed out as well, and single messages cannot stand between pages.
             let mut levels = HashSet::new();
@@ -98,7 +102,11 @@ impl Replay {
         };
         queue.read.push(page.location);
         let gone = within(&queue.gone, &page);
-        let stays = |stored: &StoredRef| stored.logged && gone.binary_search(&stored.position).is_err();
+        let purges = &queue.purges;
+        let purged = |position: u64| purges.iter().any(|(up_to, kept)| position < *up_to && !kept.contains(&position));
+        let stays = |stored: &StoredRef| {
+            stored.logged && gone.binary_search(&stored.position).is_err() && !purged(stored.position)
+        };
         for stored in refs.into_iter().filter(stays) {
             let mut entry = stored.to_entry(level);
             entry.attempts = queue.attempts.get(&stored.position).copied().unwrap_or(entry.attempts);
@@ -290,7 +298,10 @@ impl QueueReplay {
         let stays = |position: u64| position >= up_to || kept.contains(&position);
         self.entries.retain(|position, _| stays(*position));
         self.parts.retain(|position, _| stays(*position));
-        self.pages.retain(|(_, page)| stays(page.positions.1));
+        // Somebody may have had a message whose reference is in a page only.
+        let has_kept = |page: &PageRef| kept.iter().any(|position| page.spans(*position));
+        self.pages.retain(|(_, page)| page.positions.1 >= up_to || has_kept(page));
+        self.purges.push((up_to, kept));
         Ok(())
     }
 
