@@ -55,19 +55,19 @@ pub(super) fn replay(
 
 fn replay_shard(opener: &Opener<'_>, mut shard: ShardReplay<'_>, progress: &JournalProgress) -> Result<Opened> {
     let opened = opener.open(progress, &mut shard)?;
-    (opener.complete)(progress.name(), &mut shard, opened.journal.as_ref());
-    finish_shard(shard, &opened, opener.paging);
+    finish_shard(shard, &opened, opener.paging, opener.complete);
     progress.finish();
     Ok(opened)
 }
 
 /// The journal was read to its end: the shard goes on with it.
-pub(super) fn finish_shard(shard: ShardReplay<'_>, opened: &Opened, paging: Paging) {
+pub(super) fn finish_shard(mut shard: ShardReplay<'_>, opened: &Opened, paging: Paging, complete: Complete<'_>) {
+    complete(&opened.name, &mut shard, opened.journal.as_ref());
     shard.finish(Box::new(JournalLog::new(opened.journal.clone(), opened.last)), paging);
 }
 
 /// What the log says about messages in pages can only be applied to the pages themselves.
-pub(super) fn read_pages(shard: &mut ShardReplay<'_>, journal: &dyn Journal) {
+pub(super) fn read_pages(_: &str, shard: &mut ShardReplay<'_>, journal: &dyn Journal) {
     let pages = shard.pages_to_read();
     read_those_pages(shard, journal, &pages);
 }

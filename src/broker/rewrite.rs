@@ -16,6 +16,9 @@ use super::start::{partition, recover};
 use super::startup::Startup;
 use crate::config::Settings;
 
+/// How long freeing segments may take.
+const FREEING_MAX: Duration = Duration::from_secs(30);
+
 /// What is wrong with one journal.
 #[derive(Default)]
 pub struct Faults {
@@ -49,7 +52,7 @@ pub async fn rewrite(
     let clock = Clock::start();
     let outcome = Mutex::new(Outcome::default());
     let complete = |name: &str, shard: &mut ShardReplay<'_>, journal: &dyn Journal| match faults.get(name) {
-        None => read_pages(shard, journal),
+        None => read_pages(name, shard, journal),
         Some(faults) => {
             let of_shard = mend(shard, journal, faults);
             let mut outcome = outcome.lock().unwrap_or_else(PoisonError::into_inner);
@@ -115,14 +118,19 @@ async fn write_snapshot(
     wait_for_snapshot(opened).await?;
     if let Partition::Shard(index) = partition {
         broker.snapshot_ended(index, true);
-        // What is damaged goes into quarantine only while the journal is open.
-        while is_freeing(&broker.needs(index), &opened.journal.segments()) {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-            // The shard may have gone on to write pages, and releases nothing before these are durable.
-            broker.durable(partition, Sequence(opened.journal.durable().0), clock.now());
-        }
+        // What is damaged goes into quarantine only while the journal is open. If that takes too long, the check that follows says so.
+        let _ = tokio::time::timeout(FREEING_MAX, freed(broker, index, opened, clock)).await;
     }
     Ok(())
+}
+
+/// Waits until the segments that nothing needs any more are gone.
+async fn freed(broker: &std::sync::Arc<Broker>, index: usize, opened: &Opened, clock: Clock) {
+    while is_freeing(&broker.needs(index), &opened.journal.segments()) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        // The shard may have gone on to write pages, whose places it learns then.
+        broker.durable(Partition::Shard(index), Sequence(opened.journal.durable().0), clock.now());
+    }
 }
 
 /// Some segment is not needed any more, and still there.

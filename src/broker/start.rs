@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use crossdock_common::{Format, Name};
-use crossdock_core::{Broker, BrokerOptions, Partition, Policies, Recovery, ShardReplay};
+use crossdock_core::{Broker, BrokerOptions, Partition, Policies, Recovery};
 use crossdock_store::Journal;
 
 use super::alarms::{Alarms, messages_memory_bytes, watch_disk, watch_memory};
@@ -39,8 +39,7 @@ pub fn start(
     seed: u64,
 ) -> Result<Arc<Engine>> {
     let clock = Clock::start();
-    let complete = |_: &str, shard: &mut ShardReplay<'_>, journal: &dyn Journal| read_pages(shard, journal);
-    let (broker, opened) = recover(settings, formats, clock, (startup, seed), &complete)?;
+    let (broker, opened) = recover(settings, formats, clock, (startup, seed), &read_pages)?;
     RecoveryFinished { records: startup.records(), elapsed_ms: clock.uptime_ms() }.emit(&metrics);
     settings.vhosts.names().for_each(|vhost| broker.add_vhost(&Name::from(vhost)));
     metrics.set_messages_memory_max(messages_memory_bytes(settings.core.messages_memory_bytes_max));

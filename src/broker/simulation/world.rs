@@ -138,8 +138,7 @@ impl World {
         let mut journals = vec![self.open(definitions, &mut recovery, &mut damages)?];
         for (mut shard, progress) in recovery.begin_shards().into_iter().zip(shards) {
             let (opened, stepped) = self.open(progress, &mut shard, &mut damages)?;
-            read_pages(&mut shard, opened.journal.as_ref());
-            finish_shard(shard, &opened, self.paging);
+            finish_shard(shard, &opened, self.paging, &read_pages);
             journals.push((opened, stepped));
         }
         Ok(self.run(recovery, journals, damages))

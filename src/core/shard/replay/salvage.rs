@@ -280,3 +280,65 @@ fn decoded(
     let place = places.iter().find(|place| place.queue == queue && place.position == position)?;
     Some((place.binding, Arc::new(message)))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU64;
+
+    use bytes::{BufMut, BytesMut};
+
+    use super::*;
+
+    const QUEUE: u64 = 256;
+    const OTHER: u64 = 512;
+
+    /// A message record with one place and nothing in it.
+    fn message(queue: u64, position: u64) -> BytesMut {
+        let mut record = BytesMut::new();
+        record.put_u32_le(1);
+        [queue, position, 0].into_iter().for_each(|number| record.put_u64_le(number));
+        record.put_u32_le(0);
+        record.put_slice(&[0; 3]);
+        record.put_u64_le(0);
+        // Exchange, key, user, properties.
+        record.put_slice(&[0; 16]);
+        record
+    }
+
+    /// Knows messages at 1 to 5 of both queues.
+    fn filled(mut salvage: Salvage) -> Salvage {
+        let location = Location { segment: NonZeroU64::new(1).expect("not 0"), offset: 0, length_bytes: 0, crc: 0 };
+        for (queue, position) in [QUEUE, OTHER].into_iter().flat_map(|queue| (1..=5).map(move |at| (queue, at))) {
+            salvage.record(RecordKind::Message, 0, &message(queue, position), location).unwrap();
+        }
+        let numbers = |numbers: &[u64]| numbers.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<_>>();
+        salvage.record(RecordKind::Settled, QUEUE, &numbers(&[3]), location).unwrap();
+        salvage.record(RecordKind::Settled, OTHER, &numbers(&[4]), location).unwrap();
+        salvage.record(RecordKind::Purged, QUEUE, &numbers(&[3, 1]), location).unwrap();
+        salvage
+    }
+
+    fn served(salvage: &Salvage, queue: u64) -> Vec<u64> {
+        let found = salvage.found.get(&queue).into_iter().flat_map(|found| found.keys().copied());
+        found.filter(|position| !salvage.is_gone(queue, *position)).collect()
+    }
+
+    #[test]
+    fn of_a_page_comes_back_what_no_record_settles_or_purges() {
+        let mut salvage = Salvage::default();
+        salvage.look_for(&LostPage { queue: QUEUE, count: 3, positions: (2, 4) });
+        let salvage = filled(salvage);
+        assert_eq!((served(&salvage, QUEUE), served(&salvage, OTHER)), (vec![4], vec![]));
+    }
+
+    #[test]
+    fn of_a_snapshot_comes_back_everything_that_no_record_settles_or_purges() {
+        assert!(!Salvage::default().is_needed());
+        let mut salvage = Salvage::default();
+        salvage.look_for_everything();
+        assert!(salvage.is_needed());
+        let salvage = filled(salvage);
+        // The purge spared the first.
+        assert_eq!((served(&salvage, QUEUE), served(&salvage, OTHER)), (vec![1, 4, 5], vec![1, 2, 3, 5]));
+    }
+}
