@@ -3,6 +3,7 @@
 mod banner;
 mod login;
 mod ports;
+mod starting;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,10 +12,9 @@ use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::broker::Engine;
-use crate::config::{ListenerKind, Settings};
-use crate::net::{Listening, Reception, Shutdown, formats, listen, listen_http};
-use crate::telemetry::Metrics;
-use crate::{auth, broker, http};
+use crate::config::Settings;
+use crate::net::Shutdown;
+use starting::Starting;
 
 /// What is asked of one run, beside the configuration.
 #[derive(Clone, Debug, Default)]
@@ -28,12 +28,16 @@ pub struct ServeOptions {
 /// # Errors
 /// Whatever keeps the broker from starting or going on.
 pub async fn run(settings: Settings, options: ServeOptions) -> Result<()> {
-    let metrics = Arc::new(Metrics::new());
-    let authenticator = Arc::new(login::authenticator(&settings)?);
-    let engine = broker::start(&settings, formats(), authenticator, metrics, seed()?)?;
-    login::apply(&engine, &settings).await?;
+    let settings = Arc::new(settings);
     let shutdown = Shutdown::default();
-    let listening = start_listeners(&settings, &engine, &shutdown).await?;
+    let starting = Starting::new(settings.clone())?;
+    // Recovery may take long: whoever asks how it goes is answered from the beginning.
+    let management = starting.listen_to_management(&shutdown).await?;
+    let engine = starting.recover().await?;
+    login::apply(&engine, &settings).await?;
+    let mut listening = starting.listen(&engine, &shutdown).await?;
+    listening.extend(management);
+    starting.startup.finish(engine.clone());
     if let Some(file) = &options.ports_file {
         ports::write(file, &listening)?;
     }
@@ -41,32 +45,11 @@ pub async fn run(settings: Settings, options: ServeOptions) -> Result<()> {
     banner::print(&settings, &user, &listening);
     wait_for_the_end().await?;
     drain(&settings, &engine, shutdown).await;
+    engine.finish().await;
     let closing = engine.clone();
     tokio::task::spawn_blocking(move || closing.close()).await?.context("not everything could be made durable")?;
     tracing::info!("stopped");
     Ok(())
-}
-
-async fn start_listeners(settings: &Settings, engine: &Arc<Engine>, shutdown: &Shutdown) -> Result<Vec<Listening>> {
-    let tls = match settings.tls.certificate {
-        Some(_) => Some(auth::tls::server_config(&settings.tls, &[])?),
-        None => None,
-    };
-    let reception = Reception::new(engine.clone(), settings, tls, seed()?);
-    let mut listening = Vec::new();
-    for listener in settings.active_listeners() {
-        listening.push(match listener.kind {
-            ListenerKind::Management => {
-                listen_http(&reception, listener, http::management_router(engine.clone()), shutdown.signal()).await?
-            }
-            ListenerKind::Aws => {
-                let router = http::aws_router(engine.clone(), settings, seed()?)?;
-                listen_http(&reception, listener, router, shutdown.signal()).await?
-            }
-            _ => listen(&reception, listener, shutdown.signal()).await?,
-        });
-    }
-    Ok(listening)
 }
 
 /// Waits for SIGTERM or SIGINT; a second one then ends the process at once.

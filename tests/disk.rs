@@ -1,60 +1,24 @@
 //! A full disk: publishers are told in their protocol's own way, consumers go on, nothing that was confirmed is lost, and it ends
 //! by itself when there is space again.
 
-use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
 
+use crate::support::small_disk::SmallDisk;
 use crate::support::{Broker, wait_for};
 use crate::wire::amqp::{self, Amqp, Arguments};
 use crate::wire::http::Http;
 
-/// Three journals with their reserves and segments fit; not much more.
-const DISK_MIB: u32 = 64;
-const SETTINGS: [&str; 3] = ["store.segment_bytes=\"1MiB\"", "limits.message_bytes_max=\"256KiB\"", "core.shards=1"];
+const SMALL: [&str; 3] = ["store.segment_bytes=\"1MiB\"", "limits.message_bytes_max=\"256KiB\"", "core.shards=1"];
 
-/// A small file system of its own.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    /// `None` where mounting is not allowed: loud locally, a failure in CI.
-    fn mount() -> Option<Self> {
-        let folder = tempfile::tempdir().expect("a folder").keep();
-        let size = format!("size={DISK_MIB}m");
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(&folder).status();
-        if mounted.is_ok_and(|status| status.success()) {
-            return Some(Self(folder));
-        }
-        assert!(std::env::var_os("CI").is_none(), "a file system cannot be mounted: this test needs root");
-        eprintln!("SKIPPED a full disk: a file system cannot be mounted without root");
-        None
-    }
-
-    fn ballast(&self) -> PathBuf {
-        self.0.join("ballast")
-    }
-
-    /// Takes what is left, but for so many MiB.
-    fn fill(&self, left_mib: usize) {
-        let _ = std::fs::write(self.ballast(), vec![1; DISK_MIB as usize * 1024 * 1024]);
-        let taken = std::fs::metadata(self.ballast()).map_or(0, |file| file.len());
-        let kept = taken.saturating_sub(left_mib as u64 * 1024 * 1024);
-        let file = std::fs::OpenOptions::new().write(true).open(self.ballast()).expect("opens");
-        file.set_len(kept).expect("shrinks");
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-        let _ = std::fs::remove_dir(&self.0);
-    }
+/// Without the disk alarm, which would come before the disk is full.
+fn settings() -> Vec<&'static str> {
+    [&SMALL[..], &["store.disk_free_bytes_min=0"]].concat()
 }
 
 #[test]
 fn a_full_disk_blocks_publishers_and_nobody_else_and_ends_by_itself() {
     let Some(disk) = SmallDisk::mount() else { return };
-    let mut broker = Broker::start_in(&disk.0.join("data"), &SETTINGS);
+    let mut broker = Broker::start_in(&disk.folder().join("data"), &settings());
     let mut publisher = Amqp::open(broker.port("amqp")).expect("connects");
     publisher.declare("full").expect("declares");
     publisher.select_confirms().expect("selects");
@@ -65,8 +29,8 @@ fn a_full_disk_blocks_publishers_and_nobody_else_and_ends_by_itself() {
     sqs_says_unavailable(&broker);
     let first = consumer.get("full").expect("gets").expect("consumers go on");
     assert_eq!(&first[..4], &0u32.to_be_bytes());
-    std::fs::remove_file(disk.ballast()).expect("removes");
-    wait_for("the broker to go on", || is_ready(&broker).then_some(()));
+    disk.free();
+    wait_for("the broker to go on", || publishers_go_on(&broker).then_some(()));
     publisher.confirm().expect("what waited is confirmed");
     drop((publisher, consumer));
     broker.kill();
@@ -88,16 +52,19 @@ fn publish_until_blocked(broker: &Broker, publisher: &mut Amqp) -> u32 {
         let confirmed = publisher.confirm().is_ok();
         publisher.set_patience(crate::support::PATIENCE);
         if !confirmed {
-            wait_for("the broker to notice", || (!is_ready(broker)).then_some(()));
+            wait_for("the broker to notice", || (!publishers_go_on(broker)).then_some(()));
             return number;
         }
     }
     unreachable!("the disk is finite")
 }
 
-fn is_ready(broker: &Broker) -> bool {
+/// Whether publishers are served. Whoever only consumes is served in any case, so the status is always 200 here.
+fn publishers_go_on(broker: &Broker) -> bool {
     let mut http = Http::open(broker.port("management")).expect("connects");
-    http.request("GET /readyz", "").expect("answers").0 == 200
+    let (status, body) = http.request("GET /readyz", "").expect("answers");
+    assert_eq!(status, 200, "{body}");
+    body == "ok\n"
 }
 
 fn sqs_says_unavailable(broker: &Broker) {
@@ -110,7 +77,7 @@ fn sqs_says_unavailable(broker: &Broker) {
 #[test]
 fn connection_blocked_is_sent_to_a_publisher_that_understands_it() {
     let Some(disk) = SmallDisk::mount() else { return };
-    let broker = Broker::start_in(&disk.0.join("data"), &SETTINGS);
+    let broker = Broker::start_in(&disk.folder().join("data"), &settings());
     let mut publisher = Amqp::open_with_blocked(broker.port("amqp")).expect("connects");
     publisher.declare("full").expect("declares");
     disk.fill(2);
@@ -126,11 +93,37 @@ fn connection_blocked_is_sent_to_a_publisher_that_understands_it() {
         publisher.frame().ok()
     });
     assert_eq!(blocked.method(), (10, 60));
-    std::fs::remove_file(disk.ballast()).expect("removes");
+    disk.free();
     publisher.set_patience(crate::support::PATIENCE);
     assert_eq!(publisher.frame().expect("hears").method(), (10, 61), "connection.unblocked");
     publisher
         .send(&amqp::method(1, 50, 10, Arguments::default().short(0).text("full").octet(1).long(0)))
         .expect("sends");
     publisher.expect(50, 11).expect("goes on");
+}
+
+#[test]
+fn publishers_wait_before_the_disk_is_full_and_go_on_by_themselves() {
+    let Some(disk) = SmallDisk::mount() else { return };
+    let broker =
+        Broker::start_in(&disk.folder().join("data"), &[&SMALL[..], &["store.disk_free_bytes_min=\"8MiB\""]].concat());
+    let mut publisher = Amqp::open_with_blocked(broker.port("amqp")).expect("connects");
+    publisher.declare("low").expect("declares");
+    publisher.select_confirms().expect("selects");
+    publisher.send(&amqp::publish("low", b"first")).expect("sends");
+    publisher.confirm().expect("there is space");
+    disk.fill(4);
+    let blocked = publisher.frame().expect("hears");
+    assert_eq!((blocked.method(), &blocked.payload[5..]), ((10, 60), &b"low on disk"[..]));
+    let mut http = Http::open(broker.port("management")).expect("connects");
+    let (status, body) = http.request("GET /readyz", "").expect("answers");
+    assert_eq!(status, 200, "consumers have to get here");
+    assert!(body.contains("publishers wait: less disk space is free than store.disk_free_bytes_min"), "{body}");
+    sqs_says_unavailable(&broker);
+    let mut consumer = Amqp::open(broker.port("amqp")).expect("connects");
+    assert_eq!(consumer.get("low").expect("gets").as_deref(), Some(&b"first"[..]), "consumers go on");
+    disk.free();
+    assert_eq!(publisher.frame().expect("hears").method(), (10, 61), "connection.unblocked");
+    publisher.send(&amqp::publish("low", b"second")).expect("sends");
+    publisher.confirm().expect("goes on");
 }

@@ -1,13 +1,17 @@
 //! Tests of the whole program. They spawn the binary beside their own executable, so build the workspace first:
 //! `tests/run` does, and installs what the client libraries need.
 
+mod alarms;
 mod architecture;
+mod backlog;
 mod clients;
 mod disk;
 mod errors;
 mod hostile;
 mod kill;
+mod ledger;
 mod program;
 mod restart;
+mod store;
 mod support;
 mod wire;

@@ -20,9 +20,16 @@ pub struct Frames {
 
 /// What a consumer or publisher hears.
 pub enum Heard<'a> {
-    Deliver { tag: u64 },
+    Deliver {
+        tag: u64,
+    },
     Body(&'a [u8]),
-    Ack { tag: u64, multiple: bool },
+    Ack {
+        tag: u64,
+        multiple: bool,
+    },
+    /// A queue is declared.
+    Declared,
     Other,
 }
 
@@ -54,6 +61,11 @@ pub fn publish(queue: &str, persistent: bool, body: &[u8]) -> Vec<u8> {
     bytes.extend(frame(2, &[&[0, 60, 0, 0][..], &(body.len() as u64).to_be_bytes(), properties].concat()));
     bytes.extend(frame(3, body));
     bytes
+}
+
+/// The declaration of a durable queue, to be written among others.
+pub fn declare_durable(queue: &str) -> Vec<u8> {
+    method(50, 10, &[&[0, 0][..], &text(queue), &[0b10, 0, 0, 0, 0]].concat())
 }
 
 /// An acknowledgement.
@@ -88,38 +100,51 @@ impl Amqp {
         let table = table.unwrap_or_default();
         let flags = if durable { 0b10 } else { 0 };
         let arguments = [&[0, 0][..], &text(queue), &[flags], &(table.len() as u32).to_be_bytes(), &table].concat();
-        self.call(50, 10, &arguments, 11)
+        self.call(50, 10, &arguments, 11)?;
+        Ok(())
+    }
+
+    /// How many messages of a queue are ready. A queue that is not there is an error.
+    pub fn ready(&mut self, queue: &str) -> Result<u64> {
+        let answer = self.call(50, 10, &[&[0, 0][..], &text(queue), &[0b1, 0, 0, 0, 0]].concat(), 11)?;
+        let counts = answer.len().checked_sub(8).context("a short answer")?;
+        Ok(number(&answer, counts) >> 32)
     }
 
     pub fn delete(&mut self, queue: &str) -> Result<()> {
-        self.call(50, 40, &[&[0, 0][..], &text(queue), &[0]].concat(), 41)
+        self.call(50, 40, &[&[0, 0][..], &text(queue), &[0]].concat(), 41)?;
+        Ok(())
     }
 
     pub fn select_confirms(&mut self) -> Result<()> {
-        self.call(85, 10, &[0], 11)
+        self.call(85, 10, &[0], 11)?;
+        Ok(())
     }
 
     pub fn qos(&mut self, prefetch: u16) -> Result<()> {
-        self.call(60, 10, &[&[0, 0, 0, 0][..], &prefetch.to_be_bytes(), &[0]].concat(), 11)
+        self.call(60, 10, &[&[0, 0, 0, 0][..], &prefetch.to_be_bytes(), &[0]].concat(), 11)?;
+        Ok(())
     }
 
     pub fn consume(&mut self, queue: &str, automatic_ack: bool) -> Result<()> {
         let flags = if automatic_ack { 0b10 } else { 0 };
-        self.call(60, 20, &[&[0, 0][..], &text(queue), &text("c"), &[flags], &[0, 0, 0, 0]].concat(), 21)
+        self.call(60, 20, &[&[0, 0][..], &text(queue), &text("c"), &[flags], &[0, 0, 0, 0]].concat(), 21)?;
+        Ok(())
     }
 
-    fn call(&mut self, class: u16, number: u16, arguments: &[u8], answer: u16) -> Result<()> {
+    fn call(&mut self, class: u16, number: u16, arguments: &[u8], answer: u16) -> Result<Vec<u8>> {
         self.stream.write_all(&method(class, number, arguments))?;
         self.expect(class, answer)
     }
 
-    fn expect(&mut self, class: u16, number: u16) -> Result<()> {
+    /// Reads until that method comes, and gives its payload.
+    fn expect(&mut self, class: u16, number: u16) -> Result<Vec<u8>> {
         loop {
             while let Some((kind, payload)) = self.frames.next() {
                 let heard =
                     (u16::from_be_bytes([payload[0], payload[1]]), u16::from_be_bytes([payload[2], payload[3]]));
                 if kind == 1 && heard == (class, number) {
-                    return Ok(());
+                    return Ok(payload.to_vec());
                 }
                 if kind == 1 && matches!(heard, (10, 50) | (20, 40)) {
                     bail!("closed: {}", String::from_utf8_lossy(payload));
@@ -172,6 +197,7 @@ impl Frames {
                 Heard::Deliver { tag: number(rest, at) }
             }
             (1, [0, 60, 0, 80, rest @ ..]) => Heard::Ack { tag: number(rest, 0), multiple: rest[8] & 1 == 1 },
+            (1, [0, 50, 0, 11, ..]) => Heard::Declared,
             _ => Heard::Other,
         })
     }

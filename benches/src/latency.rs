@@ -23,6 +23,12 @@ impl Histogram {
         self.count += 1;
     }
 
+    /// Adds the counts of another.
+    pub fn merge(&mut self, other: &Self) {
+        self.buckets.iter_mut().zip(&other.buckets).for_each(|(count, more)| *count += more);
+        self.count += other.count;
+    }
+
     /// The latency that this share (0 to 1) of all stay below, in milliseconds; `None` without any.
     pub fn percentile_ms(&self, share: f64) -> Option<f64> {
         let wanted = (self.count as f64 * share).ceil() as u64;

@@ -6,6 +6,8 @@
 
 mod amqp;
 mod cpu;
+mod disk;
+mod journal;
 mod latency;
 mod mqtt;
 mod report;
@@ -15,11 +17,13 @@ mod server;
 use std::time::Duration;
 
 use anyhow::Result;
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
-/// What to measure.
+/// What to measure. Without a command: throughput and latency of everything that speaks AMQP or MQTT.
 #[derive(Parser)]
 struct Arguments {
+    #[command(subcommand)]
+    command: Option<Commands>,
     /// Seconds of each workload.
     #[arg(long, default_value_t = 5)]
     seconds: u64,
@@ -37,8 +41,17 @@ struct Arguments {
     rumqttd_port: Option<u16>,
 }
 
+#[derive(Subcommand)]
+enum Commands {
+    /// What durability costs and a backlog weighs: the journal against the bare disk, long queues, restarts, many queues.
+    Journal(journal::Arguments),
+}
+
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
+    if let Some(Commands::Journal(arguments)) = &arguments.command {
+        return journal::run(arguments);
+    }
     if let Some(port) = arguments.rumqttd_port {
         return server::be_rumqttd(port);
     }

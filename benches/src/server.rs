@@ -17,7 +17,7 @@ pub struct Server {
     pub name: String,
     child: Child,
     /// Removed with the broker.
-    _folder: TempDir,
+    folder: TempDir,
     /// AMQP, if it speaks it.
     pub amqp: Option<u16>,
     /// MQTT, if it speaks it.
@@ -25,20 +25,28 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts the broker of that name.
+    /// Starts the broker of that name with its data in the system's folder for temporary files.
     ///
     /// # Errors
     /// It is not installed, or does not start.
     pub fn start(name: &str) -> Result<Self> {
-        let folder = tempfile::tempdir()?;
+        Self::start_in(name, &std::env::temp_dir())
+    }
+
+    /// Starts the broker of that name with its data in a new folder within this one.
+    ///
+    /// # Errors
+    /// It is not installed, or does not start.
+    pub fn start_in(name: &str, parent: &Path) -> Result<Self> {
+        let folder = tempfile::tempdir_in(parent)?;
         let (child, amqp, mqtt) = match name {
-            "crossdock" => crossdock(folder.path())?,
+            "crossdock" => crossdock(folder.path(), (free_port()?, free_port()?))?,
             "rabbitmq" => rabbitmq(folder.path())?,
             "mosquitto" => mosquitto(folder.path())?,
             "rumqttd" => rumqttd()?,
             other => bail!("unknown broker '{other}'"),
         };
-        let mut server = Self { name: name.to_owned(), child, _folder: folder, amqp, mqtt };
+        let mut server = Self { name: name.to_owned(), child, folder, amqp, mqtt };
         server.wait_until_up()?;
         Ok(server)
     }
@@ -46,6 +54,33 @@ impl Server {
     /// The process whose CPU time counts.
     pub fn process(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Where its data are.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Ends it as a crash would.
+    ///
+    /// # Errors
+    /// The system does not say how it ended.
+    pub fn kill(&mut self) -> Result<()> {
+        // Scripts have children: the whole group goes.
+        let group = format!("-{}", self.child.id());
+        Command::new("kill").args(["-9", "--", &group]).status()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Starts a killed Crossdock again, on its data and ports, and does not wait for it.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn start_again(&mut self) -> Result<()> {
+        let (Some(amqp), Some(mqtt)) = (self.amqp, self.mqtt) else { bail!("only Crossdock is started again") };
+        self.child = crossdock(self.folder.path(), (amqp, mqtt))?.0;
+        Ok(())
     }
 
     fn wait_until_up(&mut self) -> Result<()> {
@@ -69,19 +104,14 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Scripts have children: the whole group goes.
-        let group = format!("-{}", self.child.id());
-        let _ = Command::new("kill").args(["-9", "--", &group]).status();
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.kill();
     }
 }
 
 type Started = (Child, Option<u16>, Option<u16>);
 
-fn crossdock(folder: &Path) -> Result<Started> {
+fn crossdock(folder: &Path, (amqp, mqtt): (u16, u16)) -> Result<Started> {
     let binary = beside_me("crossdock")?;
-    let (amqp, mqtt) = (free_port()?, free_port()?);
     let mut command = Command::new(binary);
     command.args(["--dev", "--data-dir"]).arg(folder.join("data"));
     for setting in [

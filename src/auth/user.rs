@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::password::{PasswordHash, PasswordHashError};
-use crate::config::{PermissionSettings, Secret, UserSettings};
+use crate::config::{PermissionSettings, Secret, UserSettings, Vhosts};
 
 /// The tag of users that may do everything in the management API.
 pub const ADMINISTRATOR: &str = "administrator";
@@ -116,7 +116,7 @@ pub struct GeneratedPassword {
 ///
 /// # Errors
 /// [`PasswordHashError::Hashing`] when the system has no randomness or no memory.
-pub fn ensure_admin(users: &mut Users, vhosts: &[String]) -> Result<Option<GeneratedPassword>, PasswordHashError> {
+pub fn ensure_admin(users: &mut Users, vhosts: &Vhosts) -> Result<Option<GeneratedPassword>, PasswordHashError> {
     if !users.is_empty() {
         return Ok(None);
     }
@@ -126,7 +126,7 @@ pub fn ensure_admin(users: &mut Users, vhosts: &[String]) -> Result<Option<Gener
         name: FIRST_USER.into(),
         password_hash: PasswordHash::create(password.expose().as_bytes())?,
         tags: vec![ADMINISTRATOR.into()],
-        permissions: vhosts.iter().map(|vhost| Permission::all(vhost)).collect(),
+        permissions: vhosts.names().map(Permission::all).collect(),
     });
     Ok(Some(GeneratedPassword { user: FIRST_USER.into(), password }))
 }
@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn the_first_user_is_an_administrator_with_a_random_password() {
         let mut users = Users::default();
-        let generated = ensure_admin(&mut users, &["/".into()]).unwrap().expect("a first user");
+        let generated = ensure_admin(&mut users, &Vhosts::default()).unwrap().expect("a first user");
         assert_eq!((generated.user.as_str(), generated.password.expose().len()), ("admin", 24));
         let admin = users.get("admin").unwrap();
         assert!(admin.password_hash.verify(generated.password.expose().as_bytes()));
@@ -160,7 +160,7 @@ mod tests {
             (&[ADMINISTRATOR.into()][..], &[Permission::all("/")][..])
         );
         assert!(!format!("{generated:?}").contains(generated.password.expose()));
-        assert!(ensure_admin(&mut users, &[]).unwrap().is_none());
+        assert!(ensure_admin(&mut users, &Vhosts::default()).unwrap().is_none());
     }
 
     #[test]

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossdock_core::{Broker, Client};
+use crossdock_core::{Broker, Client, Counts, Ledger};
 use crossdock_store::{Journal, JournalStatus};
 
+use super::alarms::Alarms;
 use super::clock::Clock;
+use super::partition::Signals;
+use super::startup::journal_name;
 use crate::auth::Authenticator;
-use crate::telemetry::Metrics;
+use crate::telemetry::{JournalFigures, MessageFigures, Metrics};
 
 /// Bytes that may wait for the disk before publishers are no longer read. A few groups: more only adds latency.
 const PENDING_BYTES_MAX: u64 = 32 << 20;
@@ -19,14 +22,21 @@ pub struct Engine {
     pub clock: Clock,
     pub authenticator: Arc<Authenticator>,
     pub metrics: Arc<Metrics>,
+    pub(super) alarms: Arc<Alarms>,
     pub(super) journals: Arc<Vec<Arc<dyn Journal>>>,
+    pub(super) signals: Vec<Arc<Signals>>,
 }
+
+/// How long a last snapshot may take; without it, the next start has more to replay, nothing else.
+const LAST_SNAPSHOT_MAX: Duration = Duration::from_secs(10);
 
 /// Whether the broker can do its work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Health {
     /// It can.
     Ready,
+    /// Consumers are served and publishers wait, and why.
+    PublishersWait(String),
     /// It cannot, and why.
     NotReady(String),
 }
@@ -42,14 +52,36 @@ impl Engine {
         self.journals.iter().any(|journal| journal.pending_bytes() > PENDING_BYTES_MAX)
     }
 
-    /// Whether all journals take writes.
+    /// Whether it can do its work, or what keeps it from that.
     pub fn health(&self) -> Health {
-        let trouble = self.journals.iter().find_map(|journal| match journal.status() {
-            JournalStatus::Healthy => None,
-            JournalStatus::Full => Some("the disk is full".to_owned()),
-            JournalStatus::Failed(reason) => Some(format!("a journal failed: {reason}")),
-        });
-        trouble.map_or(Health::Ready, Health::NotReady)
+        if self.broker.is_draining() {
+            return Health::NotReady("the broker is being stopped".to_owned());
+        }
+        self.alarms.health()
+    }
+
+    /// Brings those metrics up to date that are not counted as things happen.
+    pub fn measure(&self) {
+        let (ledger, unbalanced_queues) = self.broker.ledger();
+        for (fate, messages) in fates(&ledger) {
+            self.metrics.set_fate(fate, messages);
+        }
+        let Counts { ready, unsettled, delayed, .. } = self.broker.counts();
+        let memory_bytes = self.broker.messages_memory_bytes();
+        self.metrics.set_messages(&MessageFigures { ready, unsettled, delayed, memory_bytes, unbalanced_queues });
+        for (index, journal) in self.journals.iter().enumerate() {
+            self.metrics.set_journal(&journal_name(index), &self.journal_figures(index, journal.as_ref()));
+        }
+    }
+
+    fn journal_figures(&self, index: usize, journal: &dyn Journal) -> JournalFigures {
+        JournalFigures {
+            disk_bytes: journal.disk_bytes(),
+            bytes_since_snapshot: journal.bytes_since_snapshot(),
+            // The definitions are in memory, and their journal holds nothing that is read again.
+            live_bytes: index.checked_sub(1).map_or(0, |shard| self.broker.needs(shard).live_bytes),
+            segments: journal.segments().len() as u64,
+        }
     }
 
     /// Waits until everything that was handed to the journals is durable, or never will be.
@@ -61,6 +93,15 @@ impl Engine {
         }
     }
 
+    /// Takes the last snapshots, when all connections are gone.
+    pub async fn finish(&self) {
+        for signals in &self.signals {
+            if tokio::time::timeout(LAST_SNAPSHOT_MAX, signals.end()).await.is_err() {
+                tracing::warn!("a last snapshot was not ready in time: the next start will take longer");
+            }
+        }
+    }
+
     /// Makes everything durable and closes the journals. Blocks.
     ///
     /// # Errors
@@ -69,4 +110,18 @@ impl Engine {
         let results: Vec<_> = self.journals.iter().map(|journal| journal.close()).collect();
         results.into_iter().collect::<Result<(), _>>().map_err(Into::into)
     }
+}
+
+/// What became of messages, by the word that the metric uses.
+fn fates(ledger: &Ledger) -> [(&'static str, u64); 7] {
+    let Ledger { accepted, settled, rejected, expired, dead_lettered, dropped, purged } = *ledger;
+    [
+        ("accepted", accepted),
+        ("settled", settled),
+        ("rejected", rejected),
+        ("expired", expired),
+        ("dead_lettered", dead_lettered),
+        ("dropped", dropped),
+        ("purged", purged),
+    ]
 }

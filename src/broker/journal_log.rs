@@ -1,9 +1,11 @@
 //! The core's log over a journal.
 
+use std::collections::VecDeque;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use crossdock_core::{Log, RecordKind, Sequence};
-use crossdock_store::{AppendError, BatchBuilder, BatchSequence, Epoch, Journal, SnapshotBuilder};
+use crossdock_core::{Location, Log, Place, Placed, RecordKind, Sequence, Urgency};
+use crossdock_store::{AppendError, BatchBuilder, BatchSequence, Epoch, Journal, SnapshotBuilder, SyncMode};
 
 /// Builds batches and hands them to a journal.
 pub(super) struct JournalLog {
@@ -11,19 +13,38 @@ pub(super) struct JournalLog {
     epoch: Epoch,
     builder: BatchBuilder,
     next: BatchSequence,
+    places: Vec<crossdock_store::BatchPlace>,
 }
 
 impl JournalLog {
     /// Goes on after `last`, the last batch of the journal.
     pub(super) fn new(journal: Arc<dyn Journal>, last: BatchSequence) -> Self {
         let epoch = journal.epoch();
-        Self { journal, epoch, builder: BatchBuilder::new(), next: last.next() }
+        Self { journal, epoch, builder: BatchBuilder::new(), next: last.next(), places: Vec::new() }
     }
 }
 
+/// The segment as the core numbers it. Batches are counted from 1, so no segment is called 0.
+fn segment(first: BatchSequence) -> NonZeroU64 {
+    NonZeroU64::new(first.0).unwrap_or(NonZeroU64::MIN)
+}
+
+/// A location as the core has it.
+pub fn to_core(location: crossdock_store::Location) -> Location {
+    let crossdock_store::Location { segment: first, offset, length_bytes, crc } = location;
+    Location { segment: segment(first), offset, length_bytes, crc }
+}
+
+/// A location as the journal has it.
+pub(super) fn to_store(location: Location) -> crossdock_store::Location {
+    let Location { segment, offset, length_bytes, crc } = location;
+    crossdock_store::Location { segment: BatchSequence(segment.get()), offset, length_bytes, crc }
+}
+
 impl Log for JournalLog {
-    fn push(&mut self, kind: RecordKind, stream: u64, parts: &[&[u8]]) {
-        self.builder.push(kind as u8, stream, parts);
+    fn push(&mut self, kind: RecordKind, stream: u64, parts: &[&[u8]]) -> Placed {
+        let crossdock_store::Placed { start, length_bytes, crc } = self.builder.push(kind as u8, stream, parts);
+        Placed { start, length_bytes, crc }
     }
 
     fn next_sequence(&self) -> Sequence {
@@ -34,11 +55,15 @@ impl Log for JournalLog {
         if self.builder.is_empty() { 0 } else { self.builder.len_bytes() }
     }
 
-    fn commit(&mut self) {
+    fn commit(&mut self, urgency: Urgency) {
         if self.builder.is_empty() {
             return;
         }
-        let batch = self.builder.finish(self.next);
+        let sync = match urgency {
+            Urgency::Sync => SyncMode::Needed,
+            Urgency::Write => SyncMode::Lazy,
+        };
+        let batch = self.builder.finish(self.next, sync);
         match self.journal.append(batch, self.next, self.epoch) {
             Ok(()) => {}
             // The journal has said so through its listener already; nothing of this batch will ever be confirmed.
@@ -50,6 +75,27 @@ impl Log for JournalLog {
         // Also when it was not accepted: its number is never durable, so whoever waits for it is never told that it is.
         self.next = self.next.next();
     }
+
+    fn sync(&mut self) {
+        self.journal.sync();
+    }
+
+    fn take_places(&mut self, up_to: Sequence, places: &mut VecDeque<Place>) {
+        self.journal.take_places(BatchSequence(up_to.0), &mut self.places);
+        places.extend(self.places.drain(..).map(|place| Place {
+            sequence: Sequence(place.sequence.0),
+            segment: segment(place.segment),
+            offset: place.payload_offset,
+        }));
+    }
+
+    fn release(&mut self, segment: NonZeroU64) {
+        self.journal.release(BatchSequence(segment.get()));
+    }
+
+    fn segments(&self) -> Vec<NonZeroU64> {
+        self.journal.segments().into_iter().map(|info| segment(info.first)).collect()
+    }
 }
 
 /// Collects the records of a snapshot.
@@ -59,8 +105,9 @@ pub(super) struct SnapshotLog {
 }
 
 impl Log for SnapshotLog {
-    fn push(&mut self, kind: RecordKind, stream: u64, parts: &[&[u8]]) {
+    fn push(&mut self, kind: RecordKind, stream: u64, parts: &[&[u8]]) -> Placed {
         self.builder.push(kind as u8, stream, parts);
+        Placed { start: 0, length_bytes: 0, crc: 0 }
     }
 
     fn next_sequence(&self) -> Sequence {
@@ -71,12 +118,15 @@ impl Log for SnapshotLog {
         0
     }
 
-    fn commit(&mut self) {}
+    fn commit(&mut self, _: Urgency) {}
 }
 
 #[cfg(test)]
 mod tests {
-    use crossdock_store::{Batch, CloseError, JournalStatus, Snapshot, SnapshotError};
+    use crossdock_store::{
+        Batch, BatchPlace, CleanError, CloseError, JournalStatus, Reader, SegmentInfo, Snapshot, SnapshotError,
+        Survivors,
+    };
 
     use super::*;
 
@@ -88,7 +138,13 @@ mod tests {
             Err(AppendError::Failed("broken".to_owned()))
         }
 
+        fn sync(&self) {}
+
         fn durable(&self) -> BatchSequence {
+            BatchSequence(7)
+        }
+
+        fn written(&self) -> BatchSequence {
             BatchSequence(7)
         }
 
@@ -102,6 +158,26 @@ mod tests {
 
         fn snapshot(&self, _: BatchSequence, _: Snapshot) -> Result<(), SnapshotError> {
             Err(SnapshotError::Failed("broken".to_owned()))
+        }
+
+        fn take_places(&self, _: BatchSequence, _: &mut Vec<BatchPlace>) {}
+
+        fn reader(&self) -> Box<dyn Reader> {
+            unreachable!("a failed journal is not read here")
+        }
+
+        fn release(&self, _: BatchSequence) {}
+
+        fn clean(&self, _: BatchSequence, _: Box<dyn Survivors>) -> Result<(), CleanError> {
+            Err(CleanError::Failed("broken".to_owned()))
+        }
+
+        fn segments(&self) -> Vec<SegmentInfo> {
+            Vec::new()
+        }
+
+        fn bytes_since_snapshot(&self) -> u64 {
+            0
         }
 
         fn disk_bytes(&self) -> u64 {
@@ -122,7 +198,7 @@ mod tests {
         let mut log = JournalLog::new(Arc::new(Failed), BatchSequence(7));
         let number = log.next_sequence();
         log.push(RecordKind::Document, 0, &[b"x"]);
-        log.commit();
+        log.commit(Urgency::Sync);
         assert!(log.next_sequence() > number, "whoever waits for it must not be told that nothing was written");
     }
 }

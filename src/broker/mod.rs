@@ -1,15 +1,27 @@
 //! The core wired to what it must not know itself: the clock, the journals, the tasks that wake it.
 //!
-//! [`start`] opens the data directory, replays it, and gives an [`Engine`]. Each partition (the definitions and every
+//! [`start`] opens the data directory, replays it (telling [`Startup`] how far it is), and gives an [`Engine`]. Each partition (the definitions and every
 //! shard) has one journal and one task ([`partition`]), which tells the core when batches are durable and when its
 //! timers are due.
 
+mod alarms;
 mod clock;
 mod engine;
+mod housekeeping;
 mod journal_log;
 mod partition;
+mod reading;
+mod replay;
+mod rewrite;
+#[cfg(test)]
+mod simulation;
 mod start;
+mod startup;
 
+pub use alarms::Alarms;
 pub use clock::Clock;
 pub use engine::{Engine, Health};
+pub use journal_log::to_core as location_of;
+pub use rewrite::{Faults, Outcome, rewrite};
 pub use start::start;
+pub use startup::{PartitionProgress, Replayed, StartProgress, Startup};

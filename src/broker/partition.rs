@@ -1,36 +1,51 @@
 //! One partition: its journal, and the task that tells the core what the journal and the clock say.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crossdock_common::Now;
 use crossdock_core::{Broker, Partition, Sequence};
-use crossdock_store::{Journal, JournalEvent, JournalStatus};
+use crossdock_store::JournalEvent;
 use tokio::sync::Notify;
 
+use super::alarms::{Alarms, Reason};
 use super::clock::Clock;
-use super::journal_log::SnapshotLog;
-use crate::telemetry::Metrics;
+use super::housekeeping::{Housekeeping, TIDY_EVERY};
 use crate::telemetry::events::{JournalFailed, JournalFull, JournalWritable};
-
-/// A snapshot is taken when the journal has grown to twice the last one, but not below this.
-const SNAPSHOT_BYTES_MIN: u64 = 256 << 20;
 
 /// What the journal's thread and the core tell the partition's task.
 #[derive(Default)]
 pub(super) struct Signals {
+    written: AtomicU64,
     durable: AtomicU64,
     changed: Mutex<Vec<JournalEvent>>,
     wake: Notify,
+    ending: AtomicBool,
+    ended: Notify,
 }
 
 impl Signals {
     /// The journal's listener: called on its thread, so it only leaves a note.
     pub(super) fn journal_said(&self, event: JournalEvent) {
         match event {
+            JournalEvent::Written(sequence) => self.written.store(sequence.0, Ordering::Release),
             JournalEvent::Durable(sequence) => self.durable.store(sequence.0, Ordering::Release),
             other => self.changed.lock().unwrap_or_else(PoisonError::into_inner).push(other),
         }
+        self.wake.notify_one();
+    }
+
+    /// The broker ends: the partition takes a last snapshot, so that the next start is quick and knows how often messages were
+    /// handed out. Returns when it is durable, or given up.
+    pub(super) async fn end(&self) {
+        let ended = self.ended.notified();
+        self.begin_end();
+        ended.await;
+    }
+
+    pub(super) fn begin_end(&self) {
+        self.ending.store(true, Ordering::Release);
         self.wake.notify_one();
     }
 
@@ -39,7 +54,12 @@ impl Signals {
         self.wake.notify_one();
     }
 
-    fn take_changes(&self) -> Vec<JournalEvent> {
+    /// Waits until there may be something to take.
+    pub(super) async fn changed(&self) {
+        self.wake.notified().await;
+    }
+
+    pub(super) fn take_changes(&self) -> Vec<JournalEvent> {
         std::mem::take(&mut self.changed.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -50,37 +70,77 @@ pub(super) struct PartitionTask {
     /// The folder's name.
     pub name: String,
     pub broker: Arc<Broker>,
-    pub journal: Arc<dyn Journal>,
     pub signals: Arc<Signals>,
     pub clock: Clock,
-    pub metrics: Arc<Metrics>,
-    pub all_journals: Arc<Vec<Arc<dyn Journal>>>,
-    pub last_snapshot_bytes: u64,
+    pub alarms: Arc<Alarms>,
+    pub housekeeping: Housekeeping,
+    pub told: Told,
+}
+
+/// How far the core has been told that the journal is.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    written: u64,
+    durable: u64,
 }
 
 impl PartitionTask {
     /// Runs until the task is dropped.
     pub(super) async fn run(mut self) {
-        let mut told = 0;
+        // What a start found may have expired, or be due, by now.
+        self.broker.tick(self.partition, self.clock.now());
         loop {
-            let durable = self.signals.durable.load(Ordering::Acquire);
-            if durable > told {
-                told = durable;
-                self.broker.durable(self.partition, Sequence(durable), self.clock.now());
-                self.snapshot_when_due();
-            }
-            for event in self.signals.take_changes() {
-                self.journal_changed(event);
-            }
+            let now = self.clock.now();
+            self.tell_written(now);
+            self.tell_durable(now);
+            self.tell_changes(now);
+            self.housekeep(now);
             self.wait().await;
+        }
+    }
+
+    pub(super) fn tell_changes(&mut self, now: Now) {
+        for event in self.signals.take_changes() {
+            self.journal_changed(now, event);
+        }
+    }
+
+    pub(super) fn housekeep(&mut self, now: Now) {
+        if !self.signals.ending.load(Ordering::Acquire) {
+            self.housekeeping.tidy_sometimes(now);
+        } else if self.housekeeping.has_ended(now) {
+            self.signals.ended.notify_waiters();
+        }
+    }
+
+    pub(super) fn tell_written(&mut self, now: Now) {
+        let written = self.signals.written.load(Ordering::Acquire);
+        if let (true, Partition::Shard(index)) = (written > self.told.written, self.partition) {
+            self.told.written = written;
+            self.broker.written(index, Sequence(written), now);
+        }
+    }
+
+    pub(super) fn tell_durable(&mut self, now: Now) {
+        let durable = self.signals.durable.load(Ordering::Acquire);
+        if durable > self.told.durable {
+            self.told.durable = durable;
+            self.broker.durable(self.partition, Sequence(durable), now);
+            self.housekeeping.durable(now, durable);
         }
     }
 
     async fn wait(&self) {
         let notified = self.signals.wake.notified();
-        let Some(deadline) = self.broker.deadline(self.partition) else { return notified.await };
+        let deadline = self.broker.deadline(self.partition);
+        let Some(deadline) = deadline else {
+            // Housekeeping looks after itself from time to time.
+            let _ = tokio::time::timeout(TIDY_EVERY, notified).await;
+            return;
+        };
         tokio::select! {
             () = notified => {}
+            () = tokio::time::sleep(TIDY_EVERY) => {}
             () = tokio::time::sleep_until(self.clock.to_tokio(deadline)) => {
                 // The runtime's timers count milliseconds; never tick before the core's microsecond has come.
                 let now = self.clock.now();
@@ -92,44 +152,35 @@ impl PartitionTask {
         }
     }
 
-    fn journal_changed(&mut self, event: JournalEvent) {
+    fn journal_changed(&mut self, now: Now, event: JournalEvent) {
         let journal = &*self.name;
         match event {
             JournalEvent::Full => {
-                JournalFull { journal }.emit(&self.metrics);
-                self.broker.set_blocked(Some("low on disk"));
+                JournalFull { journal }.emit();
+                self.alarms.raise(Reason::JournalFull { journal: journal.to_owned() });
             }
             JournalEvent::Writable => {
-                JournalWritable { journal }.emit(&self.metrics);
-                if self.all_journals.iter().all(|journal| journal.status() == JournalStatus::Healthy) {
-                    self.broker.set_blocked(None);
-                }
+                JournalWritable { journal }.emit();
+                self.alarms.lift(&Reason::JournalFull { journal: journal.to_owned() });
             }
             JournalEvent::Failed(reason) => {
-                JournalFailed { journal, error: &std::io::Error::other(reason) }.emit(&self.metrics);
-                self.broker.set_blocked(Some("journal failed"));
+                JournalFailed { journal, error: &std::io::Error::other(reason.as_str()) }.emit();
+                self.alarms.raise(Reason::JournalFailed { journal: journal.to_owned(), why: reason });
             }
-            JournalEvent::SnapshotDone(_) => self.last_snapshot_bytes = self.journal.disk_bytes(),
+            JournalEvent::SnapshotDone(_) => self.housekeeping.snapshot_ended(true),
             JournalEvent::SnapshotFailed(reason) => {
                 tracing::warn!(journal, reason, "snapshot given up; the journal goes on and tries again later");
-                self.last_snapshot_bytes = self.journal.disk_bytes();
+                self.housekeeping.snapshot_ended(false);
             }
-            JournalEvent::Durable(_) => {}
-        }
-    }
-
-    fn snapshot_when_due(&mut self) {
-        let limit = (2 * self.last_snapshot_bytes).max(SNAPSHOT_BYTES_MIN);
-        if self.journal.disk_bytes() < limit {
-            return;
-        }
-        let mut log = SnapshotLog::default();
-        let Some(last) = self.broker.snapshot(self.partition, &mut log) else { return };
-        let at = crossdock_store::BatchSequence(last.0);
-        match self.journal.snapshot(at, log.builder.finish()) {
-            // Until it is done, do not begin another.
-            Ok(()) => self.last_snapshot_bytes = u64::MAX / 4,
-            Err(error) => tracing::debug!(%error, "snapshot not begun"),
+            JournalEvent::Cleaned { segment, len_bytes } => {
+                tracing::debug!(journal, %segment, len_bytes, "a segment was cleaned");
+                self.housekeeping.cleaned(now, segment, true);
+            }
+            JournalEvent::CleanFailed { segment, reason } => {
+                tracing::warn!(journal, %segment, reason, "a segment cannot be cleaned; it stays as it is");
+                self.housekeeping.cleaned(now, segment, false);
+            }
+            JournalEvent::Durable(_) | JournalEvent::Written(_) => {}
         }
     }
 }

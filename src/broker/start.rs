@@ -5,30 +5,28 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use crossdock_common::{Format, Name};
-use crossdock_core::{Broker, BrokerOptions, Log, Partition, RecordError, RecordKind, Recovery};
-use crossdock_store::{BatchSequence, Disk, FileJournal, Journal, Options, RealDisk, Recovered, RecoveryReport};
+use crossdock_core::{Broker, BrokerOptions, Partition, Policies, Recovery};
+use crossdock_store::Journal;
 
+use super::alarms::{Alarms, messages_memory_bytes, watch_disk, watch_memory};
 use super::clock::Clock;
 use super::engine::Engine;
+use super::housekeeping::{Housekeeping, Thresholds};
 use super::journal_log::JournalLog;
-use super::partition::{PartitionTask, Signals};
+use super::partition::{PartitionTask, Signals, Told};
+use super::reading::{Requests, requests};
+use super::replay::{Complete, Opened, read_pages, replay};
+use super::startup::Startup;
 use crate::auth::Authenticator;
-use crate::config::{Durability, Settings};
+use crate::config::Settings;
 use crate::telemetry::Metrics;
 use crate::telemetry::events::RecoveryFinished;
 
 /// Most shards: a queue's number holds its shard in one byte.
 const SHARDS_MAX: usize = 255;
 
-/// A journal that was opened and replayed.
-struct Opened {
-    name: String,
-    journal: Arc<dyn Journal>,
-    last: BatchSequence,
-    signals: Arc<Signals>,
-}
-
-/// Opens the data directory, replays it, and starts the partitions' tasks. Must be called on the runtime.
+/// Opens the data directory, replays it, and starts the partitions' tasks. Blocks as long as that takes, and tells `startup` how
+/// far it is. Must be called on a thread of the runtime that may block.
 ///
 /// # Errors
 /// The directory cannot be used, another process uses it, or a newer version wrote it.
@@ -37,33 +35,72 @@ pub fn start(
     formats: Vec<&'static dyn Format>,
     authenticator: Arc<Authenticator>,
     metrics: Arc<Metrics>,
+    startup: &Startup,
     seed: u64,
 ) -> Result<Arc<Engine>> {
     let clock = Clock::start();
-    let shards = shard_count(&settings.data_dir, usize::from(settings.core.shards))?;
-    let mut recovery = Recovery::new(u8::try_from(shards).unwrap_or(u8::MAX), formats, seed, clock.now());
-    let (opened, records) = replay(settings, shards, &mut recovery)?;
-    RecoveryFinished { records, elapsed_ms: clock.uptime_ms() }.emit(&metrics);
-    let broker = finish(settings, recovery, &opened);
-    for vhost in &settings.vhosts {
-        broker.add_vhost(&Name::from(vhost.as_str()));
-    }
+    let (broker, opened) = recover(settings, formats, clock, (startup, seed), &read_pages)?;
+    RecoveryFinished { records: startup.records(), elapsed_ms: clock.uptime_ms() }.emit(&metrics);
+    settings.vhosts.names().for_each(|vhost| broker.add_vhost(&Name::from(vhost)));
+    metrics.set_messages_memory_max(messages_memory_bytes(settings.core.messages_memory_bytes_max));
+    let alarms = Alarms::new(broker.clone(), metrics.clone());
+    watch_resources(settings, &alarms, &metrics);
     let journals: Arc<Vec<Arc<dyn Journal>>> = Arc::new(opened.iter().map(|one| one.journal.clone()).collect());
+    let signals = opened.iter().map(|one| one.signals.clone()).collect();
     for (index, one) in opened.into_iter().enumerate() {
         let task = PartitionTask {
             partition: partition(index),
             name: one.name,
             broker: broker.clone(),
-            last_snapshot_bytes: one.journal.disk_bytes(),
-            journal: one.journal,
+            housekeeping: Housekeeping::new(partition(index), broker.clone(), one.journal, Thresholds::default()),
             signals: one.signals,
             clock,
-            metrics: metrics.clone(),
-            all_journals: journals.clone(),
+            alarms: alarms.clone(),
+            told: Told::default(),
         };
         tokio::spawn(watch(task));
     }
-    Ok(Arc::new(Engine { broker, clock, authenticator, metrics, journals }))
+    Ok(Arc::new(Engine { broker, clock, authenticator, metrics, alarms, journals, signals }))
+}
+
+/// Opens and replays the journals.
+pub(super) fn recover(
+    settings: &Settings,
+    formats: Vec<&'static dyn Format>,
+    clock: Clock,
+    (startup, seed): (&Startup, u64),
+    complete: Complete<'_>,
+) -> Result<(Arc<Broker>, Vec<Opened>)> {
+    let shards = shard_count(&settings.data_dir, usize::from(settings.core.shards))?;
+    let policies = policies(settings)?;
+    let count = u8::try_from(shards).unwrap_or(u8::MAX);
+    let mut recovery = Recovery::new(count, formats.clone(), policies, seed, clock.now());
+    let opened = replay(settings, &mut recovery, startup.begin(&settings.data_dir, shards), complete)?;
+    let (requests, queues) = requests(shards);
+    let broker = finish(settings, recovery, &opened, requests);
+    queues.serve(&broker, opened.iter().skip(1).map(|one| &one.journal), &Arc::new(formats), clock)?;
+    Ok((broker, opened))
+}
+
+/// What the operator sets for queues. It is looked at again at each start, and never stored.
+fn policies(settings: &Settings) -> Result<Policies> {
+    let mut policies = Policies::new(settings.durability.into());
+    for vhost in settings.vhosts.iter() {
+        if let Some(durability) = vhost.durability {
+            policies.set_vhost(Name::from(vhost.name.as_str()), durability.into());
+        }
+    }
+    for policy in &settings.policies {
+        policies.add(policy.to_core().with_context(|| format!("the policy for {:?}", policy.pattern))?);
+    }
+    Ok(policies)
+}
+
+/// Disk and memory are watched from now on.
+fn watch_resources(settings: &Settings, alarms: &Arc<Alarms>, metrics: &Arc<Metrics>) {
+    let (folder, min_bytes) = (settings.data_dir.clone(), settings.store.disk_free_bytes_min.0);
+    tokio::spawn(watch_disk(alarms.clone(), metrics.clone(), folder, min_bytes));
+    tokio::spawn(watch_memory(alarms.clone(), metrics.clone(), settings.limits.memory_bytes_max));
 }
 
 /// A partition whose task has panicked would never confirm anything again, and nobody would know why: the process ends, and
@@ -78,37 +115,18 @@ async fn watch(task: PartitionTask) {
     }
 }
 
-/// Reads the definitions' journal, then every shard's; gives the journals and how many records there were.
-fn replay(settings: &Settings, shards: usize, recovery: &mut Recovery) -> Result<(Vec<Opened>, u64)> {
-    let opener = Opener { settings, disk: Arc::new(RealDisk) };
-    let mut records = 0;
-    let mut opened = vec![opener.open("definitions", &mut |kind, _, payload| {
-        records += 1;
-        recovery.replay_definition(kind, payload)
-    })?];
-    recovery.begin_shards();
-    for index in 0..shards {
-        opened.push(opener.open(&format!("shard-{index}"), &mut |kind, stream, payload| {
-            records += 1;
-            recovery.replay_shard(index, kind, stream, payload)
-        })?);
-    }
-    Ok((opened, records))
-}
-
-fn finish(settings: &Settings, recovery: Recovery, opened: &[Opened]) -> Arc<Broker> {
+pub(super) fn finish(settings: &Settings, recovery: Recovery, opened: &[Opened], requests: Requests) -> Arc<Broker> {
     let signals: Vec<Arc<Signals>> = opened.iter().map(|one| one.signals.clone()).collect();
     let options = BrokerOptions {
         outgoing_bytes_max: settings.limits.connection_outgoing_bytes_max.as_usize(),
         deadline_changed: Box::new(move |partition| signals[journal_index(partition)].deadline_changed()),
+        read: Box::new(move |shard, request| requests.ask(shard, request)),
     };
-    let log = |one: &Opened| Box::new(JournalLog::new(one.journal.clone(), one.last)) as Box<dyn Log>;
-    let mut logs: Vec<Box<dyn Log>> = opened.iter().map(log).collect();
-    let definitions_log = logs.remove(0);
-    recovery.finish(definitions_log, logs, options)
+    let definitions = &opened[0];
+    recovery.finish(Box::new(JournalLog::new(definitions.journal.clone(), definitions.last)), options)
 }
 
-fn partition(journal_index: usize) -> Partition {
+pub(super) fn partition(journal_index: usize) -> Partition {
     match journal_index.checked_sub(1) {
         None => Partition::Definitions,
         Some(shard) => Partition::Shard(shard),
@@ -119,70 +137,6 @@ fn journal_index(partition: Partition) -> usize {
     match partition {
         Partition::Definitions => 0,
         Partition::Shard(index) => index + 1,
-    }
-}
-
-struct Opener<'a> {
-    settings: &'a Settings,
-    disk: Arc<dyn Disk>,
-}
-
-/// What takes the records of a journal: kind, stream, payload.
-type Apply<'a> = dyn FnMut(RecordKind, u64, &[u8]) -> Result<(), RecordError> + 'a;
-
-impl Opener<'_> {
-    fn open(&self, name: &str, apply: &mut Apply<'_>) -> Result<Opened> {
-        let signals: Arc<Signals> = Arc::default();
-        let of_listener = signals.clone();
-        let listener = Box::new(move |event| of_listener.journal_said(event));
-        let mut visit = |recovered: Recovered<'_>| visit(name, apply, &recovered);
-        let folder = self.settings.data_dir.join(name);
-        let (journal, report) = FileJournal::open(self.disk.clone(), &folder, self.options(), listener, &mut visit)
-            .with_context(|| format!("cannot open the journal in {}", folder.display()))?;
-        log_report(name, &report);
-        Ok(Opened { name: name.to_owned(), journal: Arc::new(journal), last: report.last, signals })
-    }
-
-    fn options(&self) -> Options {
-        let durability = match self.settings.durability {
-            Durability::Fsync => crossdock_store::Durability::Fsync,
-            Durability::Os => crossdock_store::Durability::Os,
-            Durability::Memory => crossdock_store::Durability::Memory,
-        };
-        Options { durability, segment_bytes: self.settings.store.segment_bytes.0, ..Options::default() }
-    }
-}
-
-fn visit(journal: &str, apply: &mut Apply<'_>, recovered: &Recovered<'_>) {
-    match *recovered {
-        Recovered::SnapshotRecord { kind, stream, payload } | Recovered::Record { kind, stream, payload, .. } => {
-            let result = match RecordKind::from_number(kind) {
-                Some(kind) => apply(kind, stream, payload),
-                None => Err(RecordError("unknown kind")),
-            };
-            if let Err(error) = result {
-                tracing::error!(journal, stream, %error, "a record is passed over");
-            }
-        }
-        Recovered::Damaged(damage) => {
-            let batches = format_args!("{}..={}", damage.first, damage.last);
-            tracing::error!(
-                journal,
-                stream = ?damage.stream,
-                %batches,
-                what = damage.what,
-                "damaged records: what they held is lost, everything else is served"
-            );
-        }
-    }
-}
-
-fn log_report(journal: &str, report: &RecoveryReport) {
-    for note in &report.notes {
-        tracing::info!(journal, note, "recovery");
-    }
-    if report.torn_bytes > 0 {
-        tracing::info!(journal, bytes = report.torn_bytes, "the torn end of the last write was cut off");
     }
 }
 
@@ -199,4 +153,82 @@ fn shard_count(folder: &Path, wanted: usize) -> Result<usize> {
         tracing::info!(existing, wanted, "the data directory keeps its number of shards");
     }
     Ok(if existing == 0 { wanted } else { existing })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use crossdock_common::definition::{Definition, Durability, QueueSpec};
+    use crossdock_common::event::{Principal, Reply};
+    use crossdock_common::{Command, Event, RequestId};
+    use crossdock_core::{Client, Permissions, Sequence};
+
+    use super::*;
+    use crate::config::{PolicySettings, Vhosts};
+
+    fn settings(data_dir: &Path) -> Settings {
+        let policy = PolicySettings {
+            pattern: "^logs".to_owned(),
+            durability: Some(crate::config::Durability::Memory),
+            ..PolicySettings::default()
+        };
+        Settings {
+            data_dir: data_dir.to_owned(),
+            durability: crate::config::Durability::Os,
+            vhosts: Vhosts::named(&["/", "other"]),
+            policies: vec![policy],
+            ..Settings::default()
+        }
+    }
+
+    fn ask(broker: &Arc<Broker>, client: &mut Client, now: crossdock_common::Now, command: Command) -> Reply {
+        let mut events = VecDeque::new();
+        client.execute(now, &mut VecDeque::from([command]));
+        broker.durable(Partition::Definitions, Sequence(u64::MAX), now);
+        client.take_events(now, &mut events);
+        let answers = events.into_iter().filter_map(|event| match event {
+            Event::Reply { result, .. } => Some(result.expect("granted")),
+            _ => None,
+        });
+        answers.last().expect("an answer")
+    }
+
+    fn durability_of(broker: &Arc<Broker>, clock: Clock, queue: &str) -> Durability {
+        let (now, request) = (clock.now(), RequestId(1));
+        let mut client = broker.connect(Box::new(|| {}));
+        client.authenticated(request, Principal { name: "u".into(), tags: vec![] });
+        ask(broker, &mut client, now, Command::Open { request, vhost: "/".into() });
+        let spec = QueueSpec { name: queue.into(), durable: true, ..QueueSpec::default() };
+        let declare = Box::new(Definition::DeclareQueue { spec, passive: false });
+        ask(broker, &mut client, now, Command::Define { request, definition: declare });
+        let inspect = Box::new(Definition::InspectQueue { name: queue.into() });
+        match ask(broker, &mut client, now, Command::Define { request, definition: inspect }) {
+            Reply::QueueInfo(info) => info.durability,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn queues_follow_the_policies_and_vhosts_of_the_configuration_of_this_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Clock::start();
+        let start = |settings: &Settings| {
+            let (broker, opened) =
+                recover(settings, Vec::new(), clock, (&Startup::default(), 0), &|_, _, _| {}).unwrap();
+            broker.set_permissions(Permissions::everything());
+            settings.vhosts.names().for_each(|vhost| broker.add_vhost(&Name::from(vhost)));
+            let found = ["orders", "logs.a"].map(|queue| durability_of(&broker, clock, queue));
+            opened.iter().for_each(|one| one.journal.close().unwrap());
+            found
+        };
+        let mut settings = settings(folder.path());
+        assert_eq!(start(&settings), [Durability::Os, Durability::Memory]);
+        settings.policies.clear();
+        let with_durability = "[{name = '/', durability = 'fsync'}]";
+        let sources =
+            crate::config::Sources { assignments: vec![format!("vhosts={with_durability}")], ..Default::default() };
+        settings.vhosts = crate::config::load(&sources).unwrap().vhosts;
+        assert_eq!(start(&settings), [Durability::Fsync, Durability::Fsync]);
+    }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+use super::store::StoreCommand;
 use crate::config::Sources;
 
 /// One broker for AMQP 0-9-1, MQTT, STOMP, SQS and SNS.
@@ -65,6 +66,11 @@ pub enum Command {
     },
     /// Hash a password for `password_hash`; asks for it, or reads one line from standard input
     HashPassword,
+    /// Look into the data directory of a broker that does not run, and repair it
+    Store {
+        #[command(subcommand)]
+        command: StoreCommand,
+    },
     /// Print a completion script for a shell
     Completions { shell: Shell },
     /// Print the manual page (roff)

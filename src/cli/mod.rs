@@ -6,6 +6,7 @@ pub mod dev_certs;
 mod documents;
 mod hash_password;
 mod serve;
+mod store;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -92,6 +93,7 @@ fn execute(arguments: Arguments) -> Result<(), Failure> {
             Ok(print(&dev_certs::summary(&paths))?)
         }
         Command::HashPassword => hash_password::hash_password(),
+        Command::Store { command } => store::store(command, &global),
         Command::Completions { shell } => Ok(print(&documents::completions(shell))?),
         Command::Man => Ok(print(&documents::manual_page()?)?),
     }

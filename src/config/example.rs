@@ -85,6 +85,7 @@ mod tests {
         let settings =
             load(&Sources { file: Some(path), ..Sources::default() }).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!((settings.users.len(), settings.aws.keys.len()), (1, 1));
+        assert_eq!(settings.policies[0].pattern, "^logs\\.");
         assert_eq!(settings.users[0].permissions[0].configure, "^orders\\..*");
     }
 

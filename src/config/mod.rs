@@ -10,6 +10,7 @@
 mod example;
 mod listener;
 mod load;
+mod policies;
 mod problem;
 mod rules;
 mod scalar;
@@ -18,6 +19,7 @@ mod section;
 mod settings;
 mod tree;
 mod units;
+mod vhosts;
 
 pub use example::example_file;
 pub use listener::{Listener, ListenerKind};
@@ -26,4 +28,5 @@ pub use problem::{ConfigurationError, Problem};
 pub use secret::Secret;
 pub use settings::*;
 pub use tree::Origin;
-pub use units::{ByteSize, GIB, KIB, MIB, Milliseconds};
+pub use units::{ByteSize, GIB, KIB, MIB, MemoryLimit, Milliseconds};
+pub use vhosts::Vhosts;

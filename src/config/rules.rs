@@ -15,6 +15,7 @@ pub fn check(settings: &Settings, tree: &Node, problems: &mut Problems) {
     rules.listeners_do_not_collide();
     rules.open_modes_stay_on_loopback();
     rules.names_are_usable();
+    rules.policies_are_usable();
     rules.users_are_complete();
     rules.messages_fit_into_segments();
 }
@@ -121,9 +122,10 @@ impl Rules<'_> {
         if !self.settings.aws.account_id.bytes().all(|byte| byte.is_ascii_digit()) {
             self.complain("aws.account_id", "expected 12 digits");
         }
-        if self.settings.vhosts.is_empty() || self.settings.vhosts.iter().any(String::is_empty) {
-            self.complain("vhosts", "expected at least one name, and no empty one");
+        if self.settings.vhosts.is_empty() {
+            self.complain("vhosts", "expected at least one name");
         }
+        self.names_are_unique("vhosts", "name", self.settings.vhosts.names().collect());
         let key_ids = self.settings.aws.keys.iter().map(|key| key.access_key_id.as_str());
         self.names_are_unique("aws.keys", "access_key_id", key_ids.collect());
         let user_names = self.settings.users.iter().map(|user| user.name.as_str());
@@ -138,16 +140,31 @@ impl Rules<'_> {
         }
     }
 
+    fn policies_are_usable(&mut self) {
+        for (index, policy) in self.settings.policies.iter().enumerate() {
+            self.vhost_exists(&policy.vhost, &format!("policies[{index}].vhost"));
+            if let Err(error) = policy.to_core() {
+                self.complain(&format!("policies[{index}].pattern"), error.to_string());
+            }
+            if policy.durability.is_none() {
+                self.complain(&format!("policies[{index}]"), "has no effect; set durability");
+            }
+        }
+    }
+
+    fn vhost_exists(&mut self, vhost: &str, path: &str) {
+        if !self.settings.vhosts.names().any(|name| name == vhost) {
+            self.complain(path, format!("{vhost:?} is not among vhosts"));
+        }
+    }
+
     fn users_are_complete(&mut self) {
         for (index, user) in self.settings.users.iter().enumerate() {
             if let Some((key, message)) = password_problem(user) {
                 self.complain(&format!("users[{index}]{key}"), message);
             }
             for (entry, permission) in user.permissions.iter().enumerate() {
-                if !self.settings.vhosts.contains(&permission.vhost) {
-                    let message = format!("{:?} is not among vhosts", permission.vhost);
-                    self.complain(&format!("users[{index}].permissions[{entry}].vhost"), message);
-                }
+                self.vhost_exists(&permission.vhost, &format!("users[{index}].permissions[{entry}].vhost"));
             }
         }
     }

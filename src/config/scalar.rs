@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::secret::Secret;
 use super::tree::Value;
-use super::units::{ByteSize, Milliseconds};
+use super::units::{ByteSize, MemoryLimit, Milliseconds};
 
 /// A setting that is one value.
 pub trait Scalar: Sized {
@@ -176,6 +176,33 @@ impl Scalar for ByteSize {
     }
     fn show_magnitude(magnitude: u64) -> String {
         Self(magnitude).to_string()
+    }
+}
+
+impl Scalar for MemoryLimit {
+    fn expected() -> String {
+        format!("\"auto\", or {}", ByteSize::expected())
+    }
+    fn parse(value: &Value) -> Option<Self> {
+        match text_of(value) {
+            Some(text) if text.trim() == "auto" => Some(Self::Auto),
+            _ => <ByteSize as Scalar>::parse(value).map(Self::Bytes),
+        }
+    }
+    fn to_toml(&self) -> Option<String> {
+        match self {
+            Self::Auto => Some(quoted("auto")),
+            Self::Bytes(bytes) => bytes.to_toml(),
+        }
+    }
+    fn magnitude(&self) -> Option<u64> {
+        match self {
+            Self::Auto => None,
+            Self::Bytes(bytes) => bytes.magnitude(),
+        }
+    }
+    fn show_magnitude(magnitude: u64) -> String {
+        <ByteSize as Scalar>::show_magnitude(magnitude)
     }
 }
 

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use super::scalar::choice;
 use super::secret::Secret;
 use super::section::section;
-use super::units::{ByteSize, GIB, KIB, MIB, Milliseconds};
+use super::units::{ByteSize, GIB, KIB, MIB, MemoryLimit, Milliseconds};
+use super::vhosts::Vhosts;
 
 /// One day, for expiry bounds.
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
@@ -23,10 +24,12 @@ section! {
         /// Development mode: every name and password is accepted. All listeners must be on loopback addresses.
         pub dev: bool = false;
         /// When a publish is confirmed: "fsync" once it survives power loss, "os" once it survives a crash of the
-        /// broker, "memory" at once.
+        /// broker, "memory" at once. A virtual host, a policy or a queue (x-durability) may say otherwise, each more than
+        /// the one before.
         pub durability: Durability = Durability::Fsync;
-        /// Virtual hosts that exist after the first start.
-        pub vhosts: Vec<String> = vec!["/".into()];
+        /// Virtual hosts that exist after the first start: names, or tables with settings of their own, such as
+        /// { name = "logs", durability = "os" }.
+        pub vhosts: Vhosts = Vhosts::default();
         /// Where clients connect. Port 0 takes a free port (see --ports-file).
         pub listeners: ListenersSettings = ListenersSettings::default();
         /// Certificates of the TLS listeners. PEM files; `crossdock dev-certs` makes a set for development.
@@ -45,6 +48,9 @@ section! {
         pub log: LogSettings = LogSettings::default();
         /// What happens on SIGTERM and SIGINT.
         pub shutdown: ShutdownSettings = ShutdownSettings::default();
+        /// What holds for the queues of some names. As in RabbitMQ one policy applies to a queue: of those that match, the one
+        /// with the highest priority.
+        pub policies: Vec<PolicySettings> = Vec::new();
         /// Users that exist beside those made at run time. If there are none at all, the first start makes `admin` and prints its
         /// password.
         pub users: Vec<UserSettings> = Vec::new();
@@ -60,6 +66,30 @@ choice! {
         Os = "os",
         /// At once: survives nothing.
         Memory = "memory",
+    }
+}
+
+section! {
+    /// A virtual host.
+    pub struct VhostSettings {
+        /// Its name.
+        pub name: String = String::new(), in 1..=255;
+        /// When a publish to its queues is confirmed; as the broker's durability if it is not set.
+        pub durability: Option<Durability> = None;
+    }
+}
+
+section! {
+    /// What holds for the queues of some names.
+    pub struct PolicySettings {
+        /// The virtual host.
+        pub vhost: String = "/".into(), in 1..=255;
+        /// A regular expression over names of queues.
+        pub pattern: String = String::new(), in 1..=1024, example "\"^logs\\\\.\"";
+        /// Which policy applies where several match: the one with the highest number, and of equals the first.
+        pub priority: u32 = 0;
+        /// When a publish is confirmed: "fsync", "os" or "memory".
+        pub durability: Option<Durability> = None, example "\"os\"";
     }
 }
 
@@ -178,6 +208,9 @@ section! {
         pub connections_max: u32 = 65_536, in 1..=10_000_000;
         /// Bytes that wait for a slow reader, per connection; then it gets no more deliveries until it has read some.
         pub connection_outgoing_bytes_max: ByteSize = ByteSize(MIB), in 64 * KIB..=GIB;
+        /// Memory of the broker (in RAM, without files) above which publishers wait while consumers drain. "auto" is 60 % of
+        /// what its control group allows or the machine has; 0 for no bound.
+        pub memory_bytes_max: MemoryLimit = MemoryLimit::Auto;
         /// Passwords checked at the same time; each costs 19 MiB of memory and some 20 ms of a core.
         pub password_verifications_concurrent_max: u16 = 4, in 1..=256;
     }
@@ -187,7 +220,10 @@ section! {
     /// The journal.
     pub struct StoreSettings {
         /// Size of one journal file.
-        pub segment_bytes: ByteSize = ByteSize(64 * MIB), in MIB..=4 * GIB;
+        pub segment_bytes: ByteSize = ByteSize(32 * MIB), in MIB..=4 * GIB;
+        /// Free space on the data directory's file system below which publishers wait while consumers drain; 0 for no bound.
+        /// The default leaves room for some more segments and snapshots, which giving space back may need.
+        pub disk_free_bytes_min: ByteSize = ByteSize(128 * MIB);
     }
 }
 
@@ -196,6 +232,10 @@ section! {
     pub struct CoreSettings {
         /// Groups of queues that run in parallel; 0 for one per processor core.
         pub shards: u16 = 0, in 0..=1024;
+        /// Memory for messages that wait in queues. Beyond it they are on disk only, durable or not, and are read back when
+        /// a consumer gets near them. "auto" is an eighth of what the control group allows or the machine has, 128 MiB at
+        /// most; 0 for no bound.
+        pub messages_memory_bytes_max: MemoryLimit = MemoryLimit::Auto;
     }
 }
 

@@ -43,6 +43,15 @@ impl fmt::Display for ByteSize {
     }
 }
 
+/// A bound on memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum MemoryLimit {
+    /// Found out from what the machine has.
+    Auto,
+    /// So much; 0 is no bound.
+    Bytes(ByteSize),
+}
+
 /// A duration in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Milliseconds(pub u64);

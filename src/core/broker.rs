@@ -5,6 +5,9 @@ pub(crate) mod define;
 pub(crate) mod followup;
 pub(crate) mod recovery;
 mod session;
+mod storage;
+
+pub use storage::Needs;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -22,6 +25,8 @@ use crate::log::{Log, Sequence};
 use crate::outbox::Outbox;
 use crate::permissions::{Permissions, Who};
 use crate::shard::command::{Confirmee, Effects, ShardCommand};
+use crate::shard::reading::ReadRequest;
+use crate::shard::snapshot::SnapshotPoint;
 use crate::shard::{Shard, confirm};
 
 /// A part of the core with a log and timers of its own.
@@ -39,13 +44,16 @@ pub struct BrokerOptions {
     pub outgoing_bytes_max: usize,
     /// Called when a partition's [`deadline`](Broker::deadline) may have come nearer. Must be cheap and must not call back.
     pub deadline_changed: Box<dyn Fn(Partition) + Send + Sync>,
+    /// Called when a shard wants something read from its log; the answer goes to [`take_read`](Broker::take_read). Must be cheap
+    /// and must not call back.
+    pub read: Box<dyn Fn(usize, ReadRequest) + Send + Sync>,
 }
 
 /// Everything there is. Shared by all connections.
 pub struct Broker {
     definitions: RwLock<Definitions>,
-    /// Moves with every change of definitions or permissions.
-    version: AtomicU64,
+    /// Moves with every change of definitions or permissions that may change a route.
+    version: Arc<AtomicU64>,
     permissions: RwLock<Arc<Permissions>>,
     shards: Box<[Mutex<Shard>]>,
     deadlines: Box<[AtomicU64]>,
@@ -124,7 +132,8 @@ impl Broker {
         }
     }
 
-    pub(crate) fn is_draining(&self) -> bool {
+    /// See [`drain`](Self::drain).
+    pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Acquire)
     }
 
@@ -157,17 +166,17 @@ impl Broker {
         }
     }
 
-    /// Writes everything of the partition that survives into `log`, and gives the number of the last batch that is in it.
-    pub fn snapshot(&self, partition: Partition, log: &mut dyn Log) -> Option<Sequence> {
-        let next = match partition {
-            Partition::Shard(index) => self.shards.get(index)?.lock().snapshot(log),
+    /// Writes everything of the partition that survives into `log`, and says which part of the partition's log it stands for.
+    pub fn snapshot(&self, partition: Partition, now: Now, log: &mut dyn Log) -> Option<SnapshotPoint> {
+        match partition {
+            Partition::Shard(index) => Some(self.shards.get(index)?.lock().snapshot(now, log)),
             Partition::Definitions => {
                 let definitions = self.definitions.read();
                 definitions.snapshot(log);
-                definitions.log.next_sequence()
+                let last = definitions.last_sequence();
+                Some(SnapshotPoint { replay_after: last, usable_after: last })
             }
-        };
-        Some(Sequence(next.0.saturating_sub(1)))
+        }
     }
 
     /// What other parts of the broker keep with the definitions under a kind and a key, as bytes the core does not look into.

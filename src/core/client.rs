@@ -161,11 +161,6 @@ impl Client {
         self.published
     }
 
-    /// The driver should not read from this connection: it publishes, and publishers are stopped.
-    pub fn must_pause(&self) -> bool {
-        self.published && self.broker.blocked().is_some()
-    }
-
     /// The broker drains: the driver should let the machine say goodbye.
     pub fn must_leave(&self) -> bool {
         self.broker.is_draining()

@@ -1,6 +1,6 @@
 //! What a queue's declaration arguments mean.
 
-use crossdock_common::definition::{DeadLetter, Overflow, QueueSettings, QueueSpec};
+use crossdock_common::definition::{DeadLetter, Durability, Overflow, QueueSettings, QueueSpec};
 use crossdock_common::value::lookup;
 use crossdock_common::{Name, Refusal, Value};
 
@@ -23,6 +23,7 @@ pub(crate) fn effective(spec: &QueueSpec, vhost: &Name) -> Result<QueueSettings,
         delivery_limit: arguments.delivery_limit()?,
         priority_max: arguments.priority_max()?,
         single_active_consumer: arguments.flag("x-single-active-consumer")?,
+        durability: arguments.durability()?,
         ..spec.settings.clone()
     };
     let direct = &spec.settings;
@@ -34,6 +35,7 @@ pub(crate) fn effective(spec: &QueueSpec, vhost: &Name) -> Result<QueueSettings,
     settings.dead_letter = direct.dead_letter.clone().or(settings.dead_letter);
     settings.delivery_limit = direct.delivery_limit.or(settings.delivery_limit);
     settings.priority_max = direct.priority_max.or(settings.priority_max);
+    settings.durability = direct.durability.or(settings.durability);
     settings.single_active_consumer |= direct.single_active_consumer;
     Ok(settings)
 }
@@ -87,6 +89,11 @@ impl Arguments<'_> {
             Some("reject-publish-dlx") => Some(Overflow::RejectPublishDeadLetter),
             Some(_) => return Err(self.invalid("x-overflow", "invalid_overflow")),
         })
+    }
+
+    fn durability(&self) -> Result<Option<Durability>, Refusal> {
+        let invalid = || self.invalid("x-durability", "invalid_durability");
+        self.text("x-durability")?.map(|word| Durability::from_word(word).ok_or_else(invalid)).transpose()
     }
 
     fn dead_letter(&self) -> Result<Option<DeadLetter>, Refusal> {

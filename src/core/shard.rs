@@ -5,36 +5,49 @@
 //! batch is durable ([`Shard::durable`]); until then they wait in `awaiting`, and so does whatever came after them for the
 //! same queue, so that the order of a publisher's messages holds.
 
+mod awaiting;
 pub(crate) mod command;
 mod consume;
 mod consumers;
 mod dead_letter;
 mod entry;
+mod hand_out;
+mod large;
+pub(crate) mod ledger;
+mod level;
 mod manage;
+pub(crate) mod paging;
 mod publish;
 mod queue;
+pub(crate) mod reading;
 mod ready;
 pub(crate) mod replay;
 mod retained;
+pub(crate) mod segments;
 mod settle;
+pub(crate) mod snapshot;
+pub(crate) mod stored;
 mod timers;
+mod unsettled;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::{BufMut, BytesMut};
 use crossdock_common::event::Reply;
 use crossdock_common::names::QueueId;
-use crossdock_common::{Event, Format, FormatTag, Instant, Now, Refusal, RequestId};
+use crossdock_common::{Event, Format, Instant, Now, Refusal, RequestId};
 use hashbrown::HashMap;
 
-use crate::log::{Log, RecordKind, Sequence};
+use crate::log::{Location, Log, RecordKind, Sequence, Urgency};
 use crate::outbox::Outbox;
+use awaiting::Waiting;
 use command::{Confirmee, Effects, Followup, ShardCommand};
-use entry::Entry;
+use large::LargeBodies;
+use paging::{Memory, Paging};
 use queue::{HandOut, Queue};
 use retained::Retained;
+use segments::Segments;
 use timers::{Timer, Timers};
 
 /// A batch larger than this is handed to the log before the work of the call is done.
@@ -45,38 +58,41 @@ const REFUSED: usize = 1 << 16;
 const SETTLED_MAX: usize = 65_536;
 
 /// What the core can read of messages written by protocols it does not know.
-pub(crate) type Formats = Arc<Vec<&'static dyn Format>>;
+pub type Formats = Arc<Vec<&'static dyn Format>>;
 
 /// Some of the queues.
 pub(crate) struct Shard {
-    queues: HashMap<QueueId, Queue, foldhash::fast::RandomState>,
+    /// Boxed: growing the map moves pointers, not queues.
+    queues: HashMap<QueueId, Box<Queue>, foldhash::fast::RandomState>,
     log: Box<dyn Log>,
-    awaiting: VecDeque<(Sequence, Awaiting)>,
-    /// The log is durable up to here.
-    durable: Sequence,
+    waiting: Waiting,
+    large: LargeBodies,
+    /// What the batch being built needs.
+    urgency: Urgency,
+    segments: Segments,
+    /// Pages that were read back: still needed if the broker starts from the last snapshot.
+    retired: Vec<Location>,
+    /// Those of them that the snapshot being written does without.
+    retiring: Vec<Location>,
+    memory: Memory,
     timers: Timers,
     retained: Retained,
     formats: Formats,
     dirty: Vec<QueueId>,
     settled: Vec<(QueueId, u64)>,
+    /// The ledgers of queues that are gone.
+    closed: ledger::Ledger,
     scratch: BytesMut,
-}
-
-/// What happens once the log is durable up to some batch.
-enum Awaiting {
-    /// A message becomes ready.
-    Entry(QueueId, Entry),
-    /// Somebody is told.
-    Confirm(Confirmee),
-    /// A request is answered.
-    Reply(RequestId, Arc<Outbox>),
 }
 
 /// What a queue holds at the moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
+pub struct Counts {
+    /// To be handed out.
     pub ready: u64,
+    /// Handed out.
     pub unsettled: u64,
+    /// Not visible yet.
     pub delayed: u64,
     pub consumers: u32,
 }
@@ -86,13 +102,19 @@ impl Shard {
         Self {
             queues: HashMap::default(),
             log,
-            awaiting: VecDeque::new(),
-            durable: Sequence(0),
+            waiting: Waiting::default(),
+            large: LargeBodies::default(),
+            urgency: Urgency::Write,
+            segments: Segments::default(),
+            retired: Vec::new(),
+            retiring: Vec::new(),
+            memory: Memory::default(),
             timers: Timers::default(),
             retained: Retained::default(),
             formats,
             dirty: Vec::new(),
             settled: Vec::new(),
+            closed: ledger::Ledger::default(),
             scratch: BytesMut::new(),
         }
     }
@@ -102,20 +124,6 @@ impl Shard {
         for command in batch.drain(..) {
             self.command(now, command, effects);
             self.commit_if_large();
-        }
-        self.finish(now, effects);
-    }
-
-    /// The log is durable up to `sequence`: what waited for that happens.
-    pub(crate) fn durable(&mut self, now: Now, sequence: Sequence, effects: &mut Effects) {
-        self.durable = self.durable.max(sequence);
-        while self.awaiting.front().is_some_and(|(at, _)| *at <= sequence) {
-            match self.awaiting.pop_front() {
-                Some((_, Awaiting::Entry(queue, entry))) => self.admit_awaited(now, queue, entry),
-                Some((_, Awaiting::Confirm(confirmee))) => confirm(confirmee, effects),
-                Some((_, Awaiting::Reply(request, outbox))) => reply(request, &outbox, Ok(Reply::Done), effects),
-                None => {}
-            }
         }
         self.finish(now, effects);
     }
@@ -133,10 +141,12 @@ impl Shard {
         self.timers.next()
     }
 
-    /// Where records go from now on.
-    pub(crate) fn set_log(&mut self, log: Box<dyn Log>) {
-        self.durable = Sequence(log.next_sequence().0.saturating_sub(1));
+    /// Where records go from now on, and how much stays in memory.
+    pub(crate) fn start(&mut self, log: Box<dyn Log>, paging: Paging) {
+        self.waiting.start_after(Sequence(log.next_sequence().0.saturating_sub(1)));
+        log.segments().into_iter().for_each(|segment| self.segments.saw(segment));
         self.log = log;
+        self.memory.paging = paging;
     }
 
     fn command(&mut self, now: Now, command: ShardCommand, effects: &mut Effects) {
@@ -193,7 +203,7 @@ impl Shard {
             self.dispatch(now, id, effects);
         }
         self.write_settled();
-        self.log.commit();
+        self.commit();
     }
 
     fn dispatch(&mut self, now: Now, id: QueueId, effects: &mut Effects) {
@@ -201,9 +211,11 @@ impl Shard {
         queue.dirty = false;
         self.drop_expired(now, id, effects);
         self.drop_overflow(now, id, effects);
-        let Self { queues, timers, settled, log, .. } = self;
+        let unload = self.memory.is_short();
+        let Self { queues, timers, settled, log, segments, .. } = self;
         let Some(queue) = queues.get_mut(&id) else { return };
-        queue.hand_out(now, timers, effects, |what| note(id, what, settled, log.as_mut()));
+        queue.hand_out(now, unload, timers, effects, |what| note(id, what, settled, segments, log.as_mut()));
+        self.turn_pages(id, effects);
     }
 
     fn with_queue(&mut self, id: QueueId, change: impl FnOnce(&mut Queue)) {
@@ -222,28 +234,6 @@ impl Shard {
         }
     }
 
-    /// Lets something wait until everything written so far is durable; if nothing is under way, it happens at once.
-    fn wait(&mut self, awaiting: Awaiting, effects: &mut Effects) {
-        match self.barrier() {
-            Some(sequence) => self.awaiting.push_back((sequence, awaiting)),
-            None => match awaiting {
-                Awaiting::Confirm(confirmee) => confirm(confirmee, effects),
-                Awaiting::Reply(request, outbox) => reply(request, &outbox, Ok(Reply::Done), effects),
-                Awaiting::Entry(..) => debug_assert!(false, "an entry waits only behind others"),
-            },
-        }
-    }
-
-    /// The batch to wait for: the one being built, or the last one that is under way.
-    fn barrier(&self) -> Option<Sequence> {
-        let next = self.log.next_sequence();
-        if !self.log.is_empty() {
-            return Some(next);
-        }
-        let last = Sequence(next.0.saturating_sub(1));
-        (last > self.durable).then_some(last)
-    }
-
     /// Writes the settlements of this batch, one record for each run of one queue.
     fn write_settled(&mut self) {
         let mut settled = std::mem::take(&mut self.settled);
@@ -260,20 +250,29 @@ impl Shard {
     /// A batch must fit into a segment of the journal: what one read brought may be more.
     fn commit_if_large(&mut self) {
         if self.log.len_bytes() >= BATCH_BYTES_MAX {
-            self.log.commit();
+            self.commit();
         }
     }
 
-    fn format(&self, tag: FormatTag) -> Option<&'static dyn Format> {
-        self.formats.iter().copied().find(|format| format.tag() == tag)
+    fn commit(&mut self) {
+        if self.log.is_empty() {
+            return;
+        }
+        let urgency = std::mem::replace(&mut self.urgency, Urgency::Write);
+        self.waiting.handed_over(self.log.next_sequence(), urgency);
+        self.log.commit(urgency);
     }
 }
 
 /// Writes down what handing out a message means.
-fn note(id: QueueId, what: HandOut, settled: &mut Vec<(QueueId, u64)>, log: &mut dyn Log) {
+fn note(id: QueueId, what: HandOut, settled: &mut Vec<(QueueId, u64)>, segments: &mut Segments, log: &mut dyn Log) {
     match what {
-        HandOut::Settled { position, logged: true } => settled.push((id, position)),
-        HandOut::Settled { .. } => {}
+        HandOut::Settled { position, logged, stored } => {
+            stored.iter().for_each(|location| segments.remove_message(id, position, location));
+            if logged {
+                settled.push((id, position));
+            }
+        }
         HandOut::Attempt { position, attempts } => {
             log.push(RecordKind::Attempts, id.0, &[&position.to_le_bytes(), &attempts.to_le_bytes()]);
         }

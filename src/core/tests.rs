@@ -3,7 +3,10 @@
 mod crashes;
 mod dead_letters;
 mod leases;
+mod memory_log;
+mod paging;
 mod permissions;
+mod policies;
 mod queues;
 mod routing;
 mod sessions;

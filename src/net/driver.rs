@@ -155,7 +155,7 @@ impl Driver {
                 }
             }
             // Publishers are as fast as the disk; whoever only consumes goes on.
-            self.behind = self.client.publishes() && self.engine.is_behind();
+            self.behind = self.publishes() && self.engine.is_behind();
             let wake = self.wait(sleep.as_mut(), armed != Instant(0)).await?;
             self.read_first = !matches!(wake, Wake::Read(_));
             match wake {
@@ -293,7 +293,12 @@ impl Driver {
             || self.input_room_bytes() == 0
             || !self.commands.is_empty()
             || self.output.bytes.len() >= UNWRITTEN_BYTES_MAX
-            || self.client.must_pause()
+            || self.publishes() && self.engine.broker.blocked().is_some()
+    }
+
+    /// It is one to stop when publishers have to wait.
+    fn publishes(&self) -> bool {
+        self.client.publishes() || self.machine.publishes()
     }
 
     fn input_room_bytes(&self) -> usize {

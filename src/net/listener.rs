@@ -15,6 +15,7 @@ use super::shutdown::ShutdownSignal;
 use super::transport::Transport;
 use crate::broker::Engine;
 use crate::config::{Listener, ListenerKind};
+use crate::telemetry::Metrics;
 use crate::telemetry::events::{ConnectionOpened, ListenerStarted};
 
 /// Pause after a failed accept: the usual reason is that no file descriptor is free, and trying again at once only burns time.
@@ -28,9 +29,9 @@ pub struct Listening {
     pub address: SocketAddr,
 }
 
-/// What all listeners share.
+/// What all listeners share, also those that listen before there is an engine.
 pub struct Reception {
-    engine: Arc<Engine>,
+    metrics: Arc<Metrics>,
     factory: MachineFactory,
     tls: Option<TlsAcceptor>,
     tls_handshake_timeout: Duration,
@@ -42,13 +43,13 @@ pub struct Reception {
 impl Reception {
     /// `tls` is needed as soon as a TLS listener is enabled.
     pub fn new(
-        engine: Arc<Engine>,
+        metrics: Arc<Metrics>,
         settings: &crate::config::Settings,
         tls: Option<Arc<rustls::ServerConfig>>,
         seed: u64,
     ) -> Arc<Self> {
         Arc::new(Self {
-            engine,
+            metrics,
             factory: MachineFactory::new(settings, seed),
             tls: tls.map(TlsAcceptor::from),
             tls_handshake_timeout: settings.limits.tls_handshake_timeout_ms.duration(),
@@ -63,12 +64,17 @@ impl Reception {
 ///
 /// # Errors
 /// The address cannot be bound.
-pub async fn listen(reception: &Arc<Reception>, listener: Listener, shutdown: ShutdownSignal) -> Result<Listening> {
+pub async fn listen(
+    reception: &Arc<Reception>,
+    engine: &Arc<Engine>,
+    listener: Listener,
+    shutdown: ShutdownSignal,
+) -> Result<Listening> {
     let (socket, listening) = bind(reception, listener).await?;
-    let of_connections = (reception.clone(), shutdown.clone());
+    let of_connections = (reception.clone(), engine.clone(), shutdown.clone());
     tokio::spawn(accept(reception.clone(), listener.kind, socket, shutdown, move |stream, peer| {
-        let (reception, shutdown) = of_connections.clone();
-        serve(reception, listener.kind, stream, peer, shutdown)
+        let (reception, engine, shutdown) = of_connections.clone();
+        serve(reception, engine, listener.kind, stream, peer, shutdown)
     }));
     Ok(listening)
 }
@@ -123,6 +129,7 @@ pub(super) async fn accept<F>(
 
 async fn serve(
     reception: Arc<Reception>,
+    engine: Arc<Engine>,
     kind: ListenerKind,
     stream: TcpStream,
     peer: SocketAddr,
@@ -130,16 +137,16 @@ async fn serve(
 ) {
     let Some(transport) = reception.transport(kind, stream, peer).await else { return };
     let protocol = MachineFactory::protocol(kind);
-    let Some(machine) = reception.factory.make(kind, reception.engine.clock.now()) else { return };
-    ConnectionOpened { protocol, peer }.emit(&reception.engine.metrics);
-    Driver::new(reception.engine.clone(), protocol, peer, transport, machine).run().await;
+    let Some(machine) = reception.factory.make(kind, engine.clock.now()) else { return };
+    ConnectionOpened { protocol, peer }.emit(&reception.metrics);
+    Driver::new(engine, protocol, peer, transport, machine).run().await;
     // Kept until here: whoever waits for the drain waits for this connection.
     drop(shutdown);
 }
 
 impl Reception {
-    pub(super) fn metrics(&self) -> &crate::telemetry::Metrics {
-        &self.engine.metrics
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     pub(super) fn http_idle_timeout(&self) -> Duration {

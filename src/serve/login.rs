@@ -9,7 +9,7 @@ use crossdock_core::{Grant, Permissions};
 
 use crate::auth::{Authenticator, AuthenticatorOptions, PasswordHash, Permission, UserRecord, Users, ensure_admin};
 use crate::broker::Engine;
-use crate::config::Settings;
+use crate::config::{Settings, Vhosts};
 use crate::http::GUEST;
 
 /// Kind of the documents that hold generated users.
@@ -49,12 +49,12 @@ async fn add_administrator(engine: &Engine, settings: &Settings, users: &mut Use
     Ok(())
 }
 
-fn administrator(name: &Name, password_hash: PasswordHash, vhosts: &[String]) -> UserRecord {
+fn administrator(name: &Name, password_hash: PasswordHash, vhosts: &Vhosts) -> UserRecord {
     UserRecord {
         name: name.to_string(),
         password_hash,
         tags: vec!["administrator".to_owned()],
-        permissions: vhosts.iter().map(|vhost| Permission::all(vhost)).collect(),
+        permissions: vhosts.names().map(Permission::all).collect(),
     }
 }
 

@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 
 use crate::format::{ALIGNMENT_BYTES, ENTRY_BYTES, Entry, HEADER_BYTES, seal_table};
-use crate::types::BatchSequence;
+use crate::types::{BatchSequence, Placed, SyncMode};
 
 /// Collects the records of one batch. Reused from batch to batch, it settles into no allocation per record.
 #[derive(Debug, Default)]
@@ -22,8 +22,9 @@ impl BatchBuilder {
     /// Adds a record: `kind` and `payload` (the concatenation of `parts`) mean something to the caller only, `stream` names
     /// whom it concerns, so that damage can be attributed.
     ///
-    /// Limit: a batch has less than 4 GiB; [`Journal::append`](crate::Journal::append) refuses what exceeds a segment.
-    pub fn push(&mut self, kind: u8, stream: u64, parts: &[&[u8]]) {
+    /// Returns where the payload lies within the batch. Limit: a batch has less than 4 GiB;
+    /// [`Journal::append`](crate::Journal::append) refuses what exceeds a segment.
+    pub fn push(&mut self, kind: u8, stream: u64, parts: &[&[u8]]) -> Placed {
         let start = self.payload.len();
         for part in parts {
             self.payload.extend_from_slice(part);
@@ -33,6 +34,7 @@ impl BatchBuilder {
         let entry = Entry { start, length_bytes, stream, kind, payload_crc };
         self.table.extend_from_slice(&entry.encode());
         self.records += 1;
+        Placed { start, length_bytes, crc: payload_crc }
     }
 
     /// True before the first `push` and after `finish`.
@@ -46,10 +48,11 @@ impl BatchBuilder {
     }
 
     /// Takes the records as batch `sequence` and leaves the builder empty for the next.
-    pub fn finish(&mut self, sequence: BatchSequence) -> Batch {
+    pub fn finish(&mut self, sequence: BatchSequence, sync: SyncMode) -> Batch {
         seal_table(&mut self.table, sequence);
         Batch {
             sequence,
+            sync,
             records: std::mem::take(&mut self.records),
             table: self.table.split().freeze(),
             payload: self.payload.split().freeze(),
@@ -61,6 +64,7 @@ impl BatchBuilder {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {
     pub(crate) sequence: BatchSequence,
+    pub(crate) sync: SyncMode,
     pub(crate) records: u32,
     pub(crate) table: Bytes,
     pub(crate) payload: Bytes,
@@ -137,6 +141,6 @@ impl SnapshotBuilder {
 
     fn cut(&mut self) {
         let number = BatchSequence(self.chunks.len() as u64 + 1);
-        self.chunks.push(self.builder.finish(number));
+        self.chunks.push(self.builder.finish(number, SyncMode::Needed));
     }
 }

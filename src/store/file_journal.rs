@@ -3,15 +3,17 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::batch::{Batch, Snapshot};
+use crate::clean::Survivors;
 use crate::disk::{Disk, DiskLock};
-use crate::journal::{AppendError, CloseError, Journal, JournalStatus, Listener, SnapshotError};
+use crate::housekeeper::Housekeeper;
+use crate::journal::{AppendError, CleanError, CloseError, Journal, JournalStatus, Listener, SnapshotError};
+use crate::reader::Reader;
 use crate::recovery::{self, OpenError, RecoveryReport, Visitor};
 use crate::shared::{Shared, Wake};
-use crate::snapshot::SnapshotWriter;
-use crate::types::{BatchSequence, Epoch, Options};
+use crate::types::{BatchPlace, BatchSequence, Epoch, Options, SegmentInfo};
 use crate::writer::{Step, Writer};
 
 /// How often a full disk is asked again; a finished snapshot asks at once.
@@ -19,13 +21,18 @@ const FULL_RETRY: Duration = Duration::from_millis(100);
 /// How long the journal is idle before it writes its seal.
 const IDLE_BEFORE_SEAL: Duration = Duration::from_millis(100);
 
-/// A journal without threads: the owner calls [`Writer::step`] and [`SnapshotWriter::step`]. For simulations.
+/// How long the journal is idle after its seal before it gives up spare segments.
+const IDLE_BEFORE_SHRINKING: Duration = Duration::from_secs(5);
+/// How long a written batch may stay without a sync; the idle seal syncs too.
+const SYNC_DELAY: Duration = Duration::from_millis(200);
+
+/// A journal without threads: the owner calls [`Writer::step`] and [`Housekeeper::step`]. For simulations.
 pub struct SteppedJournal {
     shared: Arc<Shared>,
     /// Writes batches.
     pub writer: Writer,
-    /// Writes snapshots.
-    pub snapshot_writer: SnapshotWriter,
+    /// Writes snapshots and cleans segments.
+    pub housekeeper: Housekeeper,
     lock: Box<dyn DiskLock>,
 }
 
@@ -41,17 +48,17 @@ impl SteppedJournal {
         let options = options.normalized();
         let recovered = recovery::recover(&disk, folder, &options, visitor)?;
         let report = recovered.report;
-        let shared = Arc::new(Shared::new(report.epoch, options.segment_bytes, report.last, report.snapshot_at));
-        let snapshot_writer = SnapshotWriter::new(
+        let shared = Arc::new(Shared::new(recovered.start, (Arc::clone(&disk), folder.to_path_buf())));
+        let housekeeper = Housekeeper::new(
             Arc::clone(&shared),
             (disk, folder.to_path_buf()),
             (recovered.continuation.meta.identity(), report.epoch),
             &options,
             recovered.damaged_snapshot,
         );
-        snapshot_writer.refill_reserve();
+        housekeeper.refill_reserve();
         let writer = Writer::new(Arc::clone(&shared), listener, options, recovered.continuation);
-        Ok((SteppedJournal { shared, writer, snapshot_writer, lock: recovered.lock }, report))
+        Ok((SteppedJournal { shared, writer, housekeeper, lock: recovered.lock }, report))
     }
 
     /// The journal as its users see it. Its `close` refuses further appends; the rest of an orderly end is stepping until idle
@@ -61,7 +68,7 @@ impl SteppedJournal {
     }
 }
 
-/// The journal with its two threads: `journal` writes batches, `snapshot` writes snapshots.
+/// The journal with its two threads: `journal` writes batches, `housekeeping` writes snapshots and cleans segments.
 pub struct FileJournal {
     shared: Arc<Shared>,
     running: Mutex<Option<Running>>,
@@ -69,7 +76,7 @@ pub struct FileJournal {
 
 struct Running {
     writer: JoinHandle<()>,
-    snapshot: JoinHandle<()>,
+    housekeeping: JoinHandle<()>,
     _lock: Box<dyn DiskLock>,
 }
 
@@ -86,12 +93,12 @@ impl FileJournal {
         visitor: &mut Visitor<'_>,
     ) -> Result<(FileJournal, RecoveryReport), OpenError> {
         let (stepped, report) = SteppedJournal::open(disk, folder, options, listener, visitor)?;
-        let SteppedJournal { shared, writer, snapshot_writer, lock } = stepped;
+        let SteppedJournal { shared, writer, housekeeper, lock } = stepped;
         let writer = spawn("journal", move || run_writer(writer))?;
-        let snapshot = spawn("snapshot", move || run_snapshots(snapshot_writer)).inspect_err(|_| {
+        let housekeeping = spawn("housekeeping", move || run_housekeeping(housekeeper)).inspect_err(|_| {
             shared.start_closing();
         })?;
-        let running = Mutex::new(Some(Running { writer, snapshot, _lock: lock }));
+        let running = Mutex::new(Some(Running { writer, housekeeping, _lock: lock }));
         Ok((FileJournal { shared, running }, report))
     }
 }
@@ -102,35 +109,104 @@ fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<
 
 fn run_writer(mut writer: Writer) {
     let shared = Arc::clone(&writer.shared);
-    let mut sealed = false;
+    let mut rest = Rest::Awake;
+    let mut behind_since = None;
+    let mut pace = Pace::default();
     loop {
-        let wake = match writer.step() {
+        let step = writer.step();
+        sync_in_time(&mut writer, &mut behind_since);
+        let wake = match step {
             Step::Progress => {
-                sealed = false;
+                rest = Rest::Awake;
                 continue;
             }
-            Step::Idle => shared.wait_for_work((!sealed).then_some(IDLE_BEFORE_SEAL)),
+            Step::Idle => pace.wait(&shared, rest.lasts()),
             Step::Full => shared.wait_for_space(FULL_RETRY),
             Step::Failed => return,
         };
         match wake {
             Wake::Work => {}
-            Wake::TimedOut => {
-                writer.seal();
-                sealed = true;
-            }
+            Wake::TimedOut => rest = rest.deepen(&mut writer),
             Wake::Closing => break,
         }
     }
     writer.finish();
 }
 
-fn run_snapshots(mut writer: SnapshotWriter) {
-    let shared = Arc::clone(&writer.shared);
-    while let Some((at, snapshot)) = shared.wait_for_snapshot() {
-        writer.start(at, snapshot);
-        while writer.is_busy() && !shared.is_ending() {
-            writer.step();
+/// Whether work comes so soon after work that it is quicker to look for it than to be woken.
+#[derive(Default)]
+struct Pace {
+    is_brisk: bool,
+}
+
+/// Work that comes sooner than this after work is waited for without sleep, and for no longer.
+const BRISK: Duration = Duration::from_micros(80);
+
+impl Pace {
+    /// Waits for work. Somebody who publishes the next message when the last one was confirmed is spared a wake-up, which takes as
+    /// long as a third of a sync.
+    fn wait(&mut self, shared: &Shared, timeout: Option<Duration>) -> Wake {
+        let idle_since = Instant::now();
+        while self.is_brisk && idle_since.elapsed() < BRISK {
+            if shared.pending_bytes() > 0 {
+                return Wake::Work;
+            }
+            thread::yield_now();
+        }
+        let wake = shared.wait_for_work(timeout);
+        self.is_brisk = wake == Wake::Work && idle_since.elapsed() < BRISK;
+        wake
+    }
+}
+
+/// How deep an idle journal sleeps.
+#[derive(Clone, Copy)]
+enum Rest {
+    Awake,
+    Sealed,
+    Shrunk,
+}
+
+impl Rest {
+    /// Until the next depth; `None` if there is none.
+    fn lasts(self) -> Option<Duration> {
+        match self {
+            Rest::Awake => Some(IDLE_BEFORE_SEAL),
+            Rest::Sealed => Some(IDLE_BEFORE_SHRINKING),
+            Rest::Shrunk => None,
+        }
+    }
+
+    fn deepen(self, writer: &mut Writer) -> Rest {
+        match self {
+            Rest::Awake => {
+                writer.seal();
+                Rest::Sealed
+            }
+            Rest::Sealed | Rest::Shrunk => {
+                writer.shrink();
+                Rest::Shrunk
+            }
+        }
+    }
+}
+
+/// Batches that need no sync are synced after [`SYNC_DELAY`] if nothing else did it.
+fn sync_in_time(writer: &mut Writer, behind_since: &mut Option<Instant>) {
+    if !writer.is_behind() {
+        *behind_since = None;
+    } else if behind_since.get_or_insert_with(Instant::now).elapsed() >= SYNC_DELAY {
+        writer.sync();
+        *behind_since = None;
+    }
+}
+
+fn run_housekeeping(mut housekeeper: Housekeeper) {
+    let shared = Arc::clone(&housekeeper.shared);
+    while let Some(job) = shared.wait_for_job() {
+        housekeeper.start(job);
+        while housekeeper.is_busy() && !shared.is_ending() {
+            housekeeper.step();
         }
     }
 }
@@ -140,8 +216,16 @@ impl Journal for FileJournal {
         self.shared.append(batch, expected, epoch)
     }
 
+    fn sync(&self) {
+        self.shared.sync();
+    }
+
     fn durable(&self) -> BatchSequence {
         self.shared.durable()
+    }
+
+    fn written(&self) -> BatchSequence {
+        self.shared.written()
     }
 
     fn pending_bytes(&self) -> u64 {
@@ -154,6 +238,34 @@ impl Journal for FileJournal {
 
     fn snapshot(&self, at: BatchSequence, state: Snapshot) -> Result<(), SnapshotError> {
         self.shared.snapshot(at, state)
+    }
+
+    fn take_places(&self, up_to: BatchSequence, out: &mut Vec<BatchPlace>) {
+        self.shared.take_places(up_to, out);
+    }
+
+    fn reader(&self) -> Box<dyn Reader> {
+        self.shared.reader()
+    }
+
+    fn release(&self, segment: BatchSequence) {
+        self.shared.release(segment);
+    }
+
+    fn condemn(&self, segment: BatchSequence) {
+        self.shared.condemn(segment);
+    }
+
+    fn clean(&self, segment: BatchSequence, survivors: Box<dyn Survivors>) -> Result<(), CleanError> {
+        self.shared.clean(segment, survivors)
+    }
+
+    fn segments(&self) -> Vec<SegmentInfo> {
+        self.shared.segments()
+    }
+
+    fn bytes_since_snapshot(&self) -> u64 {
+        self.shared.bytes_since_snapshot()
     }
 
     fn disk_bytes(&self) -> u64 {
@@ -170,7 +282,7 @@ impl Journal for FileJournal {
         if let Some(running) = running {
             // A panic of the thread has been noted as the journal's failure.
             let _ = running.writer.join();
-            let _ = running.snapshot.join();
+            let _ = running.housekeeping.join();
         }
         self.shared.closed()
     }

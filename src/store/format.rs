@@ -38,13 +38,17 @@ pub(crate) enum Role {
     Meta = 5,
     /// Sector of the meta file: everything up to `durable` has been synced.
     Seal = 6,
+    /// Start of a compact file: `sequence` and `durable` are the first and last batch of the segment it replaces.
+    Compact = 7,
+    /// Copy at its end.
+    CompactCopy = 8,
 }
 
 impl Role {
     fn from_byte(byte: u8) -> Option<Role> {
-        [Role::Batch, Role::BatchCopy, Role::Chunk, Role::ChunkCopy, Role::Meta, Role::Seal]
-            .into_iter()
-            .find(|role| *role as u8 == byte)
+        let batches = [Role::Batch, Role::BatchCopy, Role::Chunk, Role::ChunkCopy];
+        let others = [Role::Meta, Role::Seal, Role::Compact, Role::CompactCopy];
+        batches.into_iter().chain(others).find(|role| *role as u8 == byte)
     }
 
     /// The role of the copy at the end.
@@ -52,6 +56,7 @@ impl Role {
         match self {
             Role::Batch => Role::BatchCopy,
             Role::Chunk => Role::ChunkCopy,
+            Role::Compact => Role::CompactCopy,
             other => other,
         }
     }
@@ -168,13 +173,18 @@ impl Entry {
     /// Decodes entry `index` of batch `sequence`; `None` if it is damaged or belongs elsewhere.
     pub(crate) fn decode(bytes: &[u8], sequence: BatchSequence, index: u32) -> Option<Entry> {
         let bytes: &[u8; ENTRY_BYTES] = bytes.first_chunk()?;
-        (entry_crc(bytes, sequence, index) == u32_at(bytes, 24)).then(|| Entry {
+        (entry_crc(bytes, sequence, index) == u32_at(bytes, 24)).then(|| Entry::decode_checked(bytes))
+    }
+
+    /// Decodes an entry that is known to be intact.
+    pub(crate) fn decode_checked(bytes: &[u8; ENTRY_BYTES]) -> Entry {
+        Entry {
             start: u32_at(bytes, 0),
             length_bytes: u32_at(bytes, 4),
             stream: u64_at(bytes, 8),
             kind: bytes[16],
             payload_crc: u32_at(bytes, 20),
-        })
+        }
     }
 }
 

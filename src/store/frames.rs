@@ -27,6 +27,8 @@ pub(crate) struct Frames {
     frame: Vec<u8>,
     /// Ends of the headers of large batches in `frame`: there the table and payloads go in between.
     cuts: Vec<usize>,
+    /// Where each batch starts in the file.
+    pub(crate) starts: Vec<u64>,
     /// Bytes the group takes, whole sectors.
     pub(crate) length_bytes: u64,
     /// Checksum of the last header, for the chain.
@@ -43,6 +45,7 @@ impl Frames {
     ) {
         self.frame.clear();
         self.cuts.clear();
+        self.starts.clear();
         self.length_bytes = 0;
         self.last_crc = framing.previous_crc;
         let last = batches.len().saturating_sub(1);
@@ -52,6 +55,7 @@ impl Frames {
     }
 
     fn add(&mut self, batch: &Batch, framing: Framing, offset: u64, is_last: bool) {
+        self.starts.push(offset);
         let end = offset + batch.len_bytes();
         let length_bytes = if is_last { end.next_multiple_of(SECTOR_BYTES) - offset } else { end - offset };
         let header = Header {

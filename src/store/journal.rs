@@ -4,21 +4,31 @@
 use thiserror::Error;
 
 use crate::batch::{Batch, Snapshot};
-use crate::types::{BatchSequence, Epoch};
+use crate::clean::Survivors;
+use crate::reader::Reader;
+use crate::types::{BatchPlace, BatchSequence, Epoch, SegmentInfo};
 
-/// An append-only sequence of batches with one watermark: everything up to [`Journal::durable`] survives.
+/// An append-only sequence of batches with a watermark: everything up to [`Journal::durable`] survives. Its records can be
+/// read back for as long as their segments are kept.
 pub trait Journal: Send + Sync {
-    /// Enqueues a batch; never waits for the disk. Durability is reported by [`JournalEvent::Durable`].
+    /// Enqueues a batch; never waits for the disk. [`JournalEvent::Durable`] says when it survives, and for
+    /// [`SyncMode::Lazy`](crate::SyncMode::Lazy) batches [`JournalEvent::Written`] that it is on its way.
     ///
     /// `expected` must be the next sequence and the one the batch was finished with; `epoch` the one of this opening.
     /// While the disk is full, batches are still accepted and kept in memory: the caller limits them by
     /// [`Journal::pending_bytes`].
     fn append(&self, batch: Batch, expected: BatchSequence, epoch: Epoch) -> Result<(), AppendError>;
 
+    /// Somebody waits for a [`SyncMode::Lazy`](crate::SyncMode::Lazy) batch after all: what has been appended is synced soon.
+    fn sync(&self);
+
     /// Everything up to this batch is durable.
     fn durable(&self) -> BatchSequence;
 
-    /// Bytes accepted and not yet durable, for back-pressure.
+    /// Everything up to this batch is with the operating system: it survives the end of the process, and its places are known.
+    fn written(&self) -> BatchSequence;
+
+    /// Bytes accepted and not yet written, or not yet durable if they need to be: for back-pressure.
     fn pending_bytes(&self) -> u64;
 
     /// Whether it can write.
@@ -27,6 +37,37 @@ pub trait Journal: Send + Sync {
     /// Stores `state`, which must be the state after batch `at`, then gives the space of the batches up to `at` back.
     /// Starts once `at` is durable; ends with [`JournalEvent::SnapshotDone`] or [`JournalEvent::SnapshotFailed`].
     fn snapshot(&self, at: BatchSequence, state: Snapshot) -> Result<(), SnapshotError>;
+
+    /// Moves the places of the batches up to `up_to` that have been written into `out`, oldest first. Each is handed out once,
+    /// and is known before the batch is announced. Only with [`Options::keep_segments`](crate::Options::keep_segments).
+    fn take_places(&self, up_to: BatchSequence, out: &mut Vec<BatchPlace>);
+
+    /// A reader of stored records, for use on any thread.
+    fn reader(&self) -> Box<dyn Reader>;
+
+    /// Gives up a segment: none of its records will be read again. It is freed once a durable snapshot covers it and
+    /// everything appended up to now is durable. Needed with
+    /// [`Options::keep_segments`](crate::Options::keep_segments) only.
+    ///
+    /// A segment that is unknown, released already or being written is left alone. Before a segment is released, the places
+    /// of all batches up to its last must have been taken: the caller can't otherwise know what lies in it.
+    fn release(&self, segment: BatchSequence);
+
+    /// The segment is known to be damaged: it is never cleaned, and when it is freed, its file goes into quarantine. An open looks
+    /// at segments that no snapshot covers itself.
+    fn condemn(&self, segment: BatchSequence) {
+        let _ = segment;
+    }
+
+    /// Rewrites a closed segment that a snapshot covers, with only the records that `survivors` keeps; their locations
+    /// stay true. Ends with [`JournalEvent::Cleaned`] or [`JournalEvent::CleanFailed`]. One snapshot or cleaning at a time.
+    fn clean(&self, segment: BatchSequence, survivors: Box<dyn Survivors>) -> Result<(), CleanError>;
+
+    /// All segments, oldest first.
+    fn segments(&self) -> Vec<SegmentInfo>;
+
+    /// Bytes of batches behind the last durable snapshot, about: what a recovery would replay.
+    fn bytes_since_snapshot(&self) -> u64;
 
     /// Bytes the journal occupies.
     fn disk_bytes(&self) -> u64;
@@ -44,6 +85,9 @@ pub type Listener = Box<dyn Fn(JournalEvent) + Send>;
 /// What the journal tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JournalEvent {
+    /// Everything up to this batch is written. Only said of a group with a [`SyncMode::Lazy`](crate::SyncMode::Lazy) batch in
+    /// it, and before `Durable`.
+    Written(BatchSequence),
     /// Everything up to this batch is durable: confirm it.
     Durable(BatchSequence),
     /// No space left. Nothing is lost or confirmed; block publishers.
@@ -56,6 +100,10 @@ pub enum JournalEvent {
     SnapshotDone(BatchSequence),
     /// The snapshot was given up (no space, usually); the journal itself goes on.
     SnapshotFailed(String),
+    /// The segment is cleaned and takes so much space now; 0 if nothing survived and it is gone.
+    Cleaned { segment: BatchSequence, len_bytes: u64 },
+    /// The segment was not cleaned and is as it was. A damaged one never will be: don't ask again.
+    CleanFailed { segment: BatchSequence, reason: String },
 }
 
 /// See [`Journal::status`].
@@ -92,12 +140,35 @@ pub enum AppendError {
 /// Why a snapshot was not started.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum SnapshotError {
-    /// One is under way; try again after its event.
-    #[error("a snapshot is under way")]
+    /// A snapshot or a cleaning is under way; try again after its event.
+    #[error("a snapshot or a cleaning is under way")]
     Busy,
     /// The position lies before the last snapshot or behind the last batch.
     #[error("snapshot at {at} is outside of {oldest}..={newest}")]
     OutOfRange { at: BatchSequence, oldest: BatchSequence, newest: BatchSequence },
+    /// `close` was called.
+    #[error("the journal is closed")]
+    Closed,
+    /// A fatal error happened before.
+    #[error("the journal failed: {0}")]
+    Failed(String),
+}
+
+/// Why a cleaning was not started.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum CleanError {
+    /// A snapshot or a cleaning is under way; try again after its event.
+    #[error("a snapshot or a cleaning is under way")]
+    Busy,
+    /// It is not one of [`Journal::segments`].
+    #[error("there is no segment {segment}")]
+    Unknown { segment: BatchSequence },
+    /// It stays as it is until it is freed.
+    #[error("segment {segment} is damaged")]
+    Damaged { segment: BatchSequence },
+    /// It is being written, or no durable snapshot covers it.
+    #[error("no snapshot covers segment {segment}")]
+    NotCovered { segment: BatchSequence },
     /// `close` was called.
     #[error("the journal is closed")]
     Closed,

@@ -29,7 +29,7 @@ pub(crate) struct Meta {
 
 /// Reads the meta file. `Ok(Err(version))`: written by a newer Crossdock.
 pub(crate) fn read(disk: &dyn Disk, folder: &Path) -> io::Result<Result<Meta, u16>> {
-    let file = match disk.open(&folder.join(names::META)) {
+    let file = match disk.open_to_read(&folder.join(names::META)) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Ok(Meta::default())),
         Err(error) => return Err(error),

@@ -10,6 +10,8 @@ pub(crate) const META: &str = "journal.meta";
 pub(crate) const META_TEMPORARY: &str = "journal.meta.temporary";
 /// A snapshot on its way to becoming one.
 pub(crate) const SNAPSHOT_TEMPORARY: &str = "snapshot.temporary";
+/// A compact file on its way to becoming one.
+pub(crate) const COMPACT_TEMPORARY: &str = "compact.temporary";
 /// Locked while the journal is open.
 pub(crate) const LOCK: &str = "lock";
 /// Space for a snapshot on a full disk.
@@ -18,12 +20,18 @@ pub(crate) const RESERVE: &str = "reserve";
 pub(crate) const QUARANTINE: &str = "quarantine";
 
 const SEGMENT: &str = "segment-";
+const COMPACT: &str = "compact-";
 const SNAPSHOT: &str = "snapshot-";
 const SPARE: &str = "spare-";
 
 /// The segment that starts with batch `first`. That the file exists proves everything before `first` durable.
 pub(crate) fn segment(first: BatchSequence) -> String {
     format!("{SEGMENT}{:020}", first.0)
+}
+
+/// What is left of the segment that started with batch `first`.
+pub(crate) fn compact(first: BatchSequence) -> String {
+    format!("{COMPACT}{:020}", first.0)
 }
 
 /// The snapshot of the state after batch `at`.
@@ -41,6 +49,8 @@ pub(crate) fn spare(number: u64) -> String {
 pub(crate) struct Listing {
     /// First batches of the segments, ascending.
     pub(crate) segments: Vec<BatchSequence>,
+    /// First batches of the segments that were cleaned, ascending.
+    pub(crate) compacts: Vec<BatchSequence>,
     /// Positions of the snapshots, ascending.
     pub(crate) snapshots: Vec<BatchSequence>,
     /// Numbers of the spares, ascending.
@@ -56,18 +66,31 @@ impl Listing {
         for name in names {
             if let Some(first) = number(&name, SEGMENT) {
                 listing.segments.push(BatchSequence(first));
+            } else if let Some(first) = number(&name, COMPACT) {
+                listing.compacts.push(BatchSequence(first));
             } else if let Some(at) = number(&name, SNAPSHOT) {
                 listing.snapshots.push(BatchSequence(at));
             } else if let Some(spare) = number(&name, SPARE) {
                 listing.spares.push(spare);
-            } else if name == META_TEMPORARY || name == SNAPSHOT_TEMPORARY {
+            } else if [META_TEMPORARY, SNAPSHOT_TEMPORARY, COMPACT_TEMPORARY].contains(&&*name) {
                 listing.temporary.push(name);
             }
         }
         listing.segments.sort_unstable();
+        listing.compacts.sort_unstable();
         listing.snapshots.sort_unstable();
         listing.spares.sort_unstable();
         listing
+    }
+}
+
+impl Listing {
+    /// First batches of all segments, ascending, and whether the segment was cleaned.
+    pub(crate) fn files(&self) -> Vec<(BatchSequence, bool)> {
+        let whole = self.segments.iter().map(|first| (*first, false));
+        let mut files: Vec<_> = whole.chain(self.compacts.iter().map(|first| (*first, true))).collect();
+        files.sort_unstable();
+        files
     }
 }
 

@@ -1,12 +1,12 @@
 //! The segment files: which exist, where the next batch goes, what is recycled.
 
-use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::disk::{Disk, DiskFile, is_full};
 use crate::names;
+use crate::table::ClosedSegment;
 use crate::types::BatchSequence;
 
 /// Why a step of the journal did not work.
@@ -30,31 +30,20 @@ impl Trouble {
     }
 }
 
-/// A segment that gets no more batches.
-#[derive(Clone, Debug)]
-pub(crate) struct ClosedSegment {
-    pub(crate) first: BatchSequence,
-    pub(crate) last: BatchSequence,
-    pub(crate) len_bytes: u64,
-    /// Kept for the experts when its place is freed, not recycled.
-    pub(crate) damaged: bool,
-}
-
 /// The segment being written.
 pub(crate) struct ActiveSegment {
-    first: BatchSequence,
+    pub(crate) first: BatchSequence,
     pub(crate) file: Arc<dyn DiskFile>,
     /// Where the next group goes, a sector boundary.
     pub(crate) offset: u64,
 }
 
-/// All segments of an open journal.
+/// The files of an open journal's segments; which there are is in the [table](crate::table::SegmentTable).
 pub(crate) struct Segments {
     disk: Arc<dyn Disk>,
     folder: PathBuf,
     segment_bytes: u64,
     spares_max: usize,
-    closed: VecDeque<ClosedSegment>,
     spares: Vec<u64>,
     next_spare: u64,
     pub(crate) active: Option<ActiveSegment>,
@@ -66,11 +55,10 @@ impl Segments {
         disk: Arc<dyn Disk>,
         folder: PathBuf,
         (segment_bytes, spares_max): (u64, usize),
-        closed: VecDeque<ClosedSegment>,
         spares: Vec<u64>,
     ) -> Segments {
         let next_spare = spares.last().map_or(0, |spare| spare + 1);
-        Segments { disk, folder, segment_bytes, spares_max, closed, spares, next_spare, active: None }
+        Segments { disk, folder, segment_bytes, spares_max, spares, next_spare, active: None }
     }
 
     /// Room left in the active segment.
@@ -78,14 +66,12 @@ impl Segments {
         self.active.as_ref().map_or(0, |active| self.segment_bytes - active.offset)
     }
 
-    /// Space of all segments and spares.
-    pub(crate) fn disk_bytes(&self) -> u64 {
-        let closed: u64 = self.closed.iter().map(|segment| segment.len_bytes).sum();
-        let whole = self.spares.len() + usize::from(self.active.is_some());
-        closed + whole as u64 * self.segment_bytes
+    /// Space of the spares.
+    pub(crate) fn spare_bytes(&self) -> u64 {
+        self.spares.len() as u64 * self.segment_bytes
     }
 
-    /// Closes the active segment, which ends before `first`, and starts the next with it. Everything before `first`
+    /// Leaves the active segment, which ends before `first`, and starts the next with it. Everything before `first`
     /// must be synced: the new file's name is the proof of it.
     pub(crate) fn rotate(&mut self, first: BatchSequence) -> Result<(), Trouble> {
         let spare = self.take_spare()?;
@@ -95,17 +81,9 @@ impl Segments {
             self.spares.push(spare);
             return Err(Trouble::new("name a segment", &error));
         }
-        self.disk.sync_folder(&self.folder).map_err(|error| Trouble::fatal("sync the journal's folder", &error))?;
-        self.close_active(first.previous());
+        self.sync_folder()?;
         self.active = Some(ActiveSegment { first, file, offset: 0 });
         Ok(())
-    }
-
-    fn close_active(&mut self, last: BatchSequence) {
-        if let Some(active) = self.active.take() {
-            let len_bytes = self.segment_bytes;
-            self.closed.push_back(ClosedSegment { first: active.first, last, len_bytes, damaged: false });
-        }
     }
 
     fn take_spare(&mut self) -> Result<u64, Trouble> {
@@ -129,27 +107,26 @@ impl Segments {
         file.sync_data()
     }
 
-    /// Gives back the segments whose batches are all covered by the durable snapshot at `at`.
-    pub(crate) fn trim(&mut self, at: BatchSequence) -> Result<(), Trouble> {
-        let mut changed = false;
-        while let Some(segment) = self.closed.pop_front_if(|segment| segment.last <= at) {
-            self.release(&segment);
-            changed = true;
-        }
-        if changed {
-            self.disk.sync_folder(&self.folder).map_err(|error| Trouble::fatal("sync the journal's folder", &error))?;
-        }
-        Ok(())
+    /// Makes changes of names durable.
+    pub(crate) fn sync_folder(&self) -> Result<(), Trouble> {
+        self.disk.sync_folder(&self.folder).map_err(|error| Trouble::fatal("sync the journal's folder", &error))
     }
 
-    /// A file that can't be renamed or removed stays; the next recovery finds it covered by the snapshot and tries again.
-    fn release(&mut self, segment: &ClosedSegment) {
-        let name = names::segment(segment.first);
+    /// Gives a segment back. A file that can't be renamed or removed stays; the next recovery finds it again.
+    pub(crate) fn free(&mut self, segment: &ClosedSegment) {
+        let name = segment.file_name();
         let path = self.folder.join(&name);
         if segment.damaged {
             let _ = self.disk.rename(&path, &names::quarantined(&self.folder, &name));
-        } else if segment.len_bytes != self.segment_bytes || !self.recycle(&path) {
+        } else if segment.compact || segment.len_bytes != self.segment_bytes || !self.recycle(&path) {
             let _ = self.disk.remove(&path);
+        }
+    }
+
+    /// Removes all spares: an idle journal gives space back. One that stays is found by the next recovery.
+    pub(crate) fn shrink(&mut self) {
+        for spare in self.spares.drain(..) {
+            let _ = self.disk.remove(&self.folder.join(names::spare(spare)));
         }
     }
 

@@ -1,49 +1,65 @@
-//! What producers, the journal thread and the snapshot thread share.
+//! What producers, the journal thread and the housekeeping thread share.
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::batch::{Batch, Snapshot};
-use crate::journal::{AppendError, CloseError, Journal, JournalStatus, SnapshotError};
-use crate::types::{BatchSequence, Epoch};
+use crate::clean::Survivors;
+use crate::disk::Disk;
+use crate::growth::Growth;
+use crate::jobs::{Job, Outcome, Replacement, Stage};
+use crate::journal::{AppendError, CleanError, CloseError, Journal, JournalStatus, SnapshotError};
+use crate::reader::{FileReader, OpenFiles, Reader};
+use crate::table::{ClosedSegment, SegmentTable};
+use crate::types::{BatchPlace, BatchSequence, Epoch, SegmentInfo};
 
-/// How a snapshot ended.
-#[derive(Debug)]
-pub(crate) enum SnapshotOutcome {
-    /// Durable; its size.
-    Done { at: BatchSequence, len_bytes: u64 },
-    /// Given up without harm.
-    GaveUp(String),
-    /// The folder is in doubt.
-    Fatal(String),
-}
-
-/// Where the one snapshot under way is.
-#[derive(Debug, Default)]
-enum SnapshotStage {
-    #[default]
-    None,
-    /// Until its batch is durable.
-    Waiting(BatchSequence, Snapshot),
-    /// For the snapshot writer.
-    Ready(BatchSequence, Snapshot),
-    Writing,
-    Ended(SnapshotOutcome),
-}
-
-#[derive(Debug, Default)]
 struct State {
     batches: VecDeque<Batch>,
     next: BatchSequence,
+    /// Everything up to here is to be synced now.
+    sync_to: Option<BatchSequence>,
     /// The journal thread waits for work: only then an append costs a wake-up.
     sleeping: bool,
     closing: bool,
     full: bool,
     failure: Option<String>,
-    snapshot: SnapshotStage,
+    stage: Stage,
     snapshot_at: BatchSequence,
+    segments: SegmentTable,
+    growth: Growth,
+}
+
+/// What recovery found out for those who share the journal.
+pub(crate) struct Start {
+    pub(crate) epoch: Epoch,
+    pub(crate) last: BatchSequence,
+    pub(crate) snapshot_at: BatchSequence,
+    pub(crate) replayed_bytes: u64,
+    pub(crate) segments: SegmentTable,
+    pub(crate) batch_bytes_max: u64,
+    pub(crate) keep_segments: bool,
+    pub(crate) identity: u64,
+}
+
+impl Start {
+    fn state(self) -> State {
+        State {
+            batches: VecDeque::new(),
+            sync_to: None,
+            next: self.last.next(),
+            sleeping: false,
+            closing: false,
+            full: false,
+            failure: None,
+            stage: Stage::None,
+            snapshot_at: self.snapshot_at,
+            segments: self.segments,
+            growth: Growth::new(self.last, self.replayed_bytes),
+        }
+    }
 }
 
 /// The journal as its users see it, without the threads that make it move.
@@ -51,11 +67,17 @@ pub(crate) struct Shared {
     epoch: Epoch,
     batch_bytes_max: u64,
     durable: AtomicU64,
+    written: AtomicU64,
     pending_bytes: AtomicU64,
     disk_bytes: AtomicU64,
+    /// Size of the reserve file.
+    reserve_bytes: AtomicU64,
     state: Mutex<State>,
+    /// Of batches that were written; `None` if nobody wants to know.
+    places: Option<Mutex<VecDeque<BatchPlace>>>,
+    pub(crate) files: Arc<OpenFiles>,
     work: Condvar,
-    snapshot_work: Condvar,
+    jobs: Condvar,
 }
 
 /// Why the journal thread woke up.
@@ -67,16 +89,20 @@ pub(crate) enum Wake {
 }
 
 impl Shared {
-    pub(crate) fn new(epoch: Epoch, batch_bytes_max: u64, last: BatchSequence, snapshot_at: BatchSequence) -> Shared {
+    pub(crate) fn new(start: Start, (disk, folder): (Arc<dyn Disk>, PathBuf)) -> Shared {
         Shared {
-            epoch,
-            batch_bytes_max,
-            durable: AtomicU64::new(last.0),
+            epoch: start.epoch,
+            batch_bytes_max: start.batch_bytes_max,
+            durable: AtomicU64::new(start.last.0),
+            written: AtomicU64::new(start.last.0),
             pending_bytes: AtomicU64::new(0),
             disk_bytes: AtomicU64::new(0),
-            state: Mutex::new(State { next: last.next(), snapshot_at, ..State::default() }),
+            reserve_bytes: AtomicU64::new(0),
+            places: start.keep_segments.then(Mutex::default),
+            files: Arc::new(OpenFiles::new(disk, folder, start.identity)),
+            state: Mutex::new(start.state()),
             work: Condvar::new(),
-            snapshot_work: Condvar::new(),
+            jobs: Condvar::new(),
         }
     }
 
@@ -85,13 +111,26 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wake(&self, state: &mut State) {
-        if std::mem::take(&mut state.sleeping) {
+    /// Wakes the journal thread if it sleeps; not before it can have the lock.
+    fn wake(&self, mut state: MutexGuard<'_, State>) {
+        let sleeping = std::mem::take(&mut state.sleeping);
+        drop(state);
+        if sleeping {
             self.work.notify_one();
         }
     }
 
     // ---- journal thread ----
+
+    /// Whether somebody waits for what is written; told once.
+    pub(crate) fn take_sync_wanted(&self, written: BatchSequence) -> bool {
+        let mut state = self.state();
+        let wanted = state.sync_to.is_some_and(|sync_to| sync_to <= written);
+        if wanted {
+            state.sync_to = None;
+        }
+        wanted
+    }
 
     /// Moves waiting batches into `group` until it has `bytes_max`, but always at least one.
     pub(crate) fn take(&self, group: &mut VecDeque<Batch>, bytes_max: u64) {
@@ -103,14 +142,45 @@ impl Shared {
         }
     }
 
-    /// Publishes the watermark, and starts the snapshot that waited for it.
-    pub(crate) fn publish(&self, durable: BatchSequence, bytes: u64) {
+    /// Publishes the watermark.
+    pub(crate) fn publish_durable(&self, durable: BatchSequence) {
         self.durable.store(durable.0, Ordering::Release);
+    }
+
+    /// Publishes the watermark of what is written.
+    pub(crate) fn publish_written(&self, written: BatchSequence) {
+        self.written.store(written.0, Ordering::Release);
+    }
+
+    /// So many bytes need not be kept back any more.
+    pub(crate) fn settle_pending(&self, bytes: u64) {
         self.pending_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    pub(crate) fn publish_disk_bytes(&self, bytes: u64) {
+    pub(crate) fn publish_reserve_bytes(&self, bytes: u64) {
+        self.reserve_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Notes the space of the segments and of everything else.
+    pub(crate) fn publish_disk_bytes(&self, others_bytes: u64) {
+        let bytes = self.state().segments.len_bytes() + others_bytes;
         self.disk_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Makes places known.
+    pub(crate) fn add_places(&self, places: impl Iterator<Item = BatchPlace>) {
+        if let Some(known) = &self.places {
+            known.lock().unwrap_or_else(PoisonError::into_inner).extend(places);
+        }
+    }
+
+    pub(crate) fn rotated(&self, first: BatchSequence, len_bytes: u64) {
+        self.state().segments.rotate(first, len_bytes);
+    }
+
+    /// Takes the segments to free out of the table: from then on they don't exist.
+    pub(crate) fn take_freeable(&self) -> Vec<ClosedSegment> {
+        self.state().segments.take_freeable(self.durable())
     }
 
     /// Notes whether the disk is full; true if that is news.
@@ -122,26 +192,25 @@ impl Shared {
         let mut state = self.state();
         state.failure.get_or_insert_with(|| reason.to_owned());
         state.batches.clear();
-        self.snapshot_work.notify_all();
+        self.jobs.notify_all();
     }
 
-    /// Hands a waiting snapshot on once its batch is durable, and fetches the end of a finished one.
-    pub(crate) fn poll_snapshot(&self) -> Option<SnapshotOutcome> {
+    /// Hands a waiting job on once its batch is durable, and fetches the end of a finished one.
+    pub(crate) fn poll_job(&self) -> Option<Outcome> {
         let mut state = self.state();
-        match std::mem::take(&mut state.snapshot) {
-            SnapshotStage::Waiting(at, snapshot) if at <= self.durable() => {
-                state.snapshot = SnapshotStage::Ready(at, snapshot);
-                self.snapshot_work.notify_all();
-            }
-            SnapshotStage::Ended(outcome) => {
-                if let SnapshotOutcome::Done { at, .. } = &outcome {
-                    state.snapshot_at = *at;
-                }
-                return Some(outcome);
-            }
-            other => state.snapshot = other,
+        if state.stage.advance(self.durable()) {
+            self.jobs.notify_all();
         }
-        None
+        let outcome = state.stage.take_outcome()?;
+        state.note(&outcome);
+        Some(outcome)
+    }
+
+    /// A cleaning that waits for batches to become durable would wait for ever on a full disk, and hold space meanwhile.
+    pub(crate) fn cancel_replacement(&self) {
+        if self.state().stage.cancel_replacement("the disk is full") {
+            self.jobs.notify_all();
+        }
     }
 
     /// Sleeps until there is work, for at most `timeout`.
@@ -174,40 +243,54 @@ impl Shared {
         if state.closing {
             return Wake::Closing;
         }
-        let blocked = |state: &mut State| !state.closing && !matches!(state.snapshot, SnapshotStage::Ended(_));
+        let blocked = |state: &mut State| {
+            !state.closing && !state.stage.has_ended() && !state.segments.has_freeable(self.durable())
+        };
         let result = self.work.wait_timeout_while(state, timeout, blocked);
         let (state, _) = result.unwrap_or_else(PoisonError::into_inner);
         if state.closing { Wake::Closing } else { Wake::Work }
     }
 
-    // ---- snapshot thread ----
+    // ---- housekeeping thread ----
 
-    pub(crate) fn take_snapshot(&self) -> Option<(BatchSequence, Snapshot)> {
-        self.state().take_snapshot()
+    pub(crate) fn take_job(&self) -> Option<Job> {
+        self.state().stage.take_job()
     }
 
-    /// Blocks until there is a snapshot to write; `None` when the journal ends.
-    pub(crate) fn wait_for_snapshot(&self) -> Option<(BatchSequence, Snapshot)> {
+    /// Blocks until there is something to do; `None` when the journal ends.
+    pub(crate) fn wait_for_job(&self) -> Option<Job> {
         let mut state = self.state();
         loop {
             if state.closing || state.failure.is_some() {
                 return None;
             }
-            if let Some(snapshot) = state.take_snapshot() {
-                return Some(snapshot);
+            if let Some(job) = state.stage.take_job() {
+                return Some(job);
             }
-            state = self.snapshot_work.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self.jobs.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    pub(crate) fn end_snapshot(&self, outcome: SnapshotOutcome) {
+    /// The last batch that was appended.
+    pub(crate) fn newest(&self) -> BatchSequence {
+        self.state().next.previous()
+    }
+
+    /// Comes back as a job when `at` is durable.
+    pub(crate) fn wait_to_replace(&self, at: BatchSequence, replacement: Replacement) {
         let mut state = self.state();
-        state.snapshot = SnapshotStage::Ended(outcome);
+        state.stage = Stage::Waiting(at, Job::Replace(replacement));
+        self.wake(state);
+    }
+
+    pub(crate) fn end_job(&self, outcome: Outcome) {
+        let mut state = self.state();
+        state.stage = Stage::Ended(outcome);
         state.sleeping = false;
         self.work.notify_one();
     }
 
-    /// True once a snapshot under way should be given up.
+    /// True once a job under way should be given up.
     pub(crate) fn is_ending(&self) -> bool {
         let state = self.state();
         state.closing || state.failure.is_some()
@@ -220,7 +303,7 @@ impl Shared {
         state.closing = true;
         state.sleeping = false;
         self.work.notify_all();
-        self.snapshot_work.notify_all();
+        self.jobs.notify_all();
     }
 
     pub(crate) fn closed(&self) -> Result<(), CloseError> {
@@ -236,21 +319,20 @@ impl Shared {
 
 impl State {
     fn has_work(&self, durable: BatchSequence) -> bool {
-        let snapshot = match &self.snapshot {
-            SnapshotStage::Waiting(at, _) => *at <= durable,
-            SnapshotStage::Ended(_) => true,
-            _ => false,
-        };
-        snapshot || !self.batches.is_empty()
+        let job = self.stage.has_work(durable);
+        job || self.sync_to.is_some() || !self.batches.is_empty() || self.segments.has_freeable(durable)
     }
 
-    fn take_snapshot(&mut self) -> Option<(BatchSequence, Snapshot)> {
-        match std::mem::replace(&mut self.snapshot, SnapshotStage::Writing) {
-            SnapshotStage::Ready(at, snapshot) => Some((at, snapshot)),
-            other => {
-                self.snapshot = other;
-                None
+    fn note(&mut self, outcome: &Outcome) {
+        match outcome {
+            Outcome::SnapshotDone { at, .. } => {
+                self.snapshot_at = *at;
+                self.growth.restart(*at);
+                self.segments.cover(*at);
             }
+            Outcome::Cleaned { segment, len_bytes } => self.segments.end_cleaning(*segment, Some(*len_bytes)),
+            Outcome::CleanFailed { segment, .. } => self.segments.end_cleaning(*segment, None),
+            Outcome::SnapshotFailed(_) | Outcome::Fatal(_) => {}
         }
     }
 }
@@ -275,14 +357,25 @@ impl Journal for Shared {
             return Err(AppendError::WrongSequence { offered: batch.sequence, expected, next: state.next });
         }
         state.next = expected.next();
+        state.growth.append(expected, batch_bytes);
         self.pending_bytes.fetch_add(batch_bytes, Ordering::Relaxed);
         state.batches.push_back(batch);
-        self.wake(&mut state);
+        self.wake(state);
         Ok(())
+    }
+
+    fn sync(&self) {
+        let mut state = self.state();
+        state.sync_to = Some(state.next.previous());
+        self.wake(state);
     }
 
     fn durable(&self) -> BatchSequence {
         BatchSequence(self.durable.load(Ordering::Acquire))
+    }
+
+    fn written(&self) -> BatchSequence {
+        BatchSequence(self.written.load(Ordering::Acquire))
     }
 
     fn pending_bytes(&self) -> u64 {
@@ -310,16 +403,67 @@ impl Journal for Shared {
         if at < oldest || at > newest {
             return Err(SnapshotError::OutOfRange { at, oldest, newest });
         }
-        if !matches!(state.snapshot, SnapshotStage::None) {
+        if !state.stage.is_free() {
             return Err(SnapshotError::Busy);
         }
-        state.snapshot = SnapshotStage::Waiting(at, snapshot);
-        self.wake(&mut state);
+        state.growth.mark(at, newest);
+        state.stage = Stage::Waiting(at, Job::Snapshot(at, snapshot));
+        self.wake(state);
         Ok(())
     }
 
+    fn take_places(&self, up_to: BatchSequence, out: &mut Vec<BatchPlace>) {
+        let Some(known) = &self.places else { return };
+        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(place) = known.pop_front_if(|place| place.sequence <= up_to) {
+            out.push(place);
+        }
+    }
+
+    fn reader(&self) -> Box<dyn Reader> {
+        Box::new(FileReader::new(Arc::clone(&self.files)))
+    }
+
+    fn release(&self, segment: BatchSequence) {
+        let mut state = self.state();
+        let newest = state.next.previous();
+        state.segments.release(segment, newest);
+        if state.segments.has_freeable(self.durable()) {
+            self.wake(state);
+        }
+    }
+
+    fn condemn(&self, segment: BatchSequence) {
+        self.state().segments.condemn(segment);
+    }
+
+    fn clean(&self, segment: BatchSequence, survivors: Box<dyn Survivors>) -> Result<(), CleanError> {
+        let mut state = self.state();
+        if let Some(reason) = &state.failure {
+            return Err(CleanError::Failed(reason.clone()));
+        }
+        if state.closing {
+            return Err(CleanError::Closed);
+        }
+        if !state.stage.is_free() {
+            return Err(CleanError::Busy);
+        }
+        let segment = state.segments.start_cleaning(segment)?;
+        state.stage = Stage::Ready(Job::Clean(segment, survivors));
+        self.jobs.notify_all();
+        Ok(())
+    }
+
+    fn segments(&self) -> Vec<SegmentInfo> {
+        self.state().segments.list()
+    }
+
+    fn bytes_since_snapshot(&self) -> u64 {
+        self.state().growth.bytes()
+    }
+
     fn disk_bytes(&self) -> u64 {
-        self.disk_bytes.load(Ordering::Relaxed)
+        self.disk_bytes.load(Ordering::Relaxed) + self.reserve_bytes.load(Ordering::Relaxed)
     }
 
     fn epoch(&self) -> Epoch {

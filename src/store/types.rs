@@ -1,4 +1,4 @@
-//! The small words of the journal: sequence, epoch, durability, options.
+//! The small words of the journal: sequence, epoch, places, options.
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -40,16 +40,73 @@ impl fmt::Display for Epoch {
     }
 }
 
-/// What "durable" means for this journal, strongest first.
+/// Whether a batch waits for the disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Durability {
-    /// Survives power loss: reported after fdatasync.
+pub enum SyncMode {
+    /// It is synced as soon as it is written: somebody waits for [`JournalEvent::Durable`](crate::JournalEvent::Durable).
     #[default]
-    Fsync,
-    /// Survives `kill -9`, not power loss: reported once the operating system has the bytes.
-    Os,
-    /// Survives nothing: batches and snapshots are not written at all.
-    Memory,
+    Needed,
+    /// It survives `kill -9` once it is written ([`JournalEvent::Written`](crate::JournalEvent::Written)), and a power
+    /// failure soon after: with the next batch that needs it, when the journal falls idle, or after a fifth of a second.
+    Lazy,
+}
+
+/// Where [`BatchBuilder::push`](crate::BatchBuilder::push) put a payload within its batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// Start of the payload, counted from the first payload of the batch.
+    pub start: u32,
+    /// Its length.
+    pub length_bytes: u32,
+    /// Its CRC-32C.
+    pub crc: u32,
+}
+
+/// Where a batch was written. With a [`Placed`] it gives a [`Location`], see [`BatchPlace::locate`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchPlace {
+    /// The batch.
+    pub sequence: BatchSequence,
+    /// The segment it lies in, named by its first batch.
+    pub segment: BatchSequence,
+    /// Where in that segment the batch's payloads begin.
+    pub payload_offset: u32,
+}
+
+impl BatchPlace {
+    /// The location of a record of this batch.
+    pub fn locate(&self, placed: Placed) -> Location {
+        let Placed { start, length_bytes, crc } = placed;
+        Location { segment: self.segment, offset: self.payload_offset.saturating_add(start), length_bytes, crc }
+    }
+}
+
+/// Where the payload of a stored record lies. It stays true for as long as the segment is not released, whatever the journal
+/// does with its files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Location {
+    /// The segment, named by its first batch.
+    pub segment: BatchSequence,
+    /// Where the payload began in the segment when it was written.
+    pub offset: u32,
+    /// Length of the payload.
+    pub length_bytes: u32,
+    /// CRC-32C of the payload.
+    pub crc: u32,
+}
+
+/// A segment, as [`Journal::segments`](crate::Journal::segments) tells of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentInfo {
+    /// Its first batch, which is its name.
+    pub first: BatchSequence,
+    /// Its last batch; `None` while it is being written. If segments behind it were freed before the journal was opened, this
+    /// is the last batch before the next segment that exists.
+    pub last: Option<BatchSequence>,
+    /// Space it takes on disk.
+    pub len_bytes: u64,
+    /// A durable snapshot stands for all its batches: it is freed when it is released.
+    pub covered: bool,
 }
 
 /// Smallest segment: one sector-aligned group must fit with room to spare.
@@ -60,8 +117,6 @@ pub const SEGMENT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// How a journal is opened.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// See [`Durability`].
-    pub durability: Durability,
     /// Size of one segment file, preallocated; rounded to whole sectors and into
     /// [`SEGMENT_BYTES_MIN`]..=[`SEGMENT_BYTES_MAX`]. A batch must fit into one segment.
     pub segment_bytes: u64,
@@ -69,6 +124,9 @@ pub struct Options {
     pub group_bytes_max: u64,
     /// Emptied segments kept for reuse; more are removed.
     pub spare_segments_max: usize,
+    /// False: a snapshot frees every segment it covers. True: only those that were
+    /// [released](crate::Journal::release) as well, because records in the others are still read.
+    pub keep_segments: bool,
     /// Space kept back for a snapshot on a full disk: without it, a disk that the journal itself filled could never be
     /// freed. 0 keeps none.
     pub reserve_bytes: u64,
@@ -80,11 +138,11 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Options {
         Options {
-            durability: Durability::Fsync,
-            segment_bytes: 64 * 1024 * 1024,
+            segment_bytes: 32 * 1024 * 1024,
             group_bytes_max: 4 * 1024 * 1024,
             spare_segments_max: 2,
-            reserve_bytes: 16 * 1024 * 1024,
+            keep_segments: false,
+            reserve_bytes: 4 * 1024 * 1024,
             identity: RandomState::new().hash_one("crossdock journal"),
         }
     }

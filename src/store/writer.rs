@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use crate::batch::Batch;
 use crate::disk::write_all_at;
-use crate::format::Role;
+use crate::format::{HEADER_BYTES, Role};
 use crate::frames::{Frames, Framing};
-use crate::journal::{JournalEvent, Listener};
+use crate::jobs::Outcome;
+use crate::journal::{Journal, JournalEvent, Listener};
 use crate::meta::MetaFile;
 use crate::segments::{Segments, Trouble};
-use crate::shared::{Shared, SnapshotOutcome};
-use crate::types::{BatchSequence, Durability, Options};
+use crate::shared::Shared;
+use crate::types::{BatchPlace, BatchSequence, Options, SyncMode};
 
 /// What [`Writer::step`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +75,7 @@ impl Writer {
         writer
     }
 
-    /// Writes one group of batches, or moves a snapshot on.
+    /// Writes one group of batches, or moves a job on.
     pub fn step(&mut self) -> Step {
         if self.failed {
             return Step::Failed;
@@ -86,10 +87,24 @@ impl Writer {
         }
     }
 
-    /// Notes on disk how far the journal is synced. Call it when the journal is idle; costs one small write.
+    /// True while batches are written and not synced. If nothing else syncs them, [`Writer::sync`] has to, soon.
+    pub fn is_behind(&self) -> bool {
+        !self.failed && self.synced < self.written
+    }
+
+    /// Makes everything that is written durable.
+    pub fn sync(&mut self) -> Step {
+        match self.sync_active() {
+            _ if self.failed => Step::Failed,
+            Ok(()) | Err(Trouble::Full) => Step::Idle,
+            Err(Trouble::Fatal(reason)) => self.fail(reason),
+        }
+    }
+
+    /// Syncs what is not, and notes on disk how far that is. Call it when the journal is idle; costs one small write.
     pub fn seal(&mut self) -> Step {
-        if self.failed || self.options.durability == Durability::Memory {
-            return Step::Idle;
+        if self.failed || self.sync() == Step::Failed {
+            return Step::Failed;
         }
         match self.meta.seal(self.synced).map_err(|error| Trouble::new("write the seal", &error)) {
             // Without space there is no seal: recovery then knows less about damage, nothing else.
@@ -98,14 +113,14 @@ impl Writer {
         }
     }
 
+    /// Gives up spare segments. Call it when the journal has been idle for long.
+    pub fn shrink(&mut self) {
+        self.segments.shrink();
+        self.publish_disk_bytes();
+    }
+
     /// The last act of an orderly end: syncs whatever is not, and the seal.
     pub fn finish(&mut self) -> Step {
-        if self.failed || self.options.durability == Durability::Memory {
-            return Step::Idle;
-        }
-        if let Err(Trouble::Fatal(reason)) = self.sync_active() {
-            return self.fail(reason);
-        }
         if self.seal() == Step::Failed {
             return Step::Failed;
         }
@@ -116,13 +131,18 @@ impl Writer {
     }
 
     fn try_step(&mut self) -> Result<Step, Trouble> {
-        let snapshot = self.shared.poll_snapshot();
-        let moved = snapshot.is_some();
-        if let Some(outcome) = snapshot {
-            self.end_snapshot(outcome)?;
+        let outcome = self.shared.poll_job();
+        let moved = outcome.is_some();
+        if let Some(outcome) = outcome {
+            self.end_job(outcome)?;
         }
+        self.free()?;
         self.shared.take(&mut self.group, self.options.group_bytes_max);
         if self.group.is_empty() {
+            if self.shared.take_sync_wanted(self.written) {
+                self.sync_active()?;
+                return Ok(Step::Progress);
+            }
             return Ok(if moved { Step::Progress } else { Step::Idle });
         }
         self.commit()?;
@@ -133,15 +153,24 @@ impl Writer {
     }
 
     fn commit(&mut self) -> Result<(), Trouble> {
-        if self.options.durability == Durability::Memory {
-            return self.publish(self.group.len());
-        }
         let count = self.fit()?;
         self.write(count)?;
-        if self.options.durability == Durability::Fsync {
-            self.sync_active()?;
+        let is_lazy = |batch: &Batch| batch.sync == SyncMode::Lazy;
+        let lazy = self.group.range(..count).filter(|batch| is_lazy(batch)).count();
+        let bytes = self.group.drain(..count).map(|batch| batch.len_bytes()).sum();
+        self.shared.publish_written(self.written);
+        if lazy > 0 {
+            (self.listener)(JournalEvent::Written(self.written));
         }
-        self.publish(count)
+        let wanted = self.shared.take_sync_wanted(self.written);
+        if lazy == count && !wanted {
+            self.shared.settle_pending(bytes);
+            return Ok(());
+        }
+        self.sync_file()?;
+        self.shared.settle_pending(bytes);
+        self.announce_durable();
+        Ok(())
     }
 
     /// How many batches of the group go into the active segment; rotates if none does.
@@ -150,9 +179,11 @@ impl Writer {
         if count > 0 {
             return Ok(count);
         }
-        // The name of the next segment proves the previous one durable, whatever the durability.
+        // The name of the next segment proves the previous one durable.
         self.sync_active()?;
-        self.segments.rotate(self.written.next())?;
+        let first = self.written.next();
+        self.segments.rotate(first)?;
+        self.shared.rotated(first, self.options.segment_bytes);
         self.publish_disk_bytes();
         Ok(self.count_within(self.segments.room_bytes()))
     }
@@ -185,12 +216,25 @@ impl Writer {
         active.offset += self.frames.length_bytes;
         self.previous_crc = self.frames.last_crc;
         self.written = BatchSequence(self.written.0 + count as u64);
+        let segment = active.first;
+        let places = self.group.range(..count).zip(&self.frames.starts).map(|(batch, start)| BatchPlace {
+            sequence: batch.sequence,
+            segment,
+            payload_offset: (start + (HEADER_BYTES + batch.table.len()) as u64) as u32,
+        });
+        self.shared.add_places(places);
         Ok(())
     }
 
     fn sync_active(&mut self) -> Result<(), Trouble> {
+        self.sync_file()?;
+        self.announce_durable();
+        Ok(())
+    }
+
+    fn sync_file(&mut self) -> Result<(), Trouble> {
         if let Some(active) = &self.segments.active
-            && self.synced < self.written
+            && self.is_behind()
         {
             active.file.sync_data().map_err(|error| Trouble::fatal("sync a segment", &error))?;
             self.synced = self.written;
@@ -198,36 +242,50 @@ impl Writer {
         Ok(())
     }
 
-    fn publish(&mut self, count: usize) -> Result<(), Trouble> {
-        let bytes = self.group.range(..count).map(Batch::len_bytes).sum();
-        let Some(last) = self.group.drain(..count).next_back() else { return Ok(()) };
-        self.shared.publish(last.sequence, bytes);
-        (self.listener)(JournalEvent::Durable(last.sequence));
+    fn announce_durable(&mut self) {
+        if self.shared.durable() < self.synced {
+            self.shared.publish_durable(self.synced);
+            (self.listener)(JournalEvent::Durable(self.synced));
+        }
+    }
+
+    fn end_job(&mut self, outcome: Outcome) -> Result<(), Trouble> {
+        let event = match outcome {
+            Outcome::SnapshotDone { at, len_bytes } => {
+                self.snapshot_bytes = len_bytes;
+                JournalEvent::SnapshotDone(at)
+            }
+            Outcome::SnapshotFailed(reason) => JournalEvent::SnapshotFailed(reason),
+            Outcome::Cleaned { segment, len_bytes } => JournalEvent::Cleaned { segment, len_bytes },
+            Outcome::CleanFailed { segment, reason } => JournalEvent::CleanFailed { segment, reason },
+            Outcome::Fatal(reason) => return Err(Trouble::Fatal(reason)),
+        };
+        self.free()?;
+        self.publish_disk_bytes();
+        (self.listener)(event);
         Ok(())
     }
 
-    fn end_snapshot(&mut self, outcome: SnapshotOutcome) -> Result<(), Trouble> {
-        match outcome {
-            SnapshotOutcome::Done { at, len_bytes } => {
-                // In memory mode no snapshot was written, so nothing on disk may go.
-                if self.options.durability != Durability::Memory {
-                    self.snapshot_bytes = len_bytes;
-                    self.segments.trim(at)?;
-                    self.publish_disk_bytes();
-                }
-                (self.listener)(JournalEvent::SnapshotDone(at));
-            }
-            SnapshotOutcome::GaveUp(reason) => (self.listener)(JournalEvent::SnapshotFailed(reason)),
-            SnapshotOutcome::Fatal(reason) => return Err(Trouble::Fatal(reason)),
+    /// Frees the segments that nobody needs any more.
+    fn free(&mut self) -> Result<(), Trouble> {
+        let freeable = self.shared.take_freeable();
+        if freeable.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        for segment in &freeable {
+            self.segments.free(segment);
+            self.shared.files.forget(segment.first);
+        }
+        self.publish_disk_bytes();
+        self.segments.sync_folder()
     }
 
     fn publish_disk_bytes(&self) {
-        self.shared.publish_disk_bytes(self.segments.disk_bytes() + self.snapshot_bytes);
+        self.shared.publish_disk_bytes(self.segments.spare_bytes() + self.snapshot_bytes);
     }
 
     fn announce_full(&mut self) -> Step {
+        self.shared.cancel_replacement();
         if self.shared.set_full(true) {
             (self.listener)(JournalEvent::Full);
         }

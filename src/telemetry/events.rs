@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 
-use super::metrics::{Metrics, Protocol, RuleLabel};
+use super::metrics::{Metrics, Protocol, RuleLabel, set};
 
 /// A listener accepts connections.
 #[derive(Clone, Copy, Debug)]
@@ -89,7 +89,7 @@ impl AuthenticationFailed<'_> {
     }
 }
 
-/// The disk of a journal is full: publishers wait, consumers drain.
+/// The disk of a journal is full: publishers wait, consumers drain. Its metric is the alarm's.
 #[derive(Clone, Copy, Debug)]
 pub struct JournalFull<'a> {
     /// Folder of the journal, such as `shard-0`.
@@ -97,9 +97,8 @@ pub struct JournalFull<'a> {
 }
 
 impl JournalFull<'_> {
-    pub fn emit(&self, metrics: &Metrics) {
+    pub fn emit(&self) {
         tracing::error!(journal = self.journal, "disk full: publishers wait until space is freed");
-        metrics.journals_full.inc();
     }
 }
 
@@ -110,13 +109,12 @@ pub struct JournalWritable<'a> {
 }
 
 impl JournalWritable<'_> {
-    pub fn emit(&self, metrics: &Metrics) {
+    pub fn emit(&self) {
         tracing::info!(journal = self.journal, "disk has space again: publishers go on");
-        metrics.journals_full.dec();
     }
 }
 
-/// A journal failed and is not used again before a restart.
+/// A journal failed and is not used again before a restart. Its metric is the alarm's.
 #[derive(Clone, Copy, Debug)]
 pub struct JournalFailed<'a> {
     pub journal: &'a str,
@@ -124,10 +122,74 @@ pub struct JournalFailed<'a> {
 }
 
 impl JournalFailed<'_> {
-    pub fn emit(&self, metrics: &Metrics) {
+    pub fn emit(&self) {
         let error = self.error;
         tracing::error!(journal = self.journal, %error, "journal failed: nothing more is confirmed; check the disk, then restart");
-        metrics.journals_failed.inc();
+    }
+}
+
+/// The data directory's file system is nearly full. Its metric is the alarm's.
+#[derive(Clone, Copy, Debug)]
+pub struct DiskLow {
+    pub free_bytes: u64,
+    pub min_bytes: u64,
+}
+
+impl DiskLow {
+    pub fn emit(&self) {
+        let Self { free_bytes, min_bytes } = *self;
+        tracing::error!(
+            free_bytes,
+            min_bytes,
+            "disk low: publishers wait; free space on the data directory's file system, drain queues, or lower \
+             store.disk_free_bytes_min"
+        );
+    }
+}
+
+/// There is enough disk space again. Goes with exactly one [`DiskLow`].
+#[derive(Clone, Copy, Debug)]
+pub struct DiskEnough {
+    pub free_bytes: u64,
+    pub min_bytes: u64,
+}
+
+impl DiskEnough {
+    pub fn emit(&self) {
+        let Self { free_bytes, min_bytes } = *self;
+        tracing::info!(free_bytes, min_bytes, "disk space is free again: the disk alarm is lifted");
+    }
+}
+
+/// The broker uses more memory than it may. Its metric is the alarm's.
+#[derive(Clone, Copy, Debug)]
+pub struct MemoryHigh {
+    pub used_bytes: u64,
+    pub max_bytes: u64,
+}
+
+impl MemoryHigh {
+    pub fn emit(&self) {
+        let Self { used_bytes, max_bytes } = *self;
+        tracing::error!(
+            used_bytes,
+            max_bytes,
+            "memory high: publishers wait; drain queues, give the broker more memory, or raise limits.memory_bytes_max"
+        );
+    }
+}
+
+/// Memory is below its limit again. Goes with exactly one [`MemoryHigh`].
+#[derive(Clone, Copy, Debug)]
+pub struct MemoryEnough {
+    pub used_bytes: u64,
+    pub max_bytes: u64,
+}
+
+impl MemoryEnough {
+    pub fn emit(&self) {
+        let Self { used_bytes, max_bytes } = *self;
+        tracing::info!(used_bytes, max_bytes, "memory is free again: the memory alarm is lifted");
     }
 }
 
@@ -143,8 +205,8 @@ impl RecoveryFinished {
     pub fn emit(&self, metrics: &Metrics) {
         let Self { records, elapsed_ms } = *self;
         tracing::info!(records, elapsed_ms, "recovery finished");
-        metrics.recovered_records.set(i64::try_from(records).unwrap_or(i64::MAX));
-        metrics.recovery_ms.set(i64::try_from(elapsed_ms).unwrap_or(i64::MAX));
+        set(&metrics.recovered_records, records);
+        set(&metrics.recovery_ms, elapsed_ms);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The numbers behind `/metrics`.
 
 use std::fmt;
+use std::sync::atomic::Ordering;
 
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text};
 use prometheus_client::metrics::counter::Counter;
@@ -61,6 +62,68 @@ struct ProtocolLabel {
 pub(super) struct RuleLabel {
     pub protocol: Protocol,
     pub rule: &'static str,
+}
+
+/// Why publishers are stopped; the label `reason`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Alarm {
+    JournalFailed,
+    JournalFull,
+    DiskLow,
+    MemoryHigh,
+}
+
+impl Alarm {
+    const ALL: [Self; 4] = [Self::JournalFailed, Self::JournalFull, Self::DiskLow, Self::MemoryHigh];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::JournalFailed => "journal_failed",
+            Self::JournalFull => "journal_full",
+            Self::DiskLow => "disk_low",
+            Self::MemoryHigh => "memory_high",
+        }
+    }
+}
+
+impl EncodeLabelValue for Alarm {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        EncodeLabelValue::encode(&self.name(), encoder)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct AlarmLabel {
+    reason: Alarm,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct FateLabel {
+    fate: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct JournalLabel {
+    journal: String,
+}
+
+/// What one journal takes on disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct JournalFigures {
+    pub disk_bytes: u64,
+    pub bytes_since_snapshot: u64,
+    pub live_bytes: u64,
+    pub segments: u64,
+}
+
+/// What all queues hold, and what holding it takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MessageFigures {
+    pub ready: u64,
+    pub unsettled: u64,
+    pub delayed: u64,
+    pub memory_bytes: u64,
+    pub unbalanced_queues: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -127,7 +190,9 @@ macro_rules! broker_metrics {
                 let protocols = ProtocolMetrics::register(&mut registry);
                 $(let $field = <$type>::default();
                   registry.register($name, [$($help),*].concat().trim().to_owned(), $field.clone());)*
-                Self { registry, protocols, $($field,)* }
+                let metrics = Self { registry, protocols, $($field,)* };
+                metrics.show_all_alarms();
+                metrics
             }
         }
     };
@@ -138,10 +203,40 @@ broker_metrics! {
     protocol_violations: Family<RuleLabel, Counter> => "protocol_violations";
     /// Listeners that accept connections
     listeners: Gauge => "listeners";
-    /// Journals that take no writes because the disk is full
-    journals_full: Gauge => "journals_full";
-    /// Journals that failed and stay so until a restart
-    journals_failed: Gauge => "journals_failed";
+    /// Reasons that stop publishers now
+    alarms: Family<AlarmLabel, Gauge> => "alarms";
+    /// Times that a reason to stop publishers came up
+    alarms_raised: Family<AlarmLabel, Counter> => "alarms_raised";
+    /// Bytes that are free on the data directory's file system
+    disk_free: Gauge => "disk_free_bytes";
+    /// Free bytes below which publishers are stopped; 0 for never
+    disk_free_min: Gauge => "disk_free_min_bytes";
+    /// Memory of the process in RAM, without files
+    memory_used: Gauge => "memory_used_bytes";
+    /// Memory above which publishers are stopped; 0 for never
+    memory_max: Gauge => "memory_max_bytes";
+    /// What became of the messages of all queues since the start; those they started with count as accepted
+    fates: Family<FateLabel, Counter> => "messages";
+    /// Messages that wait for consumers
+    ready: Gauge => "messages_ready";
+    /// Messages that consumers have and have not settled
+    unsettled: Gauge => "messages_unsettled";
+    /// Messages that are not visible yet
+    delayed: Gauge => "messages_delayed";
+    /// Queues that do not hold what they should by their ledger: a defect if it stays above 0
+    unbalanced: Gauge => "ledger_unbalanced_queues";
+    /// Memory that messages and what is known of them take
+    messages_memory: Gauge => "messages_memory_bytes";
+    /// Memory beyond which messages are on disk only
+    messages_memory_max: Gauge => "messages_memory_max_bytes";
+    /// Bytes that a journal's files take
+    journal_disk: Family<JournalLabel, Gauge> => "journal_disk_bytes";
+    /// Bytes that a start would replay
+    journal_since_snapshot: Family<JournalLabel, Gauge> => "journal_since_snapshot_bytes";
+    /// Bytes of a journal's messages and pages that are still needed
+    journal_live: Family<JournalLabel, Gauge> => "journal_live_bytes";
+    /// Segments of a journal
+    journal_segments: Family<JournalLabel, Gauge> => "journal_segments";
     /// Records found in the journals at the start
     recovered_records: Gauge => "recovered_records";
     /// Time that recovery took at the start, in milliseconds
@@ -159,6 +254,72 @@ impl Metrics {
         &self.protocols[protocol as usize]
     }
 
+    /// One more reason of that kind stops publishers.
+    pub fn alarm_raised(&self, reason: Alarm) {
+        self.alarms.get_or_create(&AlarmLabel { reason }).inc();
+        self.alarms_raised.get_or_create(&AlarmLabel { reason }).inc();
+    }
+
+    /// A reason of that kind is gone.
+    pub fn alarm_lifted(&self, reason: Alarm) {
+        self.alarms.get_or_create(&AlarmLabel { reason }).dec();
+    }
+
+    fn show_all_alarms(&self) {
+        for reason in Alarm::ALL {
+            drop(self.alarms.get_or_create(&AlarmLabel { reason }));
+            drop(self.alarms_raised.get_or_create(&AlarmLabel { reason }));
+        }
+    }
+
+    /// What the disk alarm measured.
+    pub fn set_disk_free(&self, bytes: u64) {
+        set(&self.disk_free, bytes);
+    }
+
+    /// What the disk alarm compares it with.
+    pub fn set_disk_free_min(&self, bytes: u64) {
+        set(&self.disk_free_min, bytes);
+    }
+
+    /// What the memory alarm measured.
+    pub fn set_memory_used(&self, bytes: u64) {
+        set(&self.memory_used, bytes);
+    }
+
+    /// What the memory alarm compares it with.
+    pub fn set_memory_max(&self, bytes: u64) {
+        set(&self.memory_max, bytes);
+    }
+
+    /// What became of so many messages since the start.
+    pub fn set_fate(&self, fate: &'static str, messages: u64) {
+        self.fates.get_or_create(&FateLabel { fate }).inner().store(messages, Ordering::Relaxed);
+    }
+
+    /// What queues hold at the moment.
+    pub fn set_messages(&self, figures: &MessageFigures) {
+        set(&self.ready, figures.ready);
+        set(&self.unsettled, figures.unsettled);
+        set(&self.delayed, figures.delayed);
+        set(&self.messages_memory, figures.memory_bytes);
+        set(&self.unbalanced, figures.unbalanced_queues);
+    }
+
+    /// What [`MessageFigures::memory_bytes`] is kept below.
+    pub fn set_messages_memory_max(&self, bytes: u64) {
+        set(&self.messages_memory_max, bytes);
+    }
+
+    /// What a journal takes at the moment.
+    pub fn set_journal(&self, journal: &str, figures: &JournalFigures) {
+        let label = JournalLabel { journal: journal.to_owned() };
+        set(&self.journal_disk.get_or_create(&label), figures.disk_bytes);
+        set(&self.journal_since_snapshot.get_or_create(&label), figures.bytes_since_snapshot);
+        set(&self.journal_live.get_or_create(&label), figures.live_bytes);
+        set(&self.journal_segments.get_or_create(&label), figures.segments);
+    }
+
     /// All metrics as OpenMetrics text (`application/openmetrics-text; version=1.0.0; charset=utf-8`), which Prometheus reads.
     pub fn encode(&self) -> String {
         let mut page = String::new();
@@ -166,6 +327,10 @@ impl Metrics {
         debug_assert!(written.is_ok(), "writing to a String does not fail");
         page
     }
+}
+
+pub(super) fn set(gauge: &Gauge, value: u64) {
+    gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
 }
 
 impl Default for Metrics {
@@ -187,7 +352,9 @@ mod tests {
             "crossdock_messages_published_total{protocol=\"amqp091\"} 0",
             "crossdock_received_bytes_total{protocol=\"stomp\"} 0",
             concat!("crossdock_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
-            "crossdock_journals_full 0",
+            "crossdock_ledger_unbalanced_queues 0",
+            "crossdock_alarms{reason=\"disk_low\"} 0",
+            "crossdock_alarms_raised_total{reason=\"memory_high\"} 0",
         ] {
             assert!(page.lines().any(|found| found == line), "{line}\n{page}");
         }

@@ -10,4 +10,5 @@ mod process;
 mod traffic;
 
 pub use log::{TelemetryError, start};
-pub use metrics::{Metrics, Protocol, ProtocolMetrics};
+pub use metrics::{Alarm, JournalFigures, MessageFigures, Metrics, Protocol, ProtocolMetrics};
+pub use process::anonymous_bytes;

@@ -25,12 +25,19 @@ impl Collector for ProcessCollector {
     }
 }
 
-fn resident_bytes() -> Option<i64> {
-    resident_bytes_in(&std::fs::read_to_string(STATUS_PATH).ok()?)
+/// Memory of the process that is in RAM and is not a file's: what no one but the process can give back.
+pub fn anonymous_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string(STATUS_PATH).ok()?;
+    let bytes = bytes_in(&status, "RssAnon:").or_else(|| bytes_in(&status, "VmRSS:"))?;
+    u64::try_from(bytes).ok()
 }
 
-fn resident_bytes_in(status: &str) -> Option<i64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+fn resident_bytes() -> Option<i64> {
+    bytes_in(&std::fs::read_to_string(STATUS_PATH).ok()?, "VmRSS:")
+}
+
+fn bytes_in(status: &str, name: &str) -> Option<i64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     line.trim().strip_suffix(" kB")?.trim().parse::<i64>().ok()?.checked_mul(1024)
 }
 
@@ -44,9 +51,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn resident_memory_is_read_from_the_status_file() {
-        assert_eq!(resident_bytes_in("Name:\tcrossdock\nVmRSS:\t    2048 kB\nVmData: 1 kB\n"), Some(2 * 1024 * 1024));
-        assert_eq!(resident_bytes_in("Name:\tcrossdock\n"), None);
-        assert_eq!(resident_bytes_in("VmRSS: many kB\n"), None);
+    fn memory_is_read_from_the_status_file() {
+        let status = "Name:\tcrossdock\nVmRSS:\t    2048 kB\nRssAnon:\t 1 kB\n";
+        assert_eq!(bytes_in(status, "VmRSS:"), Some(2 * 1024 * 1024));
+        assert_eq!(bytes_in(status, "RssAnon:"), Some(1024));
+        assert_eq!(bytes_in("Name:\tcrossdock\n", "VmRSS:"), None);
+        assert_eq!(bytes_in("VmRSS: many kB\n", "VmRSS:"), None);
     }
 }

@@ -1,5 +1,7 @@
 //! A broker process for a test.
 
+pub mod small_disk;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -97,6 +99,14 @@ impl Broker {
     /// Everything it has written to its log.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// The value of a metric, named with its labels.
+    pub fn metric(&self, name: &str) -> u64 {
+        let mut http = crate::wire::http::Http::open(self.port("management")).expect("connects");
+        let (_, page) = http.request("GET /metrics", "").expect("answers");
+        let found = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        found.unwrap_or_else(|| panic!("{name}:\n{page}")).parse().expect("a number")
     }
 
     /// `kill -9`.

@@ -3,6 +3,9 @@
 use std::io::{Read, Result, Write};
 use std::net::TcpStream;
 
+/// What fits into a frame beside its header and end.
+const BODY_FRAME_BYTES: usize = 131_072 - 8;
+
 /// An open connection with channel 1 open.
 pub struct Amqp {
     stream: TcpStream,
@@ -93,10 +96,20 @@ fn opening_with(properties: &[u8]) -> Vec<u8> {
 
 /// A persistent message with a body, published to the default exchange.
 pub fn publish(queue: &str, body: &[u8]) -> Vec<u8> {
+    publish_as(queue, body, 2)
+}
+
+/// The same, but not persistent.
+pub fn publish_transient(queue: &str, body: &[u8]) -> Vec<u8> {
+    publish_as(queue, body, 1)
+}
+
+fn publish_as(queue: &str, body: &[u8], delivery_mode: u8) -> Vec<u8> {
     let mut bytes = method(1, 60, 40, Arguments::default().short(0).text("").text(queue).octet(0));
-    let header = Arguments::default().short(60).short(0).long_long(body.len() as u64).short(0x1000).octet(2);
+    let header =
+        Arguments::default().short(60).short(0).long_long(body.len() as u64).short(0x1000).octet(delivery_mode);
     bytes.extend(frame(2, 1, &header.0));
-    bytes.extend(frame(3, 1, body));
+    body.chunks(BODY_FRAME_BYTES).for_each(|piece| bytes.extend(frame(3, 1, piece)));
     bytes
 }
 
@@ -126,6 +139,11 @@ impl Amqp {
         Ok(client)
     }
 
+    /// Another handle to write with, for a thread that does nothing else.
+    pub fn writer(&self) -> TcpStream {
+        self.stream.try_clone().expect("clones")
+    }
+
     /// How long the next reads wait.
     pub fn set_patience(&self, patience: std::time::Duration) {
         self.stream.set_read_timeout(Some(patience)).expect("sets");
@@ -142,7 +160,10 @@ impl Amqp {
                 return Ok(frame);
             }
             let mut buffer = [0; 65_536];
-            let count = self.stream.read(&mut buffer)?;
+            let count = match self.stream.read(&mut buffer) {
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                result => result?,
+            };
             if count == 0 {
                 return Err(std::io::ErrorKind::UnexpectedEof.into());
             }
@@ -173,7 +194,16 @@ impl Amqp {
 
     /// Declares a durable queue.
     pub fn declare(&mut self, queue: &str) -> Result<()> {
-        let arguments = Arguments::default().short(0).text(queue).octet(0b10).long(0);
+        self.declare_as(queue, 0b10)
+    }
+
+    /// Declares a queue that does not survive a restart.
+    pub fn declare_transient(&mut self, queue: &str) -> Result<()> {
+        self.declare_as(queue, 0)
+    }
+
+    fn declare_as(&mut self, queue: &str, flags: u8) -> Result<()> {
+        let arguments = Arguments::default().short(0).text(queue).octet(flags).long(0);
         self.send(&method(1, 50, 10, arguments))?;
         self.expect(50, 11).map(drop)
     }
@@ -206,18 +236,28 @@ impl Amqp {
 
     /// Takes one message, or none.
     pub fn get(&mut self, queue: &str) -> Result<Option<Vec<u8>>> {
-        self.send(&method(1, 60, 70, Arguments::default().short(0).text(queue).octet(1)))?;
+        Ok(self.get_with(queue, true)?.map(|(_, body)| body))
+    }
+
+    /// Gets a message without acknowledging it, and whether it was handed out before.
+    pub fn get_and_hold(&mut self, queue: &str) -> Result<Option<(bool, Vec<u8>)>> {
+        self.get_with(queue, false)
+    }
+
+    fn get_with(&mut self, queue: &str, no_ack: bool) -> Result<Option<(bool, Vec<u8>)>> {
+        self.send(&method(1, 60, 70, Arguments::default().short(0).text(queue).octet(u8::from(no_ack))))?;
         let frame = self.frame()?;
         if frame.method() == (60, 72) {
             return Ok(None);
         }
         assert_eq!(frame.method(), (60, 71));
+        let redelivered = frame.payload[12] != 0;
         let header = self.frame()?;
         let size = u64::from_be_bytes(header.payload[4..12].try_into().expect("8 bytes"));
         let mut body = Vec::new();
         while (body.len() as u64) < size {
             body.extend(self.frame()?.payload);
         }
-        Ok(Some(body))
+        Ok(Some((redelivered, body)))
     }
 }

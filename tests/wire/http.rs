@@ -32,6 +32,16 @@ impl Http {
         self.finish(body)
     }
 
+    /// An AWS Query call to SNS.
+    pub fn sns(&mut self, form: &str) -> Result<(u16, String)> {
+        let length = form.len();
+        let head = format!(
+            "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: {length}\r\n"
+        );
+        self.reader.get_mut().write_all(head.as_bytes())?;
+        self.finish(form)
+    }
+
     fn finish(&mut self, body: &str) -> Result<(u16, String)> {
         self.reader.get_mut().write_all(format!("\r\n{body}").as_bytes())?;
         let status = self.line()?;

@@ -486,6 +486,10 @@ impl Machine for Connection {
         if self.is_authenticated() { self.agreed.frame_max.max(INPUT_BYTES_MIN) } else { self.agreed.frame_max }
     }
 
+    fn publishes(&self) -> bool {
+        matches!(&self.phase, Phase::Running(session) if session.shared.publishes)
+    }
+
     fn is_authenticated(&self) -> bool {
         matches!(
             self.phase,

@@ -67,6 +67,38 @@ pub struct QueueSettings {
     pub lease_ms: Option<u64>,
     /// Every message becomes visible only after this many milliseconds (SQS DelaySeconds).
     pub delay_ms: Option<u64>,
+    /// When a durable message is confirmed (`x-durability`); fixed when the queue is made.
+    pub durability: Option<Durability>,
+}
+
+/// When a durable message of a durable queue is confirmed and delivered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Durability {
+    /// After fdatasync: it survives power loss.
+    #[default]
+    Fsync,
+    /// After the write: it survives a crash of the broker, not of the machine.
+    Os,
+    /// At once: it survives nothing.
+    Memory,
+}
+
+impl Durability {
+    const ALL: [Self; 3] = [Self::Fsync, Self::Os, Self::Memory];
+
+    /// The word that stands for it in arguments and in the configuration.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Fsync => "fsync",
+            Self::Os => "os",
+            Self::Memory => "memory",
+        }
+    }
+
+    /// What the word stands for.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|durability| durability.word() == word)
+    }
 }
 
 /// What a full queue does (`x-overflow`).
@@ -163,6 +195,8 @@ pub struct QueueInfo {
     pub delayed: u64,
     /// Consumers.
     pub consumers: u32,
+    /// When its durable messages are confirmed, after the queue, policies, vhost and broker had their say.
+    pub durability: Durability,
     /// When it was made.
     pub created_at: UnixMillis,
     /// When its settings or attributes were changed last.

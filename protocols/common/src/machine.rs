@@ -46,6 +46,12 @@ pub trait Machine: Send {
     /// that has begun, once its length was checked against the limits.
     fn input_bytes_max(&self) -> usize;
 
+    /// Whether the peer has published something that the core has not seen: it is in an open transaction. Such a peer is stopped
+    /// with the other publishers.
+    fn publishes(&self) -> bool {
+        false
+    }
+
     /// Whether credentials were accepted: until then the driver keeps the small budgets of an unknown peer.
     fn is_authenticated(&self) -> bool;
 }

@@ -235,6 +235,10 @@ impl Machine for Connection {
         self.decoder.input_bytes_max(&self.rules())
     }
 
+    fn publishes(&self) -> bool {
+        matches!(&self.phase, Phase::Connected { session, .. } if session.has_published())
+    }
+
     fn is_authenticated(&self) -> bool {
         match &self.phase {
             Phase::Greeting { .. } | Phase::Closed => false,

@@ -45,6 +45,11 @@ pub(crate) struct Session {
 }
 
 impl Session {
+    /// A transaction has gathered a message.
+    pub(crate) fn has_published(&self) -> bool {
+        self.transactions.has_published
+    }
+
     pub(crate) fn new(version: Version, user: Name, mut random: Random, limits: Arc<Limits>) -> Self {
         Self {
             version,
@@ -204,10 +209,11 @@ impl Session {
 }
 
 /// Declaration arguments that may stand in the headers of SEND and SUBSCRIBE.
-const QUEUE_ARGUMENTS: [&str; 14] = [
+const QUEUE_ARGUMENTS: [&str; 15] = [
     "x-dead-letter-exchange",
     "x-dead-letter-routing-key",
     "x-delivery-limit",
+    "x-durability",
     "x-expires",
     "x-max-age",
     "x-max-length",

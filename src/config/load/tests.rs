@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::{ByteSize, ListenerKind, MIB};
+use crate::config::{ByteSize, Durability, ListenerKind, MIB, VhostSettings};
 
 /// Writes `file` to a temporary `c.toml` and loads it with the other sources.
 fn load_with(file: &str, environment: &[(&str, &str)], assignments: &[&str]) -> Result<Settings, Vec<String>> {
@@ -98,9 +98,45 @@ fn the_data_directory_comes_from_option_file_systemd_or_default() {
 fn arrays_and_tables_can_be_given_as_text() {
     let environment = [("CROSSDOCK__USERS", "[{name='a', password='p', tags=['monitoring']}]")];
     let settings = load_with("", &environment, &["vhosts=['/', 'b']", "log={level='warn'}"]).unwrap();
-    assert_eq!(settings.vhosts, ["/", "b"]);
+    assert!(settings.vhosts.names().eq(["/", "b"]));
     assert_eq!(settings.log.level.word(), "warn");
     assert_eq!(settings.users[0].password.as_ref().unwrap().expose(), "p");
+}
+
+#[test]
+fn vhosts_are_names_or_tables() {
+    let durabilities = |settings: &Settings| -> Vec<(String, Option<&str>)> {
+        let one = |vhost: &VhostSettings| (vhost.name.clone(), vhost.durability.map(Durability::word));
+        settings.vhosts.iter().map(one).collect()
+    };
+    let expected = [("/".to_owned(), None), ("logs".to_owned(), Some("os"))];
+    for file in [
+        "vhosts = ['/', {name = 'logs', durability = 'os'}]",
+        "[[vhosts]]\nname = '/'\n[[vhosts]]\nname = 'logs'\ndurability = 'os'\n",
+    ] {
+        assert_eq!(durabilities(&load_with(file, &[], &[]).unwrap()), expected, "{file}");
+    }
+    assert_eq!(problems("vhosts = ['/', 'b', '/']"), ["c.toml:1:21: vhosts[2].name: \"/\" is there twice"]);
+    assert_eq!(
+        problems("vhosts = ['']"),
+        ["c.toml:1:11: vhosts[0].name: expected 1 to 255 bytes of text, found 0 bytes of text"]
+    );
+    assert!(problems("vhosts = []")[0].contains("expected at least one name"));
+    assert!(problems("vhosts = [1]")[0].starts_with("c.toml:1:11: vhosts[0]: expected a table, found an integer"));
+    assert!(problems("vhosts = '/'")[0].contains("expected an array"));
+    assert!(problems("vhosts = [{name = '/', durabilty = 'os'}]")[0].contains("did you mean `durability`?"));
+}
+
+#[test]
+fn policies_need_a_pattern_an_effect_and_a_vhost_that_exists() {
+    let settings =
+        load_with("[[policies]]\npattern = '^logs'\ndurability = 'memory'\npriority = 3\n", &[], &[]).unwrap();
+    let policy = &settings.policies[0];
+    assert_eq!((policy.vhost.as_str(), policy.priority, policy.durability), ("/", 3, Some(Durability::Memory)));
+    let found = problems("[[policies]]\nvhost = 'b'\npattern = '('\n");
+    assert!(found[0].starts_with("c.toml:1:1: policies[0]: has no effect"), "{found:?}");
+    assert!(found[1].starts_with("c.toml:2:9: policies[0].vhost: \"b\" is not among vhosts"), "{found:?}");
+    assert!(found[2].starts_with("c.toml:3:11: policies[0].pattern: regex parse error"), "{found:?}");
 }
 
 #[test]

@@ -18,7 +18,7 @@ use crate::shard::command::NewQueue;
 const NAME_BYTES_MAX: usize = 255;
 
 /// Arguments that RabbitMQ compares when a queue is declared again.
-const QUEUE_ARGUMENTS: [&str; 11] = [
+const QUEUE_ARGUMENTS: [&str; 12] = [
     "x-expires",
     "x-message-ttl",
     "x-dead-letter-exchange",
@@ -29,6 +29,7 @@ const QUEUE_ARGUMENTS: [&str; 11] = [
     "x-overflow",
     "x-single-active-consumer",
     "x-delivery-limit",
+    "x-durability",
     "x-queue-type",
 ];
 
@@ -105,7 +106,8 @@ impl QueueEntry {
             name: self.spec.name.clone(),
             durable: self.spec.durable,
             auto_delete: self.spec.auto_delete,
-            settings: self.settings.clone(),
+            durability: self.durability,
+            settings: self.settings(vhost),
         }
     }
 }

@@ -12,7 +12,7 @@ use crossdock_common::{Name, Now, Refusal, Table, Value};
 use super::Broker;
 use crate::definitions::exchange::Exchange;
 use crate::definitions::{Definitions, QueueEntry, shard_of};
-use crate::log::Sequence;
+use crate::log::{Sequence, Urgency};
 use crate::permissions::{Permissions, Who};
 use crate::shard::command::Effects;
 
@@ -42,12 +42,11 @@ impl Broker {
         let mut definitions = self.definitions.write();
         let before = definitions.log.next_sequence();
         let result = self.change(now, &mut definitions, caller, definition, &mut effects);
-        definitions.log.commit();
+        definitions.log.commit(Urgency::Sync);
         let changed = definitions.log.next_sequence() != before;
         // What is there already may be another connection's, and not durable yet.
         let last = definitions.last_sequence();
         let known = result.is_ok() && last > self.definitions_are_durable_to();
-        self.bump();
         drop(definitions);
         self.follow_up(now, effects);
         (result, (changed || known).then_some(last))
@@ -159,9 +158,8 @@ impl Broker {
             return;
         }
         if definitions.remove_queue(&vhost, &name).is_ok() {
-            definitions.log.commit();
+            definitions.log.commit(Urgency::Sync);
             self.with_shard(shard_of(id), |shard| shard.remove_queue(id, effects));
-            self.bump();
         }
     }
 
@@ -176,8 +174,7 @@ impl Broker {
                 self.with_shard(shard_of(id), |shard| shard.remove_queue(id, &mut effects));
             }
         }
-        definitions.log.commit();
-        self.bump();
+        definitions.log.commit(Urgency::Sync);
         drop(definitions);
         self.follow_up(now, effects);
     }
@@ -195,14 +192,10 @@ impl Broker {
             unsettled: counts.unsettled,
             delayed: counts.delayed,
             consumers: counts.consumers,
+            durability: queue.durability,
             created_at: queue.created_at,
             changed_at: queue.changed_at,
         }
-    }
-
-    /// Definitions have changed: routes that were found before are looked up again.
-    pub(super) fn bump(&self) {
-        self.version.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
     }
 }
 

@@ -20,6 +20,9 @@ impl Broker {
             for outbox in effects.wakes.drain(..) {
                 outbox.wake();
             }
+            for request in effects.reads.drain(..) {
+                (self.options.read)(shard_of(request.queue), request);
+            }
             let Some(followup) = effects.followups.pop_front() else { return };
             self.follow(now, followup, &mut effects);
         }

@@ -3,34 +3,42 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
-use crossdock_common::{Format, Now};
+use bytes::Bytes;
+use crossdock_common::names::QueueId;
+use crossdock_common::{Format, Name, Now};
 use parking_lot::{Mutex, RwLock};
 
 use super::{Broker, BrokerOptions, HeldAnswers};
 use crate::definitions::Definitions;
-use crate::log::{Log, RecordKind, Sequence};
+use crate::log::{Location, Log, Placed, RecordKind, Sequence, Urgency};
 use crate::permissions::Permissions;
+use crate::policies::Policies;
 use crate::record::RecordError;
 use crate::shard::Shard;
-use crate::shard::replay::Replay;
+use crate::shard::paging::Paging;
+use crate::shard::replay::salvage::{LostPage, Reference, Repaired, Salvage};
+use crate::shard::replay::{PageToRead, Replay};
 
-/// A broker while its logs are read: first the definitions, then each shard, then [`finish`](Recovery::finish).
+/// A broker while its logs are read: first the definitions, then each shard to its end ([`ShardReplay::finish`]), then
+/// [`finish`](Recovery::finish).
 pub struct Recovery {
     definitions: Definitions,
     shards: Vec<Shard>,
-    replays: Vec<Replay>,
+    /// The highest number of a queue that each shard's records name.
+    queue_max: Vec<QueueId>,
     now: Now,
 }
 
 impl Recovery {
-    /// An empty broker of so many shards (1 to 255). `formats` explain the messages that the logs hold; `seed` makes names.
-    pub fn new(shards: u8, formats: Vec<&'static dyn Format>, seed: u64, now: Now) -> Self {
+    /// An empty broker of so many shards (1 to 255). `formats` explain the messages that the logs hold; `policies` hold for the
+    /// queues found there and for those to come; `seed` makes names.
+    pub fn new(shards: u8, formats: Vec<&'static dyn Format>, policies: Policies, seed: u64, now: Now) -> Self {
         let formats = Arc::new(formats);
         let make = |_| Shard::new(Box::new(Closed), formats.clone());
         Self {
-            definitions: Definitions::new(shards.max(1), seed, Box::new(Closed)),
+            definitions: Definitions::new(shards.max(1), policies, seed, Box::new(Closed)),
             shards: (0..shards.max(1)).map(make).collect(),
-            replays: Vec::new(),
+            queue_max: Vec::new(),
             now,
         }
     }
@@ -43,59 +51,35 @@ impl Recovery {
         self.definitions.replay(kind, payload)
     }
 
-    /// The definitions are complete: makes the queues that the shards' records speak of.
-    pub fn begin_shards(&mut self) {
+    /// The definitions are complete: makes the queues that the shards' records speak of, and gives for each shard what
+    /// replays its log. They are independent of each other: each may have a thread of its own.
+    pub fn begin_shards(&mut self) -> Vec<ShardReplay<'_>> {
         for (vhost, queue) in self.definitions.queues() {
             let shard = crate::definitions::shard_of(queue.id);
             if let Some(shard) = self.shards.get_mut(shard) {
                 shard.add_queue(queue.for_shard(vhost), self.now);
             }
         }
-        let bindings = self.definitions.announced_bindings();
-        self.replays = self.shards.iter().map(|_| Replay::new(self.now, bindings.clone())).collect();
+        self.queue_max = vec![QueueId(0); self.shards.len()];
+        let (definitions, now) = (&self.definitions, self.now);
+        let replay = |(shard, queue_max)| ShardReplay { definitions, shard, replay: Replay::new(now), queue_max };
+        self.shards.iter_mut().zip(&mut self.queue_max).map(replay).collect()
     }
 
-    /// Applies a record of a shard's log.
-    ///
-    /// # Errors
-    /// When the record is not understood; the caller says so and goes on.
-    pub fn replay_shard(
-        &mut self,
-        index: usize,
-        kind: RecordKind,
-        stream: u64,
-        payload: &[u8],
-    ) -> Result<(), RecordError> {
-        match (self.shards.get_mut(index), self.replays.get_mut(index)) {
-            (Some(shard), Some(replay)) => shard.replay(replay, kind, stream, payload),
-            _ => Err(RecordError("no such shard")),
-        }
+    /// Vhost and name of a queue among the definitions so far, for telling what a record concerns.
+    pub fn queue(&self, stream: u64) -> Option<&(Name, Name)> {
+        self.definitions.queue_name(QueueId(stream))
     }
 
-    /// The queue's name, for telling what a damaged record hurt.
-    pub fn queue_name(&self, stream: u64) -> Option<String> {
-        let (vhost, name) = self.definitions.queue_name(crossdock_common::names::QueueId(stream))?;
-        Some(format!("{name} in vhost {vhost}"))
-    }
-
-    /// Starts the broker. `logs` are where it writes from now on: the definitions' first, then one for each shard.
-    pub fn finish(
-        mut self,
-        definitions_log: Box<dyn Log>,
-        logs: Vec<Box<dyn Log>>,
-        options: BrokerOptions,
-    ) -> Arc<Broker> {
+    /// Starts the broker. `definitions_log` is where the definitions go from now on.
+    pub fn finish(mut self, definitions_log: Box<dyn Log>, options: BrokerOptions) -> Arc<Broker> {
         self.definitions.log = definitions_log;
-        self.replays.iter().for_each(|replay| self.definitions.reserve_queue_id(replay.queue_max));
+        self.queue_max.iter().for_each(|&id| self.definitions.reserve_queue_id(id));
         let durable = self.definitions.last_sequence();
         self.definitions.detach_sessions(self.now);
-        for ((shard, replay), log) in self.shards.iter_mut().zip(self.replays).zip(logs) {
-            shard.finish_replay(replay);
-            shard.set_log(log);
-        }
         Arc::new(Broker {
+            version: self.definitions.version(),
             definitions: RwLock::new(self.definitions),
-            version: AtomicU64::new(1),
             permissions: RwLock::new(Arc::new(Permissions::default())),
             deadlines: self.shards.iter().map(|_| AtomicU64::new(u64::MAX)).collect(),
             shards: self.shards.into_iter().map(Mutex::new).collect(),
@@ -110,11 +94,97 @@ impl Recovery {
     }
 }
 
+/// One shard while its log is read.
+pub struct ShardReplay<'a> {
+    definitions: &'a Definitions,
+    shard: &'a mut Shard,
+    replay: Replay,
+    queue_max: &'a mut QueueId,
+}
+
+impl ShardReplay<'_> {
+    /// Applies a record of the shard's log; `location` is where it can be read back (records of a snapshot cannot).
+    ///
+    /// # Errors
+    /// When the record is not understood; the caller says so and goes on.
+    pub fn replay(
+        &mut self,
+        kind: RecordKind,
+        stream: u64,
+        payload: &[u8],
+        location: Option<Location>,
+    ) -> Result<(), RecordError> {
+        self.shard.replay(&mut self.replay, kind, stream, payload, location)
+    }
+
+    /// After the last record: the pages that have to be read.
+    pub fn pages_to_read(&mut self) -> Vec<PageToRead> {
+        self.replay.pages_to_read()
+    }
+
+    /// A page was read, or cannot be. In the order of [`pages_to_read`](Self::pages_to_read).
+    pub fn page_read(&mut self, page: &PageToRead, payload: Option<Bytes>) {
+        self.replay.page_read(page, payload);
+    }
+
+    /// Where pages are that the records so far refer to.
+    pub fn page_locations(&self) -> Vec<Location> {
+        self.replay.page_locations()
+    }
+
+    /// After the last record: all pages, for tools that want to know all messages. Instead of
+    /// [`pages_to_read`](Self::pages_to_read).
+    pub fn all_pages(&mut self) -> Vec<PageToRead> {
+        self.replay.all_pages()
+    }
+
+    /// The messages that are on disk, when all pages have been read.
+    pub fn references(&self) -> Vec<Reference> {
+        self.replay.references()
+    }
+
+    /// Pages that could not be read.
+    pub fn lost_pages(&self) -> Vec<LostPage> {
+        self.replay.lost_pages()
+    }
+
+    /// For a repair, when all pages have been read: brings messages back whose references are lost, and gives up what it cannot
+    /// find.
+    pub fn salvage(&mut self, salvage: &Salvage) -> Vec<Repaired> {
+        self.shard.salvage(&mut self.replay, salvage)
+    }
+
+    /// For a repair, at last: messages whose locations are doubtful are read, and written anew by [`finish`](Self::finish).
+    /// Those that cannot be read are given up, and told.
+    pub fn evacuate(
+        &mut self,
+        is_doubtful: &dyn Fn(&Location) -> bool,
+        read: &mut dyn FnMut(Location) -> Option<Bytes>,
+    ) -> Vec<Repaired> {
+        let bindings_of = |queue| self.definitions.announced_bindings_of(queue);
+        self.shard.evacuate(&mut self.replay, is_doubtful, read, &bindings_of)
+    }
+
+    /// The log is at its end: what is left of its messages is ready. From now on the shard writes to `log`.
+    pub fn finish(self, log: Box<dyn Log>, paging: Paging) {
+        *self.queue_max = self.replay.queue_max;
+        self.shard.start(log, paging);
+        self.shard.finish_replay(self.replay);
+    }
+
+    /// Vhost and name of a queue, for telling what a record concerns.
+    pub fn queue(&self, stream: u64) -> Option<&(Name, Name)> {
+        self.definitions.queue_name(QueueId(stream))
+    }
+}
+
 /// The log while records are being read: nothing is written.
 pub(crate) struct Closed;
 
 impl Log for Closed {
-    fn push(&mut self, _: RecordKind, _: u64, _: &[&[u8]]) {}
+    fn push(&mut self, _: RecordKind, _: u64, _: &[&[u8]]) -> Placed {
+        Placed { start: 0, length_bytes: 0, crc: 0 }
+    }
 
     fn next_sequence(&self) -> Sequence {
         Sequence(0)
@@ -124,5 +194,5 @@ impl Log for Closed {
         0
     }
 
-    fn commit(&mut self) {}
+    fn commit(&mut self, _: Urgency) {}
 }

@@ -6,32 +6,18 @@ use crossdock_common::command::{OpenSession, Publish, Will};
 use crossdock_common::definition::QueueSpec;
 use crossdock_common::event::{Reply, SessionInfo};
 use crossdock_common::names::QueueId;
-use crossdock_common::{Event, Instant, Name, Now, Refusal};
+use crossdock_common::{Event, Name, Now, Refusal};
 
 use super::Broker;
 use crate::definitions::session::Session;
 use crate::definitions::{Definitions, shard_of};
-use crate::log::Sequence;
+use crate::log::{Sequence, Urgency};
 use crate::outbox::Outbox;
 use crate::permissions::Who;
 use crate::shard::command::{Effects, ShardCommand};
 
 /// Session queues are called after their session.
 const QUEUE_PREFIX: &str = "session.";
-
-impl Definitions {
-    /// When the next session ends or the next will is due.
-    pub(crate) fn session_deadline(&self) -> Option<Instant> {
-        self.vhosts.values().flat_map(|vhost| vhost.sessions.values()).filter_map(Session::deadline).min()
-    }
-
-    /// After a restart nobody is connected: every session's time runs.
-    pub(crate) fn detach_sessions(&mut self, now: Now) {
-        for session in self.vhosts.values_mut().flat_map(|vhost| vhost.sessions.values_mut()) {
-            session.ends_at = session.expiry_ms.map(|expiry_ms| now.instant.after_ms(expiry_ms));
-        }
-    }
-}
 
 /// A will that is to be published, and by whom.
 type DueWill = (Who, Box<Will>);
@@ -50,9 +36,12 @@ impl Broker {
         let mut definitions = self.definitions.write();
         let before = definitions.log.next_sequence();
         let result = self.open_session_locked(now, &mut definitions, who, outbox, open, &mut effects, &mut wills);
-        definitions.log.commit();
-        let wait = (definitions.log.next_sequence() != before).then_some(before);
-        self.bump();
+        definitions.log.commit(Urgency::Sync);
+        let changed = definitions.log.next_sequence() != before;
+        // What is there already may be another connection's, and not durable yet.
+        let last = definitions.last_sequence();
+        let known = result.is_ok() && last > self.definitions_are_durable_to();
+        let wait = (changed || known).then_some(last);
         drop(definitions);
         self.follow_up(now, effects);
         self.publish_wills(now, wills);
@@ -97,6 +86,7 @@ impl Broker {
             (session.ends_at, session.will_at, session.will) = (None, None, open.will);
             std::mem::replace(&mut session.expiry_ms, open.expiry_ms) != open.expiry_ms
         };
+        definitions.schedule_session(&who.vhost, &open.name);
         if changed || !present {
             definitions.record_session(&who.vhost, &open.name);
         }
@@ -147,17 +137,8 @@ impl Broker {
             return Err(Refusal::Forbidden(format!("queue '{queue}' exists and is not a session's")));
         }
         self.create_queue(definitions, &who.vhost, spec, None, now)?;
-        let session = Session {
-            name: open.name.clone(),
-            user: who.user.clone(),
-            queue: queue.clone(),
-            expiry_ms: open.expiry_ms,
-            durable: open.expiry_ms != Some(0),
-            attached: None,
-            ends_at: None,
-            will: None,
-            will_at: None,
-        };
+        let (durable, user) = (open.expiry_ms != Some(0), who.user.clone());
+        let session = Session::new(open.name.clone(), user, queue.clone(), open.expiry_ms, durable);
         definitions.vhost_mut(&who.vhost)?.sessions.insert(open.name.clone(), session);
         Ok(queue)
     }
@@ -184,7 +165,7 @@ impl Broker {
         if let Some(session) = attached(&mut definitions, who, name, outbox) {
             session.expiry_ms = expiry_ms;
             definitions.record_session(&who.vhost, name);
-            definitions.log.commit();
+            definitions.log.commit(Urgency::Sync);
         }
     }
 
@@ -212,11 +193,13 @@ impl Broker {
         }
         if session.expiry_ms == Some(0) {
             self.end_session(&mut definitions, who, name, &mut effects, &mut wills);
-            definitions.log.commit();
-            self.bump();
+            definitions.log.commit(Urgency::Sync);
         }
+        let sooner = definitions.schedule_session(&who.vhost, name);
         drop(definitions);
-        (self.options.deadline_changed)(super::Partition::Definitions);
+        if sooner {
+            (self.options.deadline_changed)(super::Partition::Definitions);
+        }
         self.follow_up(now, effects);
         self.publish_wills(now, wills);
     }
@@ -226,23 +209,19 @@ impl Broker {
         let mut effects = Effects::default();
         let mut wills = Vec::new();
         let mut definitions = self.definitions.write();
-        let mut over = Vec::new();
-        for (vhost, entry) in &mut definitions.vhosts {
-            for session in entry.sessions.values_mut() {
-                let who = Who { user: session.user.clone(), vhost: vhost.clone() };
-                if session.ends_at.is_some_and(|at| at <= now.instant) {
-                    over.push((who, session.name.clone()));
-                } else if session.will_at.is_some_and(|at| at <= now.instant) {
-                    session.will_at = None;
-                    wills.extend(session.will.take().map(|will| (who, will)));
-                }
+        for (vhost, name) in definitions.due_sessions(now.instant) {
+            let session = definitions.vhosts.get_mut(&vhost).and_then(|entry| entry.sessions.get_mut(&name));
+            let Some(session) = session else { continue };
+            let who = Who { user: session.user.clone(), vhost };
+            if session.ends_at.is_some_and(|at| at <= now.instant) {
+                self.end_session(&mut definitions, &who, &name, &mut effects, &mut wills);
+            } else {
+                session.will_at = None;
+                wills.extend(session.will.take().map(|will| (who.clone(), will)));
+                definitions.schedule_session(&who.vhost, &name);
             }
         }
-        for (who, name) in over {
-            self.end_session(&mut definitions, &who, &name, &mut effects, &mut wills);
-        }
-        definitions.log.commit();
-        self.bump();
+        definitions.log.commit(Urgency::Sync);
         drop(definitions);
         self.follow_up(now, effects);
         self.publish_wills(now, wills);

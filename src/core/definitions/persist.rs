@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use crossdock_common::definition::{
-    BindingSpec, DeadLetter, Destination, ExchangeSpec, Overflow, QueueSettings, QueueSpec,
+    BindingSpec, DeadLetter, Destination, Durability, ExchangeSpec, Overflow, QueueSettings, QueueSpec,
 };
 use crossdock_common::{Name, Table, Text, UnixMillis, Value};
 
@@ -94,6 +94,9 @@ fn settings_to_table(settings: &QueueSettings) -> Table {
         .number("lease_ms", settings.lease_ms)
         .number("delay_ms", settings.delay_ms)
         .flag("single_active_consumer", settings.single_active_consumer);
+    if let Some(durability) = settings.durability {
+        writer = writer.text("durability", durability.word());
+    }
     if let Some(overflow) = settings.overflow {
         writer = writer.text("overflow", overflow_word(overflow));
     }
@@ -123,6 +126,7 @@ fn settings_from_table(table: &Table) -> QueueSettings {
         single_active_consumer: reader.flag("single_active_consumer"),
         lease_ms: reader.number("lease_ms"),
         delay_ms: reader.number("delay_ms"),
+        durability: reader.value("durability").and_then(Value::as_str).and_then(Durability::from_word),
     }
 }
 
@@ -184,17 +188,8 @@ pub(super) fn session_to_table(vhost: &Name, session: &Session) -> Table {
 
 pub(super) fn session_from_table(table: &Table) -> (Name, Session) {
     let reader = TableReader(table);
-    let session = Session {
-        name: reader.name("name"),
-        user: reader.name("user"),
-        queue: reader.name("queue"),
-        expiry_ms: reader.number("expiry_ms"),
-        durable: true,
-        attached: None,
-        ends_at: None,
-        will: None,
-        will_at: None,
-    };
+    let [name, user, queue] = ["name", "user", "queue"].map(|field| reader.name(field));
+    let session = Session::new(name, user, queue, reader.number("expiry_ms"), true);
     (reader.name("vhost"), session)
 }
 

@@ -1,6 +1,7 @@
 //! Definitions from records, and records from definitions.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 use crossdock_common::definition::BindingSpec;
@@ -92,13 +93,19 @@ impl Definitions {
 
     /// Every queue, for telling the shards about them.
     pub(crate) fn queues(&self) -> impl Iterator<Item = (&Name, &QueueEntry)> {
-        self.vhosts.iter().flat_map(|(name, vhost)| vhost.queues.values().map(move |queue| (name, queue)))
+        self.vhosts.iter().flat_map(|(name, vhost)| vhost.queues.values().map(move |queue| (name, &**queue)))
     }
 
-    /// The announced bindings of all vhosts by their numbers, for messages on disk that name them.
-    pub(crate) fn announced_bindings(&self) -> hashbrown::HashMap<u64, Arc<BindingSpec>> {
-        let exchanges = self.vhosts.values().flat_map(|vhost| vhost.exchanges.values());
-        let announced = exchanges.flat_map(Exchange::bindings).filter(|binding| binding.spec.announced);
+    /// The announced bindings that lead to a queue, by number.
+    pub(crate) fn announced_bindings_of(&self, queue: QueueId) -> hashbrown::HashMap<u64, Arc<BindingSpec>> {
+        let entry = self.queue_name(queue).and_then(|(vhost, name)| {
+            let vhost = self.vhosts.get(vhost)?;
+            Some((vhost, vhost.queues.get(name)?))
+        });
+        let Some((vhost, queue)) = entry else { return hashbrown::HashMap::default() };
+        let bindings =
+            queue.bindings.iter().filter_map(|(source, identity)| vhost.exchanges.get(source)?.find(identity));
+        let announced = bindings.filter(|binding| binding.spec.announced);
         announced.map(|binding| (binding.serial, binding.spec.clone())).collect()
     }
 
@@ -121,16 +128,18 @@ impl Definitions {
         self.reserve_queue_id(QueueId(stored.id));
         let settings = crate::settings::effective(&stored.spec, &stored.vhost)
             .map_err(|_| RecordError("queue arguments are not understood"))?;
+        let durability = self.policies.durability(&stored.vhost, &stored.spec, &settings);
         let entry = self.vhosts.get_mut(&stored.vhost).ok_or(RecordError("no vhost"))?;
         let bindings = entry.queues.remove(&stored.spec.name).map(|known| known.bindings).unwrap_or_default();
         let queue = QueueEntry {
             id: QueueId(stored.id),
             spec: stored.spec,
-            settings,
+            durability,
             owner: None,
             created_at: stored.created_at,
             changed_at: stored.changed_at,
             bindings,
+            found_by_name: AtomicBool::new(false),
         };
         self.insert_queue(&stored.vhost, queue).map_err(|_| RecordError("no vhost"))
     }

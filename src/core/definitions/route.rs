@@ -1,6 +1,7 @@
 //! From an exchange and a message to queues.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use crossdock_common::definition::BindingSpec;
@@ -18,7 +19,7 @@ use crate::log::Sequence;
 pub(crate) struct Route {
     /// Each queue once.
     pub targets: SmallVec<[RouteTarget; 1]>,
-    /// The same exchange and key always give this result, until definitions change.
+    /// The same exchange and key always give this result, until the definitions' version moves.
     pub cacheable: bool,
     /// The batch of the definitions' log that has to be durable for the route to survive a crash.
     pub defined: Sequence,
@@ -104,9 +105,13 @@ impl Walk<'_> {
     fn visit_default(&mut self) {
         for key in self.keys {
             let queue = std::str::from_utf8(key).ok().and_then(|name| self.vhost.queues.get(name));
-            if let Some(queue) = queue {
-                self.route.targets.push(RouteTarget { queue: queue.id, binding: None });
-            }
+            let Some(queue) = queue else {
+                // A queue may be made at any time, and nobody would be told.
+                self.route.cacheable = false;
+                continue;
+            };
+            queue.found_by_name.store(true, Ordering::Relaxed);
+            self.route.targets.push(RouteTarget { queue: queue.id, binding: None });
         }
     }
 

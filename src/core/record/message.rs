@@ -1,21 +1,18 @@
 //! A message with the places it took.
 
-use std::sync::Arc;
-
 use bytes::{BufMut, Bytes, BytesMut};
 use crossdock_common::message::{Death, DeathReason, Rare};
 use crossdock_common::names::QueueId;
-use crossdock_common::{Format, FormatTag, Message, Name, Table, Text, UnixMillis, Value};
+use crossdock_common::{Message, Name, Table, Text, UnixMillis, Value};
 
-use super::{
-    RecordError, TableReader, TableWriter, decode_table, encode_table, put_bytes, take_bytes, take_name, take_u8,
-    take_u32, take_u64,
-};
-use crate::log::{Log, RecordKind};
+use super::{TableReader, TableWriter, encode_table, put_bytes, put_location};
+use crate::log::{Location, Log, Placed, RecordKind};
 
-const DURABLE: u8 = 1;
-const HAS_TTL: u8 = 2;
-const HAS_RARE: u8 = 4;
+pub(super) const DURABLE: u8 = 1;
+pub(super) const HAS_TTL: u8 = 2;
+pub(super) const HAS_RARE: u8 = 4;
+/// Set in the first number of a record whose body is elsewhere; the rest of it counts the pieces.
+pub(super) const IN_PARTS: u32 = 1 << 31;
 
 /// Where a stored message is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,8 +28,35 @@ pub(crate) struct StoredPlace {
 }
 
 /// Writes a message record. The stream is the queue when there is only one, so that damage can name it.
-pub(crate) fn encode_message(log: &mut dyn Log, scratch: &mut BytesMut, message: &Message, places: &[StoredPlace]) {
+pub(crate) fn encode_message(
+    log: &mut dyn Log,
+    kind: RecordKind,
+    scratch: &mut BytesMut,
+    message: &Message,
+    places: &[StoredPlace],
+) -> Placed {
     scratch.clear();
+    put_places(scratch, places);
+    push_message(log, kind, stream_of(places), scratch, message)
+}
+
+/// Writes a message record whose body begins in `parts` and ends with `rest`.
+pub(crate) fn encode_large_message(
+    log: &mut dyn Log,
+    scratch: &mut BytesMut,
+    message: &Message,
+    (parts, rest): (&[Location], &[u8]),
+    places: &[StoredPlace],
+) -> Placed {
+    scratch.clear();
+    scratch.put_u32_le(IN_PARTS | u32::try_from(parts.len()).unwrap_or(u32::MAX));
+    parts.iter().for_each(|part| put_location(scratch, part));
+    put_places(scratch, places);
+    encode_head(scratch, message);
+    log.push(RecordKind::Message, stream_of(places), &[scratch, rest])
+}
+
+fn put_places(scratch: &mut BytesMut, places: &[StoredPlace]) {
     scratch.put_u32_le(u32::try_from(places.len()).unwrap_or(u32::MAX));
     for place in places {
         scratch.put_u64_le(place.queue.0);
@@ -40,8 +64,10 @@ pub(crate) fn encode_message(log: &mut dyn Log, scratch: &mut BytesMut, message:
         scratch.put_u64_le(place.binding);
         scratch.put_u32_le(place.attempts);
     }
-    let stream = if let [only] = places { only.queue.0 } else { 0 };
-    push_message(log, RecordKind::Message, stream, scratch, message);
+}
+
+fn stream_of(places: &[StoredPlace]) -> u64 {
+    if let [only] = places { only.queue.0 } else { 0 }
 }
 
 /// Writes the message behind what is already in `scratch`, without copying the body into it.
@@ -51,9 +77,9 @@ pub(crate) fn push_message(
     stream: u64,
     scratch: &mut BytesMut,
     message: &Message,
-) {
+) -> Placed {
     encode_head(scratch, message);
-    log.push(kind, stream, &[scratch, &message.body]);
+    log.push(kind, stream, &[scratch, &message.body])
 }
 
 fn encode_head(out: &mut BytesMut, message: &Message) {
@@ -79,55 +105,6 @@ fn encode_head(out: &mut BytesMut, message: &Message) {
     // The body is the rest of the record: it follows as a part of its own.
 }
 
-/// Reads what [`encode_message`] wrote.
-pub(crate) fn decode_places(input: &mut Bytes) -> Result<Vec<StoredPlace>, RecordError> {
-    let count = take_u32(input)?;
-    (0..count)
-        .map(|_| {
-            Ok(StoredPlace {
-                queue: QueueId(take_u64(input)?),
-                position: take_u64(input)?,
-                binding: take_u64(input)?,
-                attempts: take_u32(input)?,
-            })
-        })
-        .collect()
-}
-
-/// Reads a message record: its places and the message.
-pub(crate) fn decode_message(
-    mut input: Bytes,
-    format: impl Fn(FormatTag) -> Option<&'static dyn Format>,
-) -> Result<(Vec<StoredPlace>, Arc<Message>), RecordError> {
-    let places = decode_places(&mut input)?;
-    Ok((places, Arc::new(decode_body(input, format)?)))
-}
-
-/// Reads the message at the end of a record.
-pub(crate) fn decode_body(
-    mut input: Bytes,
-    format: impl Fn(FormatTag) -> Option<&'static dyn Format>,
-) -> Result<Message, RecordError> {
-    let format = format(FormatTag(take_u8(&mut input)?)).ok_or(RecordError("unknown message format"))?;
-    let flags = take_u8(&mut input)?;
-    let priority = take_u8(&mut input)?;
-    let received_at = UnixMillis(take_u64(&mut input)?);
-    let ttl_ms = if flags & HAS_TTL != 0 { Some(take_u64(&mut input)?) } else { None };
-    let exchange = take_name(&mut input)?;
-    let routing_key = take_bytes(&mut input)?;
-    let user = take_name(&mut input)?;
-    let rare = if flags & HAS_RARE != 0 { Some(decode_table(&mut input)?) } else { None };
-    let properties = take_bytes(&mut input)?;
-    let mut message = Message::new(format, exchange, routing_key, properties, input);
-    message.durable = flags & DURABLE != 0;
-    message.priority = priority;
-    message.received_at = received_at;
-    message.ttl_ms = ttl_ms;
-    message.user = user;
-    message.rare = rare.map(|table| Box::new(rare_from_table(&table)));
-    Ok(message)
-}
-
 fn rare_to_table(rare: &Rare) -> Table {
     let mut writer = TableWriter::new().number("delay_ms", rare.delay_ms);
     if !rare.extra_keys.is_empty() {
@@ -146,7 +123,7 @@ fn rare_to_table(rare: &Rare) -> Table {
     writer.put("deaths", Value::List(deaths)).finish()
 }
 
-fn rare_from_table(table: &Table) -> Rare {
+pub(super) fn rare_from_table(table: &Table) -> Rare {
     let reader = TableReader(table);
     let text = |name: &str| reader.value(name).and_then(Value::as_str).map(Text::from);
     Rare {

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use crossdock_common::command::{Lease, Outcome};
-use crossdock_common::definition::QueueSettings;
+use crossdock_common::definition::{Durability, QueueSettings};
 use crossdock_common::names::{ConnectionId, DeliveryId, QueueId};
 use crossdock_common::{ConsumerId, Lane, Message, Name, RequestId};
 
 use crate::definitions::route::RouteTarget;
 use crate::outbox::Outbox;
+use crate::shard::reading::ReadRequest;
 use crate::window::LaneWindow;
 
 /// One command to one shard.
@@ -88,6 +89,8 @@ pub(crate) struct NewQueue {
     pub name: Name,
     pub durable: bool,
     pub auto_delete: bool,
+    /// When durable messages are confirmed.
+    pub durability: Durability,
     pub settings: QueueSettings,
 }
 
@@ -118,6 +121,8 @@ pub(crate) struct Effects {
     pub wakes: Vec<Arc<Outbox>>,
     /// In the order in which they are to be done.
     pub followups: VecDeque<Followup>,
+    /// What is to be read from the log.
+    pub reads: Vec<ReadRequest>,
 }
 
 impl Effects {

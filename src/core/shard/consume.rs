@@ -59,20 +59,28 @@ impl Shard {
     pub(super) fn fetch(&mut self, now: Now, id: QueueId, fetch: ShardFetch, effects: &mut Effects) {
         // What waits in the queue goes first to those who came before.
         self.dispatch(now, id, effects);
-        let Self { queues, timers, settled, log, .. } = self;
+        let unload = self.memory.is_short();
+        let Self { queues, timers, settled, log, segments, .. } = self;
         let Some(queue) = queues.get_mut(&id) else {
             let gone = Refusal::Unavailable("the queue was deleted".to_owned());
             return reply(fetch.request, &fetch.outbox, Err(gone), effects);
         };
         queue.unused_since = now.instant;
-        if queue.ready.len() == 0 && fetch.wait_ms > 0 {
-            let until = now.instant.after_ms(fetch.wait_ms);
-            let (connection, request) = (fetch.outbox.connection, fetch.request);
-            timers.add(until, Timer::Fetch { queue: id, connection, request });
+        let empty = queue.ready.len() == 0;
+        if empty && fetch.wait_ms > 0 || queue.ready.is_waiting() {
+            if fetch.wait_ms > 0 {
+                let until = now.instant.after_ms(fetch.wait_ms);
+                let (connection, request) = (fetch.outbox.connection, fetch.request);
+                timers.add(until, Timer::Fetch { queue: id, connection, request });
+            }
             queue.fetches.push_back(fetch);
-            return;
+            return self.mark(id);
         }
-        queue.serve_fetch(fetch, now, timers, effects, &mut |what| note(id, what, settled, log.as_mut()));
+        queue.serve_fetch(fetch, (now, unload), timers, effects, &mut |what| {
+            note(id, what, settled, segments, log.as_mut());
+        });
+        // What it took may have to be read on.
+        self.mark(id);
     }
 
     pub(super) fn fetch_timed_out(

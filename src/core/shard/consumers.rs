@@ -32,6 +32,11 @@ pub(crate) struct Consumers {
 }
 
 impl Consumer {
+    fn has_room(&self) -> bool {
+        let in_window = self.presettled || self.window == 0 || self.unsettled < self.window;
+        in_window && self.outbox.has_room()
+    }
+
     /// Takes room for one delivery, if there is.
     fn acquire(&mut self) -> bool {
         if !self.outbox.has_room() {
@@ -73,6 +78,11 @@ impl Consumers {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.all.is_empty()
+    }
+
+    /// Some consumer could take a delivery.
+    pub(crate) fn has_room(&self) -> bool {
+        self.all.iter().any(Consumer::has_room)
     }
 
     pub(crate) fn has_exclusive(&self) -> bool {

@@ -13,16 +13,26 @@ use crossdock_common::{Message, Now};
 use super::Shard;
 use super::command::{DeadLetterOut, Effects, Followup};
 use super::entry::Entry;
+use super::ledger::Ledger;
 use super::queue::Queue;
 
 impl Shard {
     /// Sends the entry to the queue's dead-letter exchange, or forgets it if the queue has none.
     pub(super) fn bury(&mut self, now: Now, id: QueueId, entry: Entry, reason: DeathReason, effects: &mut Effects) {
         let Some(queue) = self.queues.get_mut(&id) else { return };
-        let Some(letter) = dead_letter(queue, &entry, reason, now) else { return self.forget(id, &entry) };
+        if queue.settings.dead_letter.is_none() {
+            return self.forget(id, &entry, |ledger| account(ledger, reason));
+        }
+        let Some(letter) = dead_letter(queue, &entry, reason, now) else {
+            // It has to be read first.
+            queue.burying.insert(entry.position, (entry, reason));
+            return self.mark(id);
+        };
         effects.followups.push_back(Followup::DeadLetter(Box::new(letter)));
         if entry.logged {
             queue.departing.insert(entry.position, entry);
+        } else {
+            self.forget(id, &entry, |ledger| &mut ledger.dead_lettered);
         }
     }
 
@@ -30,7 +40,7 @@ impl Shard {
     pub(super) fn departed(&mut self, id: QueueId, position: u64) {
         let entry = self.queues.get_mut(&id).and_then(|queue| queue.departing.remove(&position));
         if let Some(entry) = entry {
-            self.forget(id, &entry);
+            self.forget(id, &entry, |ledger| &mut ledger.dead_lettered);
         }
     }
 
@@ -41,15 +51,26 @@ impl Shard {
     }
 
     pub(super) fn drop_overflow(&mut self, now: Now, id: QueueId, effects: &mut Effects) {
-        while let Some(entry) = self.queues.get_mut(&id).and_then(Queue::pop_overflow) {
+        while let Some(queue) = self.queues.get_mut(&id).filter(|queue| queue.overflows()) {
+            let Some(entry) = queue.ready.pop_oldest() else { return };
             self.bury(now, id, entry, DeathReason::MaxLength, effects);
         }
     }
 }
 
+/// Where the ledger counts a message that died where no dead-letter exchange was set.
+fn account(ledger: &mut Ledger, reason: DeathReason) -> &mut u64 {
+    match reason {
+        DeathReason::Expired => &mut ledger.expired,
+        DeathReason::MaxLength => &mut ledger.dropped,
+        DeathReason::Rejected | DeathReason::DeliveryLimit => &mut ledger.rejected,
+    }
+}
+
+/// `None` if there is no policy, or the message is not here.
 fn dead_letter(queue: &Queue, entry: &Entry, reason: DeathReason, now: Now) -> Option<DeadLetterOut> {
     let policy = queue.settings.dead_letter.as_ref()?;
-    let mut message = entry.message.to_mutable();
+    let mut message = entry.message.as_ref()?.to_mutable();
     let old_keys = keys_of(&message);
     add_death(&mut message, queue, reason, now, old_keys.clone());
     message.exchange = policy.exchange.clone();

@@ -1,6 +1,5 @@
 //! A shard's queues from outside: made, changed, counted, emptied, removed.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes};
@@ -8,17 +7,21 @@ use crossdock_common::definition::QueueSettings;
 use crossdock_common::names::QueueId;
 use crossdock_common::{Event, Message, Name, Now, Refusal, RequestId};
 
+use super::awaiting::Awaiting;
 use super::command::{Effects, NewQueue};
-use super::queue::Queue;
-use super::{Awaiting, Counts, Shard, reply, watch_unused};
-use crate::log::{RecordKind, Sequence};
+use super::ledger::Ledger;
+use super::queue::{Awaited, Queue};
+use super::ready::Drained;
+use super::{Counts, Shard, reply, watch_unused};
+use crate::log::{RecordKind, Urgency};
 use crate::outbox::Outbox;
+use hashbrown::HashSet;
 
 impl Shard {
     pub(crate) fn add_queue(&mut self, new: NewQueue, now: Now) {
         let mut queue = Queue::new(new, now.instant);
         watch_unused(&mut queue, &mut self.timers, now.instant);
-        self.queues.insert(queue.id, queue);
+        self.queues.insert(queue.id, Box::new(queue));
     }
 
     pub(crate) fn configure_queue(&mut self, id: QueueId, settings: QueueSettings) {
@@ -44,38 +47,101 @@ impl Shard {
             reply(fetch.request, &fetch.outbox, Err(gone), effects);
         }
         // Nobody can settle these any more.
-        queue.unsettled.values().filter_map(|unsettled| unsettled.lane_window.as_ref()).for_each(|lane| lane.release());
-        queue.ready.len() as u64
+        queue.unsettled.iter().filter_map(|unsettled| unsettled.lane_window.as_ref()).for_each(|lane| lane.release());
+        let ready = queue.ready.len();
+        self.give_up(*queue);
+        ready
+    }
+
+    /// What a deleted queue held is not needed any more. The record says so before the segments go: a queue whose deletion
+    /// did not survive comes back empty, not broken.
+    fn give_up(&mut self, mut queue: Queue) {
+        if queue.durable {
+            self.log.push(RecordKind::Purged, queue.id.0, &[&u64::MAX.to_le_bytes()]);
+        }
+        self.memory.change(queue.memory_counted, 0);
+        queue.ledger.purged += queue.ledger.held();
+        self.closed.add(&queue.ledger);
+        let drained = queue.ready.drain();
+        self.drop_stored(&drained);
+        self.waiting.take_entries(queue.id);
+        let (_, parts) = self.large.take_entries(queue.id);
+        parts.iter().for_each(|part| self.segments.remove(part));
+        self.segments.retain_parts(queue.id, |_| false);
+        for entry in queue.away() {
+            entry.stored.iter().for_each(|location| self.segments.remove(location));
+        }
+        for page in &queue.damaged_pages {
+            self.segments.remove_page(page);
+            self.retired.push(page.location);
+        }
+        self.commit();
+    }
+
+    fn drop_stored(&mut self, drained: &Drained) {
+        drained.entries.iter().filter_map(|entry| entry.stored.as_ref()).for_each(|at| self.segments.remove(at));
+        drained.refs.iter().for_each(|stored| self.segments.remove(&stored.location));
+        for page in &drained.pages {
+            self.segments.remove_page(page);
+            self.retired.push(page.location);
+        }
     }
 
     /// Removes the ready messages of a queue for good, and those that are about to be.
     pub(crate) fn purge_queue(&mut self, id: QueueId) -> u64 {
         let Some(queue) = self.queues.get_mut(&id) else { return 0 };
-        let mut purged = queue.ready.drain();
-        if std::mem::take(&mut queue.awaiting) > 0 {
-            let waits_here = |waiting: &Awaiting| matches!(waiting, Awaiting::Entry(queue, _) if *queue == id);
-            let (waited, others) =
-                std::mem::take(&mut self.awaiting).into_iter().partition(|(_, waiting)| waits_here(waiting));
-            self.awaiting = others;
-            let waited: VecDeque<(Sequence, Awaiting)> = waited;
-            purged.extend(waited.into_iter().filter_map(|(_, waiting)| match waiting {
-                Awaiting::Entry(_, entry) => Some(entry),
-                _ => None,
-            }));
+        let mut drained = queue.ready.drain();
+        let waited = self.waiting.take_entries(id);
+        let behind = queue.take_behind();
+        let (large, parts) = self.large.take_entries(id);
+        parts.iter().for_each(|part| self.segments.remove(part));
+        queue.awaiting = Awaited::default();
+        drained.count += (waited.len() + behind.len()) as u64 + large;
+        drained.entries.extend(behind);
+        queue.ledger.purged += drained.count;
+        if queue.durable {
+            self.scratch.clear();
+            self.scratch.put_u64_le(queue.next_position);
+            queue.away().filter(|entry| entry.logged).for_each(|entry| self.scratch.put_u64_le(entry.position));
+            self.log.push(RecordKind::Purged, id.0, &[&self.scratch]);
+            self.urgency = Urgency::Sync;
         }
-        self.settled.extend(purged.iter().filter(|entry| entry.logged).map(|entry| (id, entry.position)));
-        self.write_settled();
-        self.log.commit();
-        purged.len() as u64
+        let stay: HashSet<u64> = queue.away().map(|entry| entry.position).collect();
+        self.segments.retain_parts(id, |position| stay.contains(&position));
+        self.drop_stored(&drained);
+        self.mark(id);
+        self.commit();
+        drained.count
     }
 
     pub(crate) fn counts(&self, id: QueueId) -> Counts {
         self.queues.get(&id).map_or_else(Counts::default, |queue| Counts {
-            ready: (queue.ready.len() + queue.awaiting) as u64,
+            ready: queue.ready.len() + queue.awaiting.count() as u64,
             unsettled: queue.unsettled.len() as u64,
             delayed: queue.delayed.len() as u64,
             consumers: u32::try_from(queue.consumers.len()).unwrap_or(u32::MAX),
         })
+    }
+
+    /// Adds up what the queues hold.
+    pub(crate) fn add_counts(&self, total: &mut Counts) {
+        for counts in self.queues.keys().map(|id| self.counts(*id)) {
+            total.ready += counts.ready;
+            total.unsettled += counts.unsettled;
+            total.delayed += counts.delayed;
+            total.consumers += counts.consumers;
+        }
+    }
+
+    /// Adds up the ledgers, also those of queues that are gone, and counts the queues whose ledger is not what they hold.
+    pub(crate) fn add_ledgers(&self, total: &mut Ledger) -> u64 {
+        total.add(&self.closed);
+        self.queues.values().for_each(|queue| total.add(&queue.ledger));
+        self.queues.values().filter(|queue| queue.ledger.held() != queue.held()).count() as u64
+    }
+
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        self.memory.used_bytes()
     }
 
     /// Session state of a queue, by key.
@@ -117,6 +183,6 @@ impl Shard {
             None => queue.state.remove(&key),
         };
         let Some((request, outbox)) = request else { return };
-        self.wait(Awaiting::Reply(request, outbox), effects);
+        self.wait(Urgency::Sync, Awaiting::Reply(request, outbox), effects);
     }
 }

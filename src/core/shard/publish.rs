@@ -9,11 +9,28 @@ use crossdock_common::names::QueueId;
 use crossdock_common::{Event, Message, Now};
 use smallvec::SmallVec;
 
+use super::awaiting::Awaiting;
 use super::command::{Confirmee, Effects, Targets};
 use super::entry::Entry;
-use super::{Awaiting, REFUSED, Shard, confirm as tell};
+use super::queue::Queue;
+use super::{REFUSED, Shard, confirm as tell};
+use crate::log::{Placed, RecordKind, Urgency};
 use crate::record::{StoredPlace, encode_message};
 use crossdock_common::definition::Overflow;
+
+/// New places of one message.
+pub(super) type Entries = SmallVec<[(QueueId, Entry, Storing); 1]>;
+
+/// How an entry goes to the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Storing {
+    /// It must survive; ready when that is sure.
+    Durable(Urgency),
+    /// It need not survive, but there is no room in memory.
+    Paged,
+    /// Not at all.
+    No,
+}
 
 impl Shard {
     /// Gives the message a place in each target. What is durable waits for the log, the rest is ready at once.
@@ -25,56 +42,133 @@ impl Shard {
         confirm: Option<Confirmee>,
         effects: &mut Effects,
     ) {
-        let mut places: SmallVec<[StoredPlace; 1]> = SmallVec::new();
+        let mut entries = Entries::new();
         let mut refused = false;
-        let next = self.log.next_sequence();
         for target in targets {
-            let behind = self.barrier().unwrap_or(next);
+            let memory = self.memory;
             let Some(queue) = self.queues.get_mut(&target.queue) else { continue };
             if queue.refuses(&message) {
                 refused = true;
                 self.refuse(now, target.queue, &message, effects);
                 continue;
             }
-            let binding = target.binding.as_ref().map_or(0, |binding| binding.serial);
             let entry = queue.new_entry(message.clone(), target.binding, now);
-            let sequence = if entry.logged { next } else { behind };
-            if entry.logged {
-                places.push(StoredPlace { queue: target.queue, position: entry.position, binding, attempts: 0 });
-            }
-            if entry.logged || queue.awaiting > 0 {
-                queue.awaiting += 1;
-                self.awaiting.push_back((sequence, Awaiting::Entry(target.queue, entry)));
+            let storing = if let (true, Some(urgency)) = (entry.logged, queue.urgency) {
+                Storing::Durable(urgency)
+            } else if queue.ready.is_storing(entry.level) || memory.crowds(queue) && !queue.has_unstored() {
+                Storing::Paged
             } else {
-                self.admit(now, target.queue, entry);
-            }
+                Storing::No
+            };
+            entries.push((target.queue, entry, storing));
         }
-        if !places.is_empty() {
-            encode_message(self.log.as_mut(), &mut self.scratch, &message, &places);
+        if message.body.len() > 2 * self.memory.paging.part_bytes && !refused {
+            let is_durable = |storing: &Storing| matches!(storing, Storing::Durable(_));
+            let (large, entries) = entries.into_iter().partition(|(_, _, storing)| is_durable(storing));
+            let (large, entries): (Entries, Entries) = (large, entries);
+            self.store(now, &message, entries);
+            return self.store_large(message, large, confirm, effects);
         }
+        let until = self.store(now, &message, entries);
         let Some(confirmee) = confirm else { return };
         let is_letter = matches!(confirmee, Confirmee::DeadLetter { .. });
-        if refused && !is_letter {
-            reject(confirmee, effects);
-        } else if places.is_empty() {
+        match until {
             // A queue of dead letters that is full drops the letter, as RabbitMQ does.
-            tell(confirmee, effects);
-        } else {
-            self.wait(Awaiting::Confirm(confirmee), effects);
+            _ if refused && !is_letter => reject(confirmee, effects),
+            None => tell(confirmee, effects),
+            Some(until) => self.wait(until, Awaiting::Confirm(confirmee), effects),
         }
     }
 
-    pub(super) fn admit_awaited(&mut self, now: Now, id: QueueId, entry: Entry) {
-        if let Some(queue) = self.queues.get_mut(&id) {
-            queue.awaiting = queue.awaiting.saturating_sub(1);
-            self.admit(now, id, entry);
+    /// Writes the message down where that is needed, and gives the entries their places, or lets them wait for it. Tells what a
+    /// publisher has to wait for.
+    fn store(&mut self, now: Now, message: &Message, entries: Entries) -> Option<Urgency> {
+        let durable = self
+            .write_message(RecordKind::Message, message, &entries, |storing| matches!(storing, Storing::Durable(_)));
+        let paged = self.write_message(RecordKind::Transient, message, &entries, |storing| storing == Storing::Paged);
+        let mut until = None;
+        for (queue, entry, storing) in entries {
+            let placed = match storing {
+                Storing::Durable(urgency) => {
+                    self.hurry(urgency);
+                    if until != Some(Urgency::Sync) {
+                        until = Some(urgency);
+                    }
+                    durable
+                }
+                Storing::Paged => paged,
+                Storing::No => None,
+            };
+            self.place(now, queue, entry, storing, placed);
         }
+        until
+    }
+
+    fn write_message(
+        &mut self,
+        kind: RecordKind,
+        message: &Message,
+        entries: &Entries,
+        belongs: impl Fn(Storing) -> bool,
+    ) -> Option<Placed> {
+        let places = places_of(entries.iter().filter(|(_, _, storing)| belongs(*storing)));
+        (!places.is_empty()).then(|| encode_message(self.log.as_mut(), kind, &mut self.scratch, message, &places))
+    }
+
+    /// Lets an entry wait for its record, or behind others that wait, or makes it ready.
+    fn place(&mut self, now: Now, id: QueueId, entry: Entry, storing: Storing, placed: Option<Placed>) {
+        let next = self.log.next_sequence();
+        let Some(queue) = self.queues.get_mut(&id) else { return };
+        if storing == Storing::No && queue.awaiting.count() == 0 && queue.behind.is_empty() {
+            return self.admit(now, id, entry);
+        }
+        let until = storing.until(queue);
+        queue.awaiting.add(until, placed.is_none());
+        let awaiting = Awaiting::Entry(id, entry, placed);
+        if placed.is_some() {
+            self.hurry(until);
+            self.waiting.push(until, next, awaiting);
+        } else {
+            self.waiting.push_last(until, next, awaiting);
+        }
+    }
+
+    /// Writes down a message that an old snapshot held whole, so that it can be read back.
+    pub(super) fn write_again(&mut self, now: Now, id: QueueId, entry: Entry) {
+        let Some(message) = entry.message.clone() else { return };
+        let binding = entry.binding.as_ref().map_or(0, |binding| binding.serial);
+        let place = StoredPlace { queue: id, position: entry.position, binding, attempts: entry.attempts };
+        let log = self.log.as_mut();
+        let placed = encode_message(log, RecordKind::Message, &mut self.scratch, &message, &[place]);
+        self.place(now, id, entry, Storing::Durable(Urgency::Sync), Some(placed));
+        self.commit_if_large();
+    }
+
+    pub(super) fn admit_awaited(&mut self, now: Now, id: QueueId, entry: Entry, until: Urgency, unstored: bool) {
+        let Some(queue) = self.queues.get_mut(&id) else { return };
+        queue.awaiting.remove(until, unstored);
+        if let Some(location) = &entry.stored {
+            self.segments.add(location);
+        }
+        self.admit(now, id, entry);
     }
 
     fn admit(&mut self, now: Now, id: QueueId, entry: Entry) {
-        let Self { queues, timers, .. } = self;
+        let Self { queues, timers, memory, .. } = self;
         if let Some(queue) = queues.get_mut(&id) {
-            queue.admit(entry, now, timers);
+            // Nothing goes to disk ahead of something that cannot.
+            let mut admit = |queue: &mut Queue, entry| {
+                let keep = queue.has_unstored() || !memory.crowds(queue);
+                queue.admit(entry, keep, now, timers);
+            };
+            if queue.behind.is_empty() {
+                admit(queue, entry);
+            } else {
+                queue.behind.put(entry);
+                while let Some(entry) = queue.behind.next() {
+                    admit(queue, entry);
+                }
+            }
             self.mark(id);
         }
     }
@@ -88,6 +182,27 @@ impl Shard {
             self.bury(now, id, entry, DeathReason::MaxLength, effects);
         }
     }
+}
+
+impl Storing {
+    /// What the entry has to wait for in its queue: its own record, and what came before it.
+    pub(super) fn until(self, queue: &Queue) -> Urgency {
+        if self == Self::Durable(Urgency::Sync) || queue.awaiting.sync > 0 { Urgency::Sync } else { Urgency::Write }
+    }
+}
+
+/// The places of entries as records have them.
+pub(super) fn places_of<'a>(
+    entries: impl Iterator<Item = &'a (QueueId, Entry, Storing)>,
+) -> SmallVec<[StoredPlace; 1]> {
+    entries
+        .map(|(queue, entry, _)| StoredPlace {
+            queue: *queue,
+            position: entry.position,
+            binding: entry.binding.as_ref().map_or(0, |binding| binding.serial),
+            attempts: entry.attempts,
+        })
+        .collect()
 }
 
 fn reject(confirmee: Confirmee, effects: &mut Effects) {

@@ -6,22 +6,23 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use crossdock_common::command::Lease;
-use crossdock_common::definition::{Overflow, QueueSettings};
-use crossdock_common::event::Delivery;
+use crossdock_common::definition::{Durability, Overflow, QueueSettings};
+use crossdock_common::message::DeathReason;
 use crossdock_common::names::{ConnectionId, DeliveryId, QueueId};
-use crossdock_common::{ConsumerId, Event, Instant, Message, Name, Now};
+use crossdock_common::{Instant, Message, Name, Now, UnixMillis};
 use hashbrown::HashMap;
 
-use super::command::{Effects, NewQueue, ShardFetch};
+use super::command::{NewQueue, ShardFetch};
 use super::consumers::Consumers;
-use super::entry::{Entry, Holder, Unsettled};
+use super::entry::{Entry, Holder};
+use super::large::Behind;
+use super::ledger::Ledger;
 use super::ready::Ready;
+use super::stored::PageRef;
 use super::timers::{Timer, Timers};
+use super::unsettled::AllUnsettled;
 use crate::definitions::route::AnnouncedBinding;
-
-/// The lease of a fetch where neither it nor the queue says how long (SQS's default).
-const LEASE_MS_DEFAULT: u64 = 30_000;
+use crate::log::{Location, Urgency};
 
 /// A queue of this shard.
 pub(crate) struct Queue {
@@ -31,29 +32,76 @@ pub(crate) struct Queue {
     pub durable: bool,
     pub auto_delete: bool,
     pub settings: QueueSettings,
+    /// What a durable message waits for; `None` where nothing survives.
+    pub urgency: Option<Urgency>,
     pub ready: Ready,
-    pub unsettled: HashMap<u64, Unsettled, foldhash::fast::RandomState>,
+    pub unsettled: AllUnsettled,
     pub delayed: BTreeMap<(Instant, u64), Entry>,
     /// Dead letters whose copies are not safe yet.
     pub departing: HashMap<u64, Entry>,
+    /// Dead letters that have to be read first.
+    pub burying: HashMap<u64, (Entry, DeathReason)>,
+    /// What could not be read: kept for the experts, and tried again after a restart.
+    pub damaged: Vec<Entry>,
+    pub damaged_pages: Vec<PageRef>,
     pub consumers: Consumers,
     /// Fetches that found nothing and wait.
     pub fetches: VecDeque<ShardFetch>,
-    /// Messages that wait for the log before they become ready.
-    pub awaiting: usize,
+    /// Messages that wait for the log to be written, or synced, before they become ready.
+    pub awaiting: Awaited,
+    /// What waits behind large messages that are still being written.
+    pub behind: Behind,
     pub next_position: u64,
     pub unused_since: Instant,
     /// Session state, by key.
     pub state: BTreeMap<Bytes, Bytes>,
     /// In the shard's list of queues to dispatch.
     pub dirty: bool,
+    pub ledger: Ledger,
+    /// What the shard has counted of [`memory_bytes`](Self::memory_bytes).
+    pub memory_counted: u64,
+    delayed_bytes: u64,
     expiry_timer: Option<Instant>,
+}
+
+/// Messages on their way into a queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Awaited {
+    /// Until the log is written.
+    pub write: usize,
+    /// Until the log is synced.
+    pub sync: usize,
+    /// Of both: those that cannot be read back from the log.
+    pub unstored: usize,
+}
+
+impl Awaited {
+    pub(crate) fn count(self) -> usize {
+        self.write + self.sync
+    }
+
+    pub(crate) fn add(&mut self, until: Urgency, unstored: bool) {
+        *self.until(until) += 1;
+        self.unstored += usize::from(unstored);
+    }
+
+    pub(crate) fn remove(&mut self, until: Urgency, unstored: bool) {
+        *self.until(until) -= 1;
+        self.unstored -= usize::from(unstored);
+    }
+
+    fn until(&mut self, until: Urgency) -> &mut usize {
+        match until {
+            Urgency::Write => &mut self.write,
+            Urgency::Sync => &mut self.sync,
+        }
+    }
 }
 
 /// What handing out a message means for the log.
 pub(crate) enum HandOut {
     /// It is gone: the consumer needs no settlement.
-    Settled { position: u64, logged: bool },
+    Settled { position: u64, logged: bool, stored: Option<Location> },
     /// The attempt is to be written down.
     Attempt { position: u64, attempts: u32 },
 }
@@ -68,16 +116,28 @@ impl Queue {
             auto_delete: new.auto_delete,
             ready: Ready::new(new.settings.priority_max),
             settings: new.settings,
-            unsettled: HashMap::default(),
+            urgency: match new.durability {
+                Durability::Fsync => Some(Urgency::Sync),
+                Durability::Os => Some(Urgency::Write),
+                Durability::Memory => None,
+            },
+            unsettled: AllUnsettled::default(),
             delayed: BTreeMap::new(),
             departing: HashMap::default(),
+            burying: HashMap::default(),
+            damaged: Vec::new(),
+            damaged_pages: Vec::new(),
             consumers: Consumers::default(),
             fetches: VecDeque::new(),
-            awaiting: 0,
+            awaiting: Awaited::default(),
+            behind: Behind::default(),
             next_position: 1,
             unused_since: now,
             state: BTreeMap::new(),
             dirty: false,
+            ledger: Ledger::default(),
+            memory_counted: 0,
+            delayed_bytes: 0,
             expiry_timer: None,
         }
     }
@@ -86,26 +146,55 @@ impl Queue {
     pub(crate) fn new_entry(&mut self, message: Arc<Message>, binding: Option<AnnouncedBinding>, now: Now) -> Entry {
         let position = self.next_position;
         self.next_position += 1;
-        let logged = self.durable && message.durable;
-        self.entry_at(position, message, binding, logged, now)
+        self.ledger.accepted += 1;
+        Entry {
+            position,
+            stored: None,
+            body_bytes: u32::try_from(message.body_bytes()).unwrap_or(u32::MAX),
+            level: self.ready.level_of(message.priority),
+            logged: self.durable && self.urgency.is_some() && message.durable,
+            expires: message.ttl_ms.is_some(),
+            requested: false,
+            attempts: 0,
+            first_delivered_at: UnixMillis(0),
+            expires_at: self.expires_at(&message, now),
+            binding,
+            message: Some(message),
+        }
     }
 
-    /// An entry at a known place, as after a restart.
-    pub(crate) fn entry_at(
-        &self,
-        position: u64,
-        message: Arc<Message>,
-        binding: Option<AnnouncedBinding>,
-        logged: bool,
-        now: Now,
-    ) -> Entry {
+    pub(crate) fn expires_at(&self, message: &Message, now: Now) -> Option<Instant> {
         let ttl_ms = [message.ttl_ms, self.settings.message_ttl_ms].into_iter().flatten().min();
-        let expires_at = ttl_ms.map(|ttl_ms| {
+        ttl_ms.map(|ttl_ms| {
             let age_ms = now.unix.0.saturating_sub(message.received_at.0);
             now.instant.after_ms(ttl_ms.saturating_sub(age_ms))
-        });
-        let first_delivered_at = crossdock_common::UnixMillis(0);
-        Entry { position, message, logged, attempts: 0, first_delivered_at, expires_at, binding }
+        })
+    }
+
+    /// Messages that are in the queue in whatever way; the [`Ledger`] must say the same.
+    pub(crate) fn held(&self) -> u64 {
+        let unread: u64 = self.damaged_pages.iter().map(|page| page.tally().count).sum();
+        let maps = self.unsettled.len() + self.delayed.len() + self.departing.len() + self.burying.len();
+        self.ready.len()
+            + unread
+            + (maps + self.damaged.len() + self.awaiting.count() + self.behind.entries().count()) as u64
+    }
+
+    /// Entries that somebody has, or that are on their way out, or that cannot be read.
+    pub(crate) fn out(&self) -> impl Iterator<Item = &Entry> {
+        let burying = self.burying.values().map(|(entry, _)| entry);
+        let out = self.unsettled.entries().chain(self.departing.values()).chain(burying);
+        out.chain(&self.damaged).chain(self.behind.entries())
+    }
+
+    /// Entries that are not ready, except those on their way in.
+    pub(crate) fn away(&self) -> impl Iterator<Item = &Entry> {
+        self.out().chain(self.delayed.values())
+    }
+
+    /// Memory that the queue's messages take, except those on their way in.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        self.ready.memory_bytes() + self.unsettled.memory_bytes() + self.delayed_bytes
     }
 
     /// Whether the queue refuses another message (`x-overflow: reject-publish`).
@@ -113,45 +202,40 @@ impl Queue {
         if matches!(self.settings.overflow, None | Some(Overflow::DropHead)) {
             return false;
         }
-        let length = (self.ready.len() + self.awaiting) as u64;
+        let length = self.ready.len() + self.awaiting.count() as u64;
         let bytes = self.ready.body_bytes() + message.body_bytes() as u64;
         self.settings.length_max.is_some_and(|max| length >= max)
             || self.settings.bytes_max.is_some_and(|max| bytes > max)
     }
 
-    /// The entry that has to go because the queue is over its length.
-    pub(crate) fn pop_overflow(&mut self) -> Option<Entry> {
-        let over = self.settings.length_max.is_some_and(|max| self.ready.len() as u64 > max)
-            || self.settings.bytes_max.is_some_and(|max| self.ready.body_bytes() > max);
-        if over { self.ready.pop_oldest() } else { None }
+    /// Something that is on its way in cannot be read back from the log.
+    pub(crate) fn has_unstored(&self) -> bool {
+        self.awaiting.unstored > 0 || self.behind.has_unstored()
     }
 
-    /// Makes an entry ready, or delays it where the queue or the message says so.
-    pub(crate) fn admit(&mut self, entry: Entry, now: Now, timers: &mut Timers) {
-        match self.delay_ms(&entry) {
-            0 => self.ready.insert(entry),
+    /// The queue is over its length.
+    pub(crate) fn overflows(&self) -> bool {
+        self.settings.length_max.is_some_and(|max| self.ready.len() > max)
+            || self.settings.bytes_max.is_some_and(|max| self.ready.body_bytes() > max)
+    }
+
+    /// Makes an entry ready, or delays it where the queue or the message says so. Without `keep`, only its reference stays in
+    /// memory.
+    pub(crate) fn admit(&mut self, entry: Entry, keep: bool, now: Now, timers: &mut Timers) {
+        match self.delay_ms(entry.message.as_deref()) {
+            0 => self.ready.append(entry, keep),
             delay_ms => self.delay(entry, now.instant.after_ms(delay_ms), timers),
         }
     }
 
-    /// Makes an entry ready that was here before a restart; what is left of a delay is kept.
-    pub(crate) fn readmit(&mut self, entry: Entry, now: Now, timers: &mut Timers) {
-        let age_ms = now.unix.0.saturating_sub(entry.message.received_at.0);
-        match self.delay_ms(&entry).saturating_sub(age_ms) {
-            left_ms if left_ms > 0 && entry.attempts == 0 => {
-                self.delay(entry, now.instant.after_ms(left_ms), timers);
-            }
-            _ => self.ready.insert(entry),
-        }
-    }
-
-    fn delay_ms(&self, entry: &Entry) -> u64 {
-        let own_delay_ms = entry.message.rare.as_ref().and_then(|rare| rare.delay_ms);
+    pub(crate) fn delay_ms(&self, message: Option<&Message>) -> u64 {
+        let own_delay_ms = message.and_then(|message| message.rare.as_ref()?.delay_ms);
         own_delay_ms.or(self.settings.delay_ms).unwrap_or(0)
     }
 
     pub(crate) fn delay(&mut self, entry: Entry, until: Instant, timers: &mut Timers) {
         timers.add(until, Timer::Delay { queue: self.id });
+        self.delayed_bytes += entry.memory_bytes();
         self.delayed.insert((until, entry.position), entry);
     }
 
@@ -161,98 +245,10 @@ impl Queue {
             if first.key().0 > now {
                 return;
             }
-            self.ready.insert(first.remove());
+            let entry = first.remove();
+            self.delayed_bytes -= entry.memory_bytes();
+            self.ready.wake(entry);
         }
-    }
-
-    /// Hands out what can be handed out: to waiting fetches, then to consumers. `gone` hears what the log has to know.
-    pub(crate) fn hand_out(
-        &mut self,
-        now: Now,
-        timers: &mut Timers,
-        effects: &mut Effects,
-        mut gone: impl FnMut(HandOut),
-    ) {
-        while self.ready.len() > 0 {
-            let Some(fetch) = self.fetches.pop_front() else { break };
-            self.serve_fetch(fetch, now, timers, effects, &mut gone);
-        }
-        self.serve_consumers(now, &mut gone);
-        self.consumers.flush(effects);
-        self.schedule_expiry(timers);
-    }
-
-    fn serve_consumers(&mut self, now: Now, gone: &mut impl FnMut(HandOut)) {
-        let single = self.settings.single_active_consumer;
-        let counted = self.settings.delivery_limit.is_some();
-        while self.ready.head().is_some_and(|head| !head.is_expired(now.instant)) {
-            let Some(consumer) = self.consumers.next(single) else { return };
-            let Some(mut entry) = self.ready.pop_head() else { return };
-            let delivery = entry.hand_out(self.id, consumer.id, now);
-            let (position, logged) = (entry.position, entry.logged);
-            consumer.send(delivery);
-            if consumer.presettled {
-                gone(HandOut::Settled { position, logged });
-                continue;
-            }
-            if counted && logged {
-                gone(HandOut::Attempt { position, attempts: entry.attempts });
-            }
-            let holder = Holder::Consumer { connection: consumer.outbox.connection, consumer: consumer.id };
-            let lane_window = consumer.lane_window.clone();
-            self.unsettled.insert(position, Unsettled { entry, holder, lane_window });
-        }
-    }
-
-    /// Answers a fetch with what is there.
-    pub(crate) fn serve_fetch(
-        &mut self,
-        fetch: ShardFetch,
-        now: Now,
-        timers: &mut Timers,
-        effects: &mut Effects,
-        gone: &mut impl FnMut(HandOut),
-    ) {
-        let mut deliveries = Vec::new();
-        while (deliveries.len() as u64) < u64::from(fetch.count_max)
-            && self.ready.head().is_some_and(|head| !head.is_expired(now.instant))
-        {
-            let Some(entry) = self.ready.pop_head() else { break };
-            deliveries.push(self.take_for(&fetch, entry, now, timers, gone));
-        }
-        let ready = self.ready.len() as u64;
-        fetch.outbox.push(Event::Fetched { request: fetch.request, deliveries, ready });
-        effects.wake(&fetch.outbox);
-    }
-
-    fn take_for(
-        &mut self,
-        fetch: &ShardFetch,
-        mut entry: Entry,
-        now: Now,
-        timers: &mut Timers,
-        gone: &mut impl FnMut(HandOut),
-    ) -> Delivery {
-        let delivery = entry.hand_out(self.id, ConsumerId(0), now);
-        let (position, logged) = (entry.position, entry.logged);
-        if fetch.presettled {
-            gone(HandOut::Settled { position, logged });
-            return delivery;
-        }
-        let lease_ms = match fetch.lease {
-            Lease::Connection => None,
-            Lease::Timed { lease_ms } => Some(lease_ms),
-            Lease::QueueDefault => Some(self.settings.lease_ms.unwrap_or(LEASE_MS_DEFAULT)),
-        };
-        if logged && (lease_ms.is_some() || self.settings.delivery_limit.is_some()) {
-            gone(HandOut::Attempt { position, attempts: entry.attempts });
-        }
-        let holder = match lease_ms {
-            None => Holder::Connection(fetch.outbox.connection),
-            Some(lease_ms) => self.timed_lease(&delivery.id, lease_ms, now, timers),
-        };
-        self.unsettled.insert(position, Unsettled { entry, holder, lane_window: None });
-        delivery
     }
 
     /// A lease that ends in `lease_ms`, and the timer for it.
@@ -264,10 +260,7 @@ impl Queue {
 
     /// Takes a delivery out of the unsettled ones, if its lease is the current one.
     pub(crate) fn take_unsettled(&mut self, id: &DeliveryId) -> Option<Entry> {
-        if self.unsettled.get(&id.position)?.entry.attempts != id.lease {
-            return None;
-        }
-        let unsettled = self.unsettled.remove(&id.position)?;
+        let unsettled = self.unsettled.remove(id)?;
         if let Holder::Consumer { connection, consumer } = unsettled.holder {
             self.consumers.release(connection, consumer);
         }
@@ -279,27 +272,17 @@ impl Queue {
 
     /// The deliveries that a connection holds and loses when it goes, oldest first.
     pub(crate) fn held_by(&self, connection: ConnectionId) -> Vec<DeliveryId> {
-        let holds = |holder: &Holder| match holder {
-            Holder::Consumer { connection: holder, .. } | Holder::Connection(holder) => *holder == connection,
-            Holder::Timed(_) => false,
-        };
-        let mut held: Vec<DeliveryId> = self
-            .unsettled
-            .values()
-            .filter(|unsettled| holds(&unsettled.holder))
-            .map(|unsettled| DeliveryId {
-                queue: self.id,
-                position: unsettled.entry.position,
-                lease: unsettled.entry.attempts,
-            })
-            .collect();
-        held.sort_unstable_by_key(|id| id.position);
-        held
+        self.unsettled.held_by(self.id, connection)
     }
 
     /// Nobody consumes or waits.
     pub(crate) fn is_unused(&self) -> bool {
         self.consumers.is_empty() && self.fetches.is_empty()
+    }
+
+    /// Somebody consumes or waits.
+    pub(crate) fn is_wanted(&self) -> bool {
+        !self.is_unused()
     }
 
     pub(crate) fn schedule_expiry(&mut self, timers: &mut Timers) {

@@ -1,26 +1,42 @@
 //! The messages of a queue that could be handed out, by priority and place.
 
-use std::collections::VecDeque;
-
+use crossdock_common::Instant;
 use smallvec::SmallVec;
 
 use super::entry::Entry;
+use super::level::{Level, Read, Sealing};
+use super::stored::{PageRef, StoredRef};
+use crate::log::Location;
 
-/// Levels by priority; a queue without priorities has one. Within a level, places grow.
+/// Levels by priority; a queue without priorities has one.
 pub(crate) struct Ready {
-    levels: SmallVec<[VecDeque<Entry>; 1]>,
+    levels: SmallVec<[Box<Level>; 1]>,
     body_bytes: u64,
-    length: usize,
+    length: u64,
+}
+
+/// Everything that was ready, taken out.
+#[derive(Default)]
+pub(crate) struct Drained {
+    pub entries: Vec<Entry>,
+    pub refs: Vec<StoredRef>,
+    pub pages: Vec<PageRef>,
+    pub count: u64,
 }
 
 impl Ready {
     /// A queue that tells apart the priorities 0 to `priority_max`.
     pub(crate) fn new(priority_max: Option<u8>) -> Self {
-        let count = usize::from(priority_max.unwrap_or(0)) + 1;
-        Self { levels: (0..count).map(|_| VecDeque::new()).collect(), body_bytes: 0, length: 0 }
+        let levels = (0..=priority_max.unwrap_or(0)).map(|number| Box::new(Level::new(number))).collect();
+        Self { levels, body_bytes: 0, length: 0 }
     }
 
-    pub(crate) fn len(&self) -> usize {
+    /// The level of a message of that priority.
+    pub(crate) fn level_of(&self, priority: u8) -> u8 {
+        priority.min(u8::try_from(self.levels.len() - 1).unwrap_or(u8::MAX))
+    }
+
+    pub(crate) fn len(&self) -> u64 {
         self.length
     }
 
@@ -28,62 +44,188 @@ impl Ready {
         self.body_bytes
     }
 
-    /// Puts an entry in its place: at the end for a new one, where it was for one that came back.
-    pub(crate) fn insert(&mut self, entry: Entry) {
-        self.body_bytes += entry.message.body_bytes() as u64;
-        self.length += 1;
-        let level = usize::from(entry.message.priority).min(self.levels.len() - 1);
-        let level = &mut self.levels[level];
-        match level.back() {
-            Some(last) if last.position > entry.position => {
-                let place = level.partition_point(|other| other.position < entry.position);
-                level.insert(place, entry);
-            }
-            _ => level.push_back(entry),
-        }
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        self.levels.iter().map(|level| level.memory_bytes()).sum()
     }
 
-    /// The entry that would be handed out next.
+    /// New messages of that level go to disk.
+    pub(crate) fn is_storing(&self, level: u8) -> bool {
+        self.levels[self.index(level)].is_storing()
+    }
+
+    fn index(&self, level: u8) -> usize {
+        usize::from(level).min(self.levels.len() - 1)
+    }
+
+    fn came(&mut self, entry: &Entry) -> usize {
+        self.body_bytes += u64::from(entry.body_bytes);
+        self.length += 1;
+        self.index(entry.level)
+    }
+
+    /// Puts a new entry at the end; without `keep`, its message goes out of memory if it can be read back.
+    pub(crate) fn append(&mut self, entry: Entry, keep: bool) {
+        let index = self.came(&entry);
+        self.levels[index].append(entry, keep);
+    }
+
+    /// Puts an entry that was handed out back to where it was.
+    pub(crate) fn put_back(&mut self, entry: Entry) {
+        let index = self.came(&entry);
+        self.levels[index].put_back(entry);
+    }
+
+    /// Puts an entry that was delayed where it belongs.
+    pub(crate) fn wake(&mut self, entry: Entry) {
+        let index = self.came(&entry);
+        self.levels[index].wake(entry);
+    }
+
+    fn top(&self) -> Option<&Level> {
+        self.levels.iter().rev().find(|level| level.len() > 0).map(Box::as_ref)
+    }
+
+    /// The entry that would be handed out next; `None` if there is none, or it has to be read first.
     pub(crate) fn head(&self) -> Option<&Entry> {
-        self.levels.iter().rev().find_map(VecDeque::front)
+        self.top()?.head()
+    }
+
+    /// The next entry has to be read first.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.top().is_some_and(Level::is_waiting)
     }
 
     pub(crate) fn pop_head(&mut self) -> Option<Entry> {
-        let entry = self.levels.iter_mut().rev().find_map(VecDeque::pop_front)?;
-        Some(self.forget(entry))
+        let entry = self.levels.iter_mut().rev().find(|level| level.len() > 0)?.pop_head()?;
+        Some(self.went(entry))
     }
 
-    /// Takes the entry that a full queue gives up: the oldest of the lowest priority.
+    /// Takes the entry that a full queue gives up: the oldest of the lowest priority. `None` if there is none, or a page has to
+    /// be read first.
     pub(crate) fn pop_oldest(&mut self) -> Option<Entry> {
-        let entry = self.levels.iter_mut().find_map(VecDeque::pop_front)?;
-        Some(self.forget(entry))
+        let entry = self.levels.iter_mut().find(|level| level.len() > 0)?.pop_oldest()?;
+        Some(self.went(entry))
+    }
+
+    /// The page that [`pop_oldest`](Self::pop_oldest) needs.
+    pub(crate) fn choose_oldest_page(&mut self) -> Option<Location> {
+        self.levels.iter_mut().find(|level| level.len() > 0)?.choose_page(0)
     }
 
     /// Takes an expired head of any level.
-    pub(crate) fn pop_expired(&mut self, now: crossdock_common::Instant) -> Option<Entry> {
-        let expired = |level: &&mut VecDeque<Entry>| level.front().is_some_and(|entry| entry.is_expired(now));
-        let entry = self.levels.iter_mut().find(expired)?.pop_front()?;
-        Some(self.forget(entry))
+    pub(crate) fn pop_expired(&mut self, now: Instant) -> Option<Entry> {
+        let expired = |level: &&mut Box<Level>| level.head().is_some_and(|entry| entry.is_expired(now));
+        let entry = self.levels.iter_mut().find(expired)?.pop_head()?;
+        Some(self.went(entry))
+    }
+
+    fn went(&mut self, entry: Entry) -> Entry {
+        self.body_bytes -= u64::from(entry.body_bytes);
+        self.length -= 1;
+        entry
     }
 
     /// When the first head expires.
-    pub(crate) fn next_expiry(&self) -> Option<crossdock_common::Instant> {
-        self.levels.iter().filter_map(|level| level.front()?.expires_at).min()
+    pub(crate) fn next_expiry(&self) -> Option<Instant> {
+        self.levels.iter().filter_map(|level| level.head()?.expires_at).min()
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry> {
-        self.levels.iter().flatten()
+    /// Chooses what to read: from the level that is handed out next, or, for their heads' times to live only, from all that wait.
+    pub(crate) fn choose(
+        &mut self,
+        window_bytes: u64,
+        refs_min: usize,
+        heads: bool,
+    ) -> (Vec<(u64, Location)>, Option<Location>) {
+        let mut chosen = Vec::new();
+        let mut page = None;
+        if heads {
+            let waiting = self.levels.iter_mut().filter(|level| level.is_waiting());
+            for level in waiting {
+                level.choose(window_bytes, &mut chosen);
+                page = page.or_else(|| level.choose_page(0));
+            }
+        } else if let Some(level) = self.levels.iter_mut().rev().find(|level| level.len() > 0) {
+            level.choose(window_bytes, &mut chosen);
+            page = level.choose_page(refs_min);
+        }
+        (chosen, page)
     }
 
-    pub(crate) fn drain(&mut self) -> Vec<Entry> {
+    /// A head that is on disk may have a time to live.
+    pub(crate) fn hides_expiry(&self) -> bool {
+        self.levels.iter().any(|level| level.is_waiting() && level.may_expire())
+    }
+
+    /// See [`Level::page_read`].
+    pub(crate) fn page_read(
+        &mut self,
+        location: &Location,
+        refs: Option<Vec<StoredRef>>,
+    ) -> Option<(PageRef, Vec<StoredRef>)> {
+        let level =
+            self.levels.iter_mut().find(|level| level.pages().next().is_some_and(|page| page.location == *location))?;
+        let before = level.len();
+        let lost = refs.is_none();
+        let (page, gone) = level.page_read(location, refs)?;
+        self.length = self.length + level.len() - before;
+        if lost {
+            self.body_bytes -= page.tally().bytes;
+        }
+        Some((page, gone))
+    }
+
+    /// See [`Level::fill`].
+    pub(crate) fn fill(&mut self, read: &mut [(u64, Option<Read>)], damaged: &mut Vec<Entry>) {
+        let from = damaged.len();
+        self.levels.iter_mut().for_each(|level| level.fill(read, damaged));
+        for entry in &damaged[from..] {
+            self.body_bytes -= u64::from(entry.body_bytes);
+            self.length -= 1;
+        }
+    }
+
+    pub(crate) fn levels(&self) -> impl Iterator<Item = (u8, &Level)> {
+        (0..).zip(self.levels.iter().map(Box::as_ref))
+    }
+
+    /// A level from which a page of so many references should be written, with them.
+    pub(crate) fn seal(&mut self, count: usize) -> Option<(Sealing, impl Iterator<Item = &StoredRef> + Clone)> {
+        self.levels.iter_mut().find_map(|level| level.seal(count))
+    }
+
+    /// See [`Level::sealed`].
+    pub(crate) fn sealed(&mut self, sealing: Sealing, location: Location) -> bool {
+        let index = self.index(sealing.level);
+        self.levels[index].sealed(sealing, location)
+    }
+
+    /// A page from a snapshot.
+    pub(crate) fn add_page(&mut self, level: u8, page: PageRef) {
+        self.length += page.tally().count;
+        self.body_bytes += page.tally().bytes;
+        let index = self.index(level);
+        self.levels[index].add_page(page);
+    }
+
+    /// A message from a snapshot or a log, in the order of their places, after all pages.
+    pub(crate) fn restore(&mut self, level: u8, stored: StoredRef) {
+        self.length += 1;
+        self.body_bytes += u64::from(stored.body_bytes);
+        let index = self.index(level);
+        self.levels[index].restore(stored);
+    }
+
+    pub(crate) fn drain(&mut self) -> Drained {
+        let mut drained = Drained { count: self.length, ..Drained::default() };
+        for level in &mut self.levels {
+            let (entries, refs, pages) = level.drain();
+            drained.entries.extend(entries);
+            drained.refs.extend(refs);
+            drained.pages.extend(pages);
+        }
         self.body_bytes = 0;
         self.length = 0;
-        self.levels.iter_mut().flat_map(|level| level.drain(..)).collect()
-    }
-
-    fn forget(&mut self, entry: Entry) -> Entry {
-        self.body_bytes -= entry.message.body_bytes() as u64;
-        self.length -= 1;
-        entry
+        drained
     }
 }

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use crossdock_common::{Message, Name, Now};
 
+use super::Shard;
+use super::awaiting::Awaiting;
 use super::command::{Confirmee, Effects};
-use super::{Awaiting, Shard};
 use crate::definitions::pattern_matches;
-use crate::log::{Log, RecordKind};
+use crate::log::{Log, RecordKind, Urgency};
 use crate::record::{push_message, put_bytes};
 
 /// Retained messages of this shard by vhost, exchange and key.
@@ -69,7 +70,7 @@ impl Shard {
         write_retained(self.log.as_mut(), &mut self.scratch, vhost, &message);
         self.retained.set(vhost, message);
         if let Some(confirmee) = confirm {
-            self.wait(Awaiting::Confirm(confirmee), effects);
+            self.wait(Urgency::Sync, Awaiting::Confirm(confirmee), effects);
         }
     }
 }

@@ -8,9 +8,12 @@ use crossdock_common::message::DeathReason;
 use crossdock_common::names::{DeliveryId, QueueId};
 use crossdock_common::{Now, Refusal, RequestId};
 
+use super::awaiting::Awaiting;
 use super::command::Effects;
 use super::entry::{Entry, Holder};
-use super::{Awaiting, Shard, reply};
+use super::ledger::Ledger;
+use super::{Shard, reply};
+use crate::log::Urgency;
 use crate::outbox::Outbox;
 
 impl Shard {
@@ -45,12 +48,14 @@ impl Shard {
             return reply(request, &outbox, Err(expired), effects);
         }
         self.write_settled();
-        self.wait(Awaiting::Reply(request, outbox), effects);
+        let queue = deliveries.first().and_then(|id| self.queues.get(&id.queue));
+        let until = queue.and_then(|queue| queue.urgency).unwrap_or(Urgency::Sync);
+        self.wait(until, Awaiting::Reply(request, outbox), effects);
     }
 
     fn settle_entry(&mut self, now: Now, id: QueueId, entry: Entry, outcome: Outcome, effects: &mut Effects) {
         match outcome {
-            Outcome::Accepted => self.forget(id, &entry),
+            Outcome::Accepted => self.forget(id, &entry, |ledger| &mut ledger.settled),
             Outcome::Rejected => self.bury(now, id, entry, DeathReason::Rejected, effects),
             Outcome::Released => self.give_back(now, id, entry, 0, effects),
             Outcome::Modified { delay_ms } => self.give_back(now, id, entry, delay_ms, effects),
@@ -66,13 +71,19 @@ impl Shard {
         } else if delay_ms > 0 {
             queue.delay(entry, now.instant.after_ms(delay_ms), timers);
         } else {
-            queue.ready.insert(entry);
+            queue.ready.put_back(entry);
             self.mark(id);
         }
     }
 
-    /// The message is done with.
-    pub(super) fn forget(&mut self, id: QueueId, entry: &Entry) {
+    /// The message is done with; `account` says how.
+    pub(super) fn forget(&mut self, id: QueueId, entry: &Entry, account: impl FnOnce(&mut Ledger) -> &mut u64) {
+        if let Some(queue) = self.queues.get_mut(&id) {
+            *account(&mut queue.ledger) += 1;
+        }
+        if let Some(location) = &entry.stored {
+            self.segments.remove_message(id, entry.position, location);
+        }
         if entry.logged {
             self.settled.push((id, entry.position));
         }
@@ -89,12 +100,9 @@ impl Shard {
     ) {
         let Self { queues, timers, .. } = self;
         let unsettled = queues.get_mut(&delivery.queue).and_then(|queue| {
-            let known = queue.unsettled.get(&delivery.position)?;
-            if known.entry.attempts != delivery.lease {
-                return None;
-            }
+            queue.unsettled.get_mut(&delivery)?;
             let lease = queue.timed_lease(&delivery, lease_ms, now, timers);
-            Some((queue.unsettled.get_mut(&delivery.position)?, lease))
+            Some((queue.unsettled.get_mut(&delivery)?, lease))
         });
         let result = match unsettled {
             Some((unsettled, lease)) => {
@@ -109,12 +117,12 @@ impl Shard {
     /// A timed lease may have ended, unless it was extended or settled since.
     pub(super) fn lease_ended(&mut self, now: Now, id: QueueId, position: u64, lease: u32, effects: &mut Effects) {
         let Some(queue) = self.queues.get_mut(&id) else { return };
-        let ended = queue.unsettled.get(&position).is_some_and(|unsettled| {
-            unsettled.entry.attempts == lease
-                && matches!(unsettled.holder, Holder::Timed(until) if until <= now.instant)
-        });
+        let delivery = DeliveryId { queue: id, position, lease };
+        let ended = queue
+            .unsettled
+            .get_mut(&delivery)
+            .is_some_and(|unsettled| matches!(unsettled.holder, Holder::Timed(until) if until <= now.instant));
         if ended {
-            let delivery = DeliveryId { queue: id, position, lease };
             self.settle(now, &[delivery], Outcome::Released, None, effects);
         }
     }

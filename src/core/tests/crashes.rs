@@ -50,13 +50,14 @@ struct Crashes {
 
 impl Crashes {
     fn new(seed: u64) -> Self {
-        let world = World::new();
+        let mut random = Random::from_seed(seed);
+        let world = World::paging(super::support::some_paging(&mut random));
         let (client, admin) = (world.client("u"), world.client("u"));
         let mut history = Self {
             world,
             client,
             admin,
-            random: Random::from_seed(seed),
+            random,
             durable: vec![],
             published: 0,
             transient: BTreeSet::new(),
@@ -94,7 +95,7 @@ impl Crashes {
     }
 
     fn lengths(&self) -> Vec<usize> {
-        self.world.logs.iter().map(|log| log.lock().0.len()).collect()
+        self.world.logs.iter().map(|log| log.lock().all.len()).collect()
     }
 
     fn step(&mut self) {
@@ -104,6 +105,7 @@ impl Crashes {
             10..=13 => self.settle(),
             14..=18 => self.sync_some(),
             19 => self.world.advance_ms(400),
+            20 if self.random.below(2) == 0 => self.write_some(),
             20 => self.purge(),
             21 => self.delete_or_make(),
             22 => self.snapshot(),
@@ -123,7 +125,9 @@ impl Crashes {
         let queue = QUEUES[self.random.below(4) as usize];
         let everywhere = self.random.below(3) == 0;
         let (exchange, key) = if everywhere { ("amq.fanout", "") } else { ("", queue) };
-        let mut message = message(&self.world, exchange, key, &number.to_string());
+        // Some are large, as far as this world goes.
+        let width = if self.random.below(4) == 0 { 8 + self.random.below(60) as usize } else { 0 };
+        let mut message = message(&self.world, exchange, key, &format!("{number:0width$}"));
         message.durable = self.random.below(5) != 0;
         if self.random.below(6) == 0 {
             message.rare_mut().delay_ms = Some(500);
@@ -216,10 +220,18 @@ impl Crashes {
     /// The disk gets on with one of the logs.
     fn sync_some(&mut self) {
         let index = self.random.below(SHARDS as u64 + 1) as usize;
-        let more = self.world.logs[index].lock().0.len() - self.durable[index];
+        let more = self.world.logs[index].lock().all.len() - self.durable[index];
         self.durable[index] += self.random.below(more as u64 + 1) as usize;
         let partition = if index == 0 { Partition::Definitions } else { Partition::Shard(index - 1) };
         self.world.broker.durable(partition, Sequence(self.durable[index] as u64), self.world.now);
+    }
+
+    /// One of the shards' logs is written, but not synced.
+    fn write_some(&mut self) {
+        let index = self.random.below(SHARDS as u64) as usize;
+        let length = self.world.logs[index + 1].lock().all.len() as u64;
+        self.world.broker.written(index, Sequence(length), self.world.now);
+        self.world.serve_reads();
     }
 
     fn define(&mut self, definition: Definition) -> u64 {

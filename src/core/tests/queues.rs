@@ -214,7 +214,7 @@ fn a_purge_takes_what_still_waits_for_the_log() {
 
 #[test]
 fn what_a_lost_connection_held_comes_back_in_its_place() {
-    let world = World::new();
+    let world = World::paging(crate::Paging { memory_bytes_max: u64::MAX, ..crate::Paging::default() });
     let mut client = world.client("u");
     client.queue(&world, "q", &[]);
     let mut transient = message(&world, "", "q", "x");
@@ -250,7 +250,7 @@ fn what_others_declared_is_answered_and_confirmed_once_it_is_durable() {
     // Its messages' log is faster than the definitions'.
     let sync_shards = |world: &World| {
         for shard in 0..super::support::SHARDS {
-            let length = world.logs[shard + 1].lock().0.len() as u64;
+            let length = world.logs[shard + 1].lock().all.len() as u64;
             world.broker.durable(crate::Partition::Shard(shard), crate::Sequence(length), world.now);
         }
     };
@@ -278,7 +278,7 @@ fn the_number_of_a_queue_that_a_crash_took_is_not_given_again() {
     let definition = Box::new(Definition::DeclareQueue { spec, passive: false });
     client.send(&world, Command::Define { request: crossdock_common::RequestId(99), definition });
     world.client("v").publish(&world, "", "q", "ghost");
-    world.logs[0].lock().0.clear();
+    world.logs[0].lock().all.clear();
     world.restart();
     let mut client = world.client("u");
     client.queue(&world, "q", &[]);
@@ -333,7 +333,7 @@ fn a_retained_message_is_confirmed_once_it_is_retained_too() {
             Command::Publish(Publish { lane: Lane(0), confirm, message, mandatory: false, retain: true }),
         );
     }
-    let length = world.logs[shard + 1].lock().0.len() as u64;
+    let length = world.logs[shard + 1].lock().all.len() as u64;
     world.broker.durable(crate::Partition::Shard(shard), crate::Sequence(length), world.now);
     assert_eq!(client.confirmed(&world).len(), 1, "the other's retained copy is not durable yet");
     world.sync();
@@ -363,4 +363,31 @@ fn what_a_connection_asked_before_its_end_is_done_though_a_declaration_is_not_du
     world.sync();
     world.instantly_durable = true;
     assert_eq!(world.client("u").drain(&world, "q"), ["x"]);
+}
+
+#[test]
+fn durability_says_what_a_publisher_waits_for() {
+    let mut world = World::new();
+    let mut client = world.client("u");
+    for durability in ["fsync", "os", "memory"] {
+        client.queue(&world, durability, &[("x-durability", Value::string(durability))]);
+    }
+    world.sync();
+    world.instantly_durable = false;
+    for (number, queue) in (1..).zip(["fsync", "os", "memory"]) {
+        client.publish_message(&world, message(&world, "", queue, queue), Some(number));
+    }
+    assert_eq!(client.confirmed(&world), [3], "memory is confirmed at once");
+    for index in 0..super::support::SHARDS {
+        let length = world.logs[index + 1].lock().all.len() as u64;
+        world.broker.written(index, crate::Sequence(length), world.now);
+    }
+    assert_eq!(client.confirmed(&world), [3, 2], "os is confirmed once it is written");
+    world.sync();
+    assert_eq!(client.confirmed(&world), [3, 2, 1], "fsync is confirmed once it is synced");
+    world.restart();
+    let mut client = world.client("u");
+    assert_eq!(client.drain(&world, "fsync"), ["fsync"]);
+    assert_eq!(client.drain(&world, "os"), ["os"]);
+    assert!(client.drain(&world, "memory").is_empty());
 }

@@ -3,9 +3,10 @@ use std::sync::Arc;
 use crossdock_common::command::{OpenSession, Publish, Will};
 use crossdock_common::definition::{BindingSpec, Definition};
 use crossdock_common::event::{Reply, SessionInfo};
-use crossdock_common::{Command, ConsumerId, Event, Lane, Refusal};
+use crossdock_common::{Command, ConsumerId, Event, Lane, Refusal, RequestId};
 
 use super::support::{Tester, World, binding, message};
+use crate::Partition;
 
 fn open(
     world: &World,
@@ -235,4 +236,77 @@ fn the_number_of_a_binding_is_not_given_again_after_a_snapshot() {
     open(&world, &mut client, false, None, None);
     let deliveries = client.deliveries(&world);
     assert!(deliveries.len() == 1 && deliveries[0].binding.is_none(), "it came through a binding that is gone");
+}
+
+#[test]
+fn sessions_that_nobody_publishes_to_come_and_go_without_making_others_look_up_their_routes() {
+    let mut world = World::new();
+    let before = world.broker.version();
+    for expiry_ms in [Some(0), Some(1_000)] {
+        let mut client = world.client("u");
+        open(&world, &mut client, true, expiry_ms, None);
+        client.client.close(world.now);
+        world.advance_ms(2_000);
+    }
+    assert_eq!(world.broker.version(), before);
+    let mut client = world.client("u");
+    let info = open(&world, &mut client, true, Some(0), None);
+    client.bind(&world, "amq.topic", &info.queue, "#");
+    let bound = world.broker.version();
+    client.client.close(world.now);
+    assert!(bound > before && world.broker.version() > bound, "routes to its queue are gone");
+}
+
+#[test]
+fn the_deadline_is_that_of_the_session_or_will_that_is_next() {
+    let mut world = World::new();
+    let deadline_ms = |world: &World| {
+        let deadline = world.broker.deadline(Partition::Definitions);
+        deadline.map(|at| (at.0 - world.now.instant.0) / 1_000)
+    };
+    let named = |world: &World, name: &str, expiry_ms: u64, will: Option<Box<Will>>| {
+        let mut client = world.client("u");
+        let expiry_ms = Some(expiry_ms);
+        let session =
+            OpenSession { name: name.into(), clean: false, expiry_ms, will, window: 1, consumer: ConsumerId(0) };
+        client.request(world, |request| Command::OpenSession { request, session: Box::new(session) }).expect("opens");
+        client
+    };
+    let (late, soon) = (named(&world, "late", 5_000, None), named(&world, "soon", 3_000, will(&world, 1_000)));
+    assert_eq!(deadline_ms(&world), None, "nothing is due while they are connected");
+    late.client.close(world.now);
+    assert_eq!(deadline_ms(&world), Some(5_000));
+    soon.client.close(world.now);
+    assert_eq!(deadline_ms(&world), Some(1_000), "the will");
+    world.advance_ms(1_000);
+    assert_eq!(deadline_ms(&world), Some(2_000), "the end of the same session");
+    let soon = named(&world, "soon", 3_000, None);
+    assert_eq!(deadline_ms(&world), Some(4_000), "it was resumed");
+    soon.client.close(world.now);
+    world.advance_ms(3_000);
+    assert_eq!(deadline_ms(&world), Some(1_000), "it has ended");
+    world.advance_ms(1_000);
+    assert_eq!(deadline_ms(&world), None);
+    drop(named(&world, "kept", 7_000, None));
+    world.restart();
+    assert_eq!(deadline_ms(&world), Some(7_000), "a restart is an end of the connection");
+}
+
+#[test]
+fn nobody_is_told_of_a_session_that_a_crash_could_still_take() {
+    let mut world = World::new();
+    let (mut first, mut second) = (world.client("u"), world.client("u"));
+    world.instantly_durable = false;
+    let told = |world: &World, client: &mut Tester| {
+        client.hear(world);
+        client.events.iter().any(|event| matches!(event, Event::Reply { .. }))
+    };
+    for client in [&mut first, &mut second] {
+        let (name, clean, expiry_ms, consumer) = ("s".into(), false, None, ConsumerId(0));
+        let session = Box::new(OpenSession { name, clean, expiry_ms, will: None, window: 1, consumer });
+        client.send(&world, Command::OpenSession { request: RequestId(9), session });
+        assert!(!told(&world, client));
+    }
+    world.sync();
+    assert!(told(&world, &mut first) && told(&world, &mut second));
 }

@@ -23,13 +23,13 @@ struct History {
 
 impl History {
     fn new(seed: u64) -> Self {
-        let world = World::new();
+        let mut random = Random::from_seed(seed);
+        let world = World::paging(super::support::some_paging(&mut random));
         let mut client = world.client("u");
         for queue in QUEUES {
             client.queue(&world, queue, &[("x-max-priority", Value::I32(3))]);
             client.bind(&world, "amq.fanout", queue, "");
         }
-        let random = Random::from_seed(seed);
         Self { world, client, random, held: vec![], published: 0, expected: BTreeMap::new() }
     }
 
@@ -45,7 +45,8 @@ impl History {
 
     fn publish(&mut self) {
         self.published += 1;
-        let body = self.published.to_string();
+        let width = if self.random.below(4) == 0 { 8 + self.random.below(60) as usize } else { 0 };
+        let body = format!("{:0width$}", self.published);
         let queue = QUEUES[self.random.below(4) as usize];
         let everywhere = self.random.below(3) == 0;
         let (exchange, key) = if everywhere { ("amq.fanout", "") } else { ("", queue) };

@@ -14,45 +14,12 @@ use crossdock_common::{
 };
 use parking_lot::Mutex;
 
-use crate::{Broker, BrokerOptions, Client, Log, Partition, Permissions, RecordKind, Recovery, Sequence};
+use super::memory_log::{Batches, MemoryLog, SnapshotLog};
+use crate::{
+    Broker, BrokerOptions, Client, Log, Paging, Partition, Permissions, Policies, ReadRequest, Recovery, Sequence,
+};
 
 pub(super) const SHARDS: usize = 2;
-
-/// The batches of one partition, as a journal would keep them.
-#[derive(Default)]
-pub(super) struct Batches(pub Vec<Vec<(RecordKind, u64, Vec<u8>)>>);
-
-/// A log that keeps its batches in memory.
-pub(super) struct MemoryLog {
-    batches: Arc<Mutex<Batches>>,
-    building: Vec<(RecordKind, u64, Vec<u8>)>,
-}
-
-impl MemoryLog {
-    pub(super) fn new(batches: Arc<Mutex<Batches>>) -> Self {
-        Self { batches, building: Vec::new() }
-    }
-}
-
-impl Log for MemoryLog {
-    fn push(&mut self, kind: RecordKind, stream: u64, parts: &[&[u8]]) {
-        self.building.push((kind, stream, parts.concat()));
-    }
-
-    fn next_sequence(&self) -> Sequence {
-        Sequence(self.batches.lock().0.len() as u64 + 1)
-    }
-
-    fn len_bytes(&self) -> u64 {
-        self.building.iter().map(|(_, _, payload)| payload.len() as u64 + 1).sum()
-    }
-
-    fn commit(&mut self) {
-        if !self.building.is_empty() {
-            self.batches.lock().0.push(std::mem::take(&mut self.building));
-        }
-    }
-}
 
 /// A broker, its logs and the time.
 pub(super) struct World {
@@ -61,72 +28,110 @@ pub(super) struct World {
     pub now: Now,
     /// Everything is durable at once, as on a very fast disk.
     pub instantly_durable: bool,
+    settings: (Paging, Policies),
+    reads: Reads,
 }
+
+/// What the shards want to have read.
+type Reads = Arc<Mutex<VecDeque<(usize, ReadRequest)>>>;
 
 impl World {
     pub(super) fn new() -> Self {
+        Self::paging(Paging::default())
+    }
+
+    pub(super) fn paging(paging: Paging) -> Self {
         let now = Now { instant: Instant(1_000_000), unix: UnixMillis(1_700_000_000_000) };
-        let mut world = Self::start((0..=SHARDS).map(|_| Arc::default()).collect(), now);
+        let settings = (paging, Policies::default());
+        let mut world = Self::start((0..=SHARDS).map(|_| Arc::default()).collect(), now, settings);
         world.broker.add_vhost(&"/".into());
         world.instantly_durable = true;
         world
     }
 
-    fn start(logs: Vec<Arc<Mutex<Batches>>>, now: Now) -> Self {
-        let mut recovery = Recovery::new(SHARDS as u8, vec![plain_format()], 7, now);
-        for (kind, _, payload) in logs[0].lock().0.iter().flatten() {
+    fn start(logs: Vec<Arc<Mutex<Batches>>>, now: Now, settings: (Paging, Policies)) -> Self {
+        let (paging, policies) = settings.clone();
+        let mut recovery = Recovery::new(SHARDS as u8, vec![plain_format()], policies, 7, now);
+        logs[0].lock().replay(|(kind, _, payload), _| {
             recovery.replay_definition(*kind, payload).expect("readable");
-        }
-        recovery.begin_shards();
-        for (index, log) in logs[1..].iter().enumerate() {
-            for (kind, stream, payload) in log.lock().0.iter().flatten() {
-                recovery.replay_shard(index, *kind, *stream, payload).expect("readable");
-            }
-        }
+        });
         let log = |batches: &Arc<Mutex<Batches>>| Box::new(MemoryLog::new(batches.clone())) as Box<dyn Log>;
-        let options = BrokerOptions { outgoing_bytes_max: 1 << 20, deadline_changed: Box::new(|_| {}) };
-        let broker = recovery.finish(log(&logs[0]), logs[1..].iter().map(log).collect(), options);
+        for (batches, mut shard) in logs[1..].iter().zip(recovery.begin_shards()) {
+            batches.lock().replay(|(kind, stream, payload), location| {
+                shard.replay(*kind, *stream, payload, location).expect("readable");
+            });
+            for page in shard.pages_to_read() {
+                let payload = batches.lock().read(&page.location);
+                shard.page_read(&page, Some(payload));
+            }
+            shard.finish(log(batches), paging);
+        }
+        let reads: Reads = Arc::default();
+        let asked = reads.clone();
+        let options = BrokerOptions {
+            outgoing_bytes_max: 1 << 20,
+            deadline_changed: Box::new(|_| {}),
+            read: Box::new(move |index, request| asked.lock().push_back((index, request))),
+        };
+        let broker = recovery.finish(log(&logs[0]), options);
         broker.set_permissions(Permissions::everything());
-        let mut world = Self { broker, logs, now, instantly_durable: true };
+        let mut world = Self { broker, logs, now, instantly_durable: true, settings, reads };
         world.tick();
         world
     }
 
     /// The process dies and starts again from what is in the logs.
     pub(super) fn restart(&mut self) {
+        self.restart_with(self.settings.1.clone());
+    }
+
+    /// The same, and the operator has changed the policies.
+    pub(super) fn restart_with(&mut self, policies: Policies) {
         self.sync();
-        *self = Self::start(self.logs.clone(), self.now);
-        self.broker.add_vhost(&"/".into());
+        let all = vec![usize::MAX; self.logs.len()];
+        self.settings.1 = policies;
+        self.crash(&all);
     }
 
     /// The process dies and starts again from so many batches of each log; what came after was not durable.
     pub(super) fn crash(&mut self, kept: &[usize]) {
         for (log, &kept) in self.logs.iter().zip(kept) {
-            log.lock().0.truncate(kept);
+            log.lock().restart(kept);
         }
-        *self = Self::start(self.logs.clone(), self.now);
+        *self = Self::start(self.logs.clone(), self.now, self.settings.clone());
         self.broker.add_vhost(&"/".into());
     }
 
-    /// From now on the logs hold a snapshot and what comes after it.
+    /// From now on a start begins with a snapshot.
     pub(super) fn snapshot(&self) {
         let partitions = std::iter::once(Partition::Definitions).chain((0..SHARDS).map(Partition::Shard));
         for (partition, log) in partitions.zip(&self.logs) {
-            let snapshot: Arc<Mutex<Batches>> = Arc::default();
-            let mut writer = MemoryLog::new(snapshot.clone());
-            let last = self.broker.snapshot(partition, &mut writer).expect("exists");
-            writer.commit();
-            let length = log.lock().0.len();
-            assert_eq!(last, Sequence(length as u64));
-            // Numbers go on where they were: empty batches stand for what was trimmed.
-            let mut batches: Vec<_> = std::mem::take(&mut snapshot.lock().0);
-            assert!(batches.len() <= 1);
-            let first = batches.pop().unwrap_or_default();
-            let mut all = vec![first];
-            all.resize_with(length.max(1), Vec::new);
-            log.lock().0 = all;
-            self.broker.durable(partition, Sequence(length as u64), self.now);
+            let mut writer = SnapshotLog::default();
+            let point = self.broker.snapshot(partition, self.now, &mut writer).expect("exists");
+            let length = log.lock().all.len() as u64;
+            assert_eq!(point.usable_after, Sequence(length));
+            self.broker.durable(partition, Sequence(length), self.now);
+            log.lock().snapshot = Some((point, writer.0));
+            if let Partition::Shard(index) = partition {
+                self.broker.snapshot_ended(index, true);
+            }
         }
+    }
+
+    /// Reads what the shards have asked for.
+    pub(super) fn serve_reads(&self) {
+        loop {
+            let Some((index, request)) = self.reads.lock().pop_front() else { return };
+            let read: Vec<_> =
+                request.locations().iter().map(|at| Some(self.logs[index + 1].lock().read(at))).collect();
+            let result = request.finish(read, &Arc::new(vec![plain_format()]));
+            assert_eq!(self.broker.take_read(index, result, self.now), 0, "everything can be read");
+        }
+    }
+
+    /// Every message of every queue is accounted for.
+    pub(super) fn check_ledgers(&self) {
+        assert_eq!(self.broker.ledger().1, 0, "a ledger does not add up");
     }
 
     pub(super) fn client(&self, user: &str) -> Tester {
@@ -140,12 +145,13 @@ impl World {
     /// All that was handed to the logs is durable.
     pub(super) fn sync(&self) {
         loop {
-            let before: Vec<usize> = self.logs.iter().map(|log| log.lock().0.len()).collect();
+            self.serve_reads();
+            let before: Vec<usize> = self.logs.iter().map(|log| log.lock().all.len()).collect();
             for (index, &length) in before.iter().enumerate() {
                 let partition = if index == 0 { Partition::Definitions } else { Partition::Shard(index - 1) };
                 self.broker.durable(partition, Sequence(length as u64), self.now);
             }
-            if self.logs.iter().map(|log| log.lock().0.len()).eq(before) {
+            if self.logs.iter().map(|log| log.lock().all.len()).eq(before) && self.reads.lock().is_empty() {
                 return;
             }
         }
@@ -186,6 +192,7 @@ impl Tester {
         if world.instantly_durable {
             world.sync();
         }
+        world.check_ledgers();
         self.client.take_events(world.now, &mut self.events);
     }
 
@@ -251,10 +258,27 @@ impl Tester {
         self.request(world, |request| Command::Subscribe { request, subscribe })
     }
 
+    /// Up to so many messages; with `u32::MAX`, all there are.
     pub(super) fn fetch(&mut self, world: &World, queue: &str, count_max: u32, lease: Lease) -> Vec<Delivery> {
+        if count_max < u32::MAX {
+            return self.fetch_once(world, queue, count_max, lease);
+        }
+        let mut all = Vec::new();
+        loop {
+            let more = self.fetch_once(world, queue, count_max, lease);
+            if more.is_empty() {
+                return all;
+            }
+            all.extend(more);
+        }
+    }
+
+    fn fetch_once(&mut self, world: &World, queue: &str, count_max: u32, lease: Lease) -> Vec<Delivery> {
         self.next_request += 1;
         let fetch = Fetch { lane: Lane(0), queue: queue.into(), count_max, presettled: false, lease, wait_ms: 0 };
         self.send(world, Command::Fetch { request: RequestId(self.next_request), fetch: Box::new(fetch) });
+        world.serve_reads();
+        self.hear(world);
         self.fetched().expect("an answer")
     }
 
@@ -334,5 +358,18 @@ pub(super) fn binding(source: &str, queue: &str, key: &str) -> BindingSpec {
         arguments: vec![],
         announced: false,
         attributes: vec![],
+    }
+}
+
+/// Sometimes everything fits into memory, sometimes nearly nothing.
+pub(super) fn some_paging(random: &mut crossdock_common::random::Random) -> Paging {
+    if random.below(4) == 0 {
+        return Paging::default();
+    }
+    Paging {
+        memory_bytes_max: random.below(3_000),
+        read_ahead_bytes: 1 + random.below(2_000),
+        page_references: 1 + random.below(6) as usize,
+        part_bytes: 4 + random.below(12) as usize,
     }
 }

@@ -4,6 +4,8 @@
 //! segments; cut the torn tail; remove left-overs; write the new epoch. Batches are appended to a new segment only, so
 //! nothing recovered is ever written over.
 
+mod compact;
+mod inspect;
 mod report;
 mod segments;
 mod snapshot;
@@ -19,10 +21,14 @@ use crate::format::FORMAT_VERSION;
 use crate::meta::{self, Meta, MetaFile};
 use crate::names::{self, Listing};
 use crate::segments::Segments;
-use crate::types::{BatchSequence, Durability, Epoch, Options};
+use crate::shared::Start;
+use crate::table::SegmentTable;
+use crate::types::{BatchSequence, Epoch, Location, Options};
 use crate::writer::Continuation;
+pub use inspect::{Inspected, inspect};
 pub use report::{DAMAGES_LISTED_MAX, Damage, OpenError, Recovered, RecoveryReport};
 use segments::Progress;
+pub(crate) use segments::records_of_segment;
 use view::BatchView;
 
 /// Takes what recovery delivers.
@@ -30,6 +36,7 @@ pub type Visitor<'a> = dyn FnMut(Recovered<'_>) + 'a;
 
 /// The outcome of recovery.
 pub(crate) struct Recovery {
+    pub(crate) start: Start,
     pub(crate) continuation: Continuation,
     pub(crate) report: RecoveryReport,
     pub(crate) damaged_snapshot: Option<BatchSequence>,
@@ -42,6 +49,8 @@ struct Context<'a> {
     folder: &'a Path,
     identity: u64,
     listing: Listing,
+    /// Nothing may be changed, see [`inspect`].
+    read_only: bool,
 }
 
 /// Recovers the journal in `folder`, or starts a new one. `options` must be normalized.
@@ -52,12 +61,13 @@ pub(crate) fn recover(
     visitor: &mut Visitor<'_>,
 ) -> Result<Recovery, OpenError> {
     let lock = prepare(disk.as_ref(), folder)?;
-    let (context, meta) = look(disk.as_ref(), folder, options)?;
+    let (mut context, meta) = look(disk.as_ref(), folder, options)?;
     let mut delivery = Delivery::new(visitor);
     if meta.exists && !meta.intact {
         delivery.report.notes.push(format!("{} was damaged and has been rebuilt", names::META));
     }
     let chosen = snapshot::replay(&context, &mut delivery)?;
+    compact::settle(&mut context, chosen.at)?;
     let mut progress = Progress::new(chosen.at, meta.durable);
     progress.replay(&context, &mut delivery)?;
     let last = progress.next.previous();
@@ -66,28 +76,35 @@ pub(crate) fn recover(
     let meta = MetaFile::create(disk.as_ref(), folder, context.identity, epoch, last)
         .map_err(disk_error("write the meta file", folder))?;
     let sizes = (options.segment_bytes, options.spare_segments_max);
-    let mut segments = Segments::new(Arc::clone(disk), folder.to_path_buf(), sizes, progress.closed, spares);
-    if options.durability != Durability::Memory {
-        // A crash between a snapshot and the end of its trim left segments it covers.
-        let _ = segments.trim(chosen.at);
-    }
+    let segments = Segments::new(Arc::clone(disk), folder.to_path_buf(), sizes, spares);
     let report = RecoveryReport { epoch, last, snapshot_at: chosen.at, ..delivery.report };
     let previous_crc = progress.previous_crc;
     let continuation = Continuation { segments, meta, last, previous_crc, snapshot_bytes: chosen.len_bytes };
-    Ok(Recovery { continuation, report, damaged_snapshot: chosen.damaged, lock })
+    let start = Start {
+        epoch,
+        last,
+        snapshot_at: chosen.at,
+        replayed_bytes: progress.replayed_bytes,
+        segments: SegmentTable::new(options.keep_segments, chosen.at, progress.closed),
+        batch_bytes_max: options.segment_bytes,
+        keep_segments: options.keep_segments,
+        identity: context.identity,
+    };
+    Ok(Recovery { start, continuation, report, damaged_snapshot: chosen.damaged, lock })
 }
 
 fn prepare(disk: &dyn Disk, folder: &Path) -> Result<Box<dyn DiskLock>, OpenError> {
     disk.create_folder(&folder.join(names::QUARANTINE)).map_err(disk_error("create the folder", folder))?;
     disk.lock(&folder.join(names::LOCK)).map_err(|source| match source.kind() {
-        io::ErrorKind::WouldBlock => OpenError::InUse { folder: folder.display().to_string() },
+        io::ErrorKind::WouldBlock => in_use(folder),
         _ => disk_error("lock the folder", folder)(source),
     })
 }
 
 fn look<'a>(disk: &'a dyn Disk, folder: &'a Path, options: &Options) -> Result<(Context<'a>, Meta), OpenError> {
     let names = disk.list(folder).map_err(disk_error("list the files", folder))?;
-    let mut context = Context { disk, folder, identity: options.identity, listing: Listing::new(names) };
+    let mut context =
+        Context { disk, folder, identity: options.identity, listing: Listing::new(names), read_only: false };
     let meta = meta::read(disk, folder).map_err(disk_error("read the meta file", folder))?;
     let meta = meta.map_err(|found| newer(names::META, found))?;
     let identity = meta.identity.or_else(|| snapshot::identity_of_files(&context));
@@ -119,6 +136,10 @@ fn disk_error(action: &'static str, folder: &Path) -> impl Fn(io::Error) -> Open
     move |source| OpenError::Disk { action, folder: folder.clone(), source }
 }
 
+fn in_use(folder: &Path) -> OpenError {
+    OpenError::InUse { folder: folder.display().to_string() }
+}
+
 fn newer(file: &str, found: u16) -> OpenError {
     OpenError::NewerVersion { file: file.to_owned(), found, supported: FORMAT_VERSION }
 }
@@ -126,8 +147,8 @@ fn newer(file: &str, found: u16) -> OpenError {
 /// Where a batch was kept.
 #[derive(Clone, Copy)]
 struct Kept<'a> {
-    /// `None`: in a snapshot.
-    sequence: Option<BatchSequence>,
+    /// The batch and its segment; `None`: in a snapshot.
+    batch: Option<(BatchSequence, BatchSequence)>,
     /// Position to name in a damage.
     at: BatchSequence,
     file: &'a str,
@@ -137,15 +158,17 @@ struct Kept<'a> {
 struct Delivery<'a> {
     visitor: &'a mut Visitor<'a>,
     report: RecoveryReport,
+    /// What is delivered now comes from the snapshot.
+    in_snapshot: bool,
 }
 
 impl<'a> Delivery<'a> {
     fn new(visitor: &'a mut Visitor<'a>) -> Delivery<'a> {
-        Delivery { visitor, report: RecoveryReport::default() }
+        Delivery { visitor, report: RecoveryReport::default(), in_snapshot: false }
     }
 
     fn batch(&mut self, view: &BatchView<'_>, kept: Kept<'_>) {
-        self.report.batches += u64::from(kept.sequence.is_some());
+        self.report.batches += u64::from(kept.batch.is_some());
         for (index, record) in view.records().enumerate() {
             match record {
                 Ok(record) => self.record(kept, record),
@@ -157,10 +180,12 @@ impl<'a> Delivery<'a> {
         }
     }
 
-    fn record(&mut self, kept: Kept<'_>, view::RecordView { kind, stream, payload }: view::RecordView<'_>) {
-        if let Some(sequence) = kept.sequence {
+    fn record(&mut self, kept: Kept<'_>, record: view::RecordView<'_>) {
+        let view::RecordView { kind, stream, payload, offset, crc } = record;
+        if let Some((sequence, segment)) = kept.batch {
             self.report.records += 1;
-            (self.visitor)(Recovered::Record { sequence, kind, stream, payload });
+            let location = Location { segment, offset, length_bytes: payload.len() as u32, crc };
+            (self.visitor)(Recovered::Record { sequence, location, kind, stream, payload });
         } else {
             self.report.snapshot_records += 1;
             (self.visitor)(Recovered::SnapshotRecord { kind, stream, payload });
@@ -168,7 +193,7 @@ impl<'a> Delivery<'a> {
     }
 
     fn damage(&mut self, stream: Option<u64>, (first, last): (BatchSequence, BatchSequence), what: String) {
-        let damage = Damage { stream, first, last, what };
+        let damage = Damage { stream, first, last, in_snapshot: self.in_snapshot, what };
         (self.visitor)(Recovered::Damaged(&damage));
         self.report.damages += 1;
         if self.report.damaged.len() < DAMAGES_LISTED_MAX {

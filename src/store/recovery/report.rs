@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::types::{BatchSequence, Epoch};
+use crate::types::{BatchSequence, Epoch, Location};
 
 /// Most damages kept in a report; all are counted and shown to the visitor.
 pub const DAMAGES_LISTED_MAX: usize = 1_000;
@@ -13,7 +13,7 @@ pub enum Recovered<'a> {
     /// A record of the snapshot.
     SnapshotRecord { kind: u8, stream: u64, payload: &'a [u8] },
     /// A record of a batch behind the snapshot.
-    Record { sequence: BatchSequence, kind: u8, stream: u64, payload: &'a [u8] },
+    Record { sequence: BatchSequence, location: Location, kind: u8, stream: u64, payload: &'a [u8] },
     /// Something durable that can't be read any more; it takes its place in the order.
     Damaged(&'a Damage),
 }
@@ -27,6 +27,8 @@ pub struct Damage {
     pub first: BatchSequence,
     /// Last batch hurt.
     pub last: BatchSequence,
+    /// It is in the snapshot, not in a batch.
+    pub in_snapshot: bool,
     /// What happened, with the file's name.
     pub what: String,
 }

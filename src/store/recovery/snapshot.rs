@@ -43,7 +43,9 @@ pub(super) fn replay(context: &Context<'_>, delivery: &mut Delivery<'_>) -> Resu
 fn set_aside_newer(context: &Context<'_>, at: BatchSequence, delivery: &mut Delivery<'_>) {
     for newer in context.listing.snapshots.iter().filter(|snapshot| **snapshot > at) {
         let name = names::snapshot(*newer);
-        let _ = context.disk.rename(&context.folder.join(&name), &names::quarantined(context.folder, &name));
+        if !context.read_only {
+            let _ = context.disk.rename(&context.folder.join(&name), &names::quarantined(context.folder, &name));
+        }
         delivery
             .report
             .notes
@@ -64,7 +66,7 @@ impl Snapshot {
     fn read(context: &Context<'_>, at: BatchSequence) -> Result<Snapshot, OpenError> {
         let name = names::snapshot(at);
         let path = context.folder.join(&name);
-        let file = context.disk.open(&path).map_err(disk_error("open a snapshot", context.folder))?;
+        let file = context.disk.open_to_read(&path).map_err(disk_error("open a snapshot", context.folder))?;
         let mut bytes = Vec::new();
         read_whole(file.as_ref(), &mut bytes).map_err(disk_error("read a snapshot", context.folder))?;
         let mut snapshot = Snapshot { name, at, identity: context.identity, bytes, intact: false, epoch: Epoch(0) };
@@ -77,6 +79,13 @@ impl Snapshot {
 
     /// Delivers all readable records. The file is complete by construction, so whatever is missing is damage.
     fn deliver(&self, delivery: &mut Delivery<'_>) -> Result<Epoch, OpenError> {
+        delivery.in_snapshot = true;
+        let epoch = self.walk(delivery);
+        delivery.in_snapshot = false;
+        epoch
+    }
+
+    fn walk(&self, delivery: &mut Delivery<'_>) -> Result<Epoch, OpenError> {
         let entrance = Entrance {
             identity: self.identity,
             expected: BatchSequence::FIRST,
@@ -91,7 +100,7 @@ impl Snapshot {
                 // The empty chunk at the end says that nothing is missing.
                 Found::Batch(view) if view.header.records == 0 => return Ok(walk.epoch),
                 Found::Batch(view) => {
-                    let kept = Kept { sequence: None, at: self.at, file: &self.name };
+                    let kept = Kept { batch: None, at: self.at, file: &self.name };
                     delivery.batch(&view, kept);
                 }
                 Found::Lost { .. } => {
@@ -108,11 +117,12 @@ impl Snapshot {
 pub(super) fn identity_of_files(context: &Context<'_>) -> Option<u64> {
     let segments = context.listing.segments.iter().map(|first| names::segment(*first));
     let snapshots = context.listing.snapshots.iter().map(|at| names::snapshot(*at));
-    segments.chain(snapshots).find_map(|name| identity_of_file(context, &context.folder.join(name)))
+    let compacts = context.listing.compacts.iter().map(|first| names::compact(*first));
+    segments.chain(snapshots).chain(compacts).find_map(|name| identity_of_file(context, &context.folder.join(name)))
 }
 
 fn identity_of_file(context: &Context<'_>, path: &Path) -> Option<u64> {
     let mut bytes = [0; crate::format::HEADER_BYTES];
-    context.disk.open(path).ok()?.read_at(0, &mut bytes).ok()?;
+    context.disk.open_to_read(path).ok()?.read_at(0, &mut bytes).ok()?;
     crate::format::Header::decode(&bytes).ok().map(|header| header.identity)
 }

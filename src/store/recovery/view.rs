@@ -8,6 +8,8 @@ pub(super) struct BatchView<'a> {
     pub(super) header: Header,
     table: &'a [u8],
     payload: &'a [u8],
+    /// Where the payloads begin in the file.
+    payload_offset: u32,
     /// Table and all payloads are as they were written.
     pub(super) intact: bool,
 }
@@ -18,6 +20,9 @@ pub(super) struct RecordView<'a> {
     pub(super) kind: u8,
     pub(super) stream: u64,
     pub(super) payload: &'a [u8],
+    /// Where the payload begins in the file.
+    pub(super) offset: u32,
+    pub(super) crc: u32,
 }
 
 /// What is known of a damaged record.
@@ -35,7 +40,8 @@ impl<'a> BatchView<'a> {
         let content = &rest[..rest.len().min(content)];
         let table_bytes = (header.records as usize).saturating_mul(ENTRY_BYTES).min(content.len());
         let (table, payload) = content.split_at(table_bytes);
-        let mut view = BatchView { header, table, payload, intact: false };
+        let payload_offset = u32::try_from(start.saturating_add(table_bytes)).unwrap_or(u32::MAX);
+        let mut view = BatchView { header, table, payload, payload_offset, intact: false };
         view.intact = table_crc(table) == header.table_crc && view.records().all(|record| record.is_ok());
         view
     }
@@ -47,14 +53,18 @@ impl<'a> BatchView<'a> {
     }
 
     fn record(&self, index: u32) -> Result<RecordView<'a>, DamagedRecord> {
-        let entry = self.table.get(index as usize * ENTRY_BYTES..).unwrap_or_default();
-        let Some(entry) = Entry::decode(entry, self.header.sequence, index) else {
-            return Err(DamagedRecord { stream: None });
+        let bytes = self.table.get(index as usize * ENTRY_BYTES..).unwrap_or_default();
+        let entry = match bytes.first_chunk() {
+            // Everything has been checked once.
+            Some(entry) if self.intact => Some(Entry::decode_checked(entry)),
+            _ => Entry::decode(bytes, self.header.sequence, index),
         };
+        let Some(entry) = entry else { return Err(DamagedRecord { stream: None }) };
         let start = entry.start as usize;
         match self.payload.get(start..start.saturating_add(entry.length_bytes as usize)) {
             Some(payload) if self.intact || crc32c::crc32c(payload) == entry.payload_crc => {
-                Ok(RecordView { kind: entry.kind, stream: entry.stream, payload })
+                let offset = self.payload_offset.saturating_add(entry.start);
+                Ok(RecordView { kind: entry.kind, stream: entry.stream, payload, offset, crc: entry.payload_crc })
             }
             _ => Err(DamagedRecord { stream: Some(entry.stream) }),
         }

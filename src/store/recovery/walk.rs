@@ -59,7 +59,8 @@ enum Landmark {
 impl<'a> Walk<'a> {
     pub(super) fn new(bytes: &'a [u8], head: Role, entrance: Entrance) -> Walk<'a> {
         let Entrance { identity, expected, limit, proven, previous_crc, epoch } = entrance;
-        let proven = limit.map_or(proven, |limit| proven.max(limit.previous()));
+        // All of a file that has a successor is proven, and what is proven behind it does not concern this file.
+        let proven = limit.map_or(proven, BatchSequence::previous);
         let finished = limit == Some(expected);
         Walk {
             bytes,

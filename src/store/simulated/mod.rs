@@ -43,6 +43,8 @@ struct Plan {
     write_fault: Option<(u64, Fault)>,
     sync_fault: Option<u64>,
     power_cut: Option<u64>,
+    read_fault: Option<u64>,
+    name_fault: Option<u64>,
 }
 
 struct State {
@@ -55,6 +57,7 @@ struct State {
     powered: bool,
     writes: u64,
     syncs: u64,
+    reads: u64,
 }
 
 /// The simulated disk. Clones share the same contents.
@@ -75,6 +78,7 @@ impl SimulatedDisk {
             powered: true,
             writes: 0,
             syncs: 0,
+            reads: 0,
         };
         SimulatedDisk { state: Arc::new(Mutex::new(state)) }
     }
@@ -97,6 +101,16 @@ impl SimulatedDisk {
     /// Lets the `nth` file or folder sync from now fail, losing an arbitrary part of what was to be synced.
     pub fn fail_sync(&self, nth: u64) {
         self.state().plan.sync_fault = Some(nth);
+    }
+
+    /// Lets the `nth` read from now fail.
+    pub fn fail_read(&self, nth: u64) {
+        self.state().plan.read_fault = Some(nth);
+    }
+
+    /// Lets the `nth` creation, rename or removal from now fail.
+    pub fn fail_name(&self, nth: u64) {
+        self.state().plan.name_fault = Some(nth);
     }
 
     /// Cuts the power at the `nth` changing call from now, which may still be done in part. From then on every call fails until
@@ -127,6 +141,11 @@ impl SimulatedDisk {
     pub fn calls(&self) -> (u64, u64) {
         let state = self.state();
         (state.writes, state.syncs)
+    }
+
+    /// Number of reads so far.
+    pub fn reads(&self) -> u64 {
+        self.state().reads
     }
 
     /// All files with their contents as a reader sees them.
@@ -173,6 +192,13 @@ impl State {
             false if self.random.chance(2) => Ok(true),
             false => Err(io::Error::other("simulated power cut")),
         }
+    }
+
+    fn naming(&mut self) -> io::Result<bool> {
+        if countdown(&mut self.plan.name_fault) {
+            return Err(Fault::Broken.error());
+        }
+        self.changing()
     }
 
     fn writing(&mut self) -> io::Result<bool> {
@@ -257,10 +283,14 @@ impl Disk for SimulatedDisk {
         Ok(Arc::new(SimulatedFile { disk: self.clone(), generation, inode }))
     }
 
+    fn open_to_read(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        self.open(path)
+    }
+
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         let generation = self.now();
         let mut state = self.reading(generation)?;
-        let cut = state.changing()?;
+        let cut = state.naming()?;
         let inode = state.files.create(path);
         unless_cut(cut, Ok(()))?;
         Ok(Arc::new(SimulatedFile { disk: self.clone(), generation, inode }))
@@ -268,14 +298,14 @@ impl Disk for SimulatedDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.reading(self.now())?;
-        let cut = state.changing()?;
+        let cut = state.naming()?;
         let result = state.files.rename(from, to);
         unless_cut(cut, result)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         let mut state = self.reading(self.now())?;
-        let cut = state.changing()?;
+        let cut = state.naming()?;
         let result = state.files.remove(path);
         unless_cut(cut, result)
     }
@@ -297,7 +327,12 @@ impl DiskFile for SimulatedFile {
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        Ok(self.disk.reading(self.generation)?.files.read_at(self.inode, offset, buffer))
+        let mut state = self.disk.reading(self.generation)?;
+        state.reads += 1;
+        if countdown(&mut state.plan.read_fault) {
+            return Err(Fault::Broken.error());
+        }
+        Ok(state.files.read_at(self.inode, offset, buffer))
     }
 
     fn write_vectored_at(&self, offset: u64, parts: &[IoSlice<'_>]) -> io::Result<usize> {

@@ -9,10 +9,10 @@ use crate::*;
 #[derive(Default)]
 struct Truth {
     batches: Vec<Vec<Record>>,
-    /// Highest watermark that has to be there at the next open.
-    durable: u64,
+    /// The highest batch that has to be there at the next open.
+    required: u64,
     /// The same if the power fails before that.
-    durable_without_power: u64,
+    durable: u64,
 }
 
 impl Truth {
@@ -33,7 +33,7 @@ impl Truth {
         let (report, heard) = (&opened.report, &opened.heard);
         let (at, last) = (report.snapshot_at.0, report.last.0);
         assert_eq!(heard.damages, [], "a power failure is not damage");
-        assert!(last >= self.durable, "durable {} but only {last} recovered", self.durable);
+        assert!(last >= self.required, "{} required but only {last} recovered", self.required);
         assert!(last <= self.batches.len() as u64, "{last} was never appended");
         if at > 0 {
             assert_eq!(heard.snapshot, self.state_at(at, heard.snapshot.len() - 1));
@@ -44,12 +44,7 @@ impl Truth {
         assert!(expected.eq(heard.batches.iter().cloned()), "batches {at}..={last} differ");
         assert_eq!(report.batches, last - at);
         self.batches.truncate(last as usize);
-        (self.durable, self.durable_without_power) = (last, last);
-    }
-
-    /// A crash; what only the operating system had is gone.
-    fn lose_power(&mut self) {
-        self.durable = self.durable_without_power;
+        (self.required, self.durable) = (last, last);
     }
 }
 
@@ -65,9 +60,9 @@ impl Run {
     fn new(seed: u64) -> Run {
         let mut random = Random::new(seed ^ 0xC0FFEE);
         let options = Options {
-            durability: if random.chance(8) { Durability::Os } else { Durability::Fsync },
             segment_bytes: 4096 << random.below(3),
             group_bytes_max: 1 << random.below(14),
+            keep_segments: random.chance(2),
             spare_segments_max: random.below(3) as usize,
             reserve_bytes: random.below(2) * 4096,
             identity: seed,
@@ -82,7 +77,7 @@ impl Run {
         }
         let Ok(mut opened) = try_open(&self.disk, self.options.clone()) else {
             assert!(!self.disk.is_powered(), "only a power cut prevents opening");
-            self.truth.lose_power();
+            self.truth.required = self.truth.durable;
             return self.disk.crash();
         };
         self.check(&opened);
@@ -102,13 +97,15 @@ impl Run {
         match self.random.below(20) {
             0..9 => {
                 let records = random_records(&mut self.random);
-                if opened.append(&records).is_ok() {
+                let sync = if self.random.chance(2) { SyncMode::Needed } else { SyncMode::Lazy };
+                if opened.append_with(&records, sync).is_ok() {
                     self.truth.batches.push(records);
                 }
             }
             9..15 => drop(opened.stepped.writer.step()),
-            15..18 => drop(opened.stepped.snapshot_writer.step()),
-            18 => drop(opened.stepped.writer.seal()),
+            15..18 => drop(opened.stepped.housekeeper.step()),
+            18 if self.random.chance(2) => drop(opened.stepped.writer.seal()),
+            18 => drop(opened.stepped.writer.sync()),
             _ => {
                 let at = self.random.below(self.truth.batches.len() as u64 + 1);
                 let bulk = self.random.below(20) as usize;
@@ -118,21 +115,35 @@ impl Run {
     }
 
     fn end(&mut self, opened: Opened) {
-        let journal = opened.journal.clone();
+        let (journal, events) = (opened.journal.clone(), opened.events.clone());
         let how = self.random.below(4);
         if how == 0 {
             opened.close();
         }
-        let durable = journal.durable().0;
-        self.truth.durable = durable;
-        if self.options.durability == Durability::Fsync || (how == 0 && self.disk.is_powered()) {
-            self.truth.durable_without_power = durable;
-        }
+        self.check_events(&*journal, &events.lock().unwrap());
+        self.truth.durable = journal.durable().0;
         if how == 1 && self.disk.is_powered() {
+            self.truth.required = journal.written().0;
             return self.disk.kill();
         }
-        self.truth.lose_power();
+        self.truth.required = self.truth.durable;
         self.disk.crash();
+    }
+
+    /// The watermarks are what was announced, and nothing is durable before it is written.
+    fn check_events(&self, journal: &dyn Journal, events: &[JournalEvent]) {
+        let (mut durable, mut written) = (BatchSequence::NONE, BatchSequence::NONE);
+        for event in events {
+            let (mark, at) = match event {
+                JournalEvent::Durable(at) => (&mut durable, *at),
+                JournalEvent::Written(at) => (&mut written, *at),
+                _ => continue,
+            };
+            assert!(at > *mark, "announced twice or backwards");
+            *mark = at;
+        }
+        assert!(durable == journal.durable() || durable == BatchSequence::NONE);
+        assert!(written.max(durable) <= journal.written() && journal.durable() <= journal.written());
     }
 
     /// The last life is undisturbed: everything works.
@@ -144,7 +155,7 @@ impl Run {
         assert_eq!(opened.settle(), Step::Idle);
         assert_eq!(opened.journal.durable(), opened.next.previous());
         self.truth.batches.push(records);
-        self.truth.durable = opened.journal.durable().0;
+        self.truth.required = opened.journal.durable().0;
         drop(opened);
         self.disk.kill();
         let opened = try_open(&self.disk, self.options.clone()).expect("opens");

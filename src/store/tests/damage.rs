@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::inspection::Seen;
 use super::support::*;
 use crate::simulated::{Random, SimulatedDisk};
 use crate::*;
@@ -84,6 +85,14 @@ impl Subject {
         missing.len()
     }
 
+    /// Looks without opening; an open that follows must have seen the same.
+    fn inspect(&self) -> Seen {
+        let before = self.disk.contents();
+        let seen = Seen::of(&self.disk);
+        assert!(self.disk.contents() == before, "looking changes nothing");
+        seen
+    }
+
     /// The damaged journal goes on: what is appended now stays, and the next snapshot heals it.
     fn goes_on(&self, mut opened: Opened) {
         let added = record(5, b"after the damage");
@@ -111,7 +120,9 @@ fn a_flipped_bit_costs_one_record_at_most() {
         let mut random = Random::new(seed ^ 0xF11B);
         let path = subject.random_file(&mut random);
         subject.disk.corrupt(&path, |bytes| flip(bytes, &mut random)).unwrap();
+        let seen = subject.inspect();
         let opened = open(&subject.disk);
+        seen.agrees_with(&opened);
         let lost = subject.check(&opened);
         assert!(lost <= 1, "{lost} records lost by one bit");
         assert_eq!(opened.report.damages, lost as u64);
@@ -140,7 +151,9 @@ fn any_rough_damage_is_survived_and_named() {
         let mut random = Random::new(seed ^ 0xBAD);
         let path = subject.random_file(&mut random);
         subject.disk.corrupt(&path, |bytes| maim(bytes, &mut random)).unwrap();
+        let seen = subject.inspect();
         let opened = open(&subject.disk);
+        seen.agrees_with(&opened);
         subject.check(&opened);
         assert_eq!(opened.report.last, subject.last);
         subject.goes_on(opened);
@@ -157,6 +170,21 @@ fn a_lost_file_is_named() {
         let opened = open(&subject.disk);
         subject.check(&opened);
     }
+}
+
+/// What the seal proves of later segments is not missed in an earlier one.
+#[test]
+fn a_destroyed_end_of_a_segment_costs_nothing_behind_it() {
+    let subject = Subject::new(1, true);
+    let files = segments(&subject.disk);
+    assert!(files.len() > 2);
+    subject.disk.corrupt(&files[0], |bytes| bytes[1024..].fill(0)).unwrap();
+    let opened = open(&subject.disk);
+    let second: u64 = files[1].to_str().unwrap().rsplit('-').next().unwrap().parse().unwrap();
+    let behind = subject.batches.range(BatchSequence(second)..).flat_map(|(_, batch)| batch);
+    let heard = opened.heard.batches.iter().filter(|(sequence, _)| sequence.0 >= second);
+    assert!(behind.eq(heard.map(|(_, record)| record)));
+    assert_eq!((opened.report.damages, opened.report.last), (1, subject.last));
 }
 
 #[test]

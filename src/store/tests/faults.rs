@@ -22,7 +22,8 @@ fn workload(disk: &SimulatedDisk, plan: impl Fn(&SimulatedDisk)) -> Outcome {
     let mut opened = open(disk);
     plan(disk);
     for number in 1..=BATCHES {
-        if opened.append(&records(number)).is_err() {
+        let sync = if number % 3 == 0 { SyncMode::Lazy } else { SyncMode::Needed };
+        if opened.append_with(&records(number), sync).is_err() {
             break;
         }
         opened.settle();
@@ -96,6 +97,19 @@ fn a_failed_sync_is_the_end_and_never_confirmed() {
         check_after_crash(&disk, outcome.durable);
     }
     assert!(failures >= BATCHES, "only a snapshot's own sync may fail without consequence");
+}
+
+#[test]
+fn a_name_that_cannot_be_changed_is_the_end_or_harmless() {
+    let mut failures = 0;
+    for nth in 1..=20 {
+        let disk = SimulatedDisk::new(nth);
+        let outcome = workload(&disk, |disk| disk.fail_name(nth));
+        assert!(outcome.failed || outcome.durable == BatchSequence(BATCHES), "name {nth}");
+        failures += u64::from(outcome.failed);
+        check_after_crash(&disk, outcome.durable);
+    }
+    assert!(failures > 3, "a segment without a name can't be written");
 }
 
 #[test]

@@ -49,6 +49,31 @@ fn meta_bytes_are_fixed() {
     assert_eq!(hex(&[&bytes[..80], &bytes[4096..4176]].concat()), include_str!("golden/meta.hex").trim_end());
 }
 
+/// A segment with three records, cleaned of the second.
+#[test]
+fn compact_bytes_are_fixed() {
+    struct KeepOthers;
+    impl Survivors for KeepOthers {
+        fn keep(&mut self, records: &[StoredRecord<'_>], keep: &mut Vec<bool>) {
+            keep.extend(records.iter().map(|record| record.stream != 0xBB));
+        }
+    }
+    let disk = SimulatedDisk::new(1);
+    let options = Options { segment_bytes: 4096, identity: 0x1122_3344_5566_7788, keep_segments: true, ..options() };
+    let mut opened = try_open(&disk, options).unwrap();
+    opened.append(&[record(0xAA, b"hello"), record(0xBB, b"gone")]).unwrap();
+    opened.append(&[record(0xCC, b"world!")]).unwrap();
+    opened.settle();
+    opened.append(&[record(0xDD, &[0; 3500])]).unwrap();
+    opened.settle();
+    opened.journal.snapshot(BatchSequence(3), snapshot(&[])).unwrap();
+    opened.settle();
+    opened.journal.clean(BatchSequence(1), Box::new(KeepOthers)).unwrap();
+    opened.settle();
+    let bytes = contents(&disk, "compact-00000000000000000001");
+    assert_eq!(hex(&bytes), include_str!("golden/compact.hex").trim_end());
+}
+
 #[test]
 fn golden_files_open() {
     let disk = SimulatedDisk::new(2);

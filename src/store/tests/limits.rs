@@ -59,7 +59,7 @@ fn the_builder_knows_its_size_and_empties_itself() {
     builder.push(1, 2, &[b"ab", b"", b"cde"]);
     let len_bytes = builder.len_bytes();
     assert_eq!(len_bytes, (2 * HEADER_BYTES + ENTRY_BYTES + 5).next_multiple_of(8) as u64);
-    let batch = builder.finish(BatchSequence(9));
+    let batch = builder.finish(BatchSequence(9), SyncMode::Needed);
     assert_eq!((batch.len_bytes(), batch.records(), batch.sequence()), (len_bytes, 1, BatchSequence(9)));
     assert!(builder.is_empty());
 }
@@ -96,9 +96,9 @@ fn a_snapshot_waits_for_its_batch() {
     opened.append(&[record(1, b"x")]).unwrap();
     opened.journal.snapshot(BatchSequence(1), snapshot(&[])).unwrap();
     assert_eq!(opened.stepped.writer.step(), Step::Progress);
-    assert_eq!(opened.stepped.snapshot_writer.step(), Step::Idle);
+    assert_eq!(opened.stepped.housekeeper.step(), Step::Idle);
     opened.stepped.writer.step();
-    assert_eq!(opened.stepped.snapshot_writer.step(), Step::Progress);
+    assert_eq!(opened.stepped.housekeeper.step(), Step::Progress);
 }
 
 #[test]
@@ -124,20 +124,6 @@ fn a_snapshot_of_many_chunks_comes_back() {
     let opened = open(&disk);
     assert!(opened.heard.snapshot == state);
     assert_eq!((opened.report.snapshot_at, opened.report.snapshot_records), (BatchSequence(1), 12));
-}
-
-#[test]
-fn memory_durability_confirms_and_writes_nothing() {
-    let disk = SimulatedDisk::new(1);
-    let memory = Options { durability: Durability::Memory, ..options() };
-    let mut opened = try_open(&disk, memory).unwrap();
-    let before = disk.calls();
-    opened.append(&[record(1, b"gone")]).unwrap();
-    opened.journal.snapshot(BatchSequence(1), snapshot(&[])).unwrap();
-    opened.settle();
-    assert_eq!((opened.journal.durable(), disk.calls()), (BatchSequence(1), before));
-    opened.close();
-    assert_eq!(open(&disk).next, BatchSequence::FIRST);
 }
 
 #[test]
@@ -202,4 +188,37 @@ fn a_report_lists_only_so_many_damages() {
     assert_eq!(opened.heard.damages.len(), DAMAGES_LISTED_MAX + 1);
     assert_eq!(opened.report.damaged.len(), DAMAGES_LISTED_MAX);
     assert_eq!(opened.report.damaged[7].stream, Some(7));
+}
+
+#[test]
+fn a_rested_journal_keeps_no_spare() {
+    let disk = SimulatedDisk::new(1);
+    let mut opened = open(&disk);
+    for number in 1..=60 {
+        opened.append(&[record(number, &[7; 900])]).unwrap();
+        opened.settle();
+    }
+    opened.journal.snapshot(BatchSequence(60), snapshot(&[])).unwrap();
+    opened.settle();
+    let spares = || Disk::list(&disk, &folder()).unwrap().iter().filter(|name| name.starts_with("spare-")).count();
+    assert_eq!(spares(), 2);
+    let before = opened.journal.disk_bytes();
+    opened.stepped.writer.shrink();
+    opened.stepped.writer.shrink();
+    assert_eq!((spares(), opened.journal.disk_bytes()), (0, before - 2 * options().segment_bytes));
+    (0..60).for_each(|number| opened.append(&[record(number, &[7; 900])]).unwrap());
+    assert_eq!(opened.settle(), Step::Idle);
+}
+
+#[test]
+fn the_reserve_counts_as_space() {
+    let disk = SimulatedDisk::new(1);
+    let without = open(&disk).journal.disk_bytes();
+    let opened = try_open(&disk, Options { reserve_bytes: 8192, ..options() }).unwrap();
+    assert_eq!(opened.journal.disk_bytes(), without + 8192);
+    drop(opened);
+    assert_eq!(
+        try_open(&disk, Options { reserve_bytes: 8192, ..options() }).unwrap().journal.disk_bytes(),
+        without + 8192
+    );
 }

@@ -1,9 +1,14 @@
 //! Tests of the crate, one binary.
 
+mod cleaning;
 mod crashes;
 mod damage;
 mod faults;
 mod golden;
+mod inspection;
+mod lazy;
 mod limits;
+mod model;
+mod stored;
 mod support;
 mod threads;

@@ -19,6 +19,8 @@ pub(super) struct Record {
 pub(super) struct Heard {
     pub(super) snapshot: Vec<Record>,
     pub(super) batches: Vec<(BatchSequence, Record)>,
+    /// Of the records in `batches`.
+    pub(super) locations: Vec<Location>,
     pub(super) damages: Vec<Damage>,
 }
 
@@ -28,7 +30,8 @@ impl Heard {
             Recovered::SnapshotRecord { kind, stream, payload } => {
                 self.snapshot.push(Record { kind, stream, payload: payload.to_vec() });
             }
-            Recovered::Record { sequence, kind, stream, payload } => {
+            Recovered::Record { sequence, location, kind, stream, payload } => {
+                self.locations.push(location);
                 self.batches.push((sequence, Record { kind, stream, payload: payload.to_vec() }));
             }
             Recovered::Damaged(damage) => self.damages.push(damage.clone()),
@@ -61,9 +64,9 @@ pub(super) fn options() -> Options {
         segment_bytes: 16 * 1024,
         group_bytes_max: 8 * 1024,
         spare_segments_max: 2,
+        keep_segments: false,
         reserve_bytes: 0,
         identity: 0x1D,
-        durability: Durability::Fsync,
     }
 }
 
@@ -91,7 +94,12 @@ pub(super) fn open(disk: &SimulatedDisk) -> Opened {
 impl Opened {
     /// Appends a batch of `records`.
     pub(super) fn append(&mut self, records: &[Record]) -> Result<(), AppendError> {
-        self.journal.append(batch(self.next, records), self.next, self.report.epoch)?;
+        self.append_with(records, SyncMode::Needed)
+    }
+
+    pub(super) fn append_with(&mut self, records: &[Record], sync: SyncMode) -> Result<(), AppendError> {
+        let batch = Batch { sync, ..batch(self.next, records) };
+        self.journal.append(batch, self.next, self.report.epoch)?;
         self.next = self.next.next();
         Ok(())
     }
@@ -100,9 +108,12 @@ impl Opened {
     pub(super) fn settle(&mut self) -> Step {
         loop {
             let step = self.stepped.writer.step();
-            let snapshot = self.stepped.snapshot_writer.step();
+            let snapshot = self.stepped.housekeeper.step();
             if step != Step::Progress && snapshot == Step::Idle {
-                return step;
+                if !self.stepped.writer.is_behind() {
+                    return step;
+                }
+                self.stepped.writer.sync();
             }
         }
     }
@@ -125,7 +136,7 @@ pub(super) fn batch(sequence: BatchSequence, records: &[Record]) -> Batch {
         let (left, right) = record.payload.split_at(record.payload.len() / 2);
         builder.push(record.kind, record.stream, &[left, right]);
     }
-    builder.finish(sequence)
+    builder.finish(sequence, SyncMode::Needed)
 }
 
 pub(super) fn snapshot(records: &[Record]) -> Snapshot {

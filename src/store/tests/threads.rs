@@ -1,11 +1,14 @@
 //! The journal with its threads, on the disk of the machine.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 
 use super::support::*;
 use crate::*;
+
+/// What [`Folder::open`] gives.
+type Opening = (FileJournal, RecoveryReport, Heard, mpsc::Receiver<JournalEvent>);
 
 /// A folder that goes with the test.
 struct Folder(PathBuf);
@@ -17,10 +20,15 @@ impl Folder {
         Folder(std::env::temp_dir().join(format!("crossdock-store-{}-{number}", std::process::id())))
     }
 
-    fn open(&self) -> Result<(FileJournal, RecoveryReport, Heard, mpsc::Receiver<JournalEvent>), OpenError> {
+    fn open(&self) -> Result<Opening, OpenError> {
+        self.open_with(false)
+    }
+
+    fn open_with(&self, keep_segments: bool) -> Result<Opening, OpenError> {
         let (sender, events) = mpsc::channel();
         let listener: Listener = Box::new(move |event| drop(sender.send(event)));
-        let options = Options { segment_bytes: 64 * 1024, ..Options::default() };
+        let options =
+            Options { segment_bytes: 64 * 1024, reserve_bytes: 64 * 1024, keep_segments, ..Options::default() };
         let mut heard = Heard::default();
         let visitor = &mut |recovered: Recovered<'_>| heard.hear(recovered);
         let (journal, report) = FileJournal::open(Arc::new(RealDisk), &self.0, options, listener, visitor)?;
@@ -85,7 +93,7 @@ fn a_snapshot_replaces_segments() {
     let last = BatchSequence(1000);
     journal.snapshot(last, snapshot(&[record(9, b"all of it")])).unwrap();
     wait_for(&events, |event| *event == JournalEvent::SnapshotDone(last));
-    assert!(journal.disk_bytes() < 4 * 64 * 1024, "{}", journal.disk_bytes());
+    assert!(journal.disk_bytes() < 5 * 64 * 1024, "{}", journal.disk_bytes());
     drop(journal);
     let (_journal, report, heard, _) = folder.open().unwrap();
     assert_eq!((report.snapshot_at, report.last, report.records), (last, last, 0));
@@ -99,4 +107,78 @@ fn the_folder_is_locked_and_released() {
     assert!(matches!(folder.open(), Err(OpenError::InUse { .. })));
     drop(journal);
     folder.open().unwrap();
+}
+
+#[test]
+fn lazy_batches_become_durable_without_help() {
+    let folder = Folder::new();
+    let (journal, report, _, events) = folder.open().unwrap();
+    let sequence = report.last.next();
+    let batch = Batch { sync: SyncMode::Lazy, ..batch(sequence, &[record(1, b"soon")]) };
+    journal.append(batch, sequence, journal.epoch()).unwrap();
+    assert_eq!(events.recv(), Ok(JournalEvent::Written(sequence)));
+    assert_eq!(events.recv(), Ok(JournalEvent::Durable(sequence)));
+}
+
+/// Keeps the first of every ten records.
+struct Tenth;
+
+impl Survivors for Tenth {
+    fn keep(&mut self, records: &[StoredRecord<'_>], keep: &mut Vec<bool>) {
+        keep.extend(records.iter().map(|record| record.payload[0] == 0));
+    }
+}
+
+struct OnDrop<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+#[test]
+fn readers_read_while_the_journal_writes_and_cleans() {
+    let folder = Folder::new();
+    let (journal, report, _, events) = folder.open_with(true).unwrap();
+    let next = Mutex::new(report.last.next());
+    (0..500).for_each(|number| append(&journal, &next, &[(number % 10) as u8; 1000]));
+    let last = BatchSequence(500);
+    wait_for(&events, |event| *event == JournalEvent::Durable(last));
+    let mut places = Vec::new();
+    journal.take_places(last, &mut places);
+    let placed = Placed { start: 0, length_bytes: 1000, crc: crc32c::crc32c(&[0; 1000]) };
+    let tenth: Vec<_> = places.iter().step_by(10).map(|place| place.locate(placed)).collect();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        // Also when an assertion fails below, or the readers would never end.
+        let _end = OnDrop(|| done.store(true, Ordering::Release));
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let mut reader = journal.reader();
+                loop {
+                    let is_last = done.load(Ordering::Acquire);
+                    let mut payloads = Vec::new();
+                    reader.read(&tenth, &mut payloads);
+                    assert!(payloads.into_iter().all(|payload| payload.unwrap() == [0; 1000].as_slice()));
+                    if is_last {
+                        break;
+                    }
+                }
+            });
+        }
+        journal.snapshot(last, snapshot(&[])).unwrap();
+        wait_for(&events, |event| *event == JournalEvent::SnapshotDone(last));
+        for segment in journal.segments().into_iter().filter(|segment| segment.covered) {
+            journal.clean(segment.first, Box::new(Tenth)).unwrap();
+            append(&journal, &next, &[1; 1000]);
+            let event = wait_for(&events, |event| !matches!(event, JournalEvent::Durable(_)));
+            assert!(matches!(event, JournalEvent::Cleaned { len_bytes, .. } if len_bytes < 16 * 1024), "{event:?}");
+        }
+    });
+    drop(journal);
+    let (journal, ..) = folder.open_with(true).unwrap();
+    let mut payloads = Vec::new();
+    journal.reader().read(&tenth, &mut payloads);
+    assert!(payloads.iter().all(Result::is_ok));
 }

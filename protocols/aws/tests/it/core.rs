@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use crossdock_aws::{Call, Caller, Environment, Request, Response};
 use crossdock_common::definition::{
-    BindingSpec, Definition, ExchangeInfo, ExchangeSpec, QueueInfo, QueueSettings, QueueSpec,
+    BindingSpec, Definition, Durability, ExchangeInfo, ExchangeSpec, QueueInfo, QueueSettings, QueueSpec,
 };
 use crossdock_common::event::{Delivery, Reply};
 use crossdock_common::names::{DeliveryId, QueueId};
@@ -140,7 +140,8 @@ fn queue_info() -> QueueInfo {
     let settings = QueueSettings { delay_ms: Some(5_000), ..QueueSettings::default() };
     let spec = QueueSpec { name: Name::from("q"), durable: true, settings, ..QueueSpec::default() };
     let (ready, unsettled, delayed, consumers) = (3, 2, 1, 0);
-    QueueInfo { spec, ready, unsettled, delayed, consumers, created_at: NOW.unix, changed_at: NOW.unix }
+    let durability = Durability::default();
+    QueueInfo { spec, ready, unsettled, delayed, consumers, durability, created_at: NOW.unix, changed_at: NOW.unix }
 }
 
 fn topic_info() -> ExchangeInfo {

@@ -36,6 +36,8 @@ pub(super) struct Transactions {
     open: HashMap<Text, Vec<Action>>,
     actions: usize,
     bytes: usize,
+    /// There was a message among them.
+    pub(super) has_published: bool,
 }
 
 impl Transactions {
@@ -54,6 +56,7 @@ impl Transactions {
             return Err(too_large("bytes", limits.message_bytes_max));
         }
         let actions = self.open.get_mut(name).ok_or_else(|| unknown(name))?;
+        self.has_published |= matches!(action, Action::Publish { .. });
         actions.push(action);
         self.actions += 1;
         self.bytes = bytes;

@@ -1,0 +1,61 @@
+//! `crossdock store`: looks into a data directory without a broker, and repairs it.
+
+mod check;
+mod dump;
+mod journals;
+mod references;
+mod repair;
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+
+use super::Failure;
+use super::arguments::GlobalArguments;
+
+/// What to do with a data directory.
+#[derive(Debug, Subcommand)]
+pub enum StoreCommand {
+    /// Say for each journal whether it is sound, and which queues are hurt; changes nothing
+    ///
+    /// A torn end is no damage: it is the rest of a write that was never finished or confirmed. Exit codes: 0 all are sound,
+    /// 1 something is damaged, 2 the directory cannot be used (in use, written by a newer version, not readable).
+    Check {
+        /// The data directory; no broker may use it
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+    },
+    /// Cut torn ends, set damaged files aside, and write what is readable anew
+    ///
+    /// Without --yes it changes nothing and says what it would do. What is damaged is lost, but its files are kept in the
+    /// quarantine folder of their journal. Copy the directory first. Exit codes: 0 nothing is to be done any more,
+    /// 1 there is something to do, 2 the directory cannot be used.
+    Repair {
+        /// The data directory; no broker may use it
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+        /// Do it
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Print every record as a line of JSON; changes nothing
+    ///
+    /// Exit codes: 0 done, 2 the directory cannot be used.
+    Dump {
+        /// The data directory; no broker may use it
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+        /// Print messages' bodies, too, in base64
+        #[arg(long)]
+        bodies: bool,
+    },
+}
+
+/// Carries out one of them.
+pub(super) fn store(command: StoreCommand, global: &GlobalArguments) -> Result<(), Failure> {
+    match command {
+        StoreCommand::Check { directory } => check::check(&directory),
+        StoreCommand::Repair { directory, yes } => repair::repair(&directory, yes, global),
+        StoreCommand::Dump { directory, bodies } => dump::dump(&directory, bodies),
+    }
+}

@@ -1,0 +1,131 @@
+//! Handing out messages: to fetches that wait, and to consumers.
+
+use std::collections::VecDeque;
+
+use crossdock_common::command::Lease;
+use crossdock_common::event::Delivery;
+use crossdock_common::{ConsumerId, Event, Now};
+
+use super::command::{Effects, ShardFetch};
+use super::entry::{Entry, Holder, Unsettled};
+use super::queue::{HandOut, Queue};
+use super::timers::Timers;
+
+/// The lease of a fetch where neither it nor the queue says how long (SQS's default).
+const LEASE_MS_DEFAULT: u64 = 30_000;
+
+impl Queue {
+    /// Hands out what can be handed out: to waiting fetches, then to consumers. With `unload`, what is handed out does not stay
+    /// in memory if it can be read back. `gone` hears what the log has to know.
+    pub(crate) fn hand_out(
+        &mut self,
+        now: Now,
+        unload: bool,
+        timers: &mut Timers,
+        effects: &mut Effects,
+        mut gone: impl FnMut(HandOut),
+    ) {
+        while self.ready.head().is_some() {
+            let Some(fetch) = self.fetches.pop_front() else { break };
+            self.serve_fetch(fetch, (now, unload), timers, effects, &mut gone);
+        }
+        if self.ready.len() == 0 {
+            self.answer_impatient(effects);
+        }
+        self.serve_consumers(now, unload, &mut gone);
+        self.consumers.flush(effects);
+        self.schedule_expiry(timers);
+    }
+
+    /// Fetches that waited only for messages to be read, and there are none after all.
+    fn answer_impatient(&mut self, effects: &mut Effects) {
+        let (patient, impatient): (VecDeque<_>, VecDeque<_>) =
+            std::mem::take(&mut self.fetches).into_iter().partition(|fetch| fetch.wait_ms > 0);
+        self.fetches = patient;
+        for fetch in impatient {
+            fetch.outbox.push(Event::Fetched { request: fetch.request, deliveries: Vec::new(), ready: 0 });
+            effects.wake(&fetch.outbox);
+        }
+    }
+
+    fn serve_consumers(&mut self, now: Now, unload: bool, gone: &mut impl FnMut(HandOut)) {
+        let single = self.settings.single_active_consumer;
+        let counted = self.settings.delivery_limit.is_some();
+        while self.ready.head().is_some_and(|head| !head.is_expired(now.instant)) {
+            let Some(consumer) = self.consumers.next(single) else { return };
+            let Some(mut entry) = self.ready.pop_head() else { return };
+            let Some(delivery) = entry.hand_out(self.id, consumer.id, now) else { return };
+            let Entry { position, logged, stored, .. } = entry;
+            consumer.send(delivery);
+            if consumer.presettled {
+                self.ledger.settled += 1;
+                gone(HandOut::Settled { position, logged, stored });
+                continue;
+            }
+            if unload {
+                entry.unload();
+            }
+            if counted && logged {
+                gone(HandOut::Attempt { position, attempts: entry.attempts });
+            }
+            let holder = Holder::Consumer { connection: consumer.outbox.connection, consumer: consumer.id };
+            let lane_window = consumer.lane_window.clone();
+            self.unsettled.insert(Unsettled { entry, holder, lane_window });
+        }
+    }
+
+    /// Answers a fetch with what is there.
+    pub(crate) fn serve_fetch(
+        &mut self,
+        fetch: ShardFetch,
+        (now, unload): (Now, bool),
+        timers: &mut Timers,
+        effects: &mut Effects,
+        gone: &mut impl FnMut(HandOut),
+    ) {
+        let mut deliveries = Vec::new();
+        while (deliveries.len() as u64) < u64::from(fetch.count_max)
+            && self.ready.head().is_some_and(|head| !head.is_expired(now.instant))
+        {
+            let Some(entry) = self.ready.pop_head() else { break };
+            deliveries.extend(self.take_for(&fetch, entry, (now, unload), timers, gone));
+        }
+        let ready = self.ready.len();
+        fetch.outbox.push(Event::Fetched { request: fetch.request, deliveries, ready });
+        effects.wake(&fetch.outbox);
+    }
+
+    fn take_for(
+        &mut self,
+        fetch: &ShardFetch,
+        mut entry: Entry,
+        (now, unload): (Now, bool),
+        timers: &mut Timers,
+        gone: &mut impl FnMut(HandOut),
+    ) -> Option<Delivery> {
+        let delivery = entry.hand_out(self.id, ConsumerId(0), now)?;
+        let Entry { position, logged, stored, .. } = entry;
+        if fetch.presettled {
+            self.ledger.settled += 1;
+            gone(HandOut::Settled { position, logged, stored });
+            return Some(delivery);
+        }
+        let lease_ms = match fetch.lease {
+            Lease::Connection => None,
+            Lease::Timed { lease_ms } => Some(lease_ms),
+            Lease::QueueDefault => Some(self.settings.lease_ms.unwrap_or(LEASE_MS_DEFAULT)),
+        };
+        if logged && (lease_ms.is_some() || self.settings.delivery_limit.is_some()) {
+            gone(HandOut::Attempt { position, attempts: entry.attempts });
+        }
+        let holder = match lease_ms {
+            None => Holder::Connection(fetch.outbox.connection),
+            Some(lease_ms) => self.timed_lease(&delivery.id, lease_ms, now, timers),
+        };
+        if unload {
+            entry.unload();
+        }
+        self.unsettled.insert(Unsettled { entry, holder, lane_window: None });
+        Some(delivery)
+    }
+}

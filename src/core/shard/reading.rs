@@ -1,0 +1,243 @@
+//! Messages and pages that are read back from the log.
+//!
+//! The shard asks ([`ReadRequest`]), somebody else reads and decodes on another thread, and the shard takes what comes
+//! ([`ReadResult`]); what has gone meanwhile is passed over.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use crossdock_common::definition::BindingSpec;
+use crossdock_common::names::QueueId;
+use crossdock_common::{Message, Now};
+use hashbrown::HashMap;
+
+use super::command::Effects;
+use super::level::Read;
+use super::queue::Queue;
+use super::stored::{StoredRef, take_refs};
+use super::{Formats, Shard};
+use crate::definitions::route::AnnouncedBinding;
+use crate::log::Location;
+use crate::record::{Decoder, RecordError, decode_parts};
+
+/// Something that a queue wants to have read. Give it what the log holds at [`locations`](Self::locations).
+#[derive(Debug)]
+pub struct ReadRequest {
+    /// Whose it is.
+    pub queue: QueueId,
+    wanted: Wanted,
+}
+
+#[derive(Debug)]
+enum Wanted {
+    Messages(Vec<ToRead>),
+    Page(Location),
+}
+
+#[derive(Debug)]
+struct ToRead {
+    position: u64,
+    location: Location,
+    /// The pieces of a large body that come before what the record itself holds.
+    parts: Option<Arc<[Location]>>,
+}
+
+/// What was read for a queue, decoded.
+pub struct ReadResult {
+    queue: QueueId,
+    found: Found,
+}
+
+enum Found {
+    Messages(Vec<(u64, Option<ReadMessage>)>),
+    Page(Location, Option<Vec<StoredRef>>),
+}
+
+struct ReadMessage {
+    message: Arc<Message>,
+    /// The number of the announced binding it came through; 0 if none.
+    serial: u64,
+    binding: Option<AnnouncedBinding>,
+}
+
+impl ReadResult {
+    /// Finds the bindings that messages came through: by their number among those of the queue.
+    pub(crate) fn find_bindings(&mut self, of: impl FnOnce(QueueId) -> HashMap<u64, Arc<BindingSpec>>) {
+        let Found::Messages(found) = &mut self.found else { return };
+        let mut announced =
+            found.iter_mut().filter_map(|(_, read)| read.as_mut()).filter(|read| read.serial != 0).peekable();
+        if announced.peek().is_none() {
+            return;
+        }
+        let specs = of(self.queue);
+        for read in announced {
+            let serial = read.serial;
+            read.binding = specs.get(&serial).map(|spec| AnnouncedBinding { serial, spec: spec.clone() });
+        }
+    }
+}
+
+impl ReadRequest {
+    /// Where to read.
+    pub fn locations(&self) -> Vec<Location> {
+        match &self.wanted {
+            Wanted::Messages(wanted) => {
+                let of =
+                    |one: &ToRead| one.parts.iter().flat_map(|parts| parts.to_vec()).chain([one.location]).collect();
+                wanted.iter().flat_map(|one| -> Vec<Location> { of(one) }).collect()
+            }
+            Wanted::Page(location) => vec![*location],
+        }
+    }
+
+    /// Takes what was read, in the order of the locations; `None` for what cannot be read.
+    pub fn finish(self, payloads: impl IntoIterator<Item = Option<Bytes>>, formats: &Formats) -> ReadResult {
+        let mut payloads = payloads.into_iter();
+        let found = match self.wanted {
+            Wanted::Page(location) => {
+                let refs = payloads.next().flatten().and_then(|payload| take_refs(payload).ok());
+                Found::Page(location, refs)
+            }
+            Wanted::Messages(wanted) => {
+                let mut decoder = Decoder::new(formats);
+                let mut read = |one: &ToRead| {
+                    let parts = one.parts.as_ref().map_or(0, |parts| parts.len());
+                    let parts: Vec<Option<Bytes>> = payloads.by_ref().take(parts).collect();
+                    let payload = payloads.next().flatten()?;
+                    let parts: Vec<Bytes> = parts.into_iter().collect::<Option<_>>()?;
+                    decode(&mut decoder, self.queue, one.position, payload, &parts).ok()
+                };
+                Found::Messages(wanted.iter().map(|one| (one.position, read(one))).collect())
+            }
+        };
+        ReadResult { queue: self.queue, found }
+    }
+}
+
+fn decode(
+    decoder: &mut Decoder<'_>,
+    queue: QueueId,
+    position: u64,
+    payload: Bytes,
+    parts: &[Bytes],
+) -> Result<ReadMessage, RecordError> {
+    // The record of where they are may be damaged: better no message than half of one.
+    if decode_parts(&mut payload.clone())?.len() != parts.len() {
+        return Err(RecordError("pieces of the body are missing"));
+    }
+    let (places, mut message) = decoder.message(payload)?;
+    if !parts.is_empty() {
+        message.body = [parts, &[message.body.clone()]].concat().concat().into();
+    }
+    let place = places.iter().find(|place| place.queue == queue && place.position == position);
+    let serial = place.ok_or(RecordError("another message is where this one should be"))?.binding;
+    Ok(ReadMessage { message: Arc::new(message), serial, binding: None })
+}
+
+impl Shard {
+    /// Asks for what the queue will need next, and writes pages of what it will not need soon.
+    pub(super) fn turn_pages(&mut self, id: QueueId, effects: &mut Effects) {
+        self.seal_pages(id);
+        let Some(queue) = self.queues.get_mut(&id) else { return };
+        let mut ask = |wanted| effects.reads.push(ReadRequest { queue: id, wanted });
+        let segments = &self.segments;
+        let messages = |chosen: Vec<(u64, Location)>| {
+            let to_read = |(position, location)| ToRead { position, location, parts: segments.parts_of(id, position) };
+            Wanted::Messages(chosen.into_iter().map(to_read).collect())
+        };
+        let graves = queue.burying.values_mut().filter(|(entry, _)| !entry.requested);
+        let graves: Vec<(u64, Location)> = graves.filter_map(|(entry, _)| entry.request()).collect();
+        if !graves.is_empty() {
+            ask(messages(graves));
+        }
+        if queue.overflows()
+            && let Some(page) = queue.ready.choose_oldest_page()
+        {
+            ask(Wanted::Page(page));
+        }
+        let heads = !queue.is_wanted();
+        let expiring =
+            queue.settings.message_ttl_ms.is_some() && queue.ready.is_waiting() || queue.ready.hides_expiry();
+        let window = match heads {
+            false => self.memory.window_bytes(queue),
+            true => u64::from(expiring),
+        };
+        if window == 0 {
+            return;
+        }
+        let refs_min = self.memory.paging.page_references / 2;
+        let (chosen, page) = queue.ready.choose(window, refs_min, heads);
+        if !chosen.is_empty() {
+            ask(messages(chosen));
+        }
+        if let Some(page) = page {
+            ask(Wanted::Page(page));
+        }
+        let counted = queue.memory_bytes();
+        self.memory.change(std::mem::replace(&mut queue.memory_counted, counted), counted);
+    }
+
+    /// Takes what was read. Gives how many messages were wanted and could not be read.
+    pub(crate) fn take_read(&mut self, now: Now, result: ReadResult, effects: &mut Effects) -> u64 {
+        let id = result.queue;
+        let damaged = match result.found {
+            Found::Messages(found) => self.messages_read(now, id, found, effects),
+            Found::Page(location, refs) => self.page_read(id, &location, refs),
+        };
+        self.mark(id);
+        self.finish(now, effects);
+        damaged
+    }
+
+    fn page_read(&mut self, id: QueueId, location: &Location, refs: Option<Vec<StoredRef>>) -> u64 {
+        let Some(queue) = self.queues.get_mut(&id) else { return 0 };
+        let lost = refs.is_none();
+        let Some((page, gone)) = queue.ready.page_read(location, refs) else { return 0 };
+        gone.iter().for_each(|stored| self.segments.remove(&stored.location));
+        if lost {
+            let count = page.tally().count;
+            queue.damaged_pages.push(page);
+            return count;
+        }
+        self.retired.push(page.location);
+        0
+    }
+
+    fn messages_read(
+        &mut self,
+        now: Now,
+        id: QueueId,
+        found: Vec<(u64, Option<ReadMessage>)>,
+        effects: &mut Effects,
+    ) -> u64 {
+        let Some(queue) = self.queues.get_mut(&id) else { return 0 };
+        let read = |queue: &Queue, read: ReadMessage| Read {
+            expires_at: queue.expires_at(&read.message, now),
+            binding: read.binding,
+            message: read.message,
+        };
+        let mut damaged = Vec::new();
+        let mut graves = Vec::new();
+        let mut rest = Vec::with_capacity(found.len());
+        for (position, message) in found {
+            let message = message.map(|message| read(queue, message));
+            match queue.burying.remove(&position) {
+                Some((mut entry, reason)) => match message {
+                    Some(Read { message, binding, expires_at }) => {
+                        (entry.message, entry.binding, entry.expires_at) = (Some(message), binding, expires_at);
+                        graves.push((entry, reason));
+                    }
+                    None => damaged.push(entry),
+                },
+                None => rest.push((position, message)),
+            }
+        }
+        queue.ready.fill(&mut rest, &mut damaged);
+        let count = damaged.len() as u64;
+        queue.damaged.extend(damaged);
+        for (entry, reason) in graves {
+            self.bury(now, id, entry, reason, effects);
+        }
+        count
+    }
+}

@@ -1,0 +1,91 @@
+//! The way from settings to listeners.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tokio::time::{Instant, interval_at};
+
+use super::{login, seed};
+use crate::auth::Authenticator;
+use crate::broker::{Engine, Startup};
+use crate::config::{Listener, ListenerKind, Settings};
+use crate::net::{Listening, Reception, Shutdown, formats, listen, listen_http};
+use crate::telemetry::Metrics;
+use crate::{auth, broker, http};
+
+/// How often a long recovery is heard of in the log.
+const PROGRESS_LOGGED_EVERY: Duration = Duration::from_secs(2);
+
+/// A broker that does not run yet.
+pub(super) struct Starting {
+    settings: Arc<Settings>,
+    metrics: Arc<Metrics>,
+    authenticator: Arc<Authenticator>,
+    reception: Arc<Reception>,
+    /// How far it is.
+    pub(super) startup: Arc<Startup>,
+}
+
+impl Starting {
+    pub(super) fn new(settings: Arc<Settings>) -> Result<Self> {
+        let metrics = Arc::new(Metrics::new());
+        let tls = match settings.tls.certificate {
+            Some(_) => Some(auth::tls::server_config(&settings.tls, &[])?),
+            None => None,
+        };
+        Ok(Self {
+            authenticator: Arc::new(login::authenticator(&settings)?),
+            reception: Reception::new(metrics.clone(), &settings, tls, seed()?),
+            startup: Arc::default(),
+            metrics,
+            settings,
+        })
+    }
+
+    /// Health and metrics, which need no engine.
+    pub(super) async fn listen_to_management(&self, shutdown: &Shutdown) -> Result<Option<Listening>> {
+        let is_management = |listener: &Listener| listener.kind == ListenerKind::Management;
+        let Some(listener) = self.settings.active_listeners().into_iter().find(is_management) else { return Ok(None) };
+        let router = http::management_router(self.startup.clone(), self.metrics.clone());
+        listen_http(&self.reception, listener, router, shutdown.signal()).await.map(Some)
+    }
+
+    /// Replays the journals.
+    pub(super) async fn recover(&self) -> Result<Arc<Engine>> {
+        let (settings, startup) = (self.settings.clone(), self.startup.clone());
+        let (authenticator, metrics, seed) = (self.authenticator.clone(), self.metrics.clone(), seed()?);
+        let mut recovery = tokio::task::spawn_blocking(move || {
+            broker::start(&settings, formats(), authenticator, metrics, &startup, seed)
+        });
+        let mut ticks = interval_at(Instant::now() + PROGRESS_LOGGED_EVERY, PROGRESS_LOGGED_EVERY);
+        loop {
+            tokio::select! {
+                engine = &mut recovery => return engine.context("a defect in recovery")?,
+                _ = ticks.tick() => self.log_progress(),
+            }
+        }
+    }
+
+    fn log_progress(&self) {
+        let progress = self.startup.progress();
+        tracing::info!(records = progress.sum.records, percent = progress.percent(), "recovering");
+    }
+
+    /// All listeners but that of the management, which listens already.
+    pub(super) async fn listen(&self, engine: &Arc<Engine>, shutdown: &Shutdown) -> Result<Vec<Listening>> {
+        let reception = &self.reception;
+        let mut listening = Vec::new();
+        for listener in self.settings.active_listeners() {
+            listening.push(match listener.kind {
+                ListenerKind::Management => continue,
+                ListenerKind::Aws => {
+                    let router = http::aws_router(engine.clone(), &self.settings, seed()?)?;
+                    listen_http(reception, listener, router, shutdown.signal()).await?
+                }
+                _ => listen(reception, engine, listener, shutdown.signal()).await?,
+            });
+        }
+        Ok(listening)
+    }
+}

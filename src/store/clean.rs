@@ -1,0 +1,229 @@
+//! Cleaning: a segment of which little lives is replaced by a compact file with what does.
+//!
+//! Order, so that a crash at any point leaves the segment or the complete compact file: ask which records live; write and sync a
+//! temporary file; wait until everything is durable on the grounds of which records were dropped; rename; sync the
+//! folder; remove the segment. Recovery settles the case that both are there.
+
+use std::io::{self, IoSlice};
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::compact::{self, CompactEntry};
+use crate::disk::{Disk, DiskFile, read_whole, write_all_at};
+use crate::names;
+use crate::recovery;
+use crate::table::ClosedSegment;
+use crate::types::{BatchSequence, Epoch, Location};
+
+/// Decides what a cleaned segment keeps. Called on the journal's housekeeping thread.
+pub trait Survivors: Send {
+    /// Pushes one answer per record onto `keep`, which is empty: true if the record is still needed. What is not answered
+    /// is kept.
+    ///
+    /// A record may only be given up because of what has been [appended](crate::Journal::append): the segment is not
+    /// replaced before that is durable.
+    fn keep(&mut self, records: &[StoredRecord<'_>], keep: &mut Vec<bool>);
+}
+
+/// A record in a segment that is being cleaned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredRecord<'a> {
+    /// Where it lies, before and after.
+    pub location: Location,
+    /// As pushed.
+    pub kind: u8,
+    /// As pushed.
+    pub stream: u64,
+    /// As pushed.
+    pub payload: &'a [u8],
+}
+
+/// Most records asked for at once.
+const RECORDS_PER_STEP: usize = 512;
+/// Most bytes asked for or written at once, unless one record has more.
+const BYTES_PER_STEP: u64 = 1024 * 1024;
+
+/// A record found in the source.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Found {
+    pub(crate) entry: CompactEntry,
+    /// Where its payload is in the source file.
+    pub(crate) source: u32,
+}
+
+/// What cleaning needs to know of the journal.
+pub(crate) struct Place<'a> {
+    pub(crate) disk: &'a dyn Disk,
+    pub(crate) folder: &'a Path,
+    pub(crate) identity: u64,
+    pub(crate) epoch: Epoch,
+}
+
+/// The cleaning of one segment, step by step.
+pub(crate) struct CleanJob {
+    pub(crate) segment: ClosedSegment,
+    /// The last batch that was appended when survivors were last asked for.
+    pub(crate) asked_at: BatchSequence,
+    survivors: Box<dyn Survivors>,
+    /// The whole source file.
+    bytes: Vec<u8>,
+    /// All records; those kept move to the front as they are asked for.
+    records: Vec<Found>,
+    asked: usize,
+    kept: usize,
+    output: Option<Output>,
+}
+
+/// The compact file being written.
+struct Output {
+    file: Arc<dyn DiskFile>,
+    length_bytes: u64,
+    copied: usize,
+    header_copy: [u8; crate::format::HEADER_BYTES],
+}
+
+/// What [`CleanJob::step`] came to.
+pub(crate) enum Progress {
+    /// Survivors were asked for.
+    Asked,
+    Copied,
+    /// The temporary file is complete and durable; its length, or 0 if nothing survives and there is none.
+    Ready(u64),
+}
+
+impl CleanJob {
+    /// Reads the segment. The error says why it can't be cleaned.
+    pub(crate) fn new(
+        place: &Place<'_>,
+        segment: ClosedSegment,
+        survivors: Box<dyn Survivors>,
+    ) -> Result<CleanJob, String> {
+        let name = segment.file_name();
+        let file = place.disk.open_to_read(&place.folder.join(&name));
+        let file = file.map_err(|error| format!("open {name}: {error}"))?;
+        let mut bytes = Vec::new();
+        read_whole(file.as_ref(), &mut bytes).map_err(|error| format!("read {name}: {error}"))?;
+        let records = if segment.compact {
+            records_of_compact(file.as_ref(), &bytes, place.identity, segment.first)
+        } else {
+            recovery::records_of_segment(&bytes, place.identity, &segment)
+        };
+        let records = records.ok_or_else(|| format!("{name} is damaged"))?;
+        Ok(CleanJob {
+            segment,
+            asked_at: BatchSequence::NONE,
+            survivors,
+            bytes,
+            records,
+            asked: 0,
+            kept: 0,
+            output: None,
+        })
+    }
+
+    /// Does the next part.
+    pub(crate) fn step(&mut self, place: &Place<'_>) -> Result<Progress, String> {
+        if self.asked < self.records.len() {
+            self.ask();
+            return Ok(Progress::Asked);
+        }
+        if self.kept == 0 {
+            return Ok(Progress::Ready(0));
+        }
+        let Some(output) = &mut self.output else {
+            self.output = Some(self.begin(place)?);
+            return Ok(Progress::Copied);
+        };
+        let length_bytes = output.length_bytes;
+        if output.copied < self.kept {
+            let done = output.copy(&self.records[..self.kept], &self.bytes);
+            return done.map(|()| Progress::Copied).map_err(|error| format!("write the compact file: {error}"));
+        }
+        output.finish().map_err(|error| format!("finish the compact file: {error}"))?;
+        Ok(Progress::Ready(length_bytes))
+    }
+
+    fn ask(&mut self) {
+        let chunk = &self.records[self.asked..];
+        let count = portion(chunk).min(RECORDS_PER_STEP);
+        let segment = self.segment.first;
+        let bytes = &self.bytes;
+        let stored: Vec<_> = chunk[..count].iter().map(|found| found.stored(segment, bytes)).collect();
+        let mut keep = Vec::with_capacity(count);
+        self.survivors.keep(&stored, &mut keep);
+        for index in 0..count {
+            if keep.get(index).copied().unwrap_or(true) {
+                self.records[self.kept] = self.records[self.asked + index];
+                self.kept += 1;
+            }
+        }
+        self.asked += count;
+    }
+
+    fn begin(&mut self, place: &Place<'_>) -> Result<Output, String> {
+        let kept = &mut self.records[..self.kept];
+        let length_bytes = compact::lay_out(kept.iter_mut().map(|found| &mut found.entry));
+        if length_bytes >= self.segment.len_bytes {
+            return Err("the segment would not get smaller".to_owned());
+        }
+        let entries = kept.iter().map(|found| found.entry);
+        let range = (self.segment.first, self.segment.last);
+        let (head, header_copy) = compact::encode(entries, (place.identity, place.epoch), range, length_bytes);
+        let create = || {
+            let file = place.disk.create(&place.folder.join(names::COMPACT_TEMPORARY))?;
+            file.allocate(length_bytes)?;
+            write_all_at(file.as_ref(), 0, &mut [IoSlice::new(&head)])?;
+            Ok(file)
+        };
+        let file = create().map_err(|error: io::Error| format!("begin the compact file: {error}"))?;
+        Ok(Output { file, length_bytes, copied: 0, header_copy })
+    }
+}
+
+impl Output {
+    fn copy(&mut self, kept: &[Found], bytes: &[u8]) -> io::Result<()> {
+        let rest = &kept[self.copied..];
+        let count = portion(rest);
+        let Some(first) = rest.first() else { return Ok(()) };
+        let mut parts: Vec<_> = rest[..count].iter().map(|found| IoSlice::new(found.payload(bytes))).collect();
+        write_all_at(self.file.as_ref(), u64::from(first.entry.new), &mut parts)?;
+        self.copied += count;
+        Ok(())
+    }
+
+    fn finish(&self) -> io::Result<()> {
+        let at = self.length_bytes - self.header_copy.len() as u64;
+        write_all_at(self.file.as_ref(), at, &mut [IoSlice::new(&self.header_copy)])?;
+        self.file.sync_data()
+    }
+}
+
+impl Found {
+    fn payload<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        let start = self.source as usize;
+        bytes.get(start..start + self.entry.length_bytes as usize).unwrap_or_default()
+    }
+
+    fn stored<'a>(&self, segment: BatchSequence, bytes: &'a [u8]) -> StoredRecord<'a> {
+        let CompactEntry { old, length_bytes, payload_crc, stream, kind, .. } = self.entry;
+        let location = Location { segment, offset: old, length_bytes, crc: payload_crc };
+        StoredRecord { location, kind, stream, payload: self.payload(bytes) }
+    }
+}
+
+/// How many records make up one step; at least one.
+fn portion(records: &[Found]) -> usize {
+    let mut bytes = 0;
+    let fits = |found: &&Found| {
+        bytes += u64::from(found.entry.length_bytes);
+        bytes <= BYTES_PER_STEP
+    };
+    records.iter().take_while(fits).count().max(1)
+}
+
+/// All records of a compact file; `None` if any is damaged.
+fn records_of_compact(file: &dyn DiskFile, bytes: &[u8], identity: u64, first: BatchSequence) -> Option<Vec<Found>> {
+    let map = compact::read_map(file, identity, first).ok()?;
+    let is_whole = map.damaged == 0 && map.entries.iter().all(|entry| entry.payload(bytes).is_some());
+    is_whole.then(|| map.entries.into_iter().map(|entry| Found { entry, source: entry.new }).collect())
+}
