@@ -7,6 +7,7 @@ mod backlog;
 mod clients;
 mod disk;
 mod errors;
+mod golden;
 mod hostile;
 mod kill;
 mod ledger;
