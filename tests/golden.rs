@@ -116,18 +116,6 @@ async fn check(archive: &str) {
 }
 
 #[tokio::test]
-#[ignore = "messages of such a snapshot come after those behind it, and the test then waits"]
-async fn a_directory_of_snapshots_with_whole_messages_opens_after_a_kill() {
-    check("3d3a9a2-killed").await;
-}
-
-#[tokio::test]
-#[ignore = "messages of such a snapshot come after those behind it, and the test then waits"]
-async fn a_directory_of_snapshots_with_whole_messages_opens_after_a_stop() {
-    check("3d3a9a2-stopped").await;
-}
-
-#[tokio::test]
 async fn a_directory_of_references_opens_after_a_kill() {
     check("before-release-killed").await;
 }

@@ -78,7 +78,7 @@ pub fn describe(
         }
         RecordKind::Stored | RecordKind::Page => {
             if kind == RecordKind::Stored {
-                take_u8(&mut payload)?;
+                (take_u8(&mut payload)?, take_u8(&mut payload)?);
             }
             Description { places: places_of(stream, &take_refs(payload)?), ..Description::default() }
         }
@@ -244,9 +244,9 @@ mod tests {
         put_refs(&mut refs, std::iter::once(&stored));
         let expected = [QueuePlace { location: Some(location), ..at(256, 3) }];
         assert_eq!(describe(RecordKind::Page, 256, &refs, &[]).unwrap().places, expected);
-        let in_level = [&[0][..], &refs].concat();
+        let in_level = [&[0, 1][..], &refs].concat();
         assert_eq!(describe(RecordKind::Stored, 256, &in_level, &[]).unwrap().places, expected);
-        let delayed = [&1u64.to_le_bytes()[..], &in_level].concat();
+        let delayed = [&1u64.to_le_bytes()[..], &[0], &refs].concat();
         assert_eq!(describe(RecordKind::Delayed, 256, &delayed, &[]).unwrap().places, expected);
         let mut pages = BytesMut::from(&[0][..]);
         put_page(&mut pages, &PageRef::new(location, std::iter::once(&stored)));

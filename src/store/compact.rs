@@ -7,7 +7,7 @@
 use std::io;
 
 use crate::disk::DiskFile;
-use crate::format::{ALIGNMENT_BYTES, HEADER_BYTES, Header, HeaderError, Role};
+use crate::format::{ALIGNMENT_BYTES, FORMAT_VERSION, HEADER_BYTES, Header, HeaderError, Role};
 use crate::types::{BatchSequence, Epoch};
 
 /// Size of one entry of the map.
@@ -96,6 +96,7 @@ pub(crate) fn encode(
         bytes.extend_from_slice(&entry.encode(first, index));
     }
     let header = Header {
+        version: FORMAT_VERSION,
         role: Role::Compact,
         identity,
         epoch,

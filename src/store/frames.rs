@@ -4,7 +4,7 @@
 use std::io::IoSlice;
 
 use crate::batch::Batch;
-use crate::format::{HEADER_BYTES, Header, Role, SECTOR_BYTES, table_crc};
+use crate::format::{FORMAT_VERSION, HEADER_BYTES, Header, Role, SECTOR_BYTES, table_crc};
 use crate::types::{BatchSequence, Epoch};
 
 /// What the headers of a group have in common.
@@ -59,6 +59,7 @@ impl Frames {
         let end = offset + batch.len_bytes();
         let length_bytes = if is_last { end.next_multiple_of(SECTOR_BYTES) - offset } else { end - offset };
         let header = Header {
+            version: FORMAT_VERSION,
             role: framing.role,
             identity: framing.identity,
             epoch: framing.epoch,

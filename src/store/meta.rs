@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::disk::{Disk, DiskFile, read_whole, write_all_at};
-use crate::format::{Header, HeaderError, Role, SECTOR_BYTES};
+use crate::format::{FORMAT_VERSION, Header, HeaderError, Role, SECTOR_BYTES};
 use crate::names;
 use crate::types::{BatchSequence, Epoch};
 
@@ -109,6 +109,7 @@ impl MetaFile {
 
     fn write(&mut self, offset: u64, role: Role, durable: BatchSequence) -> io::Result<()> {
         let header = Header {
+            version: FORMAT_VERSION,
             role,
             identity: self.identity,
             epoch: self.epoch,

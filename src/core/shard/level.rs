@@ -310,12 +310,11 @@ impl Level {
         true
     }
 
-    /// A message from a snapshot or a log, in the order of their places, after all pages.
-    pub(crate) fn restore(&mut self, stored: StoredRef) {
+    /// A message from a snapshot or a log, after all pages: first those that stand before the pages, then the others.
+    pub(crate) fn restore(&mut self, stored: StoredRef, before_pages: bool) {
         self.far += 1;
         self.far_expires |= stored.expires;
-        // The least position of a page may be that of a message that was delayed, and came long after its neighbours.
-        if self.pages.front().is_some_and(|page| stored.position < page.positions.1) {
+        if before_pages && !self.pages.is_empty() {
             self.refs.push_back(stored);
         } else {
             self.open.push_back(stored);
@@ -333,10 +332,19 @@ impl Level {
         self.pages.iter()
     }
 
-    /// References to what is not in a page: messages near, far, and those in between.
+    /// References to what stands before the pages.
+    pub(crate) fn before_pages(&self) -> impl Iterator<Item = StoredRef> {
+        self.near.iter().filter_map(Entry::to_stored).chain(self.refs.iter().copied())
+    }
+
+    /// References to what stands behind the pages.
+    pub(crate) fn behind_pages(&self) -> impl Iterator<Item = StoredRef> {
+        self.open.iter().copied()
+    }
+
+    /// References to what is not in a page.
     pub(crate) fn single(&self) -> impl Iterator<Item = StoredRef> {
-        let near = self.near.iter().filter_map(Entry::to_stored);
-        near.chain(self.refs.iter().copied()).chain(self.open.iter().copied())
+        self.before_pages().chain(self.behind_pages())
     }
 
     /// Takes everything: entries, references, pages.

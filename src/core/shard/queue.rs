@@ -183,13 +183,12 @@ impl Queue {
     /// Entries that somebody has, or that are on their way out, or that cannot be read.
     pub(crate) fn out(&self) -> impl Iterator<Item = &Entry> {
         let burying = self.burying.values().map(|(entry, _)| entry);
-        let out = self.unsettled.entries().chain(self.departing.values()).chain(burying);
-        out.chain(&self.damaged).chain(self.behind.entries())
+        self.unsettled.entries().chain(self.departing.values()).chain(burying).chain(&self.damaged)
     }
 
     /// Entries that are not ready, except those on their way in.
     pub(crate) fn away(&self) -> impl Iterator<Item = &Entry> {
-        self.out().chain(self.delayed.values())
+        self.out().chain(self.delayed.values()).chain(self.behind.entries())
     }
 
     /// Memory that the queue's messages take, except those on their way in.

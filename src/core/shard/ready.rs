@@ -208,12 +208,12 @@ impl Ready {
         self.levels[index].add_page(page);
     }
 
-    /// A message from a snapshot or a log, in the order of their places, after all pages.
-    pub(crate) fn restore(&mut self, level: u8, stored: StoredRef) {
+    /// See [`Level::restore`].
+    pub(crate) fn restore(&mut self, level: u8, stored: StoredRef, before_pages: bool) {
         self.length += 1;
         self.body_bytes += u64::from(stored.body_bytes);
         let index = self.index(level);
-        self.levels[index].restore(stored);
+        self.levels[index].restore(stored, before_pages);
     }
 
     pub(crate) fn drain(&mut self) -> Drained {

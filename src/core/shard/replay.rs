@@ -31,7 +31,7 @@ pub(crate) struct Replay {
 /// A queue while its shard's log is read.
 #[derive(Default)]
 struct QueueReplay {
-    entries: BTreeMap<u64, (Entry, Option<Instant>)>,
+    entries: BTreeMap<u64, Replayed>,
     pages: Vec<(u8, PageRef)>,
     /// Settled, and not among the entries: in a page, then.
     gone: Vec<u64>,
@@ -44,6 +44,16 @@ struct QueueReplay {
     read: Vec<Location>,
     /// Where the pieces of large bodies are, by place.
     parts: HashMap<u64, Vec<Location>>,
+}
+
+/// A message while its shard's log is read.
+struct Replayed {
+    entry: Entry,
+    /// When it becomes visible, if it is delayed.
+    due: Option<Instant>,
+    /// It stands before the queue's pages, or behind them. Positions do not tell: a message that was delayed is in a page
+    /// with messages that came long after it.
+    before_pages: bool,
 }
 
 /// A page that has to be read before a replay is complete: some of its messages were settled.
@@ -109,7 +119,8 @@ impl Replay {
         for stored in refs.into_iter().filter(stays) {
             let mut entry = stored.to_entry(level);
             entry.attempts = queue.attempts.get(&stored.position).copied().unwrap_or(entry.attempts);
-            queue.entries.entry(stored.position).or_insert((entry, None));
+            let replayed = Replayed { entry, due: None, before_pages: true };
+            queue.entries.entry(stored.position).or_insert(replayed);
         }
     }
 }
@@ -207,20 +218,21 @@ impl Shard {
                 queue.damaged_pages.push(page);
             }
             let mut homeless = Vec::new();
-            for (entry, due) in entries.into_values() {
+            let (before, behind): (Vec<_>, Vec<_>) = entries.into_values().partition(|replayed| replayed.before_pages);
+            for Replayed { entry, due, before_pages } in before.into_iter().chain(behind) {
                 let Some(stored) = entry.to_stored() else {
-                    homeless.push((entry, due));
+                    homeless.push(entry);
                     continue;
                 };
                 segments.add(&stored.location);
                 match due.filter(|due| *due > replay.now.instant) {
                     Some(due) => queue.delay(entry, due, timers),
-                    None => queue.ready.restore(entry.level, stored),
+                    None => queue.ready.restore(entry.level, stored, before_pages),
                 }
             }
             queue.ledger.accepted = queue.held();
             queue.ledger.accepted += homeless.len() as u64;
-            for (entry, _) in homeless {
+            for entry in homeless {
                 self.write_again(replay.now, id, entry);
             }
             self.mark(id);
@@ -246,9 +258,11 @@ impl QueueReplay {
             RecordKind::SessionState => replay_state(queue, Bytes::copy_from_slice(payload))?,
             RecordKind::Purged => self.purged(payload)?,
             RecordKind::Stored => {
-                let level = take_u8(&mut payload)?;
-                let refs = take_refs(Bytes::copy_from_slice(payload))?;
-                self.entries.extend(refs.into_iter().map(|stored| (stored.position, (stored.to_entry(level), None))));
+                let (level, before_pages) = (take_u8(&mut payload)?, take_u8(&mut payload)? != 0);
+                for stored in take_refs(Bytes::copy_from_slice(payload))? {
+                    let replayed = Replayed { entry: stored.to_entry(level), due: None, before_pages };
+                    self.entries.insert(stored.position, replayed);
+                }
             }
             RecordKind::Pages => {
                 let level = take_u8(&mut payload)?;
@@ -280,7 +294,7 @@ impl QueueReplay {
 
     fn handed_out(&mut self, position: u64, attempts: u32) {
         match self.entries.get_mut(&position) {
-            Some((entry, _)) => entry.attempts = attempts,
+            Some(replayed) => replayed.entry.attempts = attempts,
             None if self.pages.is_empty() => {}
             None => {
                 self.attempts.insert(position, attempts);
@@ -309,13 +323,14 @@ impl QueueReplay {
             let level = take_u8(&mut payload)?;
             let stored: StoredRef = take_ref(&mut payload)?;
             let due = now.instant.after_ms(due.0.saturating_sub(now.unix.0));
-            self.entries.insert(stored.position, (stored.to_entry(level), Some(due)));
+            let replayed = Replayed { entry: stored.to_entry(level), due: Some(due), before_pages: false };
+            self.entries.insert(stored.position, replayed);
         }
         Ok(())
     }
 }
 
-/// A message of the log, and when it becomes visible if it is delayed.
+/// A message of the log.
 fn restored(
     queue: &Queue,
     place: &StoredPlace,
@@ -323,7 +338,7 @@ fn restored(
     message: Option<Arc<Message>>,
     location: Option<Location>,
     now: Now,
-) -> (Entry, Option<Instant>) {
+) -> Replayed {
     let age_ms = now.unix.0.saturating_sub(head.received_at.0);
     let delay_ms = head.delay_ms.or(queue.settings.delay_ms).unwrap_or(0).saturating_sub(age_ms);
     let entry = Entry {
@@ -340,7 +355,8 @@ fn restored(
         expires_at: None,
         binding: None,
     };
-    (entry, (delay_ms > 0).then(|| now.instant.after_ms(delay_ms)))
+    let due = (delay_ms > 0).then(|| now.instant.after_ms(delay_ms));
+    Replayed { entry, due, before_pages: false }
 }
 
 fn replay_state(queue: &mut Queue, mut payload: Bytes) -> Result<(), RecordError> {

@@ -135,17 +135,30 @@ fn write_queue(queue: &Queue, now: Now, log: &mut dyn Log, scratch: &mut BytesMu
     for (number, level) in queue.ready.levels() {
         let damaged = queue.damaged_pages.iter().filter(|_| number == 0);
         write_pages(queue.id, number, level.pages().chain(damaged), log, scratch);
-        let out = queue.out().filter(|entry| entry.level == number);
-        let mut refs: Vec<StoredRef> = level.single().chain(out.filter_map(Entry::to_stored)).collect();
-        refs.retain(|stored| stored.logged);
-        for refs in refs.chunks(REFERENCES_MAX) {
-            scratch.clear();
-            scratch.put_u8(number);
-            put_refs(scratch, refs.iter());
-            log.push(RecordKind::Stored, queue.id.0, &[scratch]);
-        }
+        let of_level = |entry: &&Entry| entry.level == number;
+        let out = queue.out().filter(of_level).filter_map(Entry::to_stored);
+        write_stored(queue.id, (number, true), level.before_pages().chain(out), log, scratch);
+        let behind = queue.behind.entries().filter(of_level).filter_map(Entry::to_stored);
+        write_stored(queue.id, (number, false), level.behind_pages().chain(behind), log, scratch);
     }
     write_delayed(queue, now, log, scratch);
+}
+
+/// Messages of a level that are not in a page: those that stand before its pages, or those behind them.
+fn write_stored(
+    queue: QueueId,
+    (level, before_pages): (u8, bool),
+    refs: impl Iterator<Item = StoredRef>,
+    log: &mut dyn Log,
+    scratch: &mut BytesMut,
+) {
+    let refs: Vec<StoredRef> = refs.filter(|stored| stored.logged).collect();
+    for refs in refs.chunks(REFERENCES_MAX) {
+        scratch.clear();
+        scratch.put_slice(&[level, u8::from(before_pages)]);
+        put_refs(scratch, refs.iter());
+        log.push(RecordKind::Stored, queue.0, &[scratch]);
+    }
 }
 
 fn write_pages<'a>(

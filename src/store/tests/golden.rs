@@ -10,6 +10,16 @@ fn hex(bytes: &[u8]) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
+/// The bytes are those on record; with CROSSDOCK_WRITE_GOLDEN, for a new format, they are written down.
+fn golden(name: &str, bytes: &[u8], expected: &str) {
+    if std::env::var_os("CROSSDOCK_WRITE_GOLDEN").is_some() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+        std::fs::write(folder.join(format!("{name}.hex")), hex(bytes) + "\n").expect("writes");
+    } else {
+        assert_eq!(hex(bytes), expected.trim_end());
+    }
+}
+
 /// Files of a journal with batch 1 (two records) and 2 (one record) in one group, closed, and a snapshot at 1.
 fn golden_disk() -> SimulatedDisk {
     let disk = SimulatedDisk::new(1);
@@ -32,21 +42,21 @@ fn contents(disk: &SimulatedDisk, name: &str) -> Vec<u8> {
 fn segment_bytes_are_fixed() {
     let bytes = contents(&golden_disk(), "segment-00000000000000000001");
     assert_eq!(bytes.len(), 4096);
-    assert_eq!(hex(&bytes[..512]), include_str!("golden/segment.hex").trim_end());
+    golden("segment", &bytes[..512], include_str!("golden/segment.hex"));
     assert!(bytes[512..].iter().all(|byte| *byte == 0));
 }
 
 #[test]
 fn snapshot_bytes_are_fixed() {
     let bytes = contents(&golden_disk(), "snapshot-00000000000000000001");
-    assert_eq!(hex(&bytes), include_str!("golden/snapshot.hex").trim_end());
+    golden("snapshot", &bytes, include_str!("golden/snapshot.hex"));
 }
 
 #[test]
 fn meta_bytes_are_fixed() {
     let bytes = contents(&golden_disk(), "journal.meta");
     assert_eq!(bytes.len(), 4096 + 512);
-    assert_eq!(hex(&[&bytes[..80], &bytes[4096..4176]].concat()), include_str!("golden/meta.hex").trim_end());
+    golden("meta", &[&bytes[..80], &bytes[4096..4176]].concat(), include_str!("golden/meta.hex"));
 }
 
 /// A segment with three records, cleaned of the second.
@@ -71,21 +81,24 @@ fn compact_bytes_are_fixed() {
     opened.journal.clean(BatchSequence(1), Box::new(KeepOthers)).unwrap();
     opened.settle();
     let bytes = contents(&disk, "compact-00000000000000000001");
-    assert_eq!(hex(&bytes), include_str!("golden/compact.hex").trim_end());
+    golden("compact", &bytes, include_str!("golden/compact.hex"));
 }
 
 #[test]
 fn golden_files_open() {
+    let today = [include_str!("golden/segment.hex"), include_str!("golden/snapshot.hex")];
+    let version_1 = [include_str!("golden/v1-segment.hex"), include_str!("golden/v1-snapshot.hex")];
+    [today, version_1].into_iter().for_each(golden_files_of_a_version_open);
+}
+
+fn golden_files_of_a_version_open([segment, snapshot]: [&str; 2]) {
     let disk = SimulatedDisk::new(2);
     let decode = |text: &str| -> Vec<u8> {
         let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
         let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
         digits.chunks(2).map(byte).collect()
     };
-    for (name, text) in [
-        ("segment-00000000000000000001", include_str!("golden/segment.hex")),
-        ("snapshot-00000000000000000001", include_str!("golden/snapshot.hex")),
-    ] {
+    for (name, text) in [("segment-00000000000000000001", segment), ("snapshot-00000000000000000001", snapshot)] {
         Disk::create(&disk, &file(name)).unwrap();
         disk.corrupt(&file(name), |bytes| *bytes = decode(text)).unwrap();
     }

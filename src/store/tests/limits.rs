@@ -144,14 +144,14 @@ fn a_newer_format_is_refused_with_advice() {
         opened.settle();
         opened.close();
         disk.corrupt(&file(name), |bytes| {
-            bytes[4] = 2;
+            bytes[4] = 3;
             let crc = crc32c::crc32c(&bytes[..68]);
             bytes[68..72].copy_from_slice(&crc.to_le_bytes());
         })
         .unwrap();
         let text = try_open(&disk, options()).err().unwrap().to_string();
         assert!(
-            text.starts_with(&format!("{name} has format version 2, this Crossdock reads up to version 1")),
+            text.starts_with(&format!("{name} has format version 3, this Crossdock reads up to version 2")),
             "{text}"
         );
     }

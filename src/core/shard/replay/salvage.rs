@@ -7,10 +7,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use crossdock_common::definition::BindingSpec;
 use crossdock_common::names::QueueId;
-use crossdock_common::{Format, Instant, Message};
+use crossdock_common::{Format, Message};
 
 use super::super::Shard;
-use super::{Entry, QueueReplay, Replay, restored};
+use super::{QueueReplay, Replay, Replayed, restored};
 use crate::definitions::route::AnnouncedBinding;
 use crate::log::{Location, RecordKind, Sequence, Urgency};
 use crate::record::{
@@ -162,7 +162,7 @@ impl Replay {
     /// Messages on disk and the pieces of large ones, those of pages that were not read left out.
     pub(crate) fn references(&self) -> Vec<Reference> {
         let of_queue = |(id, queue): (&QueueId, &QueueReplay)| -> Vec<Reference> {
-            let stored = queue.entries.values().filter_map(|(entry, _)| Some((entry.position, entry.stored?)));
+            let stored = queue.entries.values().filter_map(|one| Some((one.entry.position, one.entry.stored?)));
             let in_parts = |(position, _): &(u64, Location)| queue.parts.get(position).into_iter().flatten();
             let stored = stored.flat_map(|whole| in_parts(&whole).map(move |part| (whole.0, *part)).chain([whole]));
             stored.map(|(position, location)| Reference { queue: id.0, position, location }).collect()
@@ -198,13 +198,14 @@ impl Shard {
             let replayed = replay.queues.entry(QueueId(*id)).or_default();
             let mut count = 0;
             for (position, Found { place, head, location, parts }) in found {
-                let (entry, due) = restored(queue, place, head, None, Some(*location), replay.now);
-                if salvage.is_gone(*id, *position) || !(salvage.everything || replayed.has_lost(entry.level, *position))
+                let lost = restored(queue, place, head, None, Some(*location), replay.now);
+                if salvage.is_gone(*id, *position)
+                    || !(salvage.everything || replayed.has_lost(lost.entry.level, *position))
                 {
                     continue;
                 }
                 queue.next_position = queue.next_position.max(position + 1);
-                count += u64::from(replayed.bring_back(*position, (entry, due), parts));
+                count += u64::from(replayed.bring_back(*position, lost, parts));
             }
             repaired.extend((count > 0).then_some(Repaired { queue: *id, count }));
         }
@@ -223,7 +224,7 @@ impl Shard {
         let mut lost = Vec::new();
         for (id, queue) in &mut replay.queues {
             let (mut count, bindings) = (0, bindings_of(*id));
-            queue.entries.retain(|position, (entry, _)| {
+            queue.entries.retain(|position, Replayed { entry, .. }| {
                 let parts = queue.parts.get(position).cloned().unwrap_or_default();
                 let Some(location) = entry.stored else { return true };
                 if !parts.iter().chain([&location]).any(is_doubtful) {
@@ -253,11 +254,13 @@ impl QueueReplay {
     }
 
     /// False if it is there already, or was settled.
-    fn bring_back(&mut self, position: u64, entry: (Entry, Option<Instant>), parts: &[Location]) -> bool {
+    fn bring_back(&mut self, position: u64, found: Replayed, parts: &[Location]) -> bool {
         if self.entries.contains_key(&position) || self.gone.binary_search(&position).is_ok() {
             return false;
         }
-        self.entries.insert(position, entry);
+        let of_level = self.pages.iter().find(|(level, _)| *level == found.entry.level);
+        let before_pages = of_level.is_some_and(|(_, page)| position < page.positions.1);
+        self.entries.insert(position, Replayed { before_pages, ..found });
         if !parts.is_empty() {
             self.parts.insert(position, parts.to_vec());
         }
