@@ -78,7 +78,8 @@ pub fn describe(
         }
         RecordKind::Stored | RecordKind::Page => {
             if kind == RecordKind::Stored {
-                (take_u8(&mut payload)?, take_u8(&mut payload)?);
+                take_u8(&mut payload)?;
+                take_u8(&mut payload)?;
             }
             Description { places: places_of(stream, &take_refs(payload)?), ..Description::default() }
         }
