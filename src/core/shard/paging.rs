@@ -45,6 +45,12 @@ impl Memory {
         self.used_bytes = self.used_bytes + to - from;
     }
 
+    /// Counts the queue's memory as it is now.
+    pub(crate) fn recount(&mut self, queue: &mut Queue) {
+        let counted = queue.memory_bytes();
+        self.change(std::mem::replace(&mut queue.memory_counted, counted), counted);
+    }
+
     pub(crate) fn used_bytes(&self) -> u64 {
         self.used_bytes
     }
@@ -89,8 +95,7 @@ impl Shard {
             }
             waiting.push(until, log.next_sequence(), Awaiting::Page(id, sealing, placed));
         }
-        let counted = queue.memory_bytes();
-        memory.change(std::mem::replace(&mut queue.memory_counted, counted), counted);
+        memory.recount(queue);
     }
 
     pub(super) fn page_written(&mut self, id: QueueId, sealing: Sealing, location: Location) {

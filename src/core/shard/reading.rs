@@ -173,8 +173,7 @@ impl Shard {
         if let Some(page) = page {
             ask(Wanted::Page(page));
         }
-        let counted = queue.memory_bytes();
-        self.memory.change(std::mem::replace(&mut queue.memory_counted, counted), counted);
+        self.memory.recount(queue);
     }
 
     /// Takes what was read. Gives how many messages were wanted and could not be read.
