@@ -32,10 +32,10 @@ pub async fn run(settings: Settings, options: ServeOptions) -> Result<()> {
     let shutdown = Shutdown::default();
     let starting = Starting::new(settings.clone())?;
     // Recovery may take long: whoever asks how it goes is answered from the beginning.
-    let management = starting.listen_to_management(&shutdown).await?;
+    let management = starting.listen_to_management(&shutdown)?;
     let engine = starting.recover().await?;
     login::apply(&engine, &settings).await?;
-    let mut listening = starting.listen(&engine, &shutdown).await?;
+    let mut listening = starting.listen(&engine, &shutdown)?;
     listening.extend(management);
     starting.startup.finish(engine.clone());
     if let Some(file) = &options.ports_file {

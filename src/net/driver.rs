@@ -340,14 +340,12 @@ impl Driver {
     /// Writes what is left, then waits for the peer to hang up: closing on bytes that were not read would be a reset, which
     /// may destroy the goodbye before the peer has it.
     async fn say_goodbye(&mut self) -> std::io::Result<()> {
-        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        use tokio::io::AsyncWriteExt as _;
         if !self.output.bytes.is_empty() || self.unflushed {
             poll_fn(|context| self.poll_write(context)).await?;
         }
         self.transport.shutdown().await?;
-        let mut unread = [0; 4096];
-        while self.transport.read(&mut unread).await? > 0 {}
-        Ok(())
+        poll_fn(|context| scratch::poll_discard(&mut self.transport, context)).await
     }
 }
 

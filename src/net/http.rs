@@ -5,8 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
+use axum::Router;
 use axum::extract::ConnectInfo;
-use axum::{Extension, Router};
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpStream;
@@ -24,13 +27,13 @@ const HEAD_BYTES_MAX: usize = 64 << 10;
 ///
 /// # Errors
 /// The address cannot be bound.
-pub async fn listen_http(
+pub fn listen_http(
     reception: &Arc<Reception>,
     listener: Listener,
     router: Router,
     shutdown: ShutdownSignal,
 ) -> Result<Listening> {
-    let (socket, listening) = bind(reception, listener).await?;
+    let (socket, listening) = bind(reception, listener)?;
     let of_connections = (reception.clone(), shutdown.clone());
     tokio::spawn(accept(reception.clone(), listener.kind, socket, shutdown, move |stream, peer| {
         let (reception, shutdown) = of_connections.clone();
@@ -49,7 +52,12 @@ async fn serve(
 ) {
     let protocol = super::machines::MachineFactory::protocol(listener.kind);
     ConnectionOpened { protocol, peer }.emit(reception.metrics());
-    let service = TowerToHyperService::new(router.layer(Extension(ConnectInfo(peer))));
+    let router = TowerToHyperService::new(router);
+    // Inserted by hand: a layer would copy the whole router for each connection.
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        router.call(request)
+    });
     let mut connection =
         std::pin::pin!(server(reception.http_idle_timeout()).serve_connection(TokioIo::new(stream), service));
     let result = tokio::select! {

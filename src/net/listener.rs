@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 use super::driver::Driver;
@@ -20,6 +20,10 @@ use crate::telemetry::events::{ConnectionOpened, ListenerStarted};
 
 /// Pause after a failed accept: the usual reason is that no file descriptor is free, and trying again at once only burns time.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Connections that the kernel completes ahead of `accept`. When a whole fleet reconnects at once, everyone beyond this number
+/// (or the system's `somaxconn`, when that is smaller) is turned away for a second, then two, then four.
+const LISTEN_BACKLOG: u32 = 4096;
 
 /// A listener that runs.
 #[derive(Clone, Copy, Debug)]
@@ -64,13 +68,13 @@ impl Reception {
 ///
 /// # Errors
 /// The address cannot be bound.
-pub async fn listen(
+pub fn listen(
     reception: &Arc<Reception>,
     engine: &Arc<Engine>,
     listener: Listener,
     shutdown: ShutdownSignal,
 ) -> Result<Listening> {
-    let (socket, listening) = bind(reception, listener).await?;
+    let (socket, listening) = bind(reception, listener)?;
     let of_connections = (reception.clone(), engine.clone(), shutdown.clone());
     tokio::spawn(accept(reception.clone(), listener.kind, socket, shutdown, move |stream, peer| {
         let (reception, engine, shutdown) = of_connections.clone();
@@ -80,14 +84,21 @@ pub async fn listen(
 }
 
 /// Binds a listener's socket, and says so.
-pub(super) async fn bind(reception: &Reception, listener: Listener) -> Result<(TcpListener, Listening)> {
+pub(super) fn bind(reception: &Reception, listener: Listener) -> Result<(TcpListener, Listening)> {
     let kind = listener.kind;
-    let socket = TcpListener::bind(listener.address)
-        .await
+    let socket = listening_socket(listener.address)
         .with_context(|| format!("cannot listen on {} (listeners.{kind}); is the port taken?", listener.address))?;
     let address = socket.local_addr().context("a listener without an address")?;
     ListenerStarted { listener: kind.name(), address }.emit(reception.metrics());
     Ok((socket, Listening { kind, address }))
+}
+
+fn listening_socket(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A restarted broker takes its port back at once, although connections of the old one linger.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(LISTEN_BACKLOG)
 }
 
 /// Accepts until the broker drains. Each connection has a place among `limits.connections_max`, or is hung up on.

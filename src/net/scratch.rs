@@ -22,11 +22,26 @@ pub(super) fn poll_read<S: AsyncRead + Unpin>(
     input: &mut BytesMut,
     bytes_max: usize,
 ) -> Poll<io::Result<usize>> {
+    poll_with(stream, context, bytes_max, |read| input.extend_from_slice(read))
+}
+
+/// Reads and forgets what comes. Ready at the end of the stream.
+pub(super) fn poll_discard<S: AsyncRead + Unpin>(stream: &mut S, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    while ready!(poll_with(stream, context, SCRATCH_BYTES, |_| ()))? > 0 {}
+    Poll::Ready(Ok(()))
+}
+
+fn poll_with<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    context: &mut Context<'_>,
+    bytes_max: usize,
+    take: impl FnOnce(&[u8]),
+) -> Poll<io::Result<usize>> {
     SCRATCH.with_borrow_mut(|scratch| {
         let room = bytes_max.clamp(1, scratch.len());
         let mut buffer = ReadBuf::new(&mut scratch[..room]);
         ready!(Pin::new(stream).poll_read(context, &mut buffer))?;
-        input.extend_from_slice(buffer.filled());
+        take(buffer.filled());
         Poll::Ready(Ok(buffer.filled().len()))
     })
 }

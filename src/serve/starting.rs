@@ -44,11 +44,11 @@ impl Starting {
     }
 
     /// Health and metrics, which need no engine.
-    pub(super) async fn listen_to_management(&self, shutdown: &Shutdown) -> Result<Option<Listening>> {
+    pub(super) fn listen_to_management(&self, shutdown: &Shutdown) -> Result<Option<Listening>> {
         let is_management = |listener: &Listener| listener.kind == ListenerKind::Management;
         let Some(listener) = self.settings.active_listeners().into_iter().find(is_management) else { return Ok(None) };
         let router = http::management_router(self.startup.clone(), self.metrics.clone());
-        listen_http(&self.reception, listener, router, shutdown.signal()).await.map(Some)
+        listen_http(&self.reception, listener, router, shutdown.signal()).map(Some)
     }
 
     /// Replays the journals.
@@ -73,7 +73,7 @@ impl Starting {
     }
 
     /// All listeners but that of the management, which listens already.
-    pub(super) async fn listen(&self, engine: &Arc<Engine>, shutdown: &Shutdown) -> Result<Vec<Listening>> {
+    pub(super) fn listen(&self, engine: &Arc<Engine>, shutdown: &Shutdown) -> Result<Vec<Listening>> {
         let reception = &self.reception;
         let mut listening = Vec::new();
         for listener in self.settings.active_listeners() {
@@ -81,9 +81,9 @@ impl Starting {
                 ListenerKind::Management => continue,
                 ListenerKind::Aws => {
                     let router = http::aws_router(engine.clone(), &self.settings, seed()?)?;
-                    listen_http(reception, listener, router, shutdown.signal()).await?
+                    listen_http(reception, listener, router, shutdown.signal())?
                 }
-                _ => listen(reception, engine, listener, shutdown.signal()).await?,
+                _ => listen(reception, engine, listener, shutdown.signal())?,
             });
         }
         Ok(listening)
