@@ -289,7 +289,7 @@ impl HeldAnswers {
         while self.waiting.front().is_some_and(|(at, _)| *at <= self.durable) {
             match self.waiting.pop_front() {
                 Some((_, Held::Answer(outbox, event))) => {
-                    outbox.push_definition(event);
+                    outbox.push_held(event);
                     outbox.wake();
                 }
                 Some((_, Held::Confirm(confirmee))) => confirm(confirmee, &mut effects),

@@ -7,6 +7,7 @@ mod memory_log;
 mod paging;
 mod permissions;
 mod policies;
+mod purges;
 mod queues;
 mod routing;
 mod sessions;

@@ -37,6 +37,7 @@ pub(super) struct History {
     truth: Truth,
     client: Client,
     admin: Client,
+    purger: Client,
     faults: Faults,
     held: Vec<(DeliveryId, Key)>,
     /// Gone once the request is answered.
@@ -56,7 +57,7 @@ impl History {
         let mut random = Random::from_seed(seed);
         let world = World::new(seed, &mut random);
         let life = world.start().expect("starts on an empty disk");
-        let (client, admin) = (connect(&life, world.now), connect(&life, world.now));
+        let [client, admin, purger] = std::array::from_fn(|_| connect(&life, world.now));
         let mut history = Self {
             world,
             life,
@@ -64,6 +65,7 @@ impl History {
             truth: Truth::default(),
             client,
             admin,
+            purger,
             faults: Faults::default(),
             held: Vec::new(),
             leaving: BTreeMap::new(),
@@ -288,9 +290,16 @@ impl History {
 
     fn purge(&mut self) {
         let plan = self.some_queue(PLANS.len());
-        if self.random.below(3) == 0 && self.exists(plan) {
-            self.truth.remove(plan.name);
-            self.define(Definition::PurgeQueue { name: plan.name.into() });
+        if !self.exists(plan) {
+            return;
+        }
+        let request = self.request();
+        let mut commands = VecDeque::from([Command::Purge { request, queue: plan.name.into() }]);
+        self.purger.execute(self.world.now, &mut commands);
+        // It may have to wait for the purge before it: then nobody asked.
+        if commands.is_empty() {
+            let going = self.truth.purge(plan);
+            self.leaving.insert(request.0, going);
         }
     }
 
@@ -330,9 +339,14 @@ impl History {
         self.forget_client();
     }
 
+    fn connect_all(&mut self) {
+        self.forget_client();
+        self.leaving.clear();
+        [self.client, self.admin, self.purger] = std::array::from_fn(|_| connect(&self.life, self.world.now));
+    }
+
     fn forget_client(&mut self) {
         self.held.clear();
-        self.leaving.clear();
         self.fetches.clear();
         (self.consumers, self.unwritten_bytes) = (0, 0);
     }
@@ -341,10 +355,15 @@ impl History {
 
     fn hear(&mut self) {
         let mut events = VecDeque::new();
-        self.client.take_events(self.world.now, &mut events);
-        self.admin.take_events(self.world.now, &mut events);
-        for event in events {
-            self.heard(event);
+        // Hearing of some may make room for more.
+        loop {
+            for client in [&mut self.client, &mut self.admin, &mut self.purger] {
+                client.take_events(self.world.now, &mut events);
+            }
+            if events.is_empty() {
+                return;
+            }
+            events.drain(..).for_each(|event| self.heard(event));
         }
     }
 
@@ -408,6 +427,7 @@ impl History {
     fn close(&mut self) {
         self.client.end(self.world.now);
         self.admin.end(self.world.now);
+        self.purger.end(self.world.now);
         self.rest();
         self.life.close(self.world.now);
     }
@@ -426,8 +446,7 @@ impl History {
         self.life = self.world.start().expect("a healthy disk");
         assert_eq!(self.life.damages, [""; 0], "a crash is not damage");
         self.faults = Faults::default();
-        self.forget_client();
-        (self.client, self.admin) = (connect(&self.life, self.world.now), connect(&self.life, self.world.now));
+        self.connect_all();
         self.fleeting_exists = self.fleeting_is_there();
         if self.fleeting_exists {
             // Its binding may not have survived.
@@ -489,8 +508,7 @@ impl History {
         let how = damage(&self.world.disk, &mut self.random);
         self.life =
             self.world.start().unwrap_or_else(|error| panic!("{how:?} keeps the broker from starting: {error}"));
-        self.forget_client();
-        (self.client, self.admin) = (connect(&self.life, self.world.now), connect(&self.life, self.world.now));
+        self.connect_all();
         let found = self.find_all();
         assert_eq!(self.life.broker.ledger().1, 0, "a ledger does not add up");
         self.check_losses(&self.truth.lost(&found), &how, is_orderly);
