@@ -198,8 +198,7 @@ impl Client {
     /// Answers keep the order of their commands. Those of definitions come from one line, so definitions may follow each other; a
     /// purge is answered by its queue's shard.
     fn must_wait(&self, command: &Command) -> bool {
-        let may_follow = matches!(command, Command::Define { .. }) && !self.purging;
-        self.held_answers > 0 && !may_follow && !self.ending
+        self.held_answers > 0 && !self.ending && (self.purging || !matches!(command, Command::Define { .. }))
     }
 
     fn command(&mut self, now: Now, command: Command) {

@@ -92,7 +92,7 @@ pub(crate) enum Confirmee {
     Purge { purge: Arc<Purge>, shares: Shares },
 }
 
-/// How many shards still have to say yes; `None` when there is only one.
+/// How many logs still have to say yes; `None` when there is only one.
 pub(crate) type Shares = Option<Arc<AtomicUsize>>;
 
 /// The settings that a shard needs to make a queue.

@@ -101,6 +101,7 @@ impl Shard {
         }
     }
 
+    /// Gives how many messages went.
     fn empty(&mut self, id: QueueId) -> u64 {
         let Some(queue) = self.queues.get_mut(&id) else { return 0 };
         let mut drained = queue.ready.drain();
