@@ -176,6 +176,7 @@ mod tests {
             last: last.map(BatchSequence),
             len_bytes: 0,
             covered: false,
+            damaged: false,
         };
         let segments = [segment(1, Some(9)), segment(10, Some(19)), segment(20, None)];
         for (batch, expected) in [(1, 1), (9, 1), (10, 10), (19, 10), (20, 20), (99, 20)] {

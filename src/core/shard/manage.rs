@@ -119,6 +119,7 @@ impl Shard {
             ready: queue.ready.len() + queue.awaiting.count() as u64,
             unsettled: queue.unsettled.len() as u64,
             delayed: queue.delayed.len() as u64,
+            unreadable: queue.unreadable(),
             consumers: u32::try_from(queue.consumers.len()).unwrap_or(u32::MAX),
         })
     }
@@ -129,6 +130,7 @@ impl Shard {
             total.ready += counts.ready;
             total.unsettled += counts.unsettled;
             total.delayed += counts.delayed;
+            total.unreadable += counts.unreadable;
             total.consumers += counts.consumers;
         }
     }

@@ -173,11 +173,14 @@ impl Queue {
 
     /// Messages that are in the queue in whatever way; the [`Ledger`] must say the same.
     pub(crate) fn held(&self) -> u64 {
-        let unread: u64 = self.damaged_pages.iter().map(|page| page.tally().count).sum();
         let maps = self.unsettled.len() + self.delayed.len() + self.departing.len() + self.burying.len();
-        self.ready.len()
-            + unread
-            + (maps + self.damaged.len() + self.awaiting.count() + self.behind.entries().count()) as u64
+        self.ready.len() + self.unreadable() + (maps + self.awaiting.count() + self.behind.entries().count()) as u64
+    }
+
+    /// Messages that could not be read since the start.
+    pub(crate) fn unreadable(&self) -> u64 {
+        let in_pages: u64 = self.damaged_pages.iter().map(|page| page.tally().count).sum();
+        in_pages + self.damaged.len() as u64
     }
 
     /// Entries that somebody has, or that are on their way out, or that cannot be read.
