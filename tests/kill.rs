@@ -1,5 +1,5 @@
 //! `kill -9` under load from four protocols: nothing that was confirmed is lost, nothing appears that was not sent, and each
-//! publisher's messages keep their order.
+//! publisher's messages keep their order. What was purged before does not come back.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -170,4 +170,35 @@ fn kill_9_rounds_lose_nothing_that_was_confirmed() {
         confirmed += check(&broker, round);
     }
     assert!(confirmed > rounds as usize * 10, "only {confirmed} messages were confirmed in {rounds} rounds");
+}
+
+/// Publishes so many messages, all confirmed.
+fn fill(broker: &Broker, queue: &str, count: u64) {
+    let mut publisher = Amqp::open(broker.port("amqp")).expect("connects");
+    publisher.declare(queue).expect("declares");
+    publisher.select_confirms().expect("selects");
+    (0..count).for_each(|_| publisher.send(&amqp::publish(queue, b"purged")).expect("sends"));
+    while publisher.confirm().expect("confirms").0 < count {}
+}
+
+#[test]
+fn what_a_purge_took_does_not_come_back_after_kill_9() {
+    const COUNT: u64 = 50;
+    let mut broker = Broker::start(&["log.level=\"warn\""]);
+    for round in 0..20 {
+        let queue = format!("purged-{round}");
+        fill(&broker, &queue, COUNT);
+        if round % 2 == 0 {
+            let mut client = Amqp::open(broker.port("amqp")).expect("connects");
+            assert_eq!(client.purge(&queue).expect("purges"), COUNT as u32);
+        } else {
+            let mut client = Http::open(broker.port("aws")).expect("connects");
+            let body = format!(r#"{{"QueueUrl":"http://localhost/000000000000/{queue}"}}"#);
+            assert_eq!(client.sqs("PurgeQueue", &body).expect("answers").0, 200);
+        }
+        broker.kill();
+        broker.restart();
+        let mut client = Amqp::open(broker.port("amqp")).expect("connects");
+        assert_eq!(client.get(&queue).expect("gets"), None, "round {round}");
+    }
 }

@@ -78,7 +78,7 @@ struct HeldAnswers {
 enum Held {
     /// The answer to a definition command.
     Answer(Arc<Outbox>, Event),
-    /// A message is safe once its queue is.
+    /// A message is safe once its queue is, a purge once the queue's name is.
     Confirm(Confirmee),
 }
 
@@ -258,7 +258,7 @@ impl Broker {
         self.answers.lock().hold(sequence, Held::Answer(outbox, event));
     }
 
-    /// Confirms a message's share once the definitions' log is durable up to `sequence`.
+    /// Confirms a share once the definitions' log is durable up to `sequence`.
     pub(crate) fn confirm_when_durable(&self, sequence: Sequence, confirmee: Confirmee) {
         self.answers.lock().hold(Some(sequence), Held::Confirm(confirmee));
     }
@@ -289,7 +289,7 @@ impl HeldAnswers {
         while self.waiting.front().is_some_and(|(at, _)| *at <= self.durable) {
             match self.waiting.pop_front() {
                 Some((_, Held::Answer(outbox, event))) => {
-                    outbox.push_definition(event);
+                    outbox.push_held(event);
                     outbox.wake();
                 }
                 Some((_, Held::Confirm(confirmee))) => confirm(confirmee, &mut effects),

@@ -37,8 +37,10 @@ pub struct Client {
     touched: HashSet<QueueId>,
     exclusive: Vec<Name>,
     session: Option<session::OwnSession>,
-    /// Answers to definition commands that are not durable yet: other commands wait for them.
+    /// Answers to definition commands and purges that are not durable yet: other commands wait for them.
     held_answers: usize,
+    /// The only one of them is a purge's.
+    purging: bool,
     items: Vec<Item>,
     published: bool,
     /// The connection ends: no command waits for an answer that nobody will hear.
@@ -57,7 +59,7 @@ struct ConsumerPlace {
 pub enum Execution {
     /// All commands are carried out.
     Done,
-    /// The rest waits for a definition to become durable: call again after the next events.
+    /// The rest waits for a definition or a purge to become durable: call again after the next events.
     Waiting,
     /// The rest waits for [`Client::authenticated`] or [`Client::rejected`].
     Authenticate { request: RequestId, credentials: Credentials },
@@ -79,6 +81,7 @@ impl Client {
             exclusive: Vec::new(),
             session: None,
             held_answers: 0,
+            purging: false,
             items: Vec::new(),
             published: false,
             ending: false,
@@ -89,7 +92,7 @@ impl Client {
     pub fn execute(&mut self, now: Now, commands: &mut VecDeque<Command>) -> Execution {
         let mut execution = Execution::Done;
         while let Some(command) = commands.pop_front() {
-            if self.held_answers > 0 && !self.ending && !matches!(command, Command::Define { .. }) {
+            if self.must_wait(&command) {
                 commands.push_front(command);
                 execution = Execution::Waiting;
                 break;
@@ -129,8 +132,9 @@ impl Client {
         for item in items.drain(..) {
             let event = match item {
                 Item::Event(event) => event,
-                Item::Definition(event) => {
+                Item::Held(event) => {
                     self.held_answers = self.held_answers.saturating_sub(1);
+                    self.purging = false;
                     event
                 }
             };
@@ -191,6 +195,12 @@ impl Client {
         self.broker.forget_connection(connection);
     }
 
+    /// Answers keep the order of their commands. Those of definitions come from one line, so definitions may follow each other; a
+    /// purge is answered by its queue's shard.
+    fn must_wait(&self, command: &Command) -> bool {
+        self.held_answers > 0 && !self.ending && (self.purging || !matches!(command, Command::Define { .. }))
+    }
+
     fn command(&mut self, now: Now, command: Command) {
         if !self.entered && !matches!(command, Command::Open { .. }) {
             // A machine lets nothing through before it has entered a vhost.
@@ -200,6 +210,7 @@ impl Client {
         match command {
             Command::Publish(publish) => self.publish(publish),
             Command::Settle { deliveries, outcome, request } => self.settle(now, deliveries, outcome, request),
+            Command::Purge { request, queue } => self.purge(now, request, &queue),
             Command::Define { request, definition } => self.define(now, request, *definition),
             Command::Subscribe { request, subscribe } => self.subscribe(now, request, *subscribe),
             Command::Unsubscribe { request, consumer } => self.unsubscribe(request, consumer),

@@ -32,8 +32,8 @@ struct State {
 pub(crate) enum Item {
     /// To be handed to the machine.
     Event(Event),
-    /// The answer to a definition command, which was held back until it was durable.
-    Definition(Event),
+    /// An answer that was held back until it was durable: the connection's later commands wait for it.
+    Held(Event),
 }
 
 impl Outbox {
@@ -65,8 +65,8 @@ impl Outbox {
         self.state.lock().items.push(Item::Event(event));
     }
 
-    pub(crate) fn push_definition(&self, event: Event) {
-        self.state.lock().items.push(Item::Definition(event));
+    pub(crate) fn push_held(&self, event: Event) {
+        self.state.lock().items.push(Item::Held(event));
     }
 
     /// Moves deliveries in, joining them to those that wait already.

@@ -177,6 +177,7 @@ impl Shard {
             }
             ShardCommand::Resume { queue } => self.mark(queue),
             ShardCommand::Fetch { queue, fetch } => self.fetch(now, queue, *fetch, effects),
+            ShardCommand::Purge { queue, purge, shares } => self.purge(queue, purge, shares, effects),
             ShardCommand::ExtendLease { delivery, lease_ms, request, outbox } => {
                 self.extend_lease(now, delivery, lease_ms, request, &outbox, effects);
             }
@@ -281,7 +282,7 @@ fn note(id: QueueId, what: HandOut, settled: &mut Vec<(QueueId, u64)>, segments:
     }
 }
 
-/// Tells whoever waits for a message that it is safe, once all shards have said so.
+/// Tells whoever waits for something that it is safe, once all shards have said so.
 pub(crate) fn confirm(confirmee: Confirmee, effects: &mut Effects) {
     let is_last =
         |shares: &command::Shares| shares.as_ref().is_none_or(|shares| shares.fetch_sub(1, Ordering::AcqRel) == 1);
@@ -292,6 +293,11 @@ pub(crate) fn confirm(confirmee: Confirmee, effects: &mut Effects) {
         }
         Confirmee::DeadLetter { queue, position, shares } if is_last(&shares) => {
             effects.followups.push_back(Followup::Departed { queue, position });
+        }
+        Confirmee::Purge { purge, shares } if is_last(&shares) => {
+            let count = purge.count.load(Ordering::Acquire);
+            purge.outbox.push_held(Event::Reply { request: purge.request, result: Ok(Reply::Count(count)) });
+            effects.wake(&purge.outbox);
         }
         _ => {}
     }

@@ -9,6 +9,7 @@ mod pages;
 mod paging;
 mod permissions;
 mod policies;
+mod purges;
 mod queues;
 mod routing;
 mod sessions;

@@ -221,6 +221,13 @@ impl Amqp {
         self.expect(50, 41).map(drop)
     }
 
+    /// Empties a queue; gives how many messages went.
+    pub fn purge(&mut self, queue: &str) -> Result<u32> {
+        self.send(&method(1, 50, 30, Arguments::default().short(0).text(queue).octet(0)))?;
+        let frame = self.expect(50, 31)?;
+        Ok(u32::from_be_bytes(frame.payload[4..8].try_into().expect("4 bytes")))
+    }
+
     /// From now on publishes are confirmed.
     pub fn select_confirms(&mut self) -> Result<()> {
         self.send(&method(1, 85, 10, Arguments::default().octet(0)))?;

@@ -116,6 +116,10 @@ impl Desk {
         self.reply(self.ask(|request| Command::Define { request, definition: Box::new(definition) })).await
     }
 
+    pub(crate) async fn purge(&self, queue: Name) -> Result<Reply, Refusal> {
+        self.reply(self.ask(|request| Command::Purge { request, queue })).await
+    }
+
     pub(crate) async fn inspect_queue(&self, name: &str) -> Result<Box<QueueInfo>, Refusal> {
         match self.define(Definition::InspectQueue { name: Name::from(name) }).await? {
             Reply::QueueInfo(info) => Ok(info),

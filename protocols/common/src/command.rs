@@ -33,6 +33,9 @@ pub enum Command {
     /// Settle deliveries. With a `request`, answered by a reply after the settlement is durable; then a delivery whose
     /// lease is over is refused, else it is passed over.
     Settle { deliveries: Vec<DeliveryId>, outcome: Outcome, request: Option<RequestId> },
+    /// Remove a queue's ready messages. Answered by a reply with their number, after that is as durable as they were; later
+    /// commands wait for it.
+    Purge { request: RequestId, queue: Name },
     /// Let a delivery's lease end that many milliseconds from now. Answered by a reply.
     ExtendLease { request: RequestId, delivery: DeliveryId, lease_ms: u64 },
     /// The retained messages whose routing key the topic pattern matches. Answered by a reply.

@@ -164,8 +164,6 @@ pub enum Definition {
     DeleteQueue { name: Name, if_unused: bool, if_empty: bool },
     /// Replace a queue's direct settings and attributes.
     UpdateQueue { name: Name, settings: QueueSettings, attributes: Table },
-    /// Remove its ready messages.
-    PurgeQueue { name: Name },
     /// Make a binding, or replace its attributes.
     Bind(BindingSpec),
     /// Remove a binding; removing what is not there is no error.

@@ -39,6 +39,7 @@ pub(super) struct History {
     truth: Truth,
     client: Client,
     admin: Client,
+    purger: Client,
     faults: Faults,
     held: Vec<(DeliveryId, Key)>,
     /// Gone once the request is answered.
@@ -58,7 +59,7 @@ impl History {
         let mut random = Random::from_seed(seed);
         let world = World::new(seed, &mut random);
         let life = world.start().expect("starts on an empty disk");
-        let (client, admin) = (connect(&life, world.now), connect(&life, world.now));
+        let [client, admin, purger] = std::array::from_fn(|_| connect(&life, world.now));
         let mut history = Self {
             world,
             life,
@@ -66,6 +67,7 @@ impl History {
             truth: Truth::default(),
             client,
             admin,
+            purger,
             faults: Faults::default(),
             held: Vec::new(),
             leaving: BTreeMap::new(),
@@ -117,8 +119,7 @@ impl History {
         let how = damage(&self.world.disk, &mut self.random);
         self.life =
             self.world.start().unwrap_or_else(|error| panic!("{how:?} keeps the broker from starting: {error}"));
-        self.forget_client();
-        (self.client, self.admin) = (connect(&self.life, self.world.now), connect(&self.life, self.world.now));
+        self.connect_all();
         let found = self.find_all();
         assert_eq!(self.life.broker.ledger().1, 0, "a ledger does not add up");
         self.check_losses(&self.truth.lost(&found), &how, is_orderly);

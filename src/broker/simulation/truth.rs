@@ -57,6 +57,11 @@ impl Plan {
         PLANS.iter().find(|plan| plan.letters == Some(self.name)).map(|plan| plan.name)
     }
 
+    /// It gives none away unasked. What expired or was dropped comes back if its letter was not safe yet.
+    fn keeps_its_messages(&self) -> bool {
+        self.letters.is_none() || self.name == "plain"
+    }
+
     pub(super) fn table(&self) -> crossdock_common::Table {
         let numbers = self.arguments.iter().map(|(name, number)| ((*name).into(), Value::I64(*number)));
         let letters = self.letters.iter().flat_map(|letters| {
@@ -100,6 +105,8 @@ pub(super) struct Truth {
     touched: BTreeSet<Key>,
     transient: BTreeSet<u64>,
     delayed: BTreeSet<u64>,
+    /// Handed out, delayed or rejected since a check last found everything: a purge may leave them.
+    away: BTreeSet<Key>,
     /// Handed out, ever.
     seen: BTreeSet<Key>,
     /// Handed out for the first time since the process started.
@@ -139,6 +146,9 @@ impl Truth {
 
     pub(super) fn sent(&mut self, plan: &Plan, number: u64) {
         self.fates.insert((plan.name, number), Fate::Open);
+        if self.delayed.contains(&number) {
+            self.away.insert((plan.name, number));
+        }
         if let Some(letters) = plan.letters.filter(|_| plan.name != "plain") {
             self.fates.insert((letters, number), Fate::Open);
         }
@@ -168,7 +178,15 @@ impl Truth {
         }
     }
 
-    /// A queue is being purged (the answer comes before that is durable, and promises nothing) or deleted.
+    /// A queue is being purged. Gives what is gone once that is answered: what expires or is dropped is not, since it may be on its
+    /// way to another queue.
+    pub(super) fn purge(&mut self, plan: &Plan) -> Vec<Key> {
+        let mut all = self.remove(plan.name);
+        all.retain(|key| plan.keeps_its_messages() && !self.away.contains(key));
+        all
+    }
+
+    /// A queue is being purged or deleted.
     pub(super) fn remove(&mut self, queue: &str) -> Vec<Key> {
         let all: Vec<Key> = self.fates.keys().filter(|(name, _)| *name == queue).copied().collect();
         all.iter().for_each(|key| self.open(*key));
@@ -204,11 +222,10 @@ impl Truth {
             assert!(self.first.insert(key), "{key:?} was handed out twice");
         }
         let level = if plan.name == "priorities" { delivery.message.priority.min(3) } else { 0 };
-        // What expired or was dropped comes back if its letter was not safe yet.
-        let keeps_order = plan.letters.is_none() || plan.name == "plain";
+        self.away.insert(key);
         if self.seen.insert(key)
             && !is_letter
-            && keeps_order
+            && plan.keeps_its_messages()
             && !self.delayed.contains(&key.1)
             && !self.removed.contains(&key)
         {
@@ -265,6 +282,7 @@ impl Truth {
         for (key, fate) in &mut self.fates {
             *fate = if set.contains(key) { Fate::Safe } else { Fate::Gone };
         }
+        self.away.clear();
         // Letters that are still to come.
         let coming = set.iter().filter_map(|key| Some((plan_of(key.0)?.letters?, key.1)));
         for key in coming.filter(|key| key.0 != "dead") {

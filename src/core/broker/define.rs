@@ -77,10 +77,6 @@ impl Broker {
                 self.with_shard(shard_of(id), |shard| shard.configure_queue(id, settings));
                 Ok(Reply::Done)
             }
-            Definition::PurgeQueue { name } => {
-                let id = accessible(definitions, caller, &name)?.id;
-                Ok(Reply::Count(self.with_shard(shard_of(id), |shard| shard.purge_queue(id)).unwrap_or(0)))
-            }
             Definition::Bind(spec) => bind(definitions, caller, spec),
             Definition::Unbind(spec) => unbind(definitions, caller, &spec),
             _ => Err(Refusal::Invalid("a question is not a change".to_owned())),
@@ -338,7 +334,6 @@ fn authorise(permissions: &Permissions, caller: &Caller<'_>, definition: &Defini
             exchange(Access::Configure, name)
         }
         Definition::DeleteQueue { name, .. } => queue(Access::Configure, name),
-        Definition::PurgeQueue { name } => queue(Access::Read, name),
         Definition::Bind(spec) | Definition::Unbind(spec) => {
             match &spec.destination {
                 Destination::Queue(name) => queue(Access::Write, name)?,

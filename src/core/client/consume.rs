@@ -1,6 +1,7 @@
-//! Consuming, fetching, settling.
+//! Consuming, fetching, settling, purging.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use crossdock_common::command::{Fetch, Outcome, Subscribe};
 use crossdock_common::event::Reply;
@@ -10,8 +11,9 @@ use crossdock_common::{ConsumerId, Lane, Name, Now, Refusal, RequestId};
 
 use super::{Client, ConsumerPlace};
 use crate::broker::define::accessible;
+use crate::broker::followup::share_count;
 use crate::definitions::shard_of;
-use crate::shard::command::{NewConsumer, ShardCommand, ShardFetch};
+use crate::shard::command::{Confirmee, NewConsumer, Purge, ShardCommand, ShardFetch};
 
 impl Client {
     pub(super) fn subscribe(&mut self, now: Now, request: RequestId, subscribe: Subscribe) {
@@ -129,6 +131,27 @@ impl Client {
                 self.push_to(index, ShardCommand::Settle { deliveries, outcome, request: request.take() });
             }
         }
+    }
+
+    /// Answered when the queue's shard says that it is durable. A name that another connection has just given to another queue
+    /// has to be durable, too: with the old queue, its messages would come back.
+    pub(super) fn purge(&mut self, now: Now, request: RequestId, queue: &Name) {
+        self.flush(now);
+        let queue = match self.readable(queue) {
+            Ok(queue) => queue,
+            Err(refusal) => return self.answer(request, Err(refusal)),
+        };
+        self.held_answers += 1;
+        self.purging = true;
+        let purge = Arc::new(Purge { outbox: self.outbox.clone(), request, count: AtomicU64::new(0) });
+        let defined = self.broker.definitions().last_sequence();
+        let is_new = defined > self.broker.definitions_are_durable_to();
+        let shares = share_count(1 + usize::from(is_new));
+        if is_new {
+            let (purge, shares) = (purge.clone(), shares.clone());
+            self.broker.confirm_when_durable(defined, Confirmee::Purge { purge, shares });
+        }
+        self.push(queue, ShardCommand::Purge { queue, purge, shares });
     }
 
     pub(super) fn fetch_retained(&mut self, now: Now, request: RequestId, exchange: &Name, pattern: &[u8]) {

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 
 use bytes::Bytes;
 use crossdock_common::command::{Lease, Outcome};
@@ -35,6 +36,8 @@ pub(crate) enum ShardCommand {
     Fetch { queue: QueueId, fetch: Box<ShardFetch> },
     /// Deliveries of this shard are settled.
     Settle { deliveries: Vec<DeliveryId>, outcome: Outcome, request: Option<(RequestId, Arc<Outbox>)> },
+    /// The queue's ready messages go.
+    Purge { queue: QueueId, purge: Arc<Purge>, shares: Shares },
     /// A lease shall end at another time.
     ExtendLease { delivery: DeliveryId, lease_ms: u64, request: RequestId, outbox: Arc<Outbox> },
     /// The connection is gone (or loses this queue to another): its consumers end, its leases are released.
@@ -71,16 +74,26 @@ pub(crate) struct ShardFetch {
     pub wait_ms: u64,
 }
 
-/// Who wants to know that a message is safe.
+/// A purge as whoever asked for it will hear of it.
+pub(crate) struct Purge {
+    pub outbox: Arc<Outbox>,
+    pub request: RequestId,
+    /// Messages that went, once they have.
+    pub count: AtomicU64,
+}
+
+/// Who wants to know that something is safe.
 pub(crate) enum Confirmee {
     /// A publisher.
     Publisher { outbox: Arc<Outbox>, lane: Lane, confirm: u64, shares: Shares },
     /// The queue that the message died in.
     DeadLetter { queue: QueueId, position: u64, shares: Shares },
+    /// Who purged a queue.
+    Purge { purge: Arc<Purge>, shares: Shares },
 }
 
-/// How many shards still have to say yes; `None` when there is only one.
-pub(crate) type Shares = Option<Arc<std::sync::atomic::AtomicUsize>>;
+/// How many logs still have to say yes; `None` when there is only one.
+pub(crate) type Shares = Option<Arc<AtomicUsize>>;
 
 /// The settings that a shard needs to make a queue.
 pub(crate) struct NewQueue {

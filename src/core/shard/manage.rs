@@ -1,6 +1,7 @@
 //! A shard's queues from outside: made, changed, counted, emptied, removed.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::{BufMut, Bytes};
 use crossdock_common::definition::QueueSettings;
@@ -8,11 +9,11 @@ use crossdock_common::names::QueueId;
 use crossdock_common::{Event, Message, Name, Now, Refusal, RequestId};
 
 use super::awaiting::Awaiting;
-use super::command::{Effects, NewQueue};
+use super::command::{Confirmee, Effects, NewQueue, Purge, Shares};
 use super::ledger::Ledger;
 use super::queue::{Awaited, Queue};
 use super::ready::Drained;
-use super::{Counts, Shard, reply, watch_unused};
+use super::{Counts, Shard, confirm, reply, watch_unused};
 use crate::log::{RecordKind, Urgency};
 use crate::outbox::Outbox;
 use hashbrown::HashSet;
@@ -87,8 +88,21 @@ impl Shard {
         }
     }
 
-    /// Removes the ready messages of a queue for good, and those that are about to be.
-    pub(crate) fn purge_queue(&mut self, id: QueueId) -> u64 {
+    /// Removes the ready messages of a queue for good, and those that are about to be. Whoever asked hears of it when that is as
+    /// durable as they were.
+    pub(super) fn purge(&mut self, id: QueueId, purge: Arc<Purge>, shares: Shares, effects: &mut Effects) {
+        purge.count.store(self.empty(id), Ordering::Release);
+        let confirmee = Confirmee::Purge { purge, shares };
+        let queue = self.queues.get(&id);
+        // A queue that is gone was deleted a moment ago: the record of that has to be durable.
+        match queue.map_or(Some(Urgency::Sync), |queue| queue.urgency.filter(|_| queue.durable)) {
+            Some(until) => self.wait(until, Awaiting::Confirm(confirmee), effects),
+            None => confirm(confirmee, effects),
+        }
+    }
+
+    /// Gives how many messages went.
+    fn empty(&mut self, id: QueueId) -> u64 {
         let Some(queue) = self.queues.get_mut(&id) else { return 0 };
         let mut drained = queue.ready.drain();
         let waited = self.waiting.take_entries(id);
@@ -104,13 +118,11 @@ impl Shard {
             self.scratch.put_u64_le(queue.next_position);
             queue.away().filter(|entry| entry.logged).for_each(|entry| self.scratch.put_u64_le(entry.position));
             self.log.push(RecordKind::Purged, id.0, &[&self.scratch]);
-            self.urgency = Urgency::Sync;
         }
         let stay: HashSet<u64> = queue.away().map(|entry| entry.position).collect();
         self.segments.retain_parts(id, |position| stay.contains(&position));
         self.drop_stored(&drained);
         self.mark(id);
-        self.commit();
         drained.count
     }
 

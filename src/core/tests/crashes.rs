@@ -33,6 +33,7 @@ struct Crashes {
     world: World,
     client: Tester,
     admin: Tester,
+    purger: Tester,
     random: Random,
     durable: Vec<usize>,
     published: u64,
@@ -43,6 +44,8 @@ struct Crashes {
     /// Messages on their way from `q0` to `dead`: one of the two has them.
     moving: BTreeSet<u64>,
     held: Vec<Delivery>,
+    /// Handed out or delayed since a check last fetched everything: a purge may leave them.
+    away: BTreeSet<Key>,
     /// Gone once the request is answered.
     leaving: BTreeMap<u64, Vec<Key>>,
     requests: u64,
@@ -52,11 +55,12 @@ impl Crashes {
     fn new(seed: u64) -> Self {
         let mut random = Random::from_seed(seed);
         let world = World::paging(super::support::some_paging(&mut random));
-        let (client, admin) = (world.client("u"), world.client("u"));
+        let [client, admin, purger] = std::array::from_fn(|_| world.client("u"));
         let mut history = Self {
             world,
             client,
             admin,
+            purger,
             random,
             durable: vec![],
             published: 0,
@@ -65,6 +69,7 @@ impl Crashes {
             touched: BTreeSet::new(),
             moving: BTreeSet::new(),
             held: vec![],
+            away: BTreeSet::new(),
             leaving: BTreeMap::new(),
             requests: 1_000,
         };
@@ -76,6 +81,7 @@ impl Crashes {
     fn begin(&mut self) {
         self.client = self.world.client("u");
         self.admin = self.world.client("u");
+        self.purger = self.world.client("u");
         let letters =
             [("x-dead-letter-exchange", Value::string("")), ("x-dead-letter-routing-key", Value::string(DEAD))];
         for queue in QUEUES.into_iter().chain([DEAD]) {
@@ -92,6 +98,7 @@ impl Crashes {
         self.leaving.clear();
         self.moving.clear();
         self.touched.clear();
+        self.away.clear();
     }
 
     fn lengths(&self) -> Vec<usize> {
@@ -129,7 +136,8 @@ impl Crashes {
         let width = if self.random.below(4) == 0 { 8 + self.random.below(60) as usize } else { 0 };
         let mut message = message(&self.world, exchange, key, &format!("{number:0width$}"));
         message.durable = self.random.below(5) != 0;
-        if self.random.below(6) == 0 {
+        let is_delayed = self.random.below(6) == 0;
+        if is_delayed {
             message.rare_mut().delay_ms = Some(500);
         }
         if !message.durable {
@@ -138,6 +146,7 @@ impl Crashes {
         for name in QUEUES.into_iter().filter(|name| everywhere || *name == queue) {
             if self.exists(name) {
                 self.fates.insert((name, number), Fate::Open);
+                self.away.extend(is_delayed.then_some((name, number)));
             }
         }
         self.client.publish_message(&self.world, message, Some(number));
@@ -158,6 +167,7 @@ impl Crashes {
                 // Who has seen it counts on it, unless the queue itself is not durable yet.
                 self.fates.insert(key, Fate::Safe);
             }
+            self.away.insert(key);
             self.held.push(delivery);
         }
     }
@@ -241,29 +251,32 @@ impl Crashes {
         self.requests
     }
 
-    fn all_of(&self, queue: &str) -> Vec<Key> {
-        self.fates.keys().filter(|(name, _)| *name == queue).copied().collect()
+    /// Somebody takes all of a queue away.
+    fn open_all(&mut self, queue: &str) -> Vec<Key> {
+        let all: Vec<Key> = self.fates.keys().filter(|(name, _)| *name == queue).copied().collect();
+        all.iter().for_each(|key| self.open(*key));
+        all
     }
 
     fn purge(&mut self) {
         let queue = QUEUES[1 + self.random.below(3) as usize];
-        if self.random.below(4) != 0 {
+        self.requests += 1;
+        let request = RequestId(self.requests);
+        self.purger.send(&self.world, Command::Purge { request, queue: queue.into() });
+        if self.purger.commands.pop_front().is_some() {
+            // It would have to wait for the purge before it.
             return;
         }
-        for key in self.all_of(queue) {
-            self.open(key);
-        }
-        self.define(Definition::PurgeQueue { name: queue.into() });
+        let mut all = self.open_all(queue);
+        all.retain(|key| !self.away.contains(key));
+        self.leaving.insert(self.requests, all);
     }
 
     fn delete_or_make(&mut self) {
         if self.exists("q3") {
-            let all = self.all_of("q3");
-            for key in &all {
-                self.open(*key);
-            }
             let delete = Definition::DeleteQueue { name: "q3".into(), if_unused: false, if_empty: false };
             let request = self.define(delete);
+            let all = self.open_all("q3");
             self.leaving.insert(request, all);
         } else {
             let spec = QueueSpec { durable: true, ..queue_spec("q3", &[]) };
@@ -280,7 +293,9 @@ impl Crashes {
     fn hear(&mut self) {
         self.client.hear(&self.world);
         self.admin.hear(&self.world);
-        let events: Vec<Event> = self.client.events.drain(..).chain(self.admin.events.drain(..)).collect();
+        self.purger.hear(&self.world);
+        let clients = [&mut self.client, &mut self.admin, &mut self.purger];
+        let events: Vec<Event> = clients.into_iter().flat_map(|client| client.events.drain(..)).collect();
         for event in events {
             match event {
                 Event::Confirmed { confirms, .. } => confirms.into_iter().for_each(|number| self.confirmed(number)),

@@ -1,10 +1,10 @@
 //! Bodies that are written piece by piece, and what comes to their queues meanwhile.
 
 use crossdock_common::command::{Fetch, Lease};
-use crossdock_common::{Command, Lane, RequestId};
+use crossdock_common::{Command, Lane, RequestId, Value};
 
 use super::support::{SHARDS, Tester, World, message};
-use crate::{Paging, RecordKind};
+use crate::{Paging, Partition, RecordKind, Sequence};
 
 /// Bodies of more than 200 bytes are large; all of them fit into memory.
 const PIECES: Paging =
@@ -99,4 +99,26 @@ fn a_large_body_is_not_served_without_its_pieces() {
     client.hear(&world);
     assert_eq!(client.fetched().map(|found| found.len()), Some(0));
     assert_eq!(world.broker.counts().unreadable, 1);
+}
+
+#[test]
+fn a_large_message_that_a_snapshot_holds_keeps_its_place_when_its_record_is_replayed_again() {
+    let mut world = World::paging(PIECES);
+    let mut client = world.client("u");
+    client.queue(&world, "q", &[("x-durability", Value::string("os"))]);
+    world.instantly_durable = false;
+    let large = "x".repeat(300);
+    client.publish_message(&world, message(&world, "", "q", &large), Some(1));
+    client.publish_message(&world, message(&world, "", "q", "behind"), Some(2));
+    let lengths = |world: &World| world.logs[1..].iter().map(|log| log.lock().all.len() as u64).collect::<Vec<_>>();
+    // The disk syncs everything but what came last: the record of the large message.
+    while !client.confirmed(&world).contains(&1) {
+        for (shard, length) in lengths(&world).into_iter().enumerate() {
+            world.broker.durable(Partition::Shard(shard), Sequence(length.saturating_sub(1)), world.now);
+            world.broker.written(shard, Sequence(length), world.now);
+        }
+    }
+    world.snapshot();
+    world.restart();
+    assert_eq!(world.client("u").drain(&world, "q"), [large, "behind".to_owned()]);
 }

@@ -2,7 +2,6 @@
 
 use crossdock_common::Value;
 use crossdock_common::command::{Lease, Outcome};
-use crossdock_common::definition::Definition;
 
 use super::support::{Tester, World, bodies, message};
 use crate::Paging;
@@ -52,7 +51,7 @@ fn a_purge_leaves_those_messages_of_a_page_that_somebody_has() {
         publish(&world, &mut client, &["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"]);
         world.snapshot();
         let held: Vec<_> = (0..held).flat_map(|_| client.fetch(&world, "q", 1, Lease::Connection)).collect();
-        client.define(&world, Definition::PurgeQueue { name: "q".into() }).expect("purges");
+        client.purge(&world, "q").expect("purges");
         client.settle(&world, &held, Outcome::Released);
         world.restart();
         assert_eq!(world.client("u").drain(&world, "q"), bodies(&held));

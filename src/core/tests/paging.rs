@@ -1,7 +1,6 @@
 //! Backlogs larger than memory: what is on disk behaves as what is not.
 
 use crossdock_common::command::{Fetch, Lease, Outcome};
-use crossdock_common::definition::Definition;
 use crossdock_common::event::Reply;
 use crossdock_common::{Command, Lane, RequestId, Value};
 
@@ -134,7 +133,7 @@ fn a_rejected_message_that_left_memory_becomes_a_dead_letter() {
 fn a_purge_takes_what_is_on_disk_and_leaves_what_is_held() {
     let (mut world, mut client) = filled(&[], true);
     let held = client.fetch(&world, "q", 3, Lease::Timed { lease_ms: 1_000 });
-    let purged = client.define(&world, Definition::PurgeQueue { name: "q".into() });
+    let purged = client.purge(&world, "q");
     assert!(matches!(purged, Ok(Reply::Count(count)) if count as usize == COUNT - held.len()), "{purged:?}");
     world.restart();
     assert_eq!(world.client("u").drain(&world, "q"), bodies(&held));
@@ -190,8 +189,12 @@ fn who_waits_for_a_message_to_be_read_hears_when_it_is_purged() {
         }
     };
     assert!(!answered, "the rest has to be read first");
-    client.define(&world, Definition::PurgeQueue { name: "q".into() }).expect("purges");
-    client.send(&world, Command::Fetch { request: RequestId(78), fetch: Box::new(fetch) });
+    let purge = client.ask(&world, |request| Command::Purge { request, queue: "q".into() });
     assert_eq!(client.fetched().map(|found| found.len()), Some(0));
+    client.send(&world, Command::Fetch { request: RequestId(78), fetch: Box::new(fetch) });
+    assert!(client.fetched().is_none(), "it waits for the purge");
+    world.sync();
+    client.hear(&world);
+    assert!(matches!(client.answer(purge), Some(Ok(Reply::Count(_)))));
     assert_eq!(client.fetched().map(|found| found.len()), Some(0));
 }

@@ -40,7 +40,6 @@ fn every_path_asks() {
         Definition::DeclareExchange { spec: exchange, passive: true },
         Definition::DeleteQueue { name: "r-1".into(), if_unused: false, if_empty: false },
         Definition::DeleteExchange { name: "amq.topic".into(), if_unused: false },
-        Definition::PurgeQueue { name: "secret".into() },
         Definition::InspectQueue { name: "secret".into() },
         Definition::InspectExchange { name: "amq.topic".into() },
         Definition::Bind(binding("amq.topic", "r-1", "#")),
@@ -51,6 +50,7 @@ fn every_path_asks() {
         assert!(matches!(result, Err(Refusal::AccessRefused { .. })), "{definition:?}: {result:?}");
     }
     assert!(matches!(reader.consume(&world, "secret", 1, 0), Err(Refusal::AccessRefused { .. })));
+    assert!(matches!(reader.purge(&world, "secret"), Err(Refusal::AccessRefused { .. })));
     reader.publish_message(&world, message(&world, "", "r-1", "m"), Some(1));
     assert!(
         reader

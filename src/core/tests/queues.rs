@@ -1,6 +1,5 @@
 use crossdock_common::command::{Lease, Outcome, Publish};
 use crossdock_common::definition::{Definition, QueueSpec};
-use crossdock_common::event::Reply;
 use crossdock_common::{Command, Event, Lane, Refusal, Value};
 
 use super::support::{World, bodies, message, queue_spec};
@@ -197,19 +196,6 @@ fn a_publish_that_several_shards_refuse_is_refused_once() {
     client.publish_message(&world, message(&world, "amq.fanout", "", "x"), Some(1));
     client.hear(&world);
     assert_eq!(client.events.iter().filter(|event| matches!(event, Event::Rejected { .. })).count(), 1);
-}
-
-#[test]
-fn a_purge_takes_what_still_waits_for_the_log() {
-    let mut world = World::new();
-    let mut client = world.client("u");
-    client.queue(&world, "q", &[]);
-    world.instantly_durable = false;
-    client.publish(&world, "", "q", "x");
-    let reply = client.define(&world, Definition::PurgeQueue { name: "q".into() }).expect("purges");
-    assert!(matches!(reply, Reply::Count(1)), "{reply:?}");
-    world.restart();
-    assert!(world.client("u").drain(&world, "q").is_empty());
 }
 
 #[test]

@@ -143,7 +143,7 @@ impl World {
     pub(super) fn client(&self, user: &str) -> Tester {
         let mut client = self.broker.connect(Box::new(|| {}));
         client.authenticated(RequestId(0), Principal { name: user.into(), tags: vec![] });
-        let mut tester = Tester { client, next_request: 1, events: VecDeque::new() };
+        let mut tester = Tester { client, next_request: 1, commands: VecDeque::new(), events: VecDeque::new() };
         tester.request(self, |request| Command::Open { request, vhost: "/".into() }).expect("enters");
         tester
     }
@@ -199,36 +199,58 @@ impl World {
 pub(super) struct Tester {
     pub client: Client,
     next_request: u64,
+    /// Those that wait for something to become durable.
+    pub commands: VecDeque<Command>,
     pub events: VecDeque<Event>,
 }
 
 impl Tester {
     pub(super) fn send(&mut self, world: &World, command: Command) {
-        let mut commands = VecDeque::from([command]);
-        while !commands.is_empty() {
-            self.client.execute(world.now, &mut commands);
-            self.hear(world);
-        }
+        self.commands.push_back(command);
+        self.client.execute(world.now, &mut self.commands);
+        self.hear(world);
     }
 
+    /// Takes what there is to hear, and gets on with what waited for that.
     pub(super) fn hear(&mut self, world: &World) {
-        if world.instantly_durable {
-            world.sync();
+        loop {
+            if world.instantly_durable {
+                world.sync();
+            }
+            world.check_ledgers();
+            let heard = self.events.len();
+            self.client.take_events(world.now, &mut self.events);
+            if self.commands.is_empty() || self.events.len() == heard {
+                return;
+            }
+            self.client.execute(world.now, &mut self.commands);
         }
-        world.check_ledgers();
-        self.client.take_events(world.now, &mut self.events);
     }
 
     pub(super) fn request(&mut self, world: &World, make: impl FnOnce(RequestId) -> Command) -> Result<Reply, Refusal> {
+        let request = self.ask(world, make);
+        self.answer(request).expect("an answer")
+    }
+
+    /// Sends a request; [`answer`](Self::answer) gives its answer once there is one.
+    pub(super) fn ask(&mut self, world: &World, make: impl FnOnce(RequestId) -> Command) -> RequestId {
         self.next_request += 1;
         let request = RequestId(self.next_request);
         self.send(world, make(request));
+        request
+    }
+
+    pub(super) fn answer(&mut self, request: RequestId) -> Option<Result<Reply, Refusal>> {
         let is_it = |event: &Event| matches!(event, Event::Reply { request: of, .. } if *of == request);
-        let index = self.events.iter().position(is_it).expect("an answer");
+        let index = self.events.iter().position(is_it)?;
         match self.events.remove(index) {
-            Some(Event::Reply { result, .. }) => result,
-            _ => unreachable!("just found"),
+            Some(Event::Reply { result, .. }) => Some(result),
+            _ => None,
         }
+    }
+
+    pub(super) fn purge(&mut self, world: &World, queue: &str) -> Result<Reply, Refusal> {
+        self.request(world, |request| Command::Purge { request, queue: queue.into() })
     }
 
     pub(super) fn define(&mut self, world: &World, definition: Definition) -> Result<Reply, Refusal> {

@@ -1,8 +1,8 @@
 //! Class `queue`.
 
 use bytes::Bytes;
-use crossdock_common::Name;
 use crossdock_common::definition::{BindingSpec, Definition, Destination, QueueSpec};
+use crossdock_common::{Command, Name};
 
 use super::exchange::pending;
 use super::{Channel, LastQueue};
@@ -22,8 +22,10 @@ impl Channel {
                 (Definition::Unbind(self.spec(cx, binding)?), pending(binding.no_wait, UNBIND_OK))
             }
             Request::Purge { queue, no_wait } => {
-                let definition = Definition::PurgeQueue { name: self.queue_name(queue)? };
-                (definition, if no_wait { Pending::Silent } else { Pending::Purge })
+                let queue = self.queue_name(queue)?;
+                let pending = if no_wait { Pending::Silent } else { Pending::Purge };
+                self.request(cx, id, pending, |request| Command::Purge { request, queue });
+                return Ok(());
             }
             Request::Delete { queue, if_unused, if_empty, no_wait } => {
                 let definition = Definition::DeleteQueue { name: self.queue_name(queue)?, if_unused, if_empty };

@@ -194,6 +194,7 @@ impl Core {
                 vec![Event::Reply { request, result: Err(Refusal::VhostNotFound { vhost }) }]
             }
             Command::Define { request, definition } => vec![Event::Reply { request, result: define(*definition) }],
+            Command::Purge { request, queue } => vec![Event::Reply { request, result: purge(&queue) }],
             Command::Publish(publish) => self.publish(publish),
             Command::Subscribe { request, subscribe } if subscribe.queue.contains("missing") => {
                 let result = Err(missing(Resource::Queue, &subscribe.queue));
@@ -275,12 +276,16 @@ fn define(definition: Definition) -> Result<Reply, Refusal> {
         }
         Definition::DeleteQueue { name, .. } if name.contains("missing") => Err(missing(Resource::Queue, &name)),
         Definition::DeleteExchange { name, .. } if name.contains("missing") => Err(missing(Resource::Exchange, &name)),
-        Definition::PurgeQueue { name } if name.contains("missing") => Err(missing(Resource::Queue, &name)),
-        Definition::PurgeQueue { name } if name.contains("unavailable") => {
-            Err(Refusal::Unavailable("journal failed".into()))
-        }
-        Definition::PurgeQueue { .. } | Definition::DeleteQueue { .. } => Ok(Reply::Count(7)),
+        Definition::DeleteQueue { .. } => Ok(Reply::Count(7)),
         _ => Ok(Reply::Done),
+    }
+}
+
+fn purge(queue: &Name) -> Result<Reply, Refusal> {
+    match queue.as_str() {
+        "missing" => Err(missing(Resource::Queue, queue)),
+        "unavailable" => Err(Refusal::Unavailable("journal failed".into())),
+        _ => Ok(Reply::Count(7)),
     }
 }
 

@@ -64,10 +64,10 @@ pub(super) async fn url(job: &Job) -> Result<Shape, Failure> {
     Ok(Shape::fields([("QueueUrl", Shape::text(job.queue_url(name)))]))
 }
 
-/// Purging is done when the answer goes out, so there is no purge "in progress" to refuse another one for.
+/// Purging is done, and durable, when the answer goes out, so there is no purge "in progress" to refuse another one for.
 pub(super) async fn purge(job: &Job) -> Result<Shape, Failure> {
     let name = Name::from(queue_name(job)?);
-    job.desk.define(Definition::PurgeQueue { name }).await.map_err(Failure::of_queue)?;
+    job.desk.purge(name).await.map_err(Failure::of_queue)?;
     Ok(Shape::Nothing)
 }
 

@@ -109,6 +109,7 @@ impl Core {
                 Some(Event::Fetched { request, deliveries: self.deliveries.clone(), ready: 0 })
             }
             Command::Settle { request: Some(request), .. } => reply(request, Ok(Reply::Done)),
+            Command::Purge { request, .. } => reply(request, Ok(Reply::Count(0))),
             Command::ExtendLease { request, .. } => {
                 reply(request, Err(Refusal::UnknownDelivery("it is not in flight".to_owned())))
             }

@@ -1,5 +1,6 @@
 //! What clients do.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -116,9 +117,16 @@ impl History {
 
     pub(super) fn purge(&mut self) {
         let plan = self.some_queue(PLANS.len());
-        if self.random.below(3) == 0 && self.exists(plan) {
-            self.truth.remove(plan.name);
-            self.define(Definition::PurgeQueue { name: plan.name.into() });
+        if !self.exists(plan) {
+            return;
+        }
+        let request = self.request();
+        let mut commands = VecDeque::from([Command::Purge { request, queue: plan.name.into() }]);
+        self.purger.execute(self.world.now, &mut commands);
+        // It may have to wait for the purge before it: then nobody asked.
+        if commands.is_empty() {
+            let going = self.truth.purge(plan);
+            self.leaving.insert(request.0, going);
         }
     }
 
@@ -158,9 +166,14 @@ impl History {
         self.forget_client();
     }
 
-    pub(super) fn forget_client(&mut self) {
-        self.held.clear();
+    pub(super) fn connect_all(&mut self) {
+        self.forget_client();
         self.leaving.clear();
+        [self.client, self.admin, self.purger] = std::array::from_fn(|_| connect(&self.life, self.world.now));
+    }
+
+    fn forget_client(&mut self) {
+        self.held.clear();
         self.fetches.clear();
         (self.consumers, self.unwritten_bytes) = (0, 0);
     }

@@ -13,10 +13,15 @@ use super::{History, PRESETTLED};
 impl History {
     pub(super) fn hear(&mut self) {
         let mut events = VecDeque::new();
-        self.client.take_events(self.world.now, &mut events);
-        self.admin.take_events(self.world.now, &mut events);
-        for event in events {
-            self.heard(event);
+        // Hearing of some may make room for more.
+        loop {
+            for client in [&mut self.client, &mut self.admin, &mut self.purger] {
+                client.take_events(self.world.now, &mut events);
+            }
+            if events.is_empty() {
+                return;
+            }
+            events.drain(..).for_each(|event| self.heard(event));
         }
     }
 

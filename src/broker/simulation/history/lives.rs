@@ -6,7 +6,7 @@ use crossdock_common::Event;
 use crossdock_common::definition::Definition;
 
 use super::super::truth::{End, FLEETING, plan_of};
-use super::{Faults, History, connect};
+use super::{Faults, History};
 
 impl History {
     pub(super) fn end(&mut self) {
@@ -28,6 +28,7 @@ impl History {
     pub(super) fn close(&mut self) {
         self.client.end(self.world.now);
         self.admin.end(self.world.now);
+        self.purger.end(self.world.now);
         self.rest();
         self.life.close(self.world.now);
     }
@@ -46,8 +47,7 @@ impl History {
         self.life = self.world.start().expect("a healthy disk");
         assert_eq!(self.life.damages, [""; 0], "a crash is not damage");
         self.faults = Faults::default();
-        self.forget_client();
-        (self.client, self.admin) = (connect(&self.life, self.world.now), connect(&self.life, self.world.now));
+        self.connect_all();
         self.fleeting_exists = self.fleeting_is_there();
         if self.fleeting_exists {
             // Its binding may not have survived.

@@ -73,7 +73,9 @@ impl Shard {
             queue.next_position = queue.next_position.max(place.position + 1);
             let entry = restored(queue, &place, &head, message.clone(), location, replay.now);
             let queue = replay.queues.entry(place.queue).or_default();
-            queue.entries.insert(place.position, entry);
+            if !queue.knows(place.position, location) {
+                queue.entries.insert(place.position, entry);
+            }
             if !parts.is_empty() {
                 queue.parts.insert(place.position, parts.clone());
             }
@@ -123,6 +125,12 @@ impl QueueReplay {
             _ => return Err(RecordError("not a shard's record")),
         }
         Ok(())
+    }
+
+    /// The snapshot was taken after this record, though the log is replayed from before it: it says what became of the message.
+    fn knows(&self, position: u64, location: Option<Location>) -> bool {
+        let known = self.entries.get(&position);
+        location.is_some() && known.is_some_and(|known| known.entry.stored == location)
     }
 
     fn settled(&mut self, position: u64) {
