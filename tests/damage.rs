@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use crate::store::{MANY, damage, paged, quarantined, repaired};
+use crate::store::{MANY, body, damage, damage_at, dump, paged, quarantined, repaired};
 use crate::support::{Broker, wait_for};
-use crate::wire::amqp::Amqp;
+use crate::wire::amqp::{self, Amqp};
 
 /// Takes so many messages out of `orders`; gives their numbers.
 fn take(amqp: &mut Amqp, count: usize) -> Vec<u32> {
@@ -24,9 +24,9 @@ fn restart(broker: &mut Broker) -> Amqp {
 }
 
 /// The one line says where and what to do.
-fn assert_helps(told: &[String]) {
+fn assert_helps(told: &[String], place: &str) {
     let [line] = told else { panic!("told {} times: {told:?}", told.len()) };
-    let parts = [" ERROR ", "journal=\"shard-0\"", "file=\"segment-0000", "offset=", "`crossdock store repair`"];
+    let parts = [" ERROR ", "journal=\"shard-0\"", place, "`crossdock store repair`"];
     assert!(parts.iter().all(|part| line.contains(part)), "{line}");
 }
 
@@ -47,7 +47,8 @@ fn messages_damaged_under_a_running_broker_are_named_once_and_the_only_ones_lost
     let taken = take(&mut amqp, usize::MAX);
     assert_eq!(taken, (0..MANY).filter(|number| ![5_000, 5_001].contains(number)).collect::<Vec<_>>());
     let told = lines(&broker, "cannot be read");
-    assert_helps(&told);
+    assert_helps(&told, "file=\"segment-0000");
+    assert!(told[0].contains(" offset="), "{told:?}");
     assert!(told[0].contains("queue=\"orders in vhost /\""), "{told:?}");
     assert_eq!(broker.metric("crossdock_messages_unreadable"), 2);
     assert_eq!(broker.metric("crossdock_journal_damaged_segments{journal=\"shard-0\"}"), 1);
@@ -64,7 +65,8 @@ fn a_damaged_segment_is_named_once_not_cleaned_and_put_aside_when_it_is_empty() 
     damage(&data, b"<00000100>");
     taken.extend(take(&mut amqp, 2_400));
     let told = wait_for("a cleaning", || Some(lines(&broker, "a segment is damaged")).filter(|told| !told.is_empty()));
-    assert_helps(&told);
+    assert_helps(&told, "file=\"segment-0000");
+    assert!(told[0].contains(" offset="), "{told:?}");
     assert_eq!(broker.metric("crossdock_journal_damaged_segments{journal=\"shard-0\"}"), 1);
     taken.extend(take(&mut amqp, usize::MAX));
     assert_eq!(taken, (0..MANY).collect::<Vec<_>>());
@@ -72,4 +74,25 @@ fn a_damaged_segment_is_named_once_not_cleaned_and_put_aside_when_it_is_empty() 
     assert_eq!(lines(&broker, "a segment is damaged").len(), 1);
     assert_eq!(broker.metric("crossdock_journal_damaged_segments{journal=\"shard-0\"}"), 0);
     assert_eq!(broker.metric("crossdock_messages_unreadable"), 0);
+}
+
+#[test]
+fn a_damaged_page_that_a_start_needs_is_named_and_its_segment_put_aside() {
+    let (mut broker, data) = paged();
+    let mut amqp = restart(&mut broker);
+    assert_eq!(take(&mut amqp, 3_000), (0..3_000).collect::<Vec<_>>());
+    amqp.select_confirms().expect("selects");
+    amqp.send(&amqp::publish("orders", &body(MANY))).expect("sends");
+    amqp.confirm().expect("what comes after the settlements is durable");
+    broker.kill();
+    let snapshot = dump(&[], &data).into_iter().find(|line| line["kind"] == "pages").expect("the snapshot has pages");
+    // Some of its messages were settled: a start has to read it.
+    damage_at(&data, &snapshot["pages"][0]);
+    broker.restart();
+    assert_helps(&lines(&broker, "references to stored messages cannot be read"), "segment-0000");
+    assert_eq!(broker.metric("crossdock_journal_damaged_segments{journal=\"shard-0\"}"), 1);
+    broker.terminate();
+    assert!(broker.wait().success());
+    let text = repaired(&data);
+    assert!(text.contains("found again: ") && !text.contains("given up"), "{text}");
 }

@@ -108,7 +108,7 @@ pub fn paged() -> (Broker, PathBuf) {
     (broker, data)
 }
 
-fn body(number: u32) -> Vec<u8> {
+pub fn body(number: u32) -> Vec<u8> {
     let mut body = vec![b'.'; BODY_BYTES];
     body[..10].copy_from_slice(format!("<{number:08}>").as_bytes());
     body
@@ -127,14 +127,14 @@ fn served(broker: &mut Broker) -> Vec<u32> {
 }
 
 /// The lines of a dump.
-fn dump(arguments: &[&str], data: &Path) -> Vec<Value> {
+pub fn dump(arguments: &[&str], data: &Path) -> Vec<Value> {
     let (code, text) = run(&[&["dump"], arguments].concat(), data);
     assert_eq!(code, 0, "{text}");
     text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 
 /// Flips a bit of the payload that is at this place of a segment.
-fn damage_at(data: &Path, place: &Value) {
+pub fn damage_at(data: &Path, place: &Value) {
     let number = |field: &str| place[field].as_u64().unwrap_or_else(|| panic!("{field}: {place}"));
     let path = data.join("shard-0").join(format!("segment-{:020}", number("segment")));
     let mut bytes = std::fs::read(&path).expect("readable");

@@ -76,6 +76,13 @@ pub(super) struct Answer {
     troubles: Vec<ReadError>,
 }
 
+/// A segment in which something is damaged, or cannot be read, is not to be cleaned or written over.
+pub(super) fn put_aside(journal: &dyn Journal, trouble: &ReadError) {
+    if let ReadError::Damaged { location, .. } | ReadError::Disk { location, .. } = trouble {
+        journal.condemn(location.segment);
+    }
+}
+
 /// Ends the process if the thread panics: queues would wait for their messages for ever, and nobody would know why.
 struct AbortOnPanic;
 
@@ -117,22 +124,13 @@ impl Reading {
     pub(super) fn tell(&mut self, broker: &Arc<Broker>, answer: Answer, now: Now) -> u64 {
         let lost = broker.take_read(self.shard, answer.result, now);
         if lost > 0 {
-            self.put_aside(&answer.troubles);
+            answer.troubles.iter().for_each(|trouble| put_aside(self.journal.as_ref(), trouble));
             let news = self.news(answer.queue, &answer.troubles);
             if let Some(trouble) = news {
                 self.report(broker.queue_name(answer.queue).as_deref(), lost, trouble);
             }
         }
         lost
-    }
-
-    /// Damaged segments are not to be cleaned or written over.
-    fn put_aside(&self, troubles: &[ReadError]) {
-        for trouble in troubles {
-            if let ReadError::Damaged { location, .. } | ReadError::Disk { location, .. } = trouble {
-                self.journal.condemn(location.segment);
-            }
-        }
     }
 
     /// The first trouble with a segment that nothing was said about for this queue: thousands of messages may be hit by one
