@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::process::Command;
 
-use lapin::options::{BasicGetOptions, BasicPublishOptions};
+use lapin::options::{BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::{AMQPValue, ShortString};
-use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
+use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties};
 use tempfile::TempDir;
 
 use crate::support::{Broker, wait_for};
@@ -24,7 +24,9 @@ fn open(archive: &str) -> (Broker, TempDir) {
 async fn channel(broker: &Broker) -> Channel {
     let address = format!("amqp://guest:guest@127.0.0.1:{}/%2f", broker.port("amqp"));
     let connection = Connection::connect(&address, ConnectionProperties::default()).await.expect("connects");
-    connection.create_channel().await.expect("a channel")
+    let channel = connection.create_channel().await.expect("a channel");
+    channel.confirm_select(ConfirmSelectOptions::default()).await.expect("selects");
+    channel
 }
 
 /// All messages of a queue, taken out.
@@ -35,6 +37,13 @@ async fn drain(channel: &Channel, queue: &str) -> Vec<(String, BasicProperties)>
         all.push((String::from_utf8(message.delivery.data).expect("text"), message.delivery.properties));
     }
     all
+}
+
+/// Publishes a durable message, which is in its queues once it is confirmed.
+async fn publish(channel: &Channel, exchange: &str, key: &str) {
+    let (options, durable) = (BasicPublishOptions::default(), BasicProperties::default().with_delivery_mode(2));
+    let sent = channel.basic_publish(exchange.into(), key.into(), options, b"new", durable).await.expect("publishes");
+    assert!(matches!(sent.await, Ok(Confirmation::Ack(_))), "{exchange}");
 }
 
 async fn bodies(channel: &Channel, queue: &str) -> Vec<String> {
@@ -72,9 +81,7 @@ async fn check_amqp(broker: &Broker) {
     assert_eq!(letters[0].0, "letter");
     assert!(letters[0].1.headers().as_ref().is_some_and(|headers| headers.inner().contains_key("x-death")));
     for (exchange, key) in [("events", ""), ("amq.topic", "a.c")] {
-        let options = BasicPublishOptions::default();
-        let publish = channel.basic_publish(exchange.into(), key.into(), options, b"new", BasicProperties::default());
-        publish.await.expect("publishes");
+        publish(&channel, exchange, key).await;
     }
     // The MQTT messages came through the same exchange.
     assert_eq!(bodies(&channel, "bound").await, ["event", "1", "2", "3", "new", "new"]);

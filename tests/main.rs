@@ -5,6 +5,7 @@ mod alarms;
 mod architecture;
 mod backlog;
 mod clients;
+mod damage;
 mod disk;
 mod errors;
 mod golden;

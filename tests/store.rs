@@ -48,7 +48,7 @@ fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 }
 
 /// Flips a bit where the text is, in whatever file of the shard holds it.
-fn damage(data: &Path, text: &[u8]) {
+pub fn damage(data: &Path, text: &[u8]) {
     let position = |bytes: &[u8]| bytes.windows(text.len()).position(|window| window == text);
     let shard = files(&data.join("shard-0"));
     let (path, bytes, at) =
@@ -81,12 +81,12 @@ fn check_tells_sound_from_damaged_and_changes_nothing() {
 }
 
 /// Messages in a queue so long that most of it, and references to it, are on disk only.
-const MANY: u32 = 12_000;
+pub const MANY: u32 = 12_000;
 /// Bodies begin with their number.
 const BODY_BYTES: usize = 200;
 
 /// A broker with a long queue `orders`, stopped: a snapshot refers to pages, and covers segments. Beside it, its data directory.
-fn paged() -> (Broker, PathBuf) {
+pub fn paged() -> (Broker, PathBuf) {
     let settings = [
         "core.shards=1",
         "core.messages_memory_bytes_max=\"1MiB\"",
@@ -108,7 +108,7 @@ fn paged() -> (Broker, PathBuf) {
     (broker, data)
 }
 
-fn body(number: u32) -> Vec<u8> {
+pub fn body(number: u32) -> Vec<u8> {
     let mut body = vec![b'.'; BODY_BYTES];
     body[..10].copy_from_slice(format!("<{number:08}>").as_bytes());
     body
@@ -127,14 +127,14 @@ fn served(broker: &mut Broker) -> Vec<u32> {
 }
 
 /// The lines of a dump.
-fn dump(arguments: &[&str], data: &Path) -> Vec<Value> {
+pub fn dump(arguments: &[&str], data: &Path) -> Vec<Value> {
     let (code, text) = run(&[&["dump"], arguments].concat(), data);
     assert_eq!(code, 0, "{text}");
     text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 
 /// Flips a bit of the payload that is at this place of a segment.
-fn damage_at(data: &Path, place: &Value) {
+pub fn damage_at(data: &Path, place: &Value) {
     let number = |field: &str| place[field].as_u64().unwrap_or_else(|| panic!("{field}: {place}"));
     let path = data.join("shard-0").join(format!("segment-{:020}", number("segment")));
     let mut bytes = std::fs::read(&path).expect("readable");
@@ -143,7 +143,7 @@ fn damage_at(data: &Path, place: &Value) {
 }
 
 /// Repairs, and the directory is sound.
-fn repaired(data: &Path) -> String {
+pub fn repaired(data: &Path) -> String {
     let (code, text) = run(&["repair", "--yes"], data);
     assert_eq!(code, 0, "{text}");
     let (code, checked) = run(&["check"], data);
@@ -152,8 +152,8 @@ fn repaired(data: &Path) -> String {
     text
 }
 
-fn quarantined(data: &Path, name: &str) -> bool {
-    let folder = std::fs::read_dir(data.join("shard-0/quarantine")).expect("a folder");
+pub fn quarantined(data: &Path, name: &str) -> bool {
+    let Ok(folder) = std::fs::read_dir(data.join("shard-0/quarantine")) else { return false };
     folder.flatten().any(|entry| entry.file_name().to_str().is_some_and(|found| found.starts_with(name)))
 }
 

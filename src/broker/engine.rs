@@ -66,21 +66,24 @@ impl Engine {
         for (fate, messages) in fates(&ledger) {
             self.metrics.set_fate(fate, messages);
         }
-        let Counts { ready, unsettled, delayed, .. } = self.broker.counts();
+        let Counts { ready, unsettled, delayed, unreadable, .. } = self.broker.counts();
         let memory_bytes = self.broker.messages_memory_bytes();
-        self.metrics.set_messages(&MessageFigures { ready, unsettled, delayed, memory_bytes, unbalanced_queues });
+        let figures = MessageFigures { ready, unsettled, delayed, unreadable, memory_bytes, unbalanced_queues };
+        self.metrics.set_messages(&figures);
         for (index, journal) in self.journals.iter().enumerate() {
             self.metrics.set_journal(&journal_name(index), &self.journal_figures(index, journal.as_ref()));
         }
     }
 
     fn journal_figures(&self, index: usize, journal: &dyn Journal) -> JournalFigures {
+        let segments = journal.segments();
         JournalFigures {
             disk_bytes: journal.disk_bytes(),
             bytes_since_snapshot: journal.bytes_since_snapshot(),
             // The definitions are in memory, and their journal holds nothing that is read again.
             live_bytes: index.checked_sub(1).map_or(0, |shard| self.broker.needs(shard).live_bytes),
-            segments: journal.segments().len() as u64,
+            segments: segments.len() as u64,
+            damaged_segments: segments.iter().filter(|info| info.damaged).count() as u64,
         }
     }
 

@@ -137,6 +137,13 @@ impl Housekeeping {
         }
     }
 
+    /// The segment cannot be cleaned because it is damaged: once nothing needs it, it is put aside for the experts and not written
+    /// over.
+    pub(super) fn found_damaged(&mut self, now: Now, segment: BatchSequence) {
+        self.journal.condemn(segment);
+        self.cleaned(now, segment, false);
+    }
+
     /// Looks for space to give back, from time to time.
     pub(super) fn tidy_sometimes(&mut self, now: Now) {
         if now.instant >= self.tidied.after_ms(TIDY_EVERY_MS) {

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use super::alarms::{Alarms, Reason};
 use super::clock::Clock;
 use super::housekeeping::{Housekeeping, TIDY_EVERY};
-use crate::telemetry::events::{JournalFailed, JournalFull, JournalWritable};
+use crate::telemetry::events::{JournalFailed, JournalFull, JournalWritable, SegmentDamaged};
 
 /// What the journal's thread and the core tell the partition's task.
 #[derive(Default)]
@@ -176,7 +176,11 @@ impl PartitionTask {
                 tracing::debug!(journal, %segment, len_bytes, "a segment was cleaned");
                 self.housekeeping.cleaned(now, segment, true);
             }
-            JournalEvent::CleanFailed { segment, reason } => {
+            JournalEvent::CleanFailed { segment, damage: Some(place), .. } => {
+                SegmentDamaged { journal, file: &place.file, offset: place.offset_bytes }.emit();
+                self.housekeeping.found_damaged(now, segment);
+            }
+            JournalEvent::CleanFailed { segment, reason, damage: None } => {
                 tracing::warn!(journal, %segment, reason, "a segment cannot be cleaned; it stays as it is");
                 self.housekeeping.cleaned(now, segment, false);
             }

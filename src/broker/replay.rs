@@ -7,11 +7,14 @@ use std::thread;
 use anyhow::{Context, Result};
 use crossdock_common::Name;
 use crossdock_core::{Location, PageToRead, Paging, RecordError, RecordKind, Recovery, ShardReplay};
-use crossdock_store::{BatchSequence, Disk, FileJournal, Journal, Options, RealDisk, Recovered, RecoveryReport};
+use crossdock_store::{
+    BatchSequence, Disk, FileJournal, Journal, Options, ReadError, RealDisk, Recovered, RecoveryReport,
+};
 
 use super::alarms::messages_memory_bytes;
 use super::journal_log::{JournalLog, to_core, to_store};
 use super::partition::Signals;
+use super::reading::put_aside;
 use super::startup::JournalProgress;
 use crate::config::Settings;
 
@@ -67,22 +70,34 @@ pub(super) fn finish_shard(mut shard: ShardReplay<'_>, opened: &Opened, paging: 
 }
 
 /// What the log says about messages in pages can only be applied to the pages themselves.
-pub(super) fn read_pages(_: &str, shard: &mut ShardReplay<'_>, journal: &dyn Journal) {
+pub(super) fn read_pages(name: &str, shard: &mut ShardReplay<'_>, journal: &dyn Journal) {
     let pages = shard.pages_to_read();
-    read_those_pages(shard, journal, &pages);
+    read_those_pages(shard, (name, journal), &pages);
 }
 
 /// Applies pages to the replay that asked for them.
-pub(super) fn read_those_pages(shard: &mut ShardReplay<'_>, journal: &dyn Journal, pages: &[PageToRead]) {
+pub(super) fn read_those_pages(
+    shard: &mut ShardReplay<'_>,
+    (name, journal): (&str, &dyn Journal),
+    pages: &[PageToRead],
+) {
     let mut reader = journal.reader();
     for page in pages {
         let mut read = Vec::new();
         reader.read(&[to_store(page.location)], &mut read);
-        let payload = read.pop().and_then(|payload| {
-            payload.inspect_err(|error| tracing::error!(%error, "a page of stored messages: they are not served")).ok()
-        });
+        let payload = read.pop().and_then(|payload| payload.inspect_err(|error| page_lost(name, journal, error)).ok());
         shard.page_read(page, payload);
     }
+}
+
+fn page_lost(name: &str, journal: &dyn Journal, error: &ReadError) {
+    put_aside(journal, error);
+    tracing::error!(
+        journal = name,
+        %error,
+        "references to stored messages cannot be read: these messages are kept and not served; stop the broker and run `crossdock \
+         store repair` on its data directory"
+    );
 }
 
 fn paging(settings: &Settings, shards: usize) -> Paging {

@@ -54,7 +54,7 @@ pub async fn rewrite(
     let complete = |name: &str, shard: &mut ShardReplay<'_>, journal: &dyn Journal| match faults.get(name) {
         None => read_pages(name, shard, journal),
         Some(faults) => {
-            let of_shard = mend(shard, journal, faults);
+            let of_shard = mend(shard, (name, journal), faults);
             let mut outcome = outcome.lock().unwrap_or_else(PoisonError::into_inner);
             outcome.found.extend(of_shard.found);
             outcome.given_up.extend(of_shard.given_up);
@@ -72,9 +72,9 @@ pub async fn rewrite(
 }
 
 /// Completes the replay of a damaged journal.
-fn mend(shard: &mut ShardReplay<'_>, journal: &dyn Journal, faults: &Faults) -> Outcome {
+fn mend(shard: &mut ShardReplay<'_>, (name, journal): (&str, &dyn Journal), faults: &Faults) -> Outcome {
     let pages = shard.all_pages();
-    read_those_pages(shard, journal, &pages);
+    read_those_pages(shard, (name, journal), &pages);
     let found = shard.salvage(&faults.salvage);
     let segments = journal.segments();
     let damaged = damaged(&segments, &faults.batches);
@@ -176,6 +176,7 @@ mod tests {
             last: last.map(BatchSequence),
             len_bytes: 0,
             covered: false,
+            damaged: false,
         };
         let segments = [segment(1, Some(9)), segment(10, Some(19)), segment(20, None)];
         for (batch, expected) in [(1, 1), (9, 1), (10, 10), (19, 10), (20, 20), (99, 20)] {

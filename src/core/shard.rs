@@ -94,6 +94,8 @@ pub struct Counts {
     pub unsettled: u64,
     /// Not visible yet.
     pub delayed: u64,
+    /// Neither: reading them has failed since the start.
+    pub unreadable: u64,
     pub consumers: u32,
 }
 

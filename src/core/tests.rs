@@ -2,8 +2,10 @@
 
 mod crashes;
 mod dead_letters;
+mod large_bodies;
 mod leases;
 mod memory_log;
+mod pages;
 mod paging;
 mod permissions;
 mod policies;

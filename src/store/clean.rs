@@ -10,10 +10,11 @@ use std::sync::Arc;
 
 use crate::compact::{self, CompactEntry};
 use crate::disk::{Disk, DiskFile, read_whole, write_all_at};
+use crate::housekeeper::GiveUp;
 use crate::names;
 use crate::recovery;
 use crate::table::ClosedSegment;
-use crate::types::{BatchSequence, Epoch, Location};
+use crate::types::{BatchSequence, Epoch, FilePlace, Location};
 
 /// Decides what a cleaned segment keeps. Called on the journal's housekeeping thread.
 pub trait Survivors: Send {
@@ -92,23 +93,26 @@ pub(crate) enum Progress {
 }
 
 impl CleanJob {
-    /// Reads the segment. The error says why it can't be cleaned.
+    /// Reads the segment.
+    ///
+    /// # Errors
+    /// Why it can't be cleaned: it cannot be read, or it is damaged, and where first.
     pub(crate) fn new(
         place: &Place<'_>,
         segment: ClosedSegment,
         survivors: Box<dyn Survivors>,
-    ) -> Result<CleanJob, String> {
+    ) -> Result<CleanJob, GiveUp> {
         let name = segment.file_name();
         let file = place.disk.open_to_read(&place.folder.join(&name));
-        let file = file.map_err(|error| format!("open {name}: {error}"))?;
+        let file = file.map_err(|error| GiveUp::Harmless(format!("open {name}: {error}")))?;
         let mut bytes = Vec::new();
-        read_whole(file.as_ref(), &mut bytes).map_err(|error| format!("read {name}: {error}"))?;
+        read_whole(file.as_ref(), &mut bytes).map_err(|error| GiveUp::Harmless(format!("read {name}: {error}")))?;
         let records = if segment.compact {
             records_of_compact(file.as_ref(), &bytes, place.identity, segment.first)
         } else {
             recovery::records_of_segment(&bytes, place.identity, &segment)
         };
-        let records = records.ok_or_else(|| format!("{name} is damaged"))?;
+        let records = records.map_err(|offset_bytes| GiveUp::Damaged(FilePlace { file: name, offset_bytes }))?;
         Ok(CleanJob {
             segment,
             asked_at: BatchSequence::NONE,
@@ -221,9 +225,16 @@ fn portion(records: &[Found]) -> usize {
     records.iter().take_while(fits).count().max(1)
 }
 
-/// All records of a compact file; `None` if any is damaged.
-fn records_of_compact(file: &dyn DiskFile, bytes: &[u8], identity: u64, first: BatchSequence) -> Option<Vec<Found>> {
-    let map = compact::read_map(file, identity, first).ok()?;
-    let is_whole = map.damaged == 0 && map.entries.iter().all(|entry| entry.payload(bytes).is_some());
-    is_whole.then(|| map.entries.into_iter().map(|entry| Found { entry, source: entry.new }).collect())
+/// All records of a compact file. The error is the first place that is damaged; 0 for the map, which stands at the start.
+fn records_of_compact(
+    file: &dyn DiskFile,
+    bytes: &[u8],
+    identity: u64,
+    first: BatchSequence,
+) -> Result<Vec<Found>, u64> {
+    let map = compact::read_map(file, identity, first).ok().filter(|map| map.damaged == 0).ok_or(0u64)?;
+    let found = |entry: CompactEntry| {
+        entry.payload(bytes).map(|_| Found { entry, source: entry.new }).ok_or(u64::from(entry.new))
+    };
+    map.entries.into_iter().map(found).collect()
 }

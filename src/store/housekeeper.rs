@@ -11,7 +11,7 @@ use crate::names::{self, Listing};
 use crate::shared::Shared;
 use crate::snapshot::SnapshotJob;
 use crate::table::ClosedSegment;
-use crate::types::{BatchSequence, Epoch, Options};
+use crate::types::{BatchSequence, Epoch, FilePlace, Options};
 use crate::writer::Step;
 
 /// Writes snapshots and cleans segments, a few MiB per step. It has no thread of its own, like [`Writer`](crate::Writer).
@@ -34,8 +34,10 @@ enum Work {
 }
 
 /// Why a job did not come about.
-enum GiveUp {
+pub(crate) enum GiveUp {
     Harmless(String),
+    /// What was to be worked on is not as it was written there.
+    Damaged(FilePlace),
     Fatal(String),
 }
 
@@ -132,6 +134,7 @@ impl Housekeeper {
         self.remove_temporary(names::SNAPSHOT_TEMPORARY);
         self.shared.end_job(match reason {
             GiveUp::Harmless(reason) => Outcome::SnapshotFailed(reason),
+            GiveUp::Damaged(place) => Outcome::SnapshotFailed(format!("{place} is damaged")),
             GiveUp::Fatal(reason) => Outcome::Fatal(reason),
         });
     }
@@ -166,7 +169,7 @@ impl Housekeeper {
         let first = segment.first;
         match CleanJob::new(&self.place(), segment, survivors) {
             Ok(job) => self.work = Some(Work::Clean(Box::new(job))),
-            Err(reason) => self.end_clean(first, GiveUp::Harmless(reason)),
+            Err(reason) => self.end_clean(first, reason),
         }
     }
 
@@ -212,7 +215,10 @@ impl Housekeeper {
     fn end_clean(&mut self, segment: BatchSequence, reason: GiveUp) {
         self.remove_temporary(names::COMPACT_TEMPORARY);
         self.shared.end_job(match reason {
-            GiveUp::Harmless(reason) => Outcome::CleanFailed { segment, reason },
+            GiveUp::Harmless(reason) => Outcome::CleanFailed { segment, reason, damage: None },
+            GiveUp::Damaged(place) => {
+                Outcome::CleanFailed { segment, reason: format!("{place} is damaged"), damage: Some(place) }
+            }
             GiveUp::Fatal(reason) => Outcome::Fatal(reason),
         });
     }

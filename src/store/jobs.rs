@@ -3,7 +3,7 @@
 use crate::batch::Snapshot;
 use crate::clean::Survivors;
 use crate::table::ClosedSegment;
-use crate::types::BatchSequence;
+use crate::types::{BatchSequence, FilePlace};
 
 /// Something for the housekeeper.
 pub(crate) enum Job {
@@ -39,6 +39,7 @@ pub(crate) enum Outcome {
     CleanFailed {
         segment: BatchSequence,
         reason: String,
+        damage: Option<FilePlace>,
     },
     /// The folder is in doubt.
     Fatal(String),

@@ -6,7 +6,7 @@ use thiserror::Error;
 use crate::batch::{Batch, Snapshot};
 use crate::clean::Survivors;
 use crate::reader::Reader;
-use crate::types::{BatchPlace, BatchSequence, Epoch, SegmentInfo};
+use crate::types::{BatchPlace, BatchSequence, Epoch, FilePlace, SegmentInfo};
 
 /// An append-only sequence of batches with a watermark: everything up to [`Journal::durable`] survives. Its records can be
 /// read back for as long as their segments are kept.
@@ -53,8 +53,9 @@ pub trait Journal: Send + Sync {
     /// of all batches up to its last must have been taken: the caller can't otherwise know what lies in it.
     fn release(&self, segment: BatchSequence);
 
-    /// The segment is known to be damaged: it is never cleaned, and when it is freed, its file goes into quarantine. An open looks
-    /// at segments that no snapshot covers itself.
+    /// The segment is known to be damaged, in a record or wherever a cleaning met it: it is never cleaned, and when it is freed, its
+    /// file goes into quarantine. What is not damaged in it can be read as before. An open looks at segments that no
+    /// snapshot covers itself; what was said of others is forgotten by then.
     fn condemn(&self, segment: BatchSequence) {
         let _ = segment;
     }
@@ -102,8 +103,9 @@ pub enum JournalEvent {
     SnapshotFailed(String),
     /// The segment is cleaned and takes so much space now; 0 if nothing survived and it is gone.
     Cleaned { segment: BatchSequence, len_bytes: u64 },
-    /// The segment was not cleaned and is as it was. A damaged one never will be: don't ask again.
-    CleanFailed { segment: BatchSequence, reason: String },
+    /// The segment was not cleaned and is as it was. A damaged one never will be: don't ask again, and
+    /// [condemn](Journal::condemn) it. `damage` is the first place that is not as it was written.
+    CleanFailed { segment: BatchSequence, reason: String, damage: Option<FilePlace> },
 }
 
 /// See [`Journal::status`].

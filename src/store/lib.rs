@@ -43,7 +43,7 @@ pub use reader::{ReadError, Reader};
 pub use real_disk::RealDisk;
 pub use recovery::{DAMAGES_LISTED_MAX, Damage, Inspected, OpenError, Recovered, RecoveryReport, Visitor, inspect};
 pub use types::{
-    BatchPlace, BatchSequence, Epoch, Location, Options, Placed, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, SegmentInfo,
-    SyncMode,
+    BatchPlace, BatchSequence, Epoch, FilePlace, Location, Options, Placed, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN,
+    SegmentInfo, SyncMode,
 };
 pub use writer::{Step, Writer};

@@ -11,7 +11,7 @@ use thiserror::Error;
 use crate::compact::{self, Map};
 use crate::disk::{Disk, DiskFile};
 use crate::names;
-use crate::types::{BatchSequence, Location};
+use crate::types::{BatchSequence, FilePlace, Location};
 
 /// Reads the payloads of stored records. Each thread that reads has its own.
 pub trait Reader: Send {
@@ -26,14 +26,25 @@ pub trait Reader: Send {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ReadError {
     /// The bytes are not those that were written.
-    #[error("the {} bytes at {} of segment {} are damaged", .0.length_bytes, .0.offset, .0.segment)]
-    Damaged(Location),
+    #[error("{} bytes from {place} on are damaged", .location.length_bytes)]
+    Damaged { location: Location, place: FilePlace },
     /// The segment does not exist, or was cleaned of this record.
     #[error("the {} bytes at {} of segment {} are not there any more", .0.length_bytes, .0.offset, .0.segment)]
     Missing(Location),
     /// The disk refuses to work.
     #[error("read {} bytes at {} of segment {}: {reason}", .location.length_bytes, .location.offset, .location.segment)]
     Disk { location: Location, reason: String },
+}
+
+impl ReadError {
+    /// What was asked for.
+    pub fn location(&self) -> Location {
+        match self {
+            ReadError::Damaged { location, .. } | ReadError::Missing(location) | ReadError::Disk { location, .. } => {
+                *location
+            }
+        }
+    }
 }
 
 /// Files kept open.
@@ -67,7 +78,7 @@ impl ReadMap {
         let wanted = (location.offset, location.length_bytes);
         match self.places.binary_search_by(|(old, length_bytes, _)| (*old, *length_bytes).cmp(&wanted)) {
             Ok(index) => Ok(u64::from(self.places[index].2)),
-            Err(_) if self.is_damaged => Err(ReadError::Damaged(location)),
+            Err(_) if self.is_damaged => Err(damaged_map(location)),
             Err(_) => Err(ReadError::Missing(location)),
         }
     }
@@ -77,6 +88,15 @@ impl OpenFile {
     /// Where in the file the payload begins.
     fn resolve(&self, location: Location) -> Result<u64, ReadError> {
         self.map.as_ref().map_or(Ok(u64::from(location.offset)), |map| map.resolve(location))
+    }
+
+    /// What begins at `start` is not what was written there.
+    fn damaged(&self, location: Location, start: u64) -> ReadError {
+        let file = match self.map {
+            Some(_) => names::compact(location.segment),
+            None => names::segment(location.segment),
+        };
+        ReadError::Damaged { location, place: FilePlace { file, offset_bytes: start } }
     }
 
     /// Reads so many bytes, or up to the end of the file.
@@ -252,7 +272,7 @@ fn run(wanted: &[Wanted], start: u64) -> (usize, u64) {
 fn read_one(file: &OpenFile, location: Location) -> Result<Bytes, ReadError> {
     let start = file.resolve(location)?;
     let bytes = file.read(start, location.length_bytes as usize).map_err(|error| disk_error(location, &error))?;
-    checked(&bytes, 0, location).ok_or(ReadError::Damaged(location))
+    checked(&bytes, 0, location).ok_or_else(|| file.damaged(location, start))
 }
 
 /// The payload in `bytes`, if it is all there and what was written.
@@ -265,7 +285,12 @@ fn checked(bytes: &Bytes, from: usize, location: Location) -> Option<Bytes> {
 fn disk_error(location: Location, error: &io::Error) -> ReadError {
     match error.kind() {
         io::ErrorKind::NotFound => ReadError::Missing(location),
-        io::ErrorKind::InvalidData => ReadError::Damaged(location),
+        io::ErrorKind::InvalidData => damaged_map(location),
         _ => ReadError::Disk { location, reason: error.to_string() },
     }
+}
+
+/// Where the record is in its compact file cannot be told: what says so, at the start of the file, is damaged.
+fn damaged_map(location: Location) -> ReadError {
+    ReadError::Damaged { location, place: FilePlace { file: names::compact(location.segment), offset_bytes: 0 } }
 }

@@ -44,6 +44,8 @@ pub(crate) struct SegmentTable {
     closed: BTreeMap<BatchSequence, ClosedSegment>,
     /// The segment being written, and its size.
     active: Option<(BatchSequence, u64)>,
+    /// That one is damaged.
+    active_damaged: bool,
     /// Being cleaned, so not to be freed.
     cleaning: Option<BatchSequence>,
     /// Once this batch is durable, there may be something to free.
@@ -55,13 +57,16 @@ impl SegmentTable {
     pub(crate) fn new(keep: bool, covered_to: BatchSequence, closed: Vec<ClosedSegment>) -> SegmentTable {
         let closed = closed.into_iter().map(|segment| (segment.first, segment)).collect();
         // A crash between a snapshot and the end of its trim left segments it covers.
-        SegmentTable { keep, covered_to, closed, active: None, cleaning: None, freeable_at: Some(BatchSequence::NONE) }
+        let freeable_at = Some(BatchSequence::NONE);
+        SegmentTable { keep, covered_to, closed, freeable_at, ..SegmentTable::default() }
     }
 
     /// A new segment is written from `first` on; the former active one ends before it.
     pub(crate) fn rotate(&mut self, first: BatchSequence, len_bytes: u64) {
         if let Some((first_before, len_bytes)) = self.active.replace((first, len_bytes)) {
-            self.closed.insert(first_before, ClosedSegment::new(first_before, first.previous(), len_bytes));
+            let damaged = std::mem::take(&mut self.active_damaged);
+            let segment = ClosedSegment { damaged, ..ClosedSegment::new(first_before, first.previous(), len_bytes) };
+            self.closed.insert(first_before, segment);
         }
     }
 
@@ -83,7 +88,11 @@ impl SegmentTable {
 
     /// The segment is damaged.
     pub(crate) fn condemn(&mut self, segment: BatchSequence) {
-        self.closed.get_mut(&segment).into_iter().for_each(|closed| closed.damaged = true);
+        if let Some(closed) = self.closed.get_mut(&segment) {
+            closed.damaged = true;
+        } else if self.active.is_some_and(|(first, _)| first == segment) {
+            self.active_damaged = true;
+        }
     }
 
     /// True if [`SegmentTable::take_freeable`] may find something.
@@ -148,8 +157,11 @@ impl SegmentTable {
             last: Some(segment.last),
             len_bytes: segment.len_bytes,
             covered: segment.last <= self.covered_to,
+            damaged: segment.damaged,
         });
-        let active = self.active.map(|(first, len_bytes)| SegmentInfo { first, last: None, len_bytes, covered: false });
+        let damaged = self.active_damaged;
+        let active =
+            self.active.map(|(first, len_bytes)| SegmentInfo { first, last: None, len_bytes, covered: false, damaged });
         closed.chain(active).collect()
     }
 }

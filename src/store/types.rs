@@ -95,6 +95,21 @@ pub struct Location {
     pub crc: u32,
 }
 
+/// A place in one of the journal's files, for those who look after them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilePlace {
+    /// Name of the file in the journal's folder.
+    pub file: String,
+    /// Counted from the start of the file.
+    pub offset_bytes: u64,
+}
+
+impl fmt::Display for FilePlace {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "byte {} of {}", self.offset_bytes, self.file)
+    }
+}
+
 /// A segment, as [`Journal::segments`](crate::Journal::segments) tells of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SegmentInfo {
@@ -107,6 +122,8 @@ pub struct SegmentInfo {
     pub len_bytes: u64,
     /// A durable snapshot stands for all its batches: it is freed when it is released.
     pub covered: bool,
+    /// It is known to be damaged: found at the open, or [condemned](crate::Journal::condemn).
+    pub damaged: bool,
 }
 
 /// Smallest segment: one sector-aligned group must fit with room to spare.

@@ -257,7 +257,7 @@ impl Writer {
             }
             Outcome::SnapshotFailed(reason) => JournalEvent::SnapshotFailed(reason),
             Outcome::Cleaned { segment, len_bytes } => JournalEvent::Cleaned { segment, len_bytes },
-            Outcome::CleanFailed { segment, reason } => JournalEvent::CleanFailed { segment, reason },
+            Outcome::CleanFailed { segment, reason, damage } => JournalEvent::CleanFailed { segment, reason, damage },
             Outcome::Fatal(reason) => return Err(Trouble::Fatal(reason)),
         };
         self.free()?;

@@ -128,6 +128,58 @@ impl JournalFailed<'_> {
     }
 }
 
+/// Stored messages of a queue cannot be read. Told once for a queue and a segment; its metrics are brought up to date when they are
+/// asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct MessagesUnreadable<'a> {
+    pub journal: &'a str,
+    /// The file in the journal's folder and the place in it, if that is what is damaged.
+    pub place: Option<(&'a str, u64)>,
+    pub queue: Option<&'a str>,
+    pub messages: u64,
+    pub error: &'a str,
+}
+
+impl MessagesUnreadable<'_> {
+    pub fn emit(&self) {
+        let Self { journal, place, queue, messages, error } = *self;
+        let (file, offset) = place.unzip();
+        tracing::error!(
+            journal,
+            file,
+            offset,
+            queue,
+            messages,
+            error,
+            "stored messages cannot be read: they are kept as they are and all others are served; stop the broker and run `crossdock \
+             store repair` on its data directory"
+        );
+    }
+}
+
+/// A segment was found to be damaged when it was to be cleaned. Told once until the next start; its metric is brought up to date
+/// when it is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct SegmentDamaged<'a> {
+    pub journal: &'a str,
+    /// The file in the journal's folder, and the first place in it that is not what was written.
+    pub file: &'a str,
+    pub offset: u64,
+}
+
+impl SegmentDamaged<'_> {
+    pub fn emit(&self) {
+        let Self { journal, file, offset } = *self;
+        tracing::error!(
+            journal,
+            file,
+            offset,
+            "a segment is damaged: it is kept as it is and what is readable in it is served; stop the broker and run `crossdock \
+             store repair` on its data directory"
+        );
+    }
+}
+
 /// The data directory's file system is nearly full. Its metric is the alarm's.
 #[derive(Clone, Copy, Debug)]
 pub struct DiskLow {

@@ -114,6 +114,7 @@ pub struct JournalFigures {
     pub bytes_since_snapshot: u64,
     pub live_bytes: u64,
     pub segments: u64,
+    pub damaged_segments: u64,
 }
 
 /// What all queues hold, and what holding it takes.
@@ -122,6 +123,7 @@ pub struct MessageFigures {
     pub ready: u64,
     pub unsettled: u64,
     pub delayed: u64,
+    pub unreadable: u64,
     pub memory_bytes: u64,
     pub unbalanced_queues: u64,
 }
@@ -223,6 +225,8 @@ broker_metrics! {
     unsettled: Gauge => "messages_unsettled";
     /// Messages that are not visible yet
     delayed: Gauge => "messages_delayed";
+    /// Messages that reading has failed for since the start: damage, see the log, then `crossdock store repair`
+    unreadable: Gauge => "messages_unreadable";
     /// Queues that do not hold what they should by their ledger: a defect if it stays above 0
     unbalanced: Gauge => "ledger_unbalanced_queues";
     /// Memory that messages and what is known of them take
@@ -237,6 +241,8 @@ broker_metrics! {
     journal_live: Family<JournalLabel, Gauge> => "journal_live_bytes";
     /// Segments of a journal
     journal_segments: Family<JournalLabel, Gauge> => "journal_segments";
+    /// Segments of a journal that are known to be damaged: they stay as they are, and go into its quarantine when nothing needs them
+    journal_damaged: Family<JournalLabel, Gauge> => "journal_damaged_segments";
     /// Records found in the journals at the start
     recovered_records: Gauge => "recovered_records";
     /// Time that recovery took at the start, in milliseconds
@@ -302,6 +308,7 @@ impl Metrics {
         set(&self.ready, figures.ready);
         set(&self.unsettled, figures.unsettled);
         set(&self.delayed, figures.delayed);
+        set(&self.unreadable, figures.unreadable);
         set(&self.messages_memory, figures.memory_bytes);
         set(&self.unbalanced, figures.unbalanced_queues);
     }
@@ -318,6 +325,7 @@ impl Metrics {
         set(&self.journal_since_snapshot.get_or_create(&label), figures.bytes_since_snapshot);
         set(&self.journal_live.get_or_create(&label), figures.live_bytes);
         set(&self.journal_segments.get_or_create(&label), figures.segments);
+        set(&self.journal_damaged.get_or_create(&label), figures.damaged_segments);
     }
 
     /// All metrics as OpenMetrics text (`application/openmetrics-text; version=1.0.0; charset=utf-8`), which Prometheus reads.

@@ -17,6 +17,8 @@ import pika
 
 HERE = pathlib.Path(__file__).parent
 LISTENERS = ["amqp", "mqtt", "stomp", "aws", "management"]
+# Longer than all that follows takes, so that the message is stored as a delayed one.
+DELAY_SECONDS = 60
 
 
 def start(program, folder):
@@ -121,7 +123,8 @@ def sqs(port):
     )
     url = client.create_queue(QueueName="jobs")["QueueUrl"]
     client.send_message(QueueUrl=url, MessageBody="job")
-    client.send_message(QueueUrl=url, MessageBody="delayed job", DelaySeconds=60)
+    client.send_message(QueueUrl=url, MessageBody="delayed job", DelaySeconds=DELAY_SECONDS)
+    return time.monotonic() + DELAY_SECONDS
 
 
 def main(program, name):
@@ -131,11 +134,13 @@ def main(program, name):
             process, ports = start(program, folder)
             connection = amqp(ports["amqp"])
             mqtt(ports["mqtt"])
-            sqs(ports["aws"])
+            due = sqs(ports["aws"])
             churn(connection)
             process.send_signal(end)
             process.wait()
             del connection
+            # A test that opens the directory would wait for the delayed message.
+            time.sleep(max(0, due - time.monotonic()))
             # The reserve and spare segments are empty space.
             useful = lambda entry: None if entry.name.endswith(("reserve", "lock")) or "/spare-" in entry.name else entry
             with tarfile.open(HERE / f"{name}-{how}.tar.gz", "w:gz") as archive:

@@ -175,7 +175,7 @@ impl World {
         let running = opened.into_iter().zip(stepped).enumerate().map(|(index, (one, stepped))| {
             let reads = (index > 0).then(|| Reads {
                 requests: queues.next().expect("one for each shard"),
-                reading: Reading::new(index - 1, one.journal.as_ref(), Arc::new(Self::formats())),
+                reading: Reading::new(index - 1, one.journal.clone(), Arc::new(Self::formats())),
                 answers: VecDeque::new(),
             });
             let housekeeping = Housekeeping::new(partition(index), broker.clone(), one.journal, self.thresholds);

@@ -3,6 +3,10 @@
 //!
 //! From the front: `near` (messages that are here, and some that are being read), `refs` (a page that was read back),
 //! `pages`, `open` (the newest, not in a page yet). Messages go from the front to consumers and from the back to disk.
+//! Reading back is in `reading`, pages are in `pages`.
+
+mod pages;
+mod reading;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,9 +14,8 @@ use std::sync::Arc;
 use crossdock_common::{Instant, Message};
 
 use super::entry::Entry;
-use super::stored::{PageRef, StoredRef, Tally};
+use super::stored::{PageRef, StoredRef};
 use crate::definitions::route::AnnouncedBinding;
-use crate::log::Location;
 
 /// Memory that a reference takes.
 const REF_BYTES: u64 = size_of::<StoredRef>() as u64;
@@ -163,45 +166,6 @@ impl Level {
         }
     }
 
-    // ---- reading ----
-
-    /// Chooses what to read so that about `window_bytes` are here or on their way.
-    pub(crate) fn choose(&mut self, window_bytes: u64, chosen: &mut Vec<(u64, Location)>) {
-        if self.near_bytes + self.requested_bytes > window_bytes / 2
-            && !(self.is_waiting() && self.requested_bytes == 0)
-        {
-            return;
-        }
-        self.choose_hollow(window_bytes, chosen);
-        while self.near_bytes + self.requested_bytes < window_bytes {
-            let Some(stored) = self.next_ref() else { return };
-            let mut entry = stored.to_entry(self.number);
-            entry.requested = true;
-            chosen.push((entry.position, stored.location));
-            self.near_bytes += entry.memory_bytes();
-            self.requested_bytes += length_bytes(&entry);
-            self.near.push_back(entry);
-        }
-    }
-
-    /// Entries that came back without their message; they are at the front.
-    fn choose_hollow(&mut self, window_bytes: u64, chosen: &mut Vec<(u64, Location)>) {
-        if self.hollow == 0 {
-            return;
-        }
-        let hollow = self.near.iter_mut().filter(|entry| entry.message.is_none() && !entry.requested);
-        for entry in hollow {
-            let Some(location) = entry.stored else { continue };
-            entry.requested = true;
-            self.hollow -= 1;
-            self.requested_bytes += length_bytes(entry);
-            chosen.push((entry.position, location));
-            if self.hollow == 0 || self.requested_bytes >= window_bytes / 2 {
-                return;
-            }
-        }
-    }
-
     fn next_ref(&mut self) -> Option<StoredRef> {
         let stored = match self.refs.pop_front() {
             Some(stored) => stored,
@@ -217,136 +181,6 @@ impl Level {
         Some(stored)
     }
 
-    /// The page to read next, if it is time: told once until [`page_read`](Self::page_read).
-    pub(crate) fn choose_page(&mut self, refs_min: usize) -> Option<Location> {
-        if self.page_requested || self.refs.len() > refs_min {
-            return None;
-        }
-        let page = self.pages.front()?;
-        self.page_requested = true;
-        Some(page.location)
-    }
-
-    /// The page has been read (or, with `None`, cannot be): gives the page, and the references that did not survive a restart.
-    pub(crate) fn page_read(
-        &mut self,
-        location: &Location,
-        refs: Option<Vec<StoredRef>>,
-    ) -> Option<(PageRef, Vec<StoredRef>)> {
-        if self.pages.front().is_none_or(|page| page.location != *location) {
-            return None;
-        }
-        self.page_requested = false;
-        let page = self.pages.pop_front()?;
-        let survived = page.survived;
-        let (here, gone) = refs.unwrap_or_default().into_iter().partition(|stored| !survived || stored.logged);
-        let here: Vec<StoredRef> = here;
-        self.far = self.far - page.tally().count + here.len() as u64;
-        self.refs.extend(here);
-        Some((page, gone))
-    }
-
-    /// Puts messages that were read where they belong, in order. Those that are not waited for any more are left over.
-    pub(crate) fn fill(&mut self, read: &mut [(u64, Option<Read>)], damaged: &mut Vec<Entry>) {
-        let mut rest = &mut read[..];
-        let mut broken = Vec::new();
-        for entry in self.near.iter_mut().filter(|entry| entry.requested && entry.message.is_none()) {
-            let Some(index) = rest.iter().position(|(position, _)| *position == entry.position) else { continue };
-            self.requested_bytes -= length_bytes(entry);
-            self.near_bytes -= entry.memory_bytes();
-            entry.requested = false;
-            match rest[index].1.take() {
-                Some(Read { message, binding, expires_at }) => {
-                    (entry.message, entry.binding, entry.expires_at) = (Some(message), binding, expires_at);
-                }
-                None => {
-                    // Counted as hollow until it is taken out below.
-                    self.hollow += 1;
-                    broken.push(entry.position);
-                }
-            }
-            self.near_bytes += entry.memory_bytes();
-            rest = &mut rest[index + 1..];
-            if rest.is_empty() {
-                break;
-            }
-        }
-        if !broken.is_empty() {
-            self.take_out(&broken, damaged);
-        }
-    }
-
-    fn take_out(&mut self, positions: &[u64], damaged: &mut Vec<Entry>) {
-        let near = std::mem::take(&mut self.near);
-        let (out, near) = near.into_iter().partition(|entry| positions.contains(&entry.position));
-        self.near = near;
-        let out: VecDeque<Entry> = out;
-        out.iter().for_each(|entry| self.leave(entry));
-        damaged.extend(out);
-    }
-
-    // ---- pages ----
-
-    /// The oldest of `open` that make a page, if there are enough and none is being written.
-    pub(crate) fn seal(&mut self, count: usize) -> Option<(Sealing, impl Iterator<Item = &StoredRef> + Clone)> {
-        if self.sealing > 0 || self.open.len() < count {
-            return None;
-        }
-        self.sealing = count;
-        self.sealings = self.sealings.wrapping_add(1);
-        let sealing = Sealing { level: self.number, attempt: self.sealings, count };
-        Some((sealing, self.open.range(..count)))
-    }
-
-    /// The page is written. False if it is not needed any more.
-    pub(crate) fn sealed(&mut self, sealing: Sealing, location: Location) -> bool {
-        if self.sealing != sealing.count || self.sealings != sealing.attempt {
-            return false;
-        }
-        self.sealing = 0;
-        let page = PageRef::new(location, self.open.range(..sealing.count));
-        self.open.drain(..sealing.count);
-        self.pages.push_back(page);
-        true
-    }
-
-    /// A message from a snapshot or a log, after all pages: first those that stand before the pages, then the others.
-    pub(crate) fn restore(&mut self, stored: StoredRef, before_pages: bool) {
-        self.far += 1;
-        self.far_expires |= stored.expires;
-        if before_pages && !self.pages.is_empty() {
-            self.refs.push_back(stored);
-        } else {
-            self.open.push_back(stored);
-        }
-    }
-
-    /// A page from a snapshot.
-    pub(crate) fn add_page(&mut self, page: PageRef) {
-        self.far += page.tally().count;
-        self.far_expires |= page.expires;
-        self.pages.push_back(page);
-    }
-
-    pub(crate) fn pages(&self) -> impl Iterator<Item = &PageRef> {
-        self.pages.iter()
-    }
-
-    /// References to what stands before the pages.
-    pub(crate) fn before_pages(&self) -> impl Iterator<Item = StoredRef> {
-        self.near.iter().filter_map(Entry::to_stored).chain(self.refs.iter().copied())
-    }
-
-    /// References to what stands behind the pages.
-    pub(crate) fn behind_pages(&self) -> impl Iterator<Item = StoredRef> {
-        self.open.iter().copied()
-    }
-
-    /// References to what is not in a page.
-    pub(crate) fn single(&self) -> impl Iterator<Item = StoredRef> {
-        self.before_pages().chain(self.behind_pages())
-    }
-
     /// Takes everything: entries, references, pages.
     pub(crate) fn drain(&mut self) -> (VecDeque<Entry>, VecDeque<StoredRef>, VecDeque<PageRef>) {
         let sealings = self.sealings;
@@ -355,13 +189,6 @@ impl Level {
         self.sealings = sealings;
         refs.extend(open);
         (near, refs, pages)
-    }
-}
-
-impl PageRef {
-    /// What it holds for the queue.
-    pub(crate) fn tally(&self) -> Tally {
-        if self.survived { self.logged } else { self.all }
     }
 }
 

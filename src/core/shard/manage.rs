@@ -131,6 +131,7 @@ impl Shard {
             ready: queue.ready.len() + queue.awaiting.count() as u64,
             unsettled: queue.unsettled.len() as u64,
             delayed: queue.delayed.len() as u64,
+            unreadable: queue.unreadable(),
             consumers: u32::try_from(queue.consumers.len()).unwrap_or(u32::MAX),
         })
     }
@@ -141,6 +142,7 @@ impl Shard {
             total.ready += counts.ready;
             total.unsettled += counts.unsettled;
             total.delayed += counts.delayed;
+            total.unreadable += counts.unreadable;
             total.consumers += counts.consumers;
         }
     }

@@ -2,6 +2,9 @@
 //!
 //! A queue knows nothing of the log or of other queues. Its methods say what became of messages, and the shard writes it down.
 
+mod contents;
+mod timing;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -19,10 +22,12 @@ use super::large::Behind;
 use super::ledger::Ledger;
 use super::ready::Ready;
 use super::stored::PageRef;
-use super::timers::{Timer, Timers};
+use super::timers::Timers;
 use super::unsettled::AllUnsettled;
 use crate::definitions::route::AnnouncedBinding;
 use crate::log::{Location, Urgency};
+
+pub(crate) use contents::Awaited;
 
 /// A queue of this shard.
 pub(crate) struct Queue {
@@ -62,40 +67,6 @@ pub(crate) struct Queue {
     pub memory_counted: u64,
     delayed_bytes: u64,
     expiry_timer: Option<Instant>,
-}
-
-/// Messages on their way into a queue.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Awaited {
-    /// Until the log is written.
-    pub write: usize,
-    /// Until the log is synced.
-    pub sync: usize,
-    /// Of both: those that cannot be read back from the log.
-    pub unstored: usize,
-}
-
-impl Awaited {
-    pub(crate) fn count(self) -> usize {
-        self.write + self.sync
-    }
-
-    pub(crate) fn add(&mut self, until: Urgency, unstored: bool) {
-        *self.until(until) += 1;
-        self.unstored += usize::from(unstored);
-    }
-
-    pub(crate) fn remove(&mut self, until: Urgency, unstored: bool) {
-        *self.until(until) -= 1;
-        self.unstored -= usize::from(unstored);
-    }
-
-    fn until(&mut self, until: Urgency) -> &mut usize {
-        match until {
-            Urgency::Write => &mut self.write,
-            Urgency::Sync => &mut self.sync,
-        }
-    }
 }
 
 /// What handing out a message means for the log.
@@ -163,39 +134,6 @@ impl Queue {
         }
     }
 
-    pub(crate) fn expires_at(&self, message: &Message, now: Now) -> Option<Instant> {
-        let ttl_ms = [message.ttl_ms, self.settings.message_ttl_ms].into_iter().flatten().min();
-        ttl_ms.map(|ttl_ms| {
-            let age_ms = now.unix.0.saturating_sub(message.received_at.0);
-            now.instant.after_ms(ttl_ms.saturating_sub(age_ms))
-        })
-    }
-
-    /// Messages that are in the queue in whatever way; the [`Ledger`] must say the same.
-    pub(crate) fn held(&self) -> u64 {
-        let unread: u64 = self.damaged_pages.iter().map(|page| page.tally().count).sum();
-        let maps = self.unsettled.len() + self.delayed.len() + self.departing.len() + self.burying.len();
-        self.ready.len()
-            + unread
-            + (maps + self.damaged.len() + self.awaiting.count() + self.behind.entries().count()) as u64
-    }
-
-    /// Entries that somebody has, or that are on their way out, or that cannot be read.
-    pub(crate) fn out(&self) -> impl Iterator<Item = &Entry> {
-        let burying = self.burying.values().map(|(entry, _)| entry);
-        self.unsettled.entries().chain(self.departing.values()).chain(burying).chain(&self.damaged)
-    }
-
-    /// Entries that are not ready, except those on their way in.
-    pub(crate) fn away(&self) -> impl Iterator<Item = &Entry> {
-        self.out().chain(self.delayed.values()).chain(self.behind.entries())
-    }
-
-    /// Memory that the queue's messages take, except those on their way in.
-    pub(crate) fn memory_bytes(&self) -> u64 {
-        self.ready.memory_bytes() + self.unsettled.memory_bytes() + self.delayed_bytes
-    }
-
     /// Whether the queue refuses another message (`x-overflow: reject-publish`).
     pub(crate) fn refuses(&self, message: &Message) -> bool {
         if matches!(self.settings.overflow, None | Some(Overflow::DropHead)) {
@@ -205,11 +143,6 @@ impl Queue {
         let bytes = self.ready.body_bytes() + message.body_bytes() as u64;
         self.settings.length_max.is_some_and(|max| length >= max)
             || self.settings.bytes_max.is_some_and(|max| bytes > max)
-    }
-
-    /// Something that is on its way in cannot be read back from the log.
-    pub(crate) fn has_unstored(&self) -> bool {
-        self.awaiting.unstored > 0 || self.behind.has_unstored()
     }
 
     /// The queue is over its length.
@@ -225,36 +158,6 @@ impl Queue {
             0 => self.ready.append(entry, keep),
             delay_ms => self.delay(entry, now.instant.after_ms(delay_ms), timers),
         }
-    }
-
-    pub(crate) fn delay_ms(&self, message: Option<&Message>) -> u64 {
-        let own_delay_ms = message.and_then(|message| message.rare.as_ref()?.delay_ms);
-        own_delay_ms.or(self.settings.delay_ms).unwrap_or(0)
-    }
-
-    pub(crate) fn delay(&mut self, entry: Entry, until: Instant, timers: &mut Timers) {
-        timers.add(until, Timer::Delay { queue: self.id });
-        self.delayed_bytes += entry.memory_bytes();
-        self.delayed.insert((until, entry.position), entry);
-    }
-
-    /// Makes delayed entries ready whose time has come.
-    pub(crate) fn wake_delayed(&mut self, now: Instant) {
-        while let Some(first) = self.delayed.first_entry() {
-            if first.key().0 > now {
-                return;
-            }
-            let entry = first.remove();
-            self.delayed_bytes -= entry.memory_bytes();
-            self.ready.wake(entry);
-        }
-    }
-
-    /// A lease that ends in `lease_ms`, and the timer for it.
-    pub(crate) fn timed_lease(&self, id: &DeliveryId, lease_ms: u64, now: Now, timers: &mut Timers) -> Holder {
-        let until = now.instant.after_ms(lease_ms);
-        timers.add(until, Timer::Lease { queue: self.id, position: id.position, lease: id.lease });
-        Holder::Timed(until)
     }
 
     /// Takes a delivery out of the unsettled ones, if its lease is the current one.
@@ -282,17 +185,5 @@ impl Queue {
     /// Somebody consumes or waits.
     pub(crate) fn is_wanted(&self) -> bool {
         !self.is_unused()
-    }
-
-    pub(crate) fn schedule_expiry(&mut self, timers: &mut Timers) {
-        let Some(at) = self.ready.next_expiry() else { return };
-        if self.expiry_timer.is_none_or(|scheduled| at < scheduled) {
-            self.expiry_timer = Some(at);
-            timers.add(at, Timer::Expiry { queue: self.id });
-        }
-    }
-
-    pub(crate) fn expiry_timer_fired(&mut self) {
-        self.expiry_timer = None;
     }
 }

@@ -211,8 +211,8 @@ pub(super) fn batches(first: BatchSequence, last: BatchSequence) -> String {
     if first == last { format!("batch {first}") } else { format!("batches {first} to {last}") }
 }
 
-/// All records of the segment in `bytes`, for cleaning; `None` if anything is damaged.
-pub(crate) fn records_of_segment(bytes: &[u8], identity: u64, segment: &ClosedSegment) -> Option<Vec<Found>> {
+/// All records of the segment in `bytes`, for cleaning. The error is the first place that is damaged.
+pub(crate) fn records_of_segment(bytes: &[u8], identity: u64, segment: &ClosedSegment) -> Result<Vec<Found>, u64> {
     let entrance = Entrance {
         identity,
         expected: segment.first,
@@ -224,16 +224,21 @@ pub(crate) fn records_of_segment(bytes: &[u8], identity: u64, segment: &ClosedSe
     let mut walk = Walk::new(bytes, Role::Batch, entrance);
     let mut records = Vec::new();
     loop {
-        match walk.next().ok()? {
-            walk::Found::Batch(view) if view.intact => {
+        let here = walk.offset_bytes();
+        match walk.next().map_err(|_| here)? {
+            walk::Found::Batch(view) => {
                 for record in view.records() {
-                    records.push(found(view.header.sequence, &record.ok()?));
+                    let record = record.map_err(|damaged| u64::from(damaged.offset))?;
+                    records.push(found(view.header.sequence, &record));
+                }
+                if !view.intact {
+                    return Err(here);
                 }
             }
             // Nothing but its end shows where a segment ends whose neighbour is gone.
-            walk::Found::Lost { last, .. } if segment.last_is_bound && last == segment.last => return Some(records),
-            walk::Found::End { .. } => return Some(records),
-            _ => return None,
+            walk::Found::Lost { last, .. } if segment.last_is_bound && last == segment.last => return Ok(records),
+            walk::Found::Lost { .. } => return Err(here),
+            walk::Found::End { .. } => return Ok(records),
         }
     }
 }

@@ -29,6 +29,8 @@ pub(super) struct RecordView<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct DamagedRecord {
     pub(super) stream: Option<u64>,
+    /// Where the damage begins in the file: its entry, or its payload.
+    pub(super) offset: u32,
 }
 
 impl<'a> BatchView<'a> {
@@ -53,20 +55,24 @@ impl<'a> BatchView<'a> {
     }
 
     fn record(&self, index: u32) -> Result<RecordView<'a>, DamagedRecord> {
-        let bytes = self.table.get(index as usize * ENTRY_BYTES..).unwrap_or_default();
+        let entry_start = index as usize * ENTRY_BYTES;
+        let bytes = self.table.get(entry_start..).unwrap_or_default();
         let entry = match bytes.first_chunk() {
             // Everything has been checked once.
             Some(entry) if self.intact => Some(Entry::decode_checked(entry)),
             _ => Entry::decode(bytes, self.header.sequence, index),
         };
-        let Some(entry) = entry else { return Err(DamagedRecord { stream: None }) };
+        let Some(entry) = entry else {
+            let offset = u32::try_from(self.header.offset as usize + HEADER_BYTES + entry_start).unwrap_or(u32::MAX);
+            return Err(DamagedRecord { stream: None, offset });
+        };
         let start = entry.start as usize;
+        let offset = self.payload_offset.saturating_add(entry.start);
         match self.payload.get(start..start.saturating_add(entry.length_bytes as usize)) {
             Some(payload) if self.intact || crc32c::crc32c(payload) == entry.payload_crc => {
-                let offset = self.payload_offset.saturating_add(entry.start);
                 Ok(RecordView { kind: entry.kind, stream: entry.stream, payload, offset, crc: entry.payload_crc })
             }
-            _ => Err(DamagedRecord { stream: Some(entry.stream) }),
+            _ => Err(DamagedRecord { stream: Some(entry.stream), offset }),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use super::stored::{read, stored};
 use super::support::*;
 use crate::compact::MAP_ENTRY_BYTES;
-use crate::format::HEADER_BYTES;
+use crate::format::{ENTRY_BYTES, HEADER_BYTES};
 use crate::simulated::{Fault, SimulatedDisk};
 use crate::*;
 
@@ -220,8 +220,9 @@ fn a_damaged_segment_is_not_cleaned() {
     let (mut opened, locations) = covered(&disk);
     let hit = locations[2];
     disk.corrupt(&file(SEGMENT), |bytes| bytes[hit.offset as usize] ^= 1).unwrap();
-    let reason = format!("{SEGMENT} is damaged");
-    assert_eq!(clean(&mut opened, every(3)), JournalEvent::CleanFailed { segment: FIRST, reason });
+    let place = FilePlace { file: SEGMENT.to_owned(), offset_bytes: u64::from(hit.offset) };
+    let (reason, damage) = (format!("{place} is damaged"), Some(place));
+    assert_eq!(clean(&mut opened, every(3)), JournalEvent::CleanFailed { segment: FIRST, reason, damage });
     let payloads = read(&*opened.journal, &locations);
     assert!(payloads.iter().enumerate().all(|(index, payload)| payload.is_err() == (index == 2)));
 }
@@ -231,10 +232,46 @@ fn a_condemned_segment_is_not_cleaned_and_ends_in_quarantine() {
     let disk = SimulatedDisk::new(1);
     let (mut opened, _) = covered(&disk);
     opened.journal.condemn(FIRST);
+    let damaged =
+        opened.journal.segments().iter().filter(|info| info.damaged).map(|info| info.first).collect::<Vec<_>>();
+    assert_eq!(damaged, [FIRST]);
     assert_eq!(opened.journal.clean(FIRST, every(3)), Err(CleanError::Damaged { segment: FIRST }));
     opened.journal.release(FIRST);
     opened.settle();
     assert!(!has(&disk, SEGMENT));
+    assert!(Disk::list(&disk, &folder().join("quarantine")).unwrap().contains(&SEGMENT.to_owned()));
+}
+
+/// The first place that is damaged is named, in whatever part of a batch it is.
+#[test]
+fn a_cleaning_names_the_place_of_the_damage() {
+    let (_, locations) = covered(&SimulatedDisk::new(1));
+    let first = locations[0].offset as usize;
+    let entry = first - ENTRY_BYTES;
+    for (at, named) in [(first + 10, first), (entry, entry), (entry + 25, entry)] {
+        let disk = SimulatedDisk::new(1);
+        let (mut opened, _) = covered(&disk);
+        disk.corrupt(&file(SEGMENT), |bytes| bytes[at] ^= 1).unwrap();
+        let event = clean(&mut opened, every(3));
+        let JournalEvent::CleanFailed { damage: Some(place), .. } = &event else { panic!("{at}: {event:?}") };
+        assert_eq!(place, &FilePlace { file: SEGMENT.to_owned(), offset_bytes: named as u64 }, "{at}");
+    }
+}
+
+#[test]
+fn a_segment_condemned_while_it_is_written_ends_in_quarantine() {
+    let disk = SimulatedDisk::new(1);
+    let (mut opened, _) = stored(&disk, 3, 900);
+    opened.journal.condemn(FIRST);
+    while opened.journal.segments()[0].last.is_none() {
+        opened.append(&[record(1, &[1; 900])]).unwrap();
+        opened.settle();
+    }
+    let newest = opened.journal.durable();
+    opened.journal.snapshot(newest, snapshot(&[])).unwrap();
+    opened.settle();
+    opened.journal.release(FIRST);
+    opened.settle();
     assert!(Disk::list(&disk, &folder().join("quarantine")).unwrap().contains(&SEGMENT.to_owned()));
 }
 
@@ -282,7 +319,11 @@ fn damage_in_a_cleaned_file_costs_the_record_it_hit() {
         for (index, (stream, location)) in survivors.into_iter().enumerate() {
             let payload = read(&*opened.journal, &[location]).remove(0);
             match hit {
-                Some(hit) if hit == index => assert_eq!(payload, Err(ReadError::Damaged(location)), "byte {at}"),
+                Some(hit) if hit == index => {
+                    let offset_bytes = if at < map.end { 0 } else { (map.end + 900 * hit) as u64 };
+                    let place = FilePlace { file: COMPACT.to_owned(), offset_bytes };
+                    assert_eq!(payload, Err(ReadError::Damaged { location, place }), "byte {at}");
+                }
                 _ => assert_eq!(payload.unwrap(), vec![stream as u8; 900], "byte {at}"),
             }
         }

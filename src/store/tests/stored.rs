@@ -100,8 +100,9 @@ fn damage_costs_the_record_it_hit() {
         assert_eq!(payload.is_err(), index == 5);
     }
     let error = read(&*opened.journal, &[hit]).remove(0).unwrap_err();
-    assert_eq!(error, ReadError::Damaged(hit));
-    assert_eq!(error.to_string(), format!("the 900 bytes at {} of segment 1 are damaged", hit.offset));
+    let place = FilePlace { file: "segment-00000000000000000001".to_owned(), offset_bytes: u64::from(hit.offset) };
+    assert_eq!(error, ReadError::Damaged { location: hit, place: place.clone() });
+    assert_eq!(error.to_string(), format!("900 bytes from {place} on are damaged"));
 }
 
 #[test]

@@ -10,7 +10,8 @@ use crossdock_common::names::QueueId;
 use crossdock_common::{Format, Message};
 
 use super::super::Shard;
-use super::{QueueReplay, Replay, Replayed, restored};
+use super::records::restored;
+use super::{QueueReplay, Replay, Replayed};
 use crate::definitions::route::AnnouncedBinding;
 use crate::log::{Location, RecordKind, Sequence, Urgency};
 use crate::record::{

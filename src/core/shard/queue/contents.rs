@@ -1,0 +1,74 @@
+//! What is in a queue, wherever it is: on its way in, ready, handed out, on its way out, or unreadable.
+
+use super::Queue;
+use crate::log::Urgency;
+use crate::shard::entry::Entry;
+
+/// Messages on their way into a queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Awaited {
+    /// Until the log is written.
+    pub write: usize,
+    /// Until the log is synced.
+    pub sync: usize,
+    /// Of both: those that cannot be read back from the log.
+    pub unstored: usize,
+}
+
+impl Awaited {
+    pub(crate) fn count(self) -> usize {
+        self.write + self.sync
+    }
+
+    pub(crate) fn add(&mut self, until: Urgency, unstored: bool) {
+        *self.until(until) += 1;
+        self.unstored += usize::from(unstored);
+    }
+
+    pub(crate) fn remove(&mut self, until: Urgency, unstored: bool) {
+        *self.until(until) -= 1;
+        self.unstored -= usize::from(unstored);
+    }
+
+    fn until(&mut self, until: Urgency) -> &mut usize {
+        match until {
+            Urgency::Write => &mut self.write,
+            Urgency::Sync => &mut self.sync,
+        }
+    }
+}
+
+impl Queue {
+    /// Messages that are in the queue in whatever way; the [`Ledger`] must say the same.
+    pub(crate) fn held(&self) -> u64 {
+        let maps = self.unsettled.len() + self.delayed.len() + self.departing.len() + self.burying.len();
+        self.ready.len() + self.unreadable() + (maps + self.awaiting.count() + self.behind.entries().count()) as u64
+    }
+
+    /// Messages that could not be read since the start.
+    pub(crate) fn unreadable(&self) -> u64 {
+        let in_pages: u64 = self.damaged_pages.iter().map(|page| page.tally().count).sum();
+        in_pages + self.damaged.len() as u64
+    }
+
+    /// Entries that somebody has, or that are on their way out, or that cannot be read.
+    pub(crate) fn out(&self) -> impl Iterator<Item = &Entry> {
+        let burying = self.burying.values().map(|(entry, _)| entry);
+        self.unsettled.entries().chain(self.departing.values()).chain(burying).chain(&self.damaged)
+    }
+
+    /// Entries that are not ready, except those on their way in.
+    pub(crate) fn away(&self) -> impl Iterator<Item = &Entry> {
+        self.out().chain(self.delayed.values()).chain(self.behind.entries())
+    }
+
+    /// Memory that the queue's messages take, except those on their way in.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        self.ready.memory_bytes() + self.unsettled.memory_bytes() + self.delayed_bytes
+    }
+
+    /// Something that is on its way in cannot be read back from the log.
+    pub(crate) fn has_unstored(&self) -> bool {
+        self.awaiting.unstored > 0 || self.behind.has_unstored()
+    }
+}

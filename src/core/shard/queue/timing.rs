@@ -1,0 +1,60 @@
+//! What time does to a queue's messages: delays, leases, times to live.
+
+use crossdock_common::names::DeliveryId;
+use crossdock_common::{Instant, Message, Now};
+
+use super::Queue;
+use crate::shard::entry::{Entry, Holder};
+use crate::shard::timers::{Timer, Timers};
+
+impl Queue {
+    pub(crate) fn expires_at(&self, message: &Message, now: Now) -> Option<Instant> {
+        let ttl_ms = [message.ttl_ms, self.settings.message_ttl_ms].into_iter().flatten().min();
+        ttl_ms.map(|ttl_ms| {
+            let age_ms = now.unix.0.saturating_sub(message.received_at.0);
+            now.instant.after_ms(ttl_ms.saturating_sub(age_ms))
+        })
+    }
+
+    pub(crate) fn delay_ms(&self, message: Option<&Message>) -> u64 {
+        let own_delay_ms = message.and_then(|message| message.rare.as_ref()?.delay_ms);
+        own_delay_ms.or(self.settings.delay_ms).unwrap_or(0)
+    }
+
+    pub(crate) fn delay(&mut self, entry: Entry, until: Instant, timers: &mut Timers) {
+        timers.add(until, Timer::Delay { queue: self.id });
+        self.delayed_bytes += entry.memory_bytes();
+        self.delayed.insert((until, entry.position), entry);
+    }
+
+    /// Makes delayed entries ready whose time has come.
+    pub(crate) fn wake_delayed(&mut self, now: Instant) {
+        while let Some(first) = self.delayed.first_entry() {
+            if first.key().0 > now {
+                return;
+            }
+            let entry = first.remove();
+            self.delayed_bytes -= entry.memory_bytes();
+            self.ready.wake(entry);
+        }
+    }
+
+    /// A lease that ends in `lease_ms`, and the timer for it.
+    pub(crate) fn timed_lease(&self, id: &DeliveryId, lease_ms: u64, now: Now, timers: &mut Timers) -> Holder {
+        let until = now.instant.after_ms(lease_ms);
+        timers.add(until, Timer::Lease { queue: self.id, position: id.position, lease: id.lease });
+        Holder::Timed(until)
+    }
+
+    pub(crate) fn schedule_expiry(&mut self, timers: &mut Timers) {
+        let Some(at) = self.ready.next_expiry() else { return };
+        if self.expiry_timer.is_none_or(|scheduled| at < scheduled) {
+            self.expiry_timer = Some(at);
+            timers.add(at, Timer::Expiry { queue: self.id });
+        }
+    }
+
+    pub(crate) fn expiry_timer_fired(&mut self) {
+        self.expiry_timer = None;
+    }
+}
