@@ -16,7 +16,11 @@ pub struct Amqp {
 pub struct Frames {
     buffer: Vec<u8>,
     start: usize,
+    end: usize,
 }
+
+/// Most bytes of one read.
+const READ_BYTES: usize = 256 << 10;
 
 /// What a consumer or publisher hears.
 pub enum Heard<'a> {
@@ -160,24 +164,28 @@ impl Amqp {
 impl Frames {
     /// Reads what is there. 0 means the end.
     pub fn read(&mut self, stream: &mut TcpStream) -> Result<usize> {
-        if self.start > 0 {
-            self.buffer.drain(..self.start);
-            self.start = 0;
-        }
-        let length = self.buffer.len();
-        self.buffer.resize(length + (256 << 10), 0);
-        let count = stream.read(&mut self.buffer[length..]).or_else(|error| match error.kind() {
+        self.make_room();
+        let count = stream.read(&mut self.buffer[self.end..]).or_else(|error| match error.kind() {
             std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut => Ok(usize::MAX),
             _ => Err(error),
         });
         let count = count.context("reading")?;
-        self.buffer.truncate(length + if count == usize::MAX { 0 } else { count });
+        self.end += if count == usize::MAX { 0 } else { count };
         Ok(if count == usize::MAX { 1 } else { count })
+    }
+
+    /// The buffer is made once: clearing it for each read would cost more than the broker does.
+    fn make_room(&mut self) {
+        self.buffer.copy_within(self.start..self.end, 0);
+        (self.start, self.end) = (0, self.end - self.start);
+        if self.buffer.len() < self.end + READ_BYTES {
+            self.buffer.resize(self.end + READ_BYTES, 0);
+        }
     }
 
     /// The next whole frame: type and payload.
     pub fn next(&mut self) -> Option<(u8, &[u8])> {
-        let rest = &self.buffer[self.start..];
+        let rest = &self.buffer[self.start..self.end];
         let size = u32::from_be_bytes(rest.get(3..7)?.try_into().ok()?) as usize;
         if rest.len() < size + 8 {
             return None;

@@ -10,6 +10,7 @@ use super::alarms::Alarms;
 use super::clock::Clock;
 use super::partition::Signals;
 use super::startup::journal_name;
+use super::vigil::Vigil;
 use crate::auth::Authenticator;
 use crate::telemetry::{JournalFigures, MessageFigures, Metrics};
 
@@ -25,6 +26,7 @@ pub struct Engine {
     pub(super) alarms: Arc<Alarms>,
     pub(super) journals: Arc<Vec<Arc<dyn Journal>>>,
     pub(super) signals: Vec<Arc<Signals>>,
+    pub(super) vigil: Vigil,
 }
 
 /// How long a last snapshot may take; without it, the next start has more to replay, nothing else.

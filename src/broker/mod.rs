@@ -17,6 +17,7 @@ mod rewrite;
 mod simulation;
 mod start;
 mod startup;
+mod vigil;
 
 pub use alarms::Alarms;
 pub use clock::Clock;
@@ -25,3 +26,4 @@ pub use journal_log::to_core as location_of;
 pub use rewrite::{Faults, Outcome, rewrite};
 pub use start::start;
 pub use startup::{PartitionProgress, Replayed, StartProgress, Startup};
+pub use vigil::SyncWatch;

@@ -20,6 +20,8 @@ pub(super) struct Signals {
     written: AtomicU64,
     durable: AtomicU64,
     changed: Mutex<Vec<JournalEvent>>,
+    /// Somebody looks at `durable` all the time.
+    watched: AtomicBool,
     wake: Notify,
     ending: AtomicBool,
     ended: Notify,
@@ -30,10 +32,33 @@ impl Signals {
     pub(super) fn journal_said(&self, event: JournalEvent) {
         match event {
             JournalEvent::Written(sequence) => self.written.store(sequence.0, Ordering::Release),
-            JournalEvent::Durable(sequence) => self.durable.store(sequence.0, Ordering::Release),
+            JournalEvent::Durable(sequence) => {
+                self.durable.store(sequence.0, Ordering::SeqCst);
+                if self.watched.load(Ordering::SeqCst) {
+                    return;
+                }
+            }
             other => self.changed.lock().unwrap_or_else(PoisonError::into_inner).push(other),
         }
         self.wake.notify_one();
+    }
+
+    /// Becomes the one who looks at [`durable`](Self::durable) and needs no wake-up; false if somebody does already.
+    pub(super) fn begin_watch(&self) -> bool {
+        !self.watched.swap(true, Ordering::SeqCst)
+    }
+
+    /// The core was told up to `told`. What became durable behind that has woken nobody.
+    pub(super) fn end_watch(&self, told: u64) {
+        self.watched.store(false, Ordering::SeqCst);
+        if self.durable() > told {
+            self.wake.notify_one();
+        }
+    }
+
+    /// How far the journal is durable.
+    pub(super) fn durable(&self) -> u64 {
+        self.durable.load(Ordering::SeqCst)
     }
 
     /// The broker ends: the partition takes a last snapshot, so that the next start is quick and knows how often messages were
@@ -122,7 +147,7 @@ impl PartitionTask {
     }
 
     pub(super) fn tell_durable(&mut self, now: Now) {
-        let durable = self.signals.durable.load(Ordering::Acquire);
+        let durable = self.signals.durable();
         if durable > self.told.durable {
             self.told.durable = durable;
             self.broker.durable(self.partition, Sequence(durable), now);

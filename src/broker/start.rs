@@ -17,6 +17,7 @@ use super::partition::{PartitionTask, Signals, Told};
 use super::reading::{Requests, requests};
 use super::replay::{Complete, Opened, read_pages, replay};
 use super::startup::Startup;
+use super::vigil::Vigil;
 use crate::auth::Authenticator;
 use crate::config::Settings;
 use crate::telemetry::Metrics;
@@ -25,8 +26,8 @@ use crate::telemetry::events::RecoveryFinished;
 /// Most shards: a queue's number holds its shard in one byte.
 const SHARDS_MAX: usize = 255;
 
-/// Opens the data directory, replays it, and starts the partitions' tasks. Blocks as long as that takes, and tells `startup` how
-/// far it is. Must be called on a thread of the runtime that may block.
+/// Opens the data directory, replays it, and starts the partitions' tasks, each on one of `workers`. Blocks as long as that takes,
+/// and tells `startup` how far it is. Must be called on a thread of the runtime that may block.
 ///
 /// # Errors
 /// The directory cannot be used, another process uses it, or a newer version wrote it.
@@ -37,6 +38,7 @@ pub fn start(
     metrics: Arc<Metrics>,
     startup: &Startup,
     seed: u64,
+    workers: &dyn Fn(usize) -> tokio::runtime::Handle,
 ) -> Result<Arc<Engine>> {
     let clock = Clock::start();
     let (broker, opened) = recover(settings, formats, clock, (startup, seed), &read_pages)?;
@@ -58,9 +60,10 @@ pub fn start(
             alarms: alarms.clone(),
             told: Told::default(),
         };
-        tokio::spawn(watch(task));
+        workers(index).spawn(watch(task));
     }
-    Ok(Arc::new(Engine { broker, clock, authenticator, metrics, alarms, journals, signals }))
+    let vigil = Vigil::default();
+    Ok(Arc::new(Engine { broker, clock, authenticator, metrics, alarms, journals, signals, vigil }))
 }
 
 /// Opens and replays the journals.

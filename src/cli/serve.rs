@@ -14,6 +14,7 @@ pub fn serve(settings: Settings, arguments: &GlobalArguments) -> Result<(), Fail
     start_logging(&settings)?;
     let options = ServeOptions { ports_file: arguments.ports_file.clone() };
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
         .enable_all()
         .build()
         .context("cannot start the threads of the broker")?;

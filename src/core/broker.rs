@@ -145,7 +145,9 @@ impl Broker {
     /// The partition's log is durable up to `sequence`: confirms and replies go out, messages become ready.
     pub fn durable(self: &Arc<Self>, partition: Partition, sequence: Sequence, now: Now) {
         match partition {
-            Partition::Shard(index) => self.run(now, index, |shard, effects| shard.durable(now, sequence, effects)),
+            Partition::Shard(index) => {
+                self.run(now, index, |shard, effects| shard.durable(now, sequence, effects));
+            }
             Partition::Definitions => self.definitions_durable(sequence),
         }
     }
@@ -161,7 +163,9 @@ impl Broker {
     /// Does what is due in the partition.
     pub fn tick(self: &Arc<Self>, partition: Partition, now: Now) {
         match partition {
-            Partition::Shard(index) => self.run(now, index, |shard, effects| shard.tick(now, effects)),
+            Partition::Shard(index) => {
+                self.run(now, index, |shard, effects| shard.tick(now, effects));
+            }
             Partition::Definitions => self.end_sessions(now),
         }
     }
@@ -225,9 +229,14 @@ impl Broker {
         self.shards.len()
     }
 
-    /// Hands a batch to a shard.
-    pub(crate) fn send_batch(self: &Arc<Self>, now: Now, index: usize, batch: &mut Vec<ShardCommand>) {
-        self.run(now, index, |shard, effects| shard.handle(now, batch, effects));
+    /// Hands a batch to a shard. Says up to where its log is being synced for it.
+    pub(crate) fn send_batch(
+        self: &Arc<Self>,
+        now: Now,
+        index: usize,
+        batch: &mut Vec<ShardCommand>,
+    ) -> Option<Sequence> {
+        self.run(now, index, |shard, effects| shard.handle(now, batch, effects))
     }
 
     pub(crate) fn forget_connection(&self, connection: ConnectionId) {
@@ -235,10 +244,12 @@ impl Broker {
     }
 
     /// Works on one shard under its lock, then, without it, does what the shard could not.
-    fn run(self: &Arc<Self>, now: Now, index: usize, work: impl FnOnce(&mut Shard, &mut Effects)) {
+    fn run(self: &Arc<Self>, now: Now, index: usize, work: impl FnOnce(&mut Shard, &mut Effects)) -> Option<Sequence> {
         let mut effects = Effects::default();
         self.with_shard(index, |shard| work(shard, &mut effects));
+        let hurried = effects.hurried;
         self.follow_up(now, effects);
+        hurried
     }
 
     /// Works on one shard under its lock. The caller handles effects.

@@ -16,6 +16,7 @@ use hashbrown::{HashMap, HashSet};
 
 use crate::broker::Broker;
 use crate::broker::define::Caller;
+use crate::log::Sequence;
 use crate::outbox::{Item, Outbox};
 use crate::permissions::Who;
 use crate::shard::command::ShardCommand;
@@ -42,6 +43,8 @@ pub struct Client {
     /// The only one of them is a purge's.
     purging: bool,
     items: Vec<Item>,
+    /// A shard's log is being synced for the commands that were carried out last.
+    hurried: Option<Hurried>,
     published: bool,
     /// The connection ends: no command waits for an answer that nobody will hear.
     ending: bool,
@@ -52,6 +55,14 @@ pub struct Client {
 struct ConsumerPlace {
     queue: QueueId,
     lane: Lane,
+}
+
+/// Somebody waits for a shard's log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hurried {
+    pub shard: usize,
+    /// The log is being synced up to here.
+    pub to: Sequence,
 }
 
 /// Why [`Client::execute`] returned.
@@ -83,6 +94,7 @@ impl Client {
             held_answers: 0,
             purging: false,
             items: Vec::new(),
+            hurried: None,
             published: false,
             ending: false,
         }
@@ -112,6 +124,11 @@ impl Client {
     pub fn finish(&mut self, now: Now, commands: &mut VecDeque<Command>) {
         self.ending = true;
         let _ = self.execute(now, commands);
+    }
+
+    /// What the connection now waits for, if the last commands made it wait for the disk; told once.
+    pub fn take_hurried(&mut self) -> Option<Hurried> {
+        self.hurried.take()
     }
 
     /// The driver has checked the credentials and they are good.
@@ -274,7 +291,7 @@ impl Client {
     }
 
     /// Answers, after the definitions are durable up to `wait`; later answers do not overtake it.
-    fn answer_after(&mut self, request: RequestId, result: Result<Reply, Refusal>, wait: Option<crate::log::Sequence>) {
+    fn answer_after(&mut self, request: RequestId, result: Result<Reply, Refusal>, wait: Option<Sequence>) {
         let event = Event::Reply { request, result };
         if wait.is_none() && self.held_answers == 0 {
             return self.outbox.push(event);
@@ -297,8 +314,10 @@ impl Client {
     /// Sends the batches.
     fn flush(&mut self, now: Now) {
         for index in 0..self.pending.len() {
-            if !self.pending[index].is_empty() {
-                self.broker.send_batch(now, index, &mut self.pending[index]);
+            if !self.pending[index].is_empty()
+                && let Some(to) = self.broker.send_batch(now, index, &mut self.pending[index])
+            {
+                self.hurried = Some(Hurried { shard: index, to });
             }
         }
         self.resume_starved_lanes(now);

@@ -23,7 +23,7 @@ mod window;
 
 pub use broker::recovery::{Recovery, ShardReplay};
 pub use broker::{Broker, BrokerOptions, Needs, Partition};
-pub use client::{Client, Execution};
+pub use client::{Client, Execution, Hurried};
 pub use inspect::{Description, PagePlace, QueuePlace, describe};
 pub use log::{Location, Log, Place, Placed, RecordKind, Sequence, Urgency};
 pub use outbox::cost_bytes;

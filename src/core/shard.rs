@@ -206,7 +206,10 @@ impl Shard {
             self.dispatch(now, id, effects);
         }
         self.write_settled();
+        let urgent_before = self.waiting.urgent_to();
         self.commit();
+        let urgent = self.waiting.urgent_to();
+        effects.hurried = Some(urgent).filter(|urgent| *urgent > urgent_before).or(effects.hurried);
     }
 
     fn dispatch(&mut self, now: Now, id: QueueId, effects: &mut Effects) {

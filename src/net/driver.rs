@@ -27,7 +27,7 @@ use super::outcome::Ending;
 use super::scratch;
 use super::transport::Transport;
 use crate::auth::AuthenticationError;
-use crate::broker::Engine;
+use crate::broker::{Engine, SyncWatch};
 use crate::telemetry::events::AuthenticationFailed;
 use crate::telemetry::{Protocol, ProtocolMetrics};
 
@@ -61,6 +61,8 @@ pub(super) struct Driver {
     behind: bool,
     /// What woke it last was not the peer: its bytes come first now, or a stream of events would keep them waiting for ever.
     read_first: bool,
+    /// A sync that it waits for awake.
+    watch: Option<SyncWatch>,
     /// The core knows that the connection is over.
     ended: bool,
     counters: ProtocolMetrics,
@@ -104,6 +106,7 @@ impl Driver {
             unflushed: false,
             behind: false,
             read_first: false,
+            watch: None,
             ended: false,
             counters,
         }
@@ -201,10 +204,14 @@ impl Driver {
             let now = self.engine.clock.now();
             self.counters.count_commands(&self.output.commands);
             self.commands.extend(self.output.commands.drain(..));
+            let is_lone = self.commands.len() == 1;
             if !self.commands.is_empty()
                 && let Execution::Authenticate { request, credentials } = self.client.execute(now, &mut self.commands)
             {
                 self.authenticate(request, credentials).await;
+            }
+            if let (Some(hurried), true) = (self.client.take_hurried(), is_lone) {
+                self.watch = self.engine.watch_sync(hurried);
             }
             self.client.take_events(now, &mut self.events);
             if self.events.is_empty() {
@@ -265,6 +272,9 @@ impl Driver {
             if notified.as_mut().poll(context).is_ready() {
                 return Poll::Ready(Ok(Wake::Events));
             }
+            if self.poll_watch(context).is_ready() {
+                return Poll::Ready(Ok(Wake::Events));
+            }
             if let Poll::Ready(result) = self.poll_read(context) {
                 return Poll::Ready(result.map(Wake::Read));
             }
@@ -277,6 +287,16 @@ impl Driver {
             Poll::Pending
         })
         .await
+    }
+
+    /// Ready when the sync is done that the connection watches. Until then it looks again as soon as others had their turn.
+    fn poll_watch(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let Some(watch) = self.watch.take() else { return Poll::Pending };
+        if watch.is_over() {
+            return if self.engine.end_watch(watch) { Poll::Ready(()) } else { Poll::Pending };
+        }
+        self.watch = Some(watch);
+        pin!(tokio::task::yield_now()).poll(context)
     }
 
     fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<std::io::Result<usize>> {

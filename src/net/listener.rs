@@ -13,6 +13,7 @@ use super::driver::Driver;
 use super::machines::MachineFactory;
 use super::shutdown::ShutdownSignal;
 use super::transport::Transport;
+use super::workers::Workers;
 use crate::broker::Engine;
 use crate::config::{Listener, ListenerKind};
 use crate::telemetry::Metrics;
@@ -36,6 +37,7 @@ pub struct Listening {
 /// What all listeners share, also those that listen before there is an engine.
 pub struct Reception {
     metrics: Arc<Metrics>,
+    workers: Arc<Workers>,
     factory: MachineFactory,
     tls: Option<TlsAcceptor>,
     tls_handshake_timeout: Duration,
@@ -48,12 +50,14 @@ impl Reception {
     /// `tls` is needed as soon as a TLS listener is enabled.
     pub fn new(
         metrics: Arc<Metrics>,
+        workers: Arc<Workers>,
         settings: &crate::config::Settings,
         tls: Option<Arc<rustls::ServerConfig>>,
         seed: u64,
     ) -> Arc<Self> {
         Arc::new(Self {
             metrics,
+            workers,
             factory: MachineFactory::new(settings, seed),
             tls: tls.map(TlsAcceptor::from),
             tls_handshake_timeout: settings.limits.tls_handshake_timeout_ms.duration(),
@@ -107,7 +111,7 @@ pub(super) async fn accept<F>(
     kind: ListenerKind,
     socket: TcpListener,
     mut shutdown: ShutdownSignal,
-    serve: impl Fn(TcpStream, SocketAddr) -> F,
+    serve: impl Fn(TcpStream, SocketAddr) -> F + Clone + Send + 'static,
 ) where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -124,11 +128,17 @@ pub(super) async fn accept<F>(
                 };
                 // Latency matters more than a packet saved; writes are whole batches already.
                 let _ = stream.set_nodelay(true);
-                let served = serve(stream, peer);
-                tokio::spawn(async move {
-                    served.await;
-                    drop(place);
+                let serve = serve.clone();
+                let served = reception.workers.serve(stream, move |stream| {
+                    let served = serve(stream, peer);
+                    async move {
+                        served.await;
+                        drop(place);
+                    }
                 });
+                if let Err(error) = served {
+                    tracing::warn!(listener = kind.name(), %peer, %error, "cannot serve a connection");
+                }
             }
             Err(error) => {
                 tracing::warn!(listener = kind.name(), %error, "cannot accept a connection");

@@ -11,8 +11,10 @@ mod outcome;
 mod scratch;
 mod shutdown;
 mod transport;
+mod workers;
 
 pub use http::listen_http;
 pub use listener::{Listening, Reception, listen};
 pub use machines::formats;
 pub use shutdown::{Shutdown, ShutdownSignal};
+pub use workers::Workers;

@@ -10,7 +10,7 @@ use super::{login, seed};
 use crate::auth::Authenticator;
 use crate::broker::{Engine, Startup};
 use crate::config::{Listener, ListenerKind, Settings};
-use crate::net::{Listening, Reception, Shutdown, formats, listen, listen_http};
+use crate::net::{Listening, Reception, Shutdown, Workers, formats, listen, listen_http};
 use crate::telemetry::Metrics;
 use crate::{auth, broker, http};
 
@@ -23,6 +23,7 @@ pub(super) struct Starting {
     metrics: Arc<Metrics>,
     authenticator: Arc<Authenticator>,
     reception: Arc<Reception>,
+    workers: Arc<Workers>,
     /// How far it is.
     pub(super) startup: Arc<Startup>,
 }
@@ -30,14 +31,16 @@ pub(super) struct Starting {
 impl Starting {
     pub(super) fn new(settings: Arc<Settings>) -> Result<Self> {
         let metrics = Arc::new(Metrics::new());
+        let workers = Arc::new(Workers::start().context("cannot start the threads of the broker")?);
         let tls = match settings.tls.certificate {
             Some(_) => Some(auth::tls::server_config(&settings.tls, &[])?),
             None => None,
         };
         Ok(Self {
             authenticator: Arc::new(login::authenticator(&settings)?),
-            reception: Reception::new(metrics.clone(), &settings, tls, seed()?),
+            reception: Reception::new(metrics.clone(), workers.clone(), &settings, tls, seed()?),
             startup: Arc::default(),
+            workers,
             metrics,
             settings,
         })
@@ -55,8 +58,11 @@ impl Starting {
     pub(super) async fn recover(&self) -> Result<Arc<Engine>> {
         let (settings, startup) = (self.settings.clone(), self.startup.clone());
         let (authenticator, metrics, seed) = (self.authenticator.clone(), self.metrics.clone(), seed()?);
+        let workers = self.workers.clone();
         let mut recovery = tokio::task::spawn_blocking(move || {
-            broker::start(&settings, formats(), authenticator, metrics, &startup, seed)
+            broker::start(&settings, formats(), authenticator, metrics, &startup, seed, &|index| {
+                workers.of(index).clone()
+            })
         });
         let mut ticks = interval_at(Instant::now() + PROGRESS_LOGGED_EVERY, PROGRESS_LOGGED_EVERY);
         loop {

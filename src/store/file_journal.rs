@@ -140,7 +140,7 @@ struct Pace {
 }
 
 /// Work that comes sooner than this after work is waited for without sleep, and for no longer.
-const BRISK: Duration = Duration::from_micros(80);
+const BRISK: Duration = Duration::from_micros(200);
 
 impl Pace {
     /// Waits for work. Somebody who publishes the next message when the last one was confirmed is spared a wake-up, which takes as

@@ -81,6 +81,10 @@ impl Waiting {
         (self.written_to, self.synced_to, self.urgent_to) = (last, last, last);
     }
 
+    pub(super) fn urgent_to(&self) -> Sequence {
+        self.urgent_to
+    }
+
     pub(super) fn handed_over(&mut self, sequence: Sequence, urgency: Urgency) {
         if urgency == Urgency::Sync {
             self.urgent_to = sequence;

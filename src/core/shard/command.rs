@@ -11,6 +11,7 @@ use crossdock_common::names::{ConnectionId, DeliveryId, QueueId};
 use crossdock_common::{ConsumerId, Lane, Message, Name, RequestId};
 
 use crate::definitions::route::RouteTarget;
+use crate::log::Sequence;
 use crate::outbox::Outbox;
 use crate::shard::reading::ReadRequest;
 use crate::window::LaneWindow;
@@ -136,6 +137,8 @@ pub(crate) struct Effects {
     pub followups: VecDeque<Followup>,
     /// What is to be read from the log.
     pub reads: Vec<ReadRequest>,
+    /// The last batch that was handed to the log to be synced at once.
+    pub hurried: Option<Sequence>,
 }
 
 impl Effects {
