@@ -16,11 +16,10 @@ use super::engine::Engine;
 use super::partition::Signals;
 
 /// A sync is watched for so long at most.
-const WATCH_MAX: Duration = Duration::from_micros(250);
+const WATCH_MAX: Duration = Duration::from_micros(400);
 /// What a lone publisher may have given to the disk. More is a stream, and a stream is worth no waiting.
 const LONE_BYTES_MAX: u64 = 16 << 10;
-/// After a sync that was too slow for it, so many are not watched; twice as many after the next.
-const PASSED_OVER_MIN: u32 = 16;
+/// After a sync that was too slow for it the next is not watched, after another one in a row the next two, then four, up to this.
 const PASSED_OVER_MAX: u32 = 4_096;
 
 /// Whether it is worth the while.
@@ -42,7 +41,7 @@ impl Vigil {
     fn learn(&self, was_quick: bool) {
         let passed_over = match self.passed_over.load(Ordering::Relaxed) {
             _ if was_quick => 0,
-            last => (2 * last).clamp(PASSED_OVER_MIN, PASSED_OVER_MAX),
+            last => (2 * last).clamp(1, PASSED_OVER_MAX),
         };
         self.passed_over.store(passed_over, Ordering::Relaxed);
         self.pass_over.store(passed_over, Ordering::Relaxed);
@@ -111,13 +110,13 @@ mod tests {
     fn slow_syncs_are_watched_ever_more_seldom_until_one_is_quick() {
         let vigil = Vigil::default();
         assert_eq!(passed_over(&vigil), 0);
-        for expected in [16, 32, 64, 128, 256, 512, 1_024, 2_048, 4_096, 4_096] {
+        for expected in [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024, 2_048, 4_096, 4_096] {
             vigil.learn(false);
             assert_eq!(passed_over(&vigil), expected);
         }
         vigil.learn(true);
         assert_eq!(passed_over(&vigil), 0);
         vigil.learn(false);
-        assert_eq!(passed_over(&vigil), 16);
+        assert_eq!(passed_over(&vigil), 1);
     }
 }
