@@ -86,7 +86,8 @@ impl History {
         history
     }
 
-    pub(super) fn play(mut self) {
+    /// Gives how many power cuts it survived.
+    pub(super) fn play(mut self) -> u64 {
         for _ in 0..1 + self.random.below(4) {
             self.live();
             if self.faults == Faults::default() && self.random.below(3) == 0 {
@@ -99,6 +100,7 @@ impl History {
             }
         }
         self.check();
+        self.truth.power_cuts
     }
 
     /// Something on the disk is damaged while the process is down: what it says is true, it says whom it hurts, and nobody else

@@ -100,6 +100,8 @@ pub(super) enum End {
 #[derive(Default)]
 pub(super) struct Truth {
     pub published: u64,
+    /// How often the power went.
+    pub power_cuts: u64,
     fates: BTreeMap<Key, Fate>,
     /// Somebody has begun to take them away: a confirm says nothing about them any more.
     touched: BTreeSet<Key>,
@@ -255,6 +257,7 @@ impl Truth {
 
     /// The process has ended: what was not to survive did not.
     pub(super) fn ended(&mut self, end: End) {
+        self.power_cuts += u64::from(end == End::Power);
         for (key, fate) in &mut self.fates {
             let durability = plan_of(key.0).map_or(Durability::Fsync, |plan| plan.durability);
             match durability {
