@@ -4,6 +4,7 @@
 mod alarms;
 mod architecture;
 mod backlog;
+mod ceiling;
 mod clients;
 mod damage;
 mod disk;

@@ -58,7 +58,7 @@ pub(super) struct Housekeeping {
     tidied: Instant,
     /// The broker ends, and its last snapshot is under way or done.
     last: bool,
-    /// Segments that could not be cleaned.
+    /// Segments that could not be cleaned. They are tried again after the next snapshot: the disk may have room by then.
     stubborn: HashSet<BatchSequence>,
 }
 
@@ -120,6 +120,9 @@ impl Housekeeping {
     /// The snapshot is durable, or given up.
     pub(super) fn snapshot_ended(&mut self, done: bool) {
         self.job = Job::None;
+        if done {
+            self.stubborn.clear();
+        }
         if let Partition::Shard(index) = self.partition {
             self.broker.snapshot_ended(index, done);
         }

@@ -1,5 +1,6 @@
 //! A broker process for a test.
 
+pub mod control_group;
 pub mod small_disk;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,8 @@ pub fn binary() -> PathBuf {
 pub struct Broker {
     child: Child,
     folder: TempDir,
+    /// What starts the program; empty if nothing does but the test.
+    launcher: Vec<String>,
     arguments: Vec<String>,
     ports: BTreeMap<String, u16>,
 }
@@ -72,11 +75,16 @@ impl Broker {
 
     /// Starts with these arguments, and `--set` for each setting.
     pub fn start_with(arguments: &[&str], settings: &[&str]) -> Self {
+        Self::start_by(Vec::new(), arguments, settings)
+    }
+
+    /// The same by another program that starts it.
+    pub fn start_by(launcher: Vec<String>, arguments: &[&str], settings: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let mut all: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
         all.extend(settings.iter().flat_map(|setting| ["--set".to_owned(), (*setting).to_owned()]));
-        let child = spawn(folder.path(), &all);
-        let mut broker = Self { child, folder, arguments: all, ports: BTreeMap::new() };
+        let child = spawn(folder.path(), &launcher, &all);
+        let mut broker = Self { child, folder, launcher, arguments: all, ports: BTreeMap::new() };
         broker.wait_until_up();
         broker
     }
@@ -117,7 +125,7 @@ impl Broker {
 
     /// Starts again on the same data.
     pub fn restart(&mut self) {
-        self.child = spawn(self.folder.path(), &self.arguments);
+        self.child = spawn(self.folder.path(), &self.launcher, &self.arguments);
         self.wait_until_up();
     }
 
@@ -158,10 +166,17 @@ impl Drop for Broker {
     }
 }
 
-fn spawn(folder: &Path, arguments: &[String]) -> Child {
+fn spawn(folder: &Path, launcher: &[String], arguments: &[String]) -> Child {
     let _ = std::fs::remove_file(folder.join("ports.json"));
     let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("log")).expect("a log");
-    let mut command = Command::new(binary());
+    let mut command = match launcher {
+        [] => Command::new(binary()),
+        [program, others @ ..] => {
+            let mut command = Command::new(program);
+            command.args(others).arg(binary());
+            command
+        }
+    };
     command.args(arguments).arg("--ports-file").arg(folder.join("ports.json"));
     if !arguments.iter().any(|argument| argument == "--data-dir") {
         command.arg("--data-dir").arg(folder.join("data"));
