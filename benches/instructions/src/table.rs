@@ -42,6 +42,11 @@ impl Row {
         self.scenario == scenario && self.stage == stage
     }
 
+    /// Whether it costs so much more than `old` that the check fails.
+    fn is_too_dear(&self, old: f64) -> bool {
+        self.instructions * 100.0 > old * (100.0 + CHANGE_PERCENT_MAX)
+    }
+
     fn name(&self) -> String {
         format!("{} {}", self.scenario, self.stage)
     }
@@ -75,6 +80,20 @@ impl Table {
         text
     }
 
+    /// Whether that row is known from before and costs too much now.
+    pub fn is_too_dear(&self, before: &Self, scenario: &str, stage: &str) -> bool {
+        let find = |table: &'_ Self| table.rows.iter().find(|row| row.is(scenario, stage)).cloned();
+        find(self).zip(find(before)).is_some_and(|(row, old)| row.is_too_dear(old.instructions))
+    }
+
+    /// Keeps the lower count of each row that was counted again.
+    pub fn keep_lower(&mut self, again: &Self) {
+        for row in &mut self.rows {
+            let again = again.rows.iter().find(|again| again.is(&row.scenario, &row.stage));
+            row.instructions = again.map_or(row.instructions, |again| again.instructions.min(row.instructions));
+        }
+    }
+
     /// Compares with what was `before`.
     pub fn compare(&self, before: &Self) -> Comparison {
         let mut comparison = Comparison { text: String::new(), failures: Vec::new(), gains: Vec::new() };
@@ -100,7 +119,7 @@ impl Comparison {
         let percent = (new / old - 1.0) * 100.0;
         let line = format!("{name:<44} {old:>9.0} {new:>9.0} {percent:>+7.1} %");
         let _ = writeln!(self.text, "{line}");
-        if new * 100.0 > old * (100.0 + CHANGE_PERCENT_MAX) {
+        if row.is_too_dear(old) {
             self.failures.push(line);
         } else if new * 100.0 < old * (100.0 - CHANGE_PERCENT_MAX) {
             self.gains.push(line);
@@ -135,10 +154,18 @@ mod tests {
         let now = table(&[("same", 1100.0), ("slower", 1101.0), ("faster", 899.0), ("new", 1.0)]);
         let Comparison { text, failures, gains } = now.compare(&before);
         assert_eq!(text.lines().count(), 4);
+        assert!(now.is_too_dear(&before, "slower", "decode") && !now.is_too_dear(&before, "new", "decode"));
         let starts = |lines: &[String]| lines.iter().map(|line| line[..3].to_owned()).collect::<Vec<_>>();
         assert_eq!(
             (starts(&failures), starts(&gains)),
             (vec!["slo".into(), "new".into(), "gon".into()], vec!["fas".into()])
         );
+    }
+
+    #[test]
+    fn the_lower_of_two_counts_is_kept() {
+        let mut counts = table(&[("a", 5.0), ("b", 5.0), ("c", 5.0)]);
+        counts.keep_lower(&table(&[("a", 4.0), ("b", 6.0)]));
+        assert_eq!(counts, table(&[("a", 4.0), ("b", 5.0), ("c", 5.0)]));
     }
 }
