@@ -18,7 +18,7 @@ const QUEUE_URL: &str = "http://localhost:9324/000000000000/orders";
 const RECEIVED_MAX: usize = 10;
 const ACCESS_KEY: &str = "guest";
 const SECRET: &str = "secret";
-/// Of the request that [`Endpoint::send`] makes for a body of 16 bytes.
+/// Of the request that `Endpoint::send` makes for a body of 16 bytes.
 const AUTHORIZATION: &str = "AWS4-HMAC-SHA256 Credential=guest/20260102/us-east-1/sqs/aws4_request, \
     SignedHeaders=content-type;host;x-amz-date;x-amz-target, \
     Signature=28643cb0fe57893ea5341b4dbfd45aa2057120153d7ec233b0075cb0c8eda59b";
