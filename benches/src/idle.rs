@@ -12,7 +12,7 @@ use std::time::Duration;
 /// Resident memory follows when buffers are given back.
 const SETTLE: Duration = Duration::from_secs(2);
 /// Before it is measured, so many come and go: what a broker keeps for all connections is not each one's.
-const FIRST: usize = 50;
+const FIRST: usize = 10;
 
 /// What was found.
 pub struct Finding {

@@ -25,7 +25,7 @@ pub fn crossdock(folder: &Path, (amqp, mqtt): (u16, u16)) -> Result<Started> {
     ] {
         command.arg("--set").arg(setting);
     }
-    Ok((spawn(&mut command)?, Ports { amqp: Some(amqp), mqtt: Some(mqtt), ..Ports::default() }))
+    Ok((spawn(&command)?, Ports { amqp: Some(amqp), mqtt: Some(mqtt), ..Ports::default() }))
 }
 
 /// The relay: this program once more.
@@ -33,7 +33,7 @@ pub fn relay() -> Result<Started> {
     let (ins, outs) = (free_port()?, free_port()?);
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("--relay-ports").arg(format!("{ins},{outs}"));
-    Ok((spawn(&mut command)?, Ports { relay: Some((ins, outs)), ..Ports::default() }))
+    Ok((spawn(&command)?, Ports { relay: Some((ins, outs)), ..Ports::default() }))
 }
 
 /// rumqttd, which is a library: this program once more.
@@ -44,7 +44,7 @@ pub fn rumqttd() -> Result<Started> {
     let mqtt = free_port()?;
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("--rumqttd-port").arg(mqtt.to_string());
-    Ok((spawn(&mut command)?, Ports { mqtt: Some(mqtt), ..Ports::default() }))
+    Ok((spawn(&command)?, Ports { mqtt: Some(mqtt), ..Ports::default() }))
 }
 
 /// Becomes a rumqttd, in a process of its own so that its CPU time can be told from the client's.

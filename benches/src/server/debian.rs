@@ -25,8 +25,10 @@ pub fn rabbitmq(folder: &Path) -> Result<Started> {
         .env("RABBITMQ_LOG_BASE", folder.join("log"))
         .env("RABBITMQ_CONFIG_FILE", folder.join("rabbitmq.conf"))
         .env("RABBITMQ_ENABLED_PLUGINS_FILE", folder.join("enabled_plugins"))
+        // The script becomes the broker instead of waiting for it.
+        .env("RUNNING_UNDER_SYSTEMD", "true")
         .env("HOME", folder);
-    Ok((spawn(&mut command)?, Ports { amqp: Some(amqp), ..Ports::default() }))
+    Ok((spawn(&command)?, Ports { amqp: Some(amqp), ..Ports::default() }))
 }
 
 pub fn mosquitto(folder: &Path) -> Result<Started> {
@@ -44,5 +46,5 @@ pub fn mosquitto(folder: &Path) -> Result<Started> {
     std::fs::write(&file, text)?;
     let mut command = Command::new(binary);
     command.arg("-c").arg(&file);
-    Ok((spawn(&mut command)?, Ports { mqtt: Some(mqtt), ..Ports::default() }))
+    Ok((spawn(&command)?, Ports { mqtt: Some(mqtt), ..Ports::default() }))
 }

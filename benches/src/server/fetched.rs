@@ -26,7 +26,7 @@ pub fn nats(folder: &Path) -> Result<Started> {
     std::fs::write(&file, format!("listen: 127.0.0.1:{nats}\nping_interval: \"1h\"\n"))?;
     let mut command = Command::new(binary);
     command.arg("-c").arg(&file);
-    Ok((spawn(&mut command)?, Ports { nats: Some(nats), ..Ports::default() }))
+    Ok((spawn(&command)?, Ports { nats: Some(nats), ..Ports::default() }))
 }
 
 /// ActiveMQ Artemis with the settings of its own `create`, of which only the MQTT acceptor and its port are changed.
@@ -49,7 +49,7 @@ pub fn artemis(folder: &Path) -> Result<Started> {
     std::fs::write(&file, settings.replace("0.0.0.0:61616", &format!("127.0.0.1:{}", free_port()?)))?;
     let mut command = Command::new(instance.join("bin/artemis"));
     command.arg("run");
-    Ok((spawn(&mut command)?, Ports { mqtt: Some(mqtt), ..Ports::default() }))
+    Ok((spawn(&command)?, Ports { mqtt: Some(mqtt), ..Ports::default() }))
 }
 
 fn artemis_program() -> Result<PathBuf> {

@@ -130,9 +130,13 @@ impl Drop for Server {
 
 type Started = (Child, Ports);
 
-fn spawn(command: &mut Command) -> Result<Child> {
-    command.process_group(0);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().context("cannot start it")
+/// Starts it in a process group of its own. If this program is killed, the broker goes too: `setpriv` sees to it and becomes the broker.
+fn spawn(command: &Command) -> Result<Child> {
+    let mut tied = Command::new("setpriv");
+    tied.args(["--pdeathsig", "KILL", "--"]).arg(command.get_program()).args(command.get_args());
+    tied.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    tied.process_group(0).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    tied.spawn().context("cannot start it (with setpriv)")
 }
 
 fn free_port() -> Result<u16> {
