@@ -1,9 +1,11 @@
 //! AMQP 0-9-1 frames by hand: whole batches are built once and written again and again.
 
-use std::io::{Read, Write};
+use std::io::Write as _;
 use std::net::TcpStream;
 
 use anyhow::{Context, Result, bail};
+
+use crate::inbox::Inbox;
 
 /// A connection with channel 1 open.
 pub struct Amqp {
@@ -14,13 +16,8 @@ pub struct Amqp {
 /// Cuts what arrives into frames.
 #[derive(Default)]
 pub struct Frames {
-    buffer: Vec<u8>,
-    start: usize,
-    end: usize,
+    pub inbox: Inbox,
 }
-
-/// Most bytes of one read.
-const READ_BYTES: usize = 256 << 10;
 
 /// What a consumer or publisher hears.
 pub enum Heard<'a> {
@@ -58,9 +55,9 @@ fn text(text: &str) -> Vec<u8> {
     [&[text.len() as u8][..], text.as_bytes()].concat()
 }
 
-/// A message published to the default exchange.
-pub fn publish(queue: &str, persistent: bool, body: &[u8]) -> Vec<u8> {
-    let mut bytes = method(60, 40, &[&[0, 0, 0][..], &text(queue), &[0]].concat());
+/// A message; the empty exchange leads to the queue that the key names.
+pub fn publish(exchange: &str, key: &str, persistent: bool, body: &[u8]) -> Vec<u8> {
+    let mut bytes = method(60, 40, &[&[0, 0][..], &text(exchange), &text(key), &[0]].concat());
     let properties: &[u8] = if persistent { &[0x10, 0, 2] } else { &[0, 0] };
     bytes.extend(frame(2, &[&[0, 60, 0, 0][..], &(body.len() as u64).to_be_bytes(), properties].concat()));
     bytes.extend(frame(3, body));
@@ -73,8 +70,10 @@ pub fn declare_durable(queue: &str) -> Vec<u8> {
 }
 
 /// An acknowledgement.
-pub fn ack(tag: u64, multiple: bool) -> Vec<u8> {
-    method(60, 80, &[&tag.to_be_bytes()[..], &[u8::from(multiple)]].concat())
+pub fn ack(tag: u64, multiple: bool) -> [u8; 21] {
+    let mut frame = [1, 0, 1, 0, 0, 0, 13, 0, 60, 0, 80, 0, 0, 0, 0, 0, 0, 0, 0, u8::from(multiple), 0xce];
+    frame[11..19].copy_from_slice(&tag.to_be_bytes());
+    frame
 }
 
 impl Amqp {
@@ -105,6 +104,12 @@ impl Amqp {
         let flags = if durable { 0b10 } else { 0 };
         let arguments = [&[0, 0][..], &text(queue), &[flags], &(table.len() as u32).to_be_bytes(), &table].concat();
         self.call(50, 10, &arguments, 11)?;
+        Ok(())
+    }
+
+    /// Binds a queue to an exchange, with an empty key.
+    pub fn bind(&mut self, queue: &str, exchange: &str) -> Result<()> {
+        self.call(50, 20, &[&[0, 0][..], &text(queue), &text(exchange), &[0, 0, 0, 0, 0, 0]].concat(), 21)?;
         Ok(())
     }
 
@@ -154,7 +159,7 @@ impl Amqp {
                     bail!("closed: {}", String::from_utf8_lossy(payload));
                 }
             }
-            if self.frames.read(&mut self.stream)? == 0 {
+            if self.frames.inbox.read(&mut self.stream)? == Some(0) {
                 bail!("hung up while {class}.{number} was expected");
             }
         }
@@ -162,37 +167,15 @@ impl Amqp {
 }
 
 impl Frames {
-    /// Reads what is there. 0 means the end.
-    pub fn read(&mut self, stream: &mut TcpStream) -> Result<usize> {
-        self.make_room();
-        let count = stream.read(&mut self.buffer[self.end..]).or_else(|error| match error.kind() {
-            std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut => Ok(usize::MAX),
-            _ => Err(error),
-        });
-        let count = count.context("reading")?;
-        self.end += if count == usize::MAX { 0 } else { count };
-        Ok(if count == usize::MAX { 1 } else { count })
-    }
-
-    /// The buffer is made once: clearing it for each read would cost more than the broker does.
-    fn make_room(&mut self) {
-        self.buffer.copy_within(self.start..self.end, 0);
-        (self.start, self.end) = (0, self.end - self.start);
-        if self.buffer.len() < self.end + READ_BYTES {
-            self.buffer.resize(self.end + READ_BYTES, 0);
-        }
-    }
-
     /// The next whole frame: type and payload.
     pub fn next(&mut self) -> Option<(u8, &[u8])> {
-        let rest = &self.buffer[self.start..self.end];
+        let rest = self.inbox.rest();
         let size = u32::from_be_bytes(rest.get(3..7)?.try_into().ok()?) as usize;
         if rest.len() < size + 8 {
             return None;
         }
-        let at = self.start;
-        self.start += size + 8;
-        Some((self.buffer[at], &self.buffer[at + 7..at + 7 + size]))
+        let frame = self.inbox.take(size + 8);
+        Some((frame[0], &frame[7..7 + size]))
     }
 
     /// The next whole frame, understood.

@@ -1,6 +1,6 @@
 //! Latencies in buckets of about 1 %.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Counts of latencies, in microseconds.
 #[derive(Clone, Debug)]
@@ -55,15 +55,4 @@ fn lower_bound(index: usize) -> u64 {
         0 => index as u64,
         power => (64 + (index % 64) as u64) << (power - 1),
     }
-}
-
-/// Nanoseconds since a start that all threads share, for the body of a message.
-pub fn stamp(start: Instant) -> [u8; 8] {
-    u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX).to_le_bytes()
-}
-
-/// The age of a message whose body begins with a stamp.
-pub fn age(start: Instant, body: &[u8]) -> Option<Duration> {
-    let stamp = u64::from_le_bytes(body.get(..8)?.try_into().ok()?);
-    start.elapsed().checked_sub(Duration::from_nanos(stamp))
 }

@@ -1,9 +1,11 @@
 //! MQTT 3.1.1 packets by hand.
 
-use std::io::{Read, Write};
+use std::io::Write as _;
 use std::net::TcpStream;
 
 use anyhow::{Result, bail};
+
+use crate::inbox::Inbox;
 
 /// A connected client.
 pub struct Mqtt {
@@ -14,8 +16,7 @@ pub struct Mqtt {
 /// Cuts what arrives into packets.
 #[derive(Default)]
 pub struct Packets {
-    buffer: Vec<u8>,
-    start: usize,
+    pub inbox: Inbox,
 }
 
 fn packet(first: u8, body: &[u8]) -> Vec<u8> {
@@ -72,7 +73,7 @@ impl Mqtt {
                 }
                 bail!("packet {heard:#x} instead of {first:#x}");
             }
-            if self.packets.read(&mut self.stream)? == 0 {
+            if self.packets.inbox.read(&mut self.stream)? == Some(0) {
                 bail!("hung up");
             }
         }
@@ -80,26 +81,9 @@ impl Mqtt {
 }
 
 impl Packets {
-    /// Reads what is there. 0 means the end.
-    pub fn read(&mut self, stream: &mut TcpStream) -> Result<usize> {
-        if self.start > 0 {
-            self.buffer.drain(..self.start);
-            self.start = 0;
-        }
-        let length = self.buffer.len();
-        self.buffer.resize(length + (256 << 10), 0);
-        let count = match stream.read(&mut self.buffer[length..]) {
-            Ok(count) => Some(count),
-            Err(error) if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => None,
-            Err(error) => return Err(error.into()),
-        };
-        self.buffer.truncate(length + count.unwrap_or(0));
-        Ok(count.unwrap_or(1))
-    }
-
     /// The next whole packet: first byte and body.
     pub fn next(&mut self) -> Option<(u8, &[u8])> {
-        let rest = &self.buffer[self.start..];
+        let rest = self.inbox.rest();
         let first = *rest.first()?;
         let (mut length, mut header) = (0usize, 1);
         loop {
@@ -113,9 +97,7 @@ impl Packets {
         if rest.len() < header + length {
             return None;
         }
-        let at = self.start + header;
-        self.start = at + length;
-        Some((first, &self.buffer[at..at + length]))
+        Some((first, &self.inbox.take(header + length)[header..]))
     }
 
     /// The parts of a PUBLISH: packet id (0 for QoS 0) and payload.

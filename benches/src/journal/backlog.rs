@@ -65,7 +65,7 @@ fn own_backlog(
     let on_disk = disk::allocated_bytes(server.folder()) >> 20;
     findings.add("backlog", "crossdock", "on disk afterwards", format!("{on_disk} MiB"));
     let before = cpu::used_us(server.process());
-    let time = drain(server.amqp.unwrap_or(0), QUEUE, count, acknowledge)?;
+    let time = drain(server.ports.amqp.unwrap_or(0), QUEUE, count, acknowledge)?;
     let cpu_us = (cpu::used_us(server.process()) - before) as f64 / count as f64;
     let figure = format!("{:.0}/s, {cpu_us:.2} µs CPU each", count as f64 / time.as_secs_f64());
     findings.judge("backlog", "crossdock", how, figure, "≥ 500,000/s");
@@ -78,7 +78,7 @@ fn peers_backlog(server: &Server, kind: &str, bare: &mut Bare, count: u64, findi
     for (acknowledge, how) in WAYS {
         report_fill(findings, &who, count, &fill(server, Some(kind), count, bare)?);
         findings.add("backlog", &who, "resident afterwards", resident(server));
-        let time = drain(server.amqp.unwrap_or(0), QUEUE, count, acknowledge)?;
+        let time = drain(server.ports.amqp.unwrap_or(0), QUEUE, count, acknowledge)?;
         findings.add("backlog", &who, how, format!("{:.0}/s", count as f64 / time.as_secs_f64()));
         delete(server)?;
     }
@@ -121,7 +121,7 @@ pub fn restart(arguments: &Arguments, findings: &mut Findings) -> Result<()> {
     findings.judge("restart", "crossdock", &what, format!("{seconds:.2} s"), target);
     findings.add("restart", "crossdock", "resident then", resident(&server));
     let (acknowledge, how) = WAYS[0];
-    let time = drain(server.amqp.unwrap_or(0), QUEUE, count, acknowledge)?;
+    let time = drain(server.ports.amqp.unwrap_or(0), QUEUE, count, acknowledge)?;
     findings.add("restart", "crossdock", how, format!("{:.0}/s", count as f64 / time.as_secs_f64()));
     Ok(())
 }
@@ -132,7 +132,7 @@ pub fn restart(arguments: &Arguments, findings: &mut Findings) -> Result<()> {
 /// It shows another number, or nothing for too long.
 pub fn wait_for(server: &Server, queue: &str, count: u64, start: Instant) -> Result<()> {
     loop {
-        if let Ok(mut amqp) = Amqp::open(server.amqp.unwrap_or(0)) {
+        if let Ok(mut amqp) = Amqp::open(server.ports.amqp.unwrap_or(0)) {
             match amqp.ready(queue)? {
                 ready if ready == count => return Ok(()),
                 ready => bail!("{ready} messages are ready in '{queue}' after the restart, not {count}"),
@@ -147,7 +147,7 @@ pub fn wait_for(server: &Server, queue: &str, count: u64, start: Instant) -> Res
 
 /// Fills the queue in parts, each followed by a turn of the bare disk.
 fn fill(server: &Server, kind: Option<&str>, count: u64, bare: &mut Bare) -> Result<Vec<Turns>> {
-    let port = server.amqp.unwrap_or(0);
+    let port = server.ports.amqp.unwrap_or(0);
     Amqp::open(port)?.declare(QUEUE, true, kind)?;
     let mut publisher = Publisher::open(port, QUEUE)?;
     let part = |at: u64| {
@@ -161,7 +161,7 @@ fn fill(server: &Server, kind: Option<&str>, count: u64, bare: &mut Bare) -> Res
 }
 
 fn publish_while_drained(server: &Server, bare: &mut Bare, time: Duration) -> Result<Turns> {
-    let port = server.amqp.unwrap_or(0);
+    let port = server.ports.amqp.unwrap_or(0);
     Amqp::open(port)?.declare(QUEUE, true, None)?;
     let drainer = Drainer::open(port, QUEUE)?;
     let mut publisher = Publisher::open(port, QUEUE)?;
@@ -183,5 +183,5 @@ fn resident(server: &Server) -> String {
 }
 
 fn delete(server: &Server) -> Result<()> {
-    Amqp::open(server.amqp.unwrap_or(0))?.delete(QUEUE)
+    Amqp::open(server.ports.amqp.unwrap_or(0))?.delete(QUEUE)
 }

@@ -1,6 +1,5 @@
 //! A publisher that counts what is unconfirmed, and a consumer that empties a queue.
 
-use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,6 +10,7 @@ use anyhow::{Result, anyhow, bail};
 
 use super::BODY_BYTES;
 use crate::amqp::{self, Amqp, Heard};
+use crate::confirms::Confirms;
 use crate::server::pause;
 
 /// Messages that a publisher may be ahead of a draining consumer.
@@ -22,32 +22,6 @@ pub struct Publisher {
     one: Vec<u8>,
     sent: u64,
     confirms: Confirms,
-}
-
-/// Which messages are confirmed. Classic queues of RabbitMQ confirm out of order.
-#[derive(Default)]
-struct Confirms {
-    /// All up to here.
-    all_to: u64,
-    beyond: BTreeSet<u64>,
-}
-
-impl Confirms {
-    fn add(&mut self, tag: u64, multiple: bool) {
-        if multiple {
-            self.all_to = self.all_to.max(tag);
-            self.beyond = self.beyond.split_off(&(tag + 1));
-        } else {
-            self.beyond.insert(tag);
-        }
-        while self.beyond.remove(&(self.all_to + 1)) {
-            self.all_to += 1;
-        }
-    }
-
-    fn count(&self) -> u64 {
-        self.all_to + self.beyond.len() as u64
-    }
 }
 
 impl Publisher {
@@ -64,7 +38,7 @@ impl Publisher {
     fn of(port: u16, queue: &str, persistent: bool) -> Result<Self> {
         let mut amqp = Amqp::open(port)?;
         amqp.select_confirms()?;
-        let one = amqp::publish(queue, persistent, &[b'x'; BODY_BYTES]);
+        let one = amqp::publish("", queue, persistent, &[b'x'; BODY_BYTES]);
         Ok(Self { amqp, one, sent: 0, confirms: Confirms::default() })
     }
 
@@ -105,7 +79,7 @@ impl Publisher {
     }
 
     fn hear(&mut self) -> Result<()> {
-        if self.amqp.frames.read(&mut self.amqp.stream)? == 0 {
+        if self.amqp.frames.inbox.read(&mut self.amqp.stream)? == Some(0) {
             bail!("the broker hung up on the publisher");
         }
         while let Some(heard) = self.amqp.frames.hear() {
@@ -133,7 +107,7 @@ impl Drainer {
         let (counted, stopped) = (consumed.clone(), stop.clone());
         let thread = std::thread::spawn(move || {
             while !stopped.load(Ordering::Relaxed) {
-                amqp.frames.read(&mut amqp.stream)?;
+                amqp.frames.inbox.read(&mut amqp.stream)?;
                 let bodies = std::iter::from_fn(|| amqp.frames.hear().map(|heard| matches!(heard, Heard::Body(_))));
                 counted.fetch_add(bodies.filter(|is_body| *is_body).count() as u64, Ordering::Relaxed);
             }
@@ -185,7 +159,7 @@ pub fn drain(port: u16, queue: &str, count: u64, acknowledge: Acknowledge) -> Re
         }
         amqp.stream.write_all(&acks)?;
         acks.clear();
-        if bodies < count && amqp.frames.read(&mut amqp.stream)? == 0 {
+        if bodies < count && amqp.frames.inbox.read(&mut amqp.stream)? == Some(0) {
             bail!("the broker hung up on the consumer after {bodies} messages");
         }
     }

@@ -73,7 +73,7 @@ fn measure(server: &Server, kind: Option<&str>, drained: bool, bare: &mut Bare, 
 }
 
 fn publish(server: &Server, kind: Option<&str>, drained: bool, bare: &mut Bare, time: Duration) -> Result<Run> {
-    let port = server.amqp.unwrap_or(0);
+    let port = server.ports.amqp.unwrap_or(0);
     let mut admin = Amqp::open(port)?;
     admin.declare(QUEUE, true, kind)?;
     let drainer = drained.then(|| Drainer::open(port, QUEUE)).transpose()?;
@@ -140,7 +140,7 @@ fn wait_for_each(
     bare: &mut Bare,
     arguments: &Arguments,
 ) -> Result<(Histogram, Histogram)> {
-    let port = server.amqp.unwrap_or(0);
+    let port = server.ports.amqp.unwrap_or(0);
     let mut admin = Amqp::open(port)?;
     admin.declare(QUEUE, true, kind)?;
     let mut publisher = Publisher::open(port, QUEUE)?;
@@ -157,7 +157,7 @@ fn wait_for_each(
 
 /// What sockets, threads and the client cost without a disk.
 fn transient(server: &Server, time: Duration) -> Result<Histogram> {
-    let port = server.amqp.unwrap_or(0);
+    let port = server.ports.amqp.unwrap_or(0);
     let mut admin = Amqp::open(port)?;
     admin.declare(QUEUE, true, None)?;
     let mut latencies = Histogram::default();

@@ -25,7 +25,7 @@ const UNANSWERED_MAX: u64 = 500;
 /// A broker fails, or a queue is missing.
 pub fn measure(arguments: &Arguments, findings: &mut Findings) -> Result<()> {
     let mut server = arguments.crossdock()?;
-    let (port, count) = (server.amqp.unwrap_or(0), arguments.queues);
+    let (port, count) = (server.ports.amqp.unwrap_or(0), arguments.queues);
     let empty_kib = cpu::resident_kib(server.process());
     let (floor, each_ms) = declare_alone(port, arguments)?;
     let ratio = (each_ms / floor, "bare p50");
@@ -102,7 +102,7 @@ fn declare(port: u16, mut numbers: std::ops::Range<u64>) -> Result<()> {
             numbers.by_ref().take(room).map(|number| amqp::declare_durable(&name(number))).collect();
         unanswered += frames.len() as u64;
         amqp.stream.write_all(&frames.concat())?;
-        if amqp.frames.read(&mut amqp.stream)? == 0 {
+        if amqp.frames.inbox.read(&mut amqp.stream)? == Some(0) {
             bail!("the broker hung up on a declaration");
         }
         while let Some(heard) = amqp.frames.hear() {

@@ -27,7 +27,7 @@ pub fn measure(arguments: &Arguments, findings: &mut Findings) -> Result<()> {
     let mut server = arguments.crossdock()?;
     let idle_us = idle_us_per_second(&server);
     let count = arguments.messages;
-    let port = server.amqp.unwrap_or(0);
+    let port = server.ports.amqp.unwrap_or(0);
     Amqp::open(port)?.declare(QUEUE, true, None)?;
     let before_bytes = disk::allocated_bytes(server.folder());
     let watch = disk::Watch::over(server.folder());
@@ -53,7 +53,7 @@ fn fetch(port: u16, count: u64) -> Result<(Amqp, Vec<u64>)> {
                 tags.push(tag);
             }
         }
-        if (tags.len() as u64) < count && amqp.frames.read(&mut amqp.stream)? == 0 {
+        if (tags.len() as u64) < count && amqp.frames.inbox.read(&mut amqp.stream)? == Some(0) {
             bail!("the broker hung up after {} deliveries", tags.len());
         }
     }
@@ -112,7 +112,7 @@ fn report_quiet(server: &Server, idle_us: f64, watch: disk::Watch, before: u64, 
 
 /// Nothing of what was not acknowledged is lost, now and after a crash.
 fn report_rest(server: &mut Server, rest: u64, findings: &mut Findings) -> Result<()> {
-    let port = server.amqp.unwrap_or(0);
+    let port = server.ports.amqp.unwrap_or(0);
     let start = Instant::now();
     while Amqp::open(port)?.ready(QUEUE)? != rest {
         if start.elapsed() > QUIET {

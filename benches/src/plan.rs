@@ -1,0 +1,185 @@
+//! How a workload is done on a broker: what is spoken, and over which connections.
+
+use std::net::TcpStream;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use crate::amqp::Amqp;
+use crate::block::{Block, Letter};
+use crate::mqtt::Mqtt;
+use crate::nats::Nats;
+use crate::receive::Receiver;
+use crate::send::Sender;
+use crate::server::{Ports, Server, pause};
+use crate::wire::{Acknowledge, Acks, Ear, Wire};
+use crate::workload::{Protocol, Workload};
+
+const FANOUT: &str = "amq.fanout";
+
+/// A workload on a broker.
+#[derive(Clone)]
+pub struct Plan<'a> {
+    pub server: &'a Server,
+    pub workload: Workload,
+    /// The broker as the table calls it.
+    pub label: String,
+    pub wire: Wire,
+    /// `x-queue-type`
+    kind: Option<&'static str>,
+    /// There is no broker, only the relay: no handshake, no queues.
+    is_bare: bool,
+}
+
+impl<'a> Plan<'a> {
+    /// The ways to do a workload on this broker: none if it does not speak the protocol, several if it has several kinds of queues.
+    pub fn all(server: &'a Server, workload: Workload) -> Vec<Self> {
+        let (name, ports) = (server.name.as_str(), &server.ports);
+        let is_amqp = workload.wire() == Wire::Amqp;
+        let plan = |label: &str, wire| Self {
+            server,
+            workload,
+            label: label.to_owned(),
+            wire,
+            kind: None,
+            is_bare: ports.relay.is_some(),
+        };
+        match workload.wire() {
+            // Neither acknowledges nor confirms anything: on both sides that is left out.
+            wire if ports.relay.is_some() => vec![plan(name, wire).plain()],
+            _ if ports.nats.is_some() && workload.is_plain() => vec![plan(name, Wire::Nats)],
+            wire if name == "rabbitmq" && workload.is_durable() => vec![
+                plan("rabbitmq classic (no sync)", wire),
+                Self { kind: Some("quorum"), ..plan("rabbitmq quorum (syncs)", wire) },
+            ],
+            wire if (is_amqp && ports.amqp.is_some()) || (!is_amqp && ports.mqtt.is_some()) => vec![plan(name, wire)],
+            _ => Vec::new(),
+        }
+    }
+
+    fn plain(mut self) -> Self {
+        self.workload.unconfirmed_max = None;
+        self.workload.acknowledge = Acknowledge::Automatic;
+        if let Protocol::Mqtt { qos } = &mut self.workload.protocol {
+            *qos = 0;
+        }
+        self
+    }
+
+    fn ports(&self) -> &Ports {
+        &self.server.ports
+    }
+
+    /// Declares what is needed, and connects consumers and publishers: messages of all publishers together at that rate.
+    pub fn connect(&self, rate: Option<f64>) -> Result<(Vec<Receiver>, Vec<Sender>)> {
+        if self.wire == Wire::Amqp && !self.is_bare {
+            self.declare()?;
+        }
+        let receivers = (0..self.workload.queues).map(|number| self.receiver(number)).collect::<Result<_>>()?;
+        let rate = rate.map(|rate| rate / self.workload.publishers as f64);
+        let senders = (0..self.workload.publishers).map(|number| self.sender(number, rate)).collect::<Result<_>>()?;
+        // The relay has to have accepted all before the first byte.
+        pause(Duration::from_millis(100));
+        Ok((receivers, senders))
+    }
+
+    fn declare(&self) -> Result<()> {
+        let mut amqp = Amqp::open(self.ports().amqp.context("no AMQP")?)?;
+        for number in 0..self.workload.queues {
+            amqp.declare(&queue(number), self.workload.is_durable(), self.kind)?;
+            if self.workload.fan_out {
+                amqp.bind(&queue(number), FANOUT)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the queues again.
+    pub fn clean_up(&self) -> Result<()> {
+        if self.wire == Wire::Amqp && !self.is_bare {
+            let mut amqp = Amqp::open(self.ports().amqp.context("no AMQP")?)?;
+            (0..self.workload.queues).try_for_each(|number| amqp.delete(&queue(number)))?;
+        }
+        pause(Duration::from_millis(200));
+        Ok(())
+    }
+
+    fn receiver(&self, number: usize) -> Result<Receiver> {
+        let (stream, ear) = match (&self.ports().relay, self.wire) {
+            (Some((_, port)), wire) => (bare(*port)?, Ear::of(wire)),
+            (_, Wire::Amqp) => self.amqp_consumer(number)?,
+            (_, Wire::Mqtt) => {
+                let mut mqtt = Mqtt::open(self.ports().mqtt.context("no MQTT")?, &format!("consumer{number}"))?;
+                mqtt.subscribe(&self.key(number), self.qos())?;
+                (mqtt.stream, Ear::Mqtt(mqtt.packets))
+            }
+            (_, Wire::Nats) => {
+                let mut nats = Nats::open(self.ports().nats.context("no NATS")?)?;
+                nats.subscribe(&self.key(number))?;
+                (nats.stream, Ear::Nats(nats.lines))
+            }
+        };
+        Ok(Receiver::new(stream, ear, Acks::of(self.wire, self.workload.acknowledge)))
+    }
+
+    fn amqp_consumer(&self, number: usize) -> Result<(TcpStream, Ear)> {
+        let mut amqp = Amqp::open(self.ports().amqp.context("no AMQP")?)?;
+        if let Some(prefetch) = self.workload.prefetch {
+            amqp.qos(prefetch)?;
+        }
+        amqp.consume(&queue(number), self.workload.acknowledge == Acknowledge::Automatic)?;
+        Ok((amqp.stream, Ear::Amqp { frames: amqp.frames, tag: 0 }))
+    }
+
+    fn sender(&self, number: usize, rate: Option<f64>) -> Result<Sender> {
+        let (stream, ear) = match (&self.ports().relay, self.wire) {
+            (Some((port, _)), wire) => (bare(*port)?, Ear::of(wire)),
+            (_, Wire::Amqp) => {
+                let mut amqp = Amqp::open(self.ports().amqp.context("no AMQP")?)?;
+                if self.workload.unconfirmed_max.is_some() {
+                    amqp.select_confirms()?;
+                }
+                (amqp.stream, Ear::Amqp { frames: amqp.frames, tag: 0 })
+            }
+            (_, Wire::Mqtt) => {
+                let mqtt = Mqtt::open(self.ports().mqtt.context("no MQTT")?, &format!("publisher{number}"))?;
+                (mqtt.stream, Ear::Mqtt(mqtt.packets))
+            }
+            (_, Wire::Nats) => {
+                let nats = Nats::open(self.ports().nats.context("no NATS")?)?;
+                (nats.stream, Ear::Nats(nats.lines))
+            }
+        };
+        Ok(Sender::new(stream, ear, self.block(number), rate, self.workload.unconfirmed_max))
+    }
+
+    fn block(&self, number: usize) -> Block {
+        let exchange = if self.workload.fan_out { FANOUT } else { "" };
+        let key = if self.wire == Wire::Amqp { queue(number % self.workload.queues) } else { self.key(number) };
+        let (persistent, body_bytes) = (self.workload.is_durable(), self.workload.body_bytes);
+        Block::of(&Letter { wire: self.wire, exchange, key: &key, persistent, qos: self.qos(), body_bytes })
+    }
+
+    /// The topic or subject of a publisher or consumer.
+    fn key(&self, number: usize) -> String {
+        let number = if self.workload.fan_out { 0 } else { number % self.workload.queues };
+        format!("load{number}")
+    }
+
+    fn qos(&self) -> u8 {
+        match self.workload.protocol {
+            Protocol::Mqtt { qos } => qos,
+            Protocol::Amqp { .. } => 0,
+        }
+    }
+}
+
+fn queue(number: usize) -> String {
+    format!("load{number}")
+}
+
+fn bare(port: u16) -> Result<TcpStream> {
+    let stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}

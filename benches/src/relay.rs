@@ -1,0 +1,65 @@
+//! The floor: reads from one socket and writes the same bytes to another, as many at once as are there. No broker.
+
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anyhow::Result;
+
+/// Most bytes of one read: as many as Crossdock reads at once.
+const READ_BYTES: usize = 64 << 10;
+
+/// Who is connected. What comes in over connection number `i` of `n` goes out over those whose number is `i` modulo `n`.
+#[derive(Default)]
+struct Roster {
+    ins: usize,
+    outs: Vec<TcpStream>,
+}
+
+/// Relays until it is killed. Between two runs all connections end.
+///
+/// # Errors
+/// It cannot listen on these ports.
+pub fn be_relay(in_port: u16, out_port: u16) -> Result<()> {
+    let roster = Arc::<Mutex<Roster>>::default();
+    let (ins, outs) = (TcpListener::bind(("127.0.0.1", in_port))?, TcpListener::bind(("127.0.0.1", out_port))?);
+    let of_outs = roster.clone();
+    std::thread::spawn(move || outs.incoming().flatten().for_each(|out| locked(&of_outs).outs.push(out)));
+    for stream in ins.incoming() {
+        let (stream, roster) = (stream?, roster.clone());
+        let number = locked(&roster).ins;
+        locked(&roster).ins += 1;
+        std::thread::spawn(move || relay(stream, number, &roster));
+    }
+    Ok(())
+}
+
+fn relay(mut from: TcpStream, number: usize, roster: &Mutex<Roster>) {
+    let mut buffer = vec![0; READ_BYTES];
+    // Everybody is connected when the first byte comes.
+    let mut to: Option<Vec<TcpStream>> = None;
+    while let Ok(count @ 1..) = from.read(&mut buffer) {
+        let to = to.get_or_insert_with(|| mine(number, &locked(roster)));
+        if to.iter_mut().any(|out| out.write_all(&buffer[..count]).is_err()) {
+            break;
+        }
+    }
+    let mut roster = locked(roster);
+    roster.ins -= 1;
+    if roster.ins == 0 {
+        roster.outs.clear();
+    }
+}
+
+fn mine(number: usize, roster: &Roster) -> Vec<TcpStream> {
+    let mine = roster.outs.iter().skip(number).step_by(roster.ins);
+    mine.filter_map(|out| {
+        out.set_nodelay(true).ok()?;
+        out.try_clone().ok()
+    })
+    .collect()
+}
+
+fn locked(roster: &Mutex<Roster>) -> MutexGuard<'_, Roster> {
+    roster.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,124 @@
+//! One shape for what arrives, whatever the protocol.
+
+use crate::amqp::{self, Frames, Heard};
+use crate::inbox::Inbox;
+use crate::mqtt::{self, Packets};
+use crate::nats::{Line, Lines};
+
+/// What client and broker speak.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Wire {
+    Amqp,
+    Mqtt,
+    Nats,
+}
+
+/// What a publisher or consumer hears.
+pub enum Event<'a> {
+    /// With the tag or packet id to acknowledge it by; 0 needs none.
+    Message { tag: u64, body: &'a [u8] },
+    /// AMQP: this message or all up to it.
+    Confirmed { tag: u64, multiple: bool },
+    /// MQTT: one message.
+    Acknowledged,
+    /// Part of a message, or nothing of interest.
+    Other,
+}
+
+/// Cuts what arrives into events.
+pub enum Ear {
+    Amqp { frames: Frames, tag: u64 },
+    Mqtt(Packets),
+    Nats(Lines),
+}
+
+impl Ear {
+    pub fn of(wire: Wire) -> Self {
+        match wire {
+            Wire::Amqp => Self::Amqp { frames: Frames::default(), tag: 0 },
+            Wire::Mqtt => Self::Mqtt(Packets::default()),
+            Wire::Nats => Self::Nats(Lines::default()),
+        }
+    }
+
+    pub fn inbox(&mut self) -> &mut Inbox {
+        match self {
+            Self::Amqp { frames, .. } => &mut frames.inbox,
+            Self::Mqtt(packets) => &mut packets.inbox,
+            Self::Nats(lines) => &mut lines.inbox,
+        }
+    }
+
+    /// The next event that is there as a whole.
+    #[inline]
+    pub fn next(&mut self) -> Option<Event<'_>> {
+        Some(match self {
+            Self::Amqp { frames, tag } => match frames.hear()? {
+                Heard::Deliver { tag: of_next } => {
+                    *tag = of_next;
+                    Event::Other
+                }
+                Heard::Body(body) => Event::Message { tag: *tag, body },
+                Heard::Ack { tag, multiple } => Event::Confirmed { tag, multiple },
+                _ => Event::Other,
+            },
+            Self::Mqtt(packets) => match packets.next()? {
+                (first, body) if first & 0xf0 == 0x30 => {
+                    let (packet_id, body) = Packets::parts(first, body);
+                    Event::Message { tag: u64::from(packet_id), body }
+                }
+                (0x40, _) => Event::Acknowledged,
+                _ => Event::Other,
+            },
+            Self::Nats(lines) => match lines.next()? {
+                Line::Message(body) => Event::Message { tag: 0, body },
+                Line::Other(_) => Event::Other,
+            },
+        })
+    }
+}
+
+/// When a consumer acknowledges.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Acknowledge {
+    /// It need not.
+    Automatic,
+    Each,
+    /// All so far, after so many.
+    Every(u64),
+}
+
+/// The acknowledgements that are not written yet.
+pub struct Acks {
+    wire: Wire,
+    when: Acknowledge,
+    /// Messages since the last one.
+    since: u64,
+    pub bytes: Vec<u8>,
+}
+
+impl Acks {
+    pub fn of(wire: Wire, when: Acknowledge) -> Self {
+        Self { wire, when, since: 0, bytes: Vec::new() }
+    }
+
+    /// A message has come.
+    #[inline]
+    pub fn add(&mut self, tag: u64) {
+        if tag == 0 || self.when == Acknowledge::Automatic {
+            return;
+        }
+        if self.wire == Wire::Mqtt {
+            self.bytes.extend_from_slice(&mqtt::puback(tag as u16));
+            return;
+        }
+        self.since += 1;
+        match self.when {
+            Acknowledge::Every(count) if self.since < count => {}
+            when => {
+                self.bytes.extend_from_slice(&amqp::ack(tag, when != Acknowledge::Each));
+                self.since = 0;
+            }
+        }
+    }
+}
