@@ -37,6 +37,8 @@ const SLICES_MAX: usize = 64;
 const UNWRITTEN_BYTES_MAX: usize = 4 << 20;
 /// How long a publisher that is ahead of the disk is not read before it is looked at again.
 const DISK_PAUSE: Duration = Duration::from_millis(1);
+/// A command that comes this soon after an answer, in microseconds, is the next of somebody who waits for each.
+const NEXT_US_MAX: u64 = 500;
 /// Time to write the goodbye.
 const GOODBYE_MS_MAX: u64 = 2_000;
 
@@ -61,6 +63,8 @@ pub(super) struct Driver {
     behind: bool,
     /// What woke it last was not the peer: its bytes come first now, or a stream of events would keep them waiting for ever.
     read_first: bool,
+    /// When the core last had something for it.
+    heard: Instant,
     /// A sync that it waits for awake.
     watch: Option<SyncWatch>,
     /// The core knows that the connection is over.
@@ -106,6 +110,7 @@ impl Driver {
             unflushed: false,
             behind: false,
             read_first: false,
+            heard: Instant(0),
             watch: None,
             ended: false,
             counters,
@@ -204,13 +209,13 @@ impl Driver {
             let now = self.engine.clock.now();
             self.counters.count_commands(&self.output.commands);
             self.commands.extend(self.output.commands.drain(..));
-            let is_lone = self.commands.len() == 1;
+            let is_next = self.commands.len() == 1 && now.instant.0.saturating_sub(self.heard.0) < NEXT_US_MAX;
             if !self.commands.is_empty()
                 && let Execution::Authenticate { request, credentials } = self.client.execute(now, &mut self.commands)
             {
                 self.authenticate(request, credentials).await;
             }
-            if let (Some(hurried), true) = (self.client.take_hurried(), is_lone) {
+            if let (Some(hurried), true) = (self.client.take_hurried(), is_next) {
                 self.watch = self.engine.watch_sync(hurried);
             }
             self.client.take_events(now, &mut self.events);
@@ -220,6 +225,7 @@ impl Driver {
                 }
                 return;
             }
+            self.heard = now.instant;
             while let Some(event) = self.events.pop_front() {
                 self.counters.count_event(&event);
                 if let Event::Deliver(deliveries) = &event {

@@ -113,7 +113,11 @@ fn run_writer(mut writer: Writer) {
     let mut behind_since = None;
     let mut pace = Pace::default();
     loop {
+        let (began, synced) = (Instant::now(), writer.synced());
         let step = writer.step();
+        if writer.synced() > synced {
+            pace.synced(began);
+        }
         sync_in_time(&mut writer, &mut behind_since);
         let wake = match step {
             Step::Progress => {
@@ -133,29 +137,34 @@ fn run_writer(mut writer: Writer) {
     writer.finish();
 }
 
-/// Whether work comes so soon after work that it is quicker to look for it than to be woken.
+/// Whether syncs are wanted in such quick succession that it is quicker to look for the next than to be woken.
 #[derive(Default)]
 struct Pace {
     is_brisk: bool,
+    synced: Option<Instant>,
 }
 
-/// Work that comes sooner than this after work is waited for without sleep, and for no longer.
+/// A sync that is wanted sooner than this after the last one is waited for without sleep, and for no longer.
 const BRISK: Duration = Duration::from_micros(200);
 
 impl Pace {
+    /// A step that began then has made something durable. What nobody waits for says nothing about the pace.
+    fn synced(&mut self, began: Instant) {
+        self.is_brisk = self.synced.is_some_and(|last| began.duration_since(last) < BRISK);
+        self.synced = Some(Instant::now());
+    }
+
     /// Waits for work. Somebody who publishes the next message when the last one was confirmed is spared a wake-up, which takes as
     /// long as a third of a sync.
     fn wait(&mut self, shared: &Shared, timeout: Option<Duration>) -> Wake {
-        let idle_since = Instant::now();
-        while self.is_brisk && idle_since.elapsed() < BRISK {
+        while self.is_brisk && self.synced.is_some_and(|synced| synced.elapsed() < BRISK) {
             if shared.pending_bytes() > 0 {
                 return Wake::Work;
             }
             thread::yield_now();
         }
-        let wake = shared.wait_for_work(timeout);
-        self.is_brisk = wake == Wake::Work && idle_since.elapsed() < BRISK;
-        wake
+        self.is_brisk = false;
+        shared.wait_for_work(timeout)
     }
 }
 

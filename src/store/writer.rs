@@ -87,6 +87,11 @@ impl Writer {
         }
     }
 
+    /// The last batch that is durable.
+    pub(crate) fn synced(&self) -> BatchSequence {
+        self.synced
+    }
+
     /// True while batches are written and not synced. If nothing else syncs them, [`Writer::sync`] has to, soon.
     pub fn is_behind(&self) -> bool {
         !self.failed && self.synced < self.written
