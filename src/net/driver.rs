@@ -137,6 +137,8 @@ impl Driver {
 
     /// The core does what was asked last and forgets the connection.
     fn end(&mut self) {
+        // Nobody looks any more: while the peer takes its time to hang up, others' confirms must not wait for that.
+        self.watch = None;
         let now = self.engine.clock.now();
         self.commands.extend(self.output.commands.drain(..));
         self.client.finish(now, &mut self.commands);
