@@ -101,7 +101,7 @@ pub fn describe(
             }
             Description { places: places_of(stream, &refs), ..Description::default() }
         }
-        RecordKind::Part => Description::default(),
+        RecordKind::Part | RecordKind::Deduplication => Description::default(),
         RecordKind::Parts => {
             let position = take_u64(&mut payload)?;
             let mut places = Vec::new();
@@ -140,6 +140,7 @@ impl RecordKind {
             Self::Purged => "purged",
             Self::Part => "part",
             Self::Parts => "parts",
+            Self::Deduplication => "deduplication",
             Self::Exchange => "exchange",
             Self::ExchangeDeleted => "exchange_deleted",
             Self::Queue => "queue",

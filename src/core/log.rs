@@ -126,6 +126,8 @@ pub enum RecordKind {
     Part = 13,
     /// Where the pieces of a large body are (in snapshots).
     Parts = 14,
+    /// Ids by which a FIFO queue knows its last messages (in snapshots).
+    Deduplication = 15,
     /// An exchange, as it is from now on.
     Exchange = 16,
     /// An exchange is gone.
@@ -168,6 +170,7 @@ impl RecordKind {
             12 => Self::Purged,
             13 => Self::Part,
             14 => Self::Parts,
+            15 => Self::Deduplication,
             16 => Self::Exchange,
             17 => Self::ExchangeDeleted,
             18 => Self::Queue,

@@ -51,6 +51,10 @@ pub(crate) fn take_u64(input: &mut impl Buf) -> Result<u64, RecordError> {
     input.try_get_u64_le().map_err(|_| RecordError("number ends early"))
 }
 
+pub(crate) fn take_u128(input: &mut impl Buf) -> Result<u128, RecordError> {
+    input.try_get_u128_le().map_err(|_| RecordError("number ends early"))
+}
+
 pub(crate) fn take_name(input: &mut Bytes) -> Result<crossdock_common::Name, RecordError> {
     let bytes = take_bytes(input)?;
     std::str::from_utf8(&bytes).map(crossdock_common::Name::from).map_err(|_| RecordError("name is not UTF-8"))

@@ -10,7 +10,9 @@ pub(crate) mod command;
 mod consume;
 mod consumers;
 mod dead_letter;
+mod deduplication;
 mod entry;
+mod groups;
 mod hand_out;
 mod large;
 pub(crate) mod ledger;
@@ -80,6 +82,8 @@ pub(crate) struct Shard {
     formats: Formats,
     dirty: Vec<QueueId>,
     settled: Vec<(QueueId, u64)>,
+    /// Publishers whose message was known, and has arrived by now.
+    arrived: Vec<Confirmee>,
     /// The ledgers of queues that are gone.
     closed: ledger::Ledger,
     scratch: BytesMut,
@@ -116,6 +120,7 @@ impl Shard {
             formats,
             dirty: Vec::new(),
             settled: Vec::new(),
+            arrived: Vec::new(),
             closed: ledger::Ledger::default(),
             scratch: BytesMut::new(),
         }
@@ -205,6 +210,7 @@ impl Shard {
         while let Some(id) = self.dirty.pop() {
             self.dispatch(now, id, effects);
         }
+        self.arrived.drain(..).for_each(|confirmee| confirm(confirmee, effects));
         self.write_settled();
         let urgent_before = self.waiting.urgent_to();
         self.commit();
@@ -215,6 +221,7 @@ impl Shard {
     fn dispatch(&mut self, now: Now, id: QueueId, effects: &mut Effects) {
         let Some(queue) = self.queues.get_mut(&id) else { return };
         queue.dirty = false;
+        queue.deduplication.iter_mut().for_each(|known| known.forget_old(now.instant));
         self.drop_expired(now, id, effects);
         self.drop_overflow(now, id, effects);
         let unload = self.memory.is_short();

@@ -2,6 +2,7 @@
 
 mod crashes;
 mod dead_letters;
+mod fifo;
 mod large_bodies;
 mod leases;
 mod memory_log;

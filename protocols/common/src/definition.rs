@@ -69,6 +69,44 @@ pub struct QueueSettings {
     pub delay_ms: Option<u64>,
     /// When a durable message is confirmed (`x-durability`); fixed when the queue is made.
     pub durability: Option<Durability>,
+    /// A FIFO queue: message groups in order, and no duplicates (SQS FifoQueue). Whether it is one is fixed when it is made.
+    pub fifo: Option<Fifo>,
+}
+
+/// What makes a queue a FIFO queue. Of each message group, one holder at a time has messages, in order; the other groups go on
+/// meanwhile. Messages without a group are one group. A message with a deduplication id that was used in the last five minutes is
+/// confirmed and not kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fifo {
+    /// Within what a deduplication id stands for one message.
+    pub deduplication_scope: DeduplicationScope,
+}
+
+/// Within what a deduplication id stands for one message (SQS DeduplicationScope).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeduplicationScope {
+    /// The queue.
+    #[default]
+    Queue,
+    /// The message's group.
+    MessageGroup,
+}
+
+impl DeduplicationScope {
+    const ALL: [Self; 2] = [Self::Queue, Self::MessageGroup];
+
+    /// SQS's word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Queue => "queue",
+            Self::MessageGroup => "messageGroup",
+        }
+    }
+
+    /// What the word stands for.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|scope| scope.word() == word)
+    }
 }
 
 /// When a durable message of a durable queue is confirmed and delivered.

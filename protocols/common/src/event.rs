@@ -21,6 +21,9 @@ pub enum Event {
     Fetched { request: RequestId, deliveries: Vec<Delivery>, ready: u64 },
     /// Messages are where they shall be, as durable as they asked to be. In no particular order.
     Confirmed { lane: Lane, confirms: Vec<u64> },
+    /// The place of a message in a FIFO queue; comes before its confirm. `original` is set where the queue had the message already:
+    /// what its first publisher called it.
+    Placed { lane: Lane, confirm: u64, position: u64, original: Option<u128> },
     /// A queue did not take the message (`x-overflow: reject-publish`, memory or disk alarm): AMQP `basic.nack`.
     Rejected { lane: Lane, confirm: u64, reason: RejectReason },
     /// The message was not published at all: no such exchange, no permission. `confirm` as in the publish.

@@ -70,12 +70,21 @@ pub struct Rare {
     pub delay_ms: Option<u64>,
     /// Messages of one group are handed out in order (SQS `MessageGroupId`, JMSXGroupID).
     pub group: Option<Text>,
-    /// A message with the same id within the queue's window is not kept again.
-    pub deduplication_id: Option<Text>,
+    /// What makes another message the same one for a FIFO queue.
+    pub deduplication: Option<Deduplication>,
     /// The session that published it, for subscribers that do not want their own messages (MQTT no-local).
     pub session: Option<Name>,
     /// Why and where it was dead-lettered, newest first.
     pub deaths: Vec<Death>,
+}
+
+/// What a FIFO queue knows a message by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deduplication {
+    /// A message with the same id, within the queue's window, is confirmed and not kept.
+    pub id: Text,
+    /// The publisher's own name for the message (SQS MessageId), told to whoever publishes it again.
+    pub message_id: u128,
 }
 
 /// One entry of a message's dead-letter history (AMQP `x-death`; the first is SQS's `DeadLetterQueueSourceArn`).

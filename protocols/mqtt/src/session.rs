@@ -185,7 +185,8 @@ impl Session {
             }
             Event::TakenOver => Err(Fault::new(Reason::SESSION_TAKEN_OVER, "session taken over [MQTT-3.1.4-3]")),
             // While publishers are stopped, the driver reads no further: MQTT has no word for it.
-            Event::Blocked { .. } | Event::Unblocked | Event::Authenticated { .. } | Event::Fetched { .. } => Ok(()),
+            Event::Blocked { .. } | Event::Unblocked => Ok(()),
+            Event::Authenticated { .. } | Event::Fetched { .. } | Event::Placed { .. } => Ok(()),
         }
     }
 

@@ -136,7 +136,11 @@ impl Session {
             Event::Unroutable { confirm, message, .. } => self.unroutable(confirm, &message),
             Event::ConsumerCancelled { consumer } => self.cancelled(consumer),
             Event::TakenOver => Err(Fault::refused("taken over", "Another connection took the session")),
-            Event::Authenticated { .. } | Event::Fetched { .. } | Event::Blocked { .. } | Event::Unblocked => Ok(()),
+            Event::Authenticated { .. }
+            | Event::Fetched { .. }
+            | Event::Placed { .. }
+            | Event::Blocked { .. }
+            | Event::Unblocked => Ok(()),
         }
     }
 

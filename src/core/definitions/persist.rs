@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use crossdock_common::definition::{
-    BindingSpec, DeadLetter, Destination, Durability, ExchangeSpec, Overflow, QueueSettings, QueueSpec,
+    BindingSpec, DeadLetter, DeduplicationScope, Destination, Durability, ExchangeSpec, Fifo, Overflow, QueueSettings,
+    QueueSpec,
 };
 use crossdock_common::{Name, Table, Text, UnixMillis, Value};
 
@@ -97,6 +98,9 @@ fn settings_to_table(settings: &QueueSettings) -> Table {
     if let Some(durability) = settings.durability {
         writer = writer.text("durability", durability.word());
     }
+    if let Some(fifo) = settings.fifo {
+        writer = writer.text("fifo", fifo.deduplication_scope.word());
+    }
     if let Some(overflow) = settings.overflow {
         writer = writer.text("overflow", overflow_word(overflow));
     }
@@ -127,6 +131,10 @@ fn settings_from_table(table: &Table) -> QueueSettings {
         lease_ms: reader.number("lease_ms"),
         delay_ms: reader.number("delay_ms"),
         durability: reader.value("durability").and_then(Value::as_str).and_then(Durability::from_word),
+        fifo: reader
+            .value("fifo")
+            .and_then(Value::as_str)
+            .map(|scope| Fifo { deduplication_scope: DeduplicationScope::from_word(scope).unwrap_or_default() }),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Message records read back: whole, or only what a replay has to know.
 
 use bytes::{Buf, Bytes};
+use crossdock_common::message::Rare;
 use crossdock_common::names::QueueId;
 use crossdock_common::{Format, FormatTag, Message, Name, UnixMillis};
 
@@ -9,13 +10,13 @@ use super::{RecordError, decode_table, skip_bytes, take_bytes, take_location, ta
 use crate::log::Location;
 
 /// What a replay has to know of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Head {
     pub priority: u8,
     pub received_at: UnixMillis,
     /// It has a time to live of its own.
     pub expires: bool,
-    pub delay_ms: Option<u64>,
+    pub rare: Option<Rare>,
     pub body_bytes: u32,
 }
 
@@ -57,15 +58,15 @@ pub(crate) fn peek_head(mut input: &[u8]) -> Result<Head, RecordError> {
     }
     // Exchange, key and user.
     (0..3).try_for_each(|_| skip_bytes(&mut input))?;
-    let mut delay_ms = None;
+    let mut rare = None;
     if flags & HAS_RARE != 0 {
         let mut rest = Bytes::copy_from_slice(input);
-        delay_ms = rare_from_table(&decode_table(&mut rest)?).delay_ms;
+        rare = Some(rare_from_table(&decode_table(&mut rest)?));
         input = &input[input.len() - rest.len()..];
     }
     // Properties.
     skip_bytes(&mut input)?;
-    Ok(Head { priority, received_at, expires, delay_ms, body_bytes: u32::try_from(input.len()).unwrap_or(u32::MAX) })
+    Ok(Head { priority, received_at, expires, rare, body_bytes: u32::try_from(input.len()).unwrap_or(u32::MAX) })
 }
 
 /// Reads messages. Names that repeat, as they do, are shared.

@@ -1,7 +1,7 @@
 //! A message with the places it took.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use crossdock_common::message::{Death, DeathReason, Rare};
+use crossdock_common::message::{Death, DeathReason, Deduplication, Rare};
 use crossdock_common::names::QueueId;
 use crossdock_common::{Message, Name, Table, Text, UnixMillis, Value};
 
@@ -113,8 +113,9 @@ fn rare_to_table(rare: &Rare) -> Table {
     if let Some(group) = &rare.group {
         writer = writer.text("group", group);
     }
-    if let Some(id) = &rare.deduplication_id {
-        writer = writer.text("deduplication_id", id);
+    if let Some(Deduplication { id, message_id }) = &rare.deduplication {
+        let message_id = Bytes::copy_from_slice(&message_id.to_le_bytes());
+        writer = writer.text("deduplication_id", id).bytes("message_id", &message_id);
     }
     if let Some(session) = &rare.session {
         writer = writer.text("session", session);
@@ -130,10 +131,15 @@ pub(super) fn rare_from_table(table: &Table) -> Rare {
         extra_keys: binaries(reader.list("extra_keys")),
         delay_ms: reader.number("delay_ms"),
         group: text("group"),
-        deduplication_id: text("deduplication_id"),
+        deduplication: text("deduplication_id").map(|id| Deduplication { id, message_id: message_id(&reader) }),
         session: reader.optional_name("session"),
         deaths: reader.list("deaths").iter().filter_map(death_from_value).collect(),
     }
+}
+
+fn message_id(reader: &TableReader<'_>) -> u128 {
+    let bytes = reader.bytes("message_id").and_then(|bytes| bytes[..].try_into().ok());
+    bytes.map_or(0, u128::from_le_bytes)
 }
 
 fn death_to_table(death: &Death) -> Table {

@@ -66,7 +66,7 @@ impl Shard {
             return reply(fetch.request, &fetch.outbox, Err(gone), effects);
         };
         queue.unused_since = now.instant;
-        let empty = queue.ready.len() == 0;
+        let empty = queue.ready.is_exhausted();
         if empty && fetch.wait_ms > 0 || queue.ready.is_waiting() {
             if fetch.wait_ms > 0 {
                 let until = now.instant.after_ms(fetch.wait_ms);

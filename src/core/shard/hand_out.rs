@@ -25,11 +25,11 @@ impl Queue {
         effects: &mut Effects,
         mut gone: impl FnMut(HandOut),
     ) {
-        while self.ready.head().is_some() {
+        while self.ready.head(unload).is_some() {
             let Some(fetch) = self.fetches.pop_front() else { break };
             self.serve_fetch(fetch, (now, unload), timers, effects, &mut gone);
         }
-        if self.ready.len() == 0 {
+        if self.ready.is_exhausted() {
             self.answer_impatient(effects);
         }
         self.serve_consumers(now, unload, &mut gone);
@@ -51,7 +51,7 @@ impl Queue {
     fn serve_consumers(&mut self, now: Now, unload: bool, gone: &mut impl FnMut(HandOut)) {
         let single = self.settings.single_active_consumer;
         let counted = self.settings.delivery_limit.is_some();
-        while self.ready.head().is_some_and(|head| !head.is_expired(now.instant)) {
+        while self.ready.head(unload).is_some_and(|head| !head.is_expired(now.instant)) {
             let Some(consumer) = self.consumers.next(single) else { return };
             let Some(mut entry) = self.ready.pop_head() else { return };
             let Some(delivery) = entry.hand_out(self.id, consumer.id, now) else { return };
@@ -62,6 +62,7 @@ impl Queue {
                 gone(HandOut::Settled { position, logged, stored });
                 continue;
             }
+            entry.message.iter().for_each(|message| self.ready.hold(position, message));
             if unload {
                 entry.unload();
             }
@@ -85,10 +86,13 @@ impl Queue {
     ) {
         let mut deliveries = Vec::new();
         while (deliveries.len() as u64) < u64::from(fetch.count_max)
-            && self.ready.head().is_some_and(|head| !head.is_expired(now.instant))
+            && self.ready.head(unload).is_some_and(|head| !head.is_expired(now.instant))
         {
             let Some(entry) = self.ready.pop_head() else { break };
             deliveries.extend(self.take_for(&fetch, entry, (now, unload), timers, gone));
+        }
+        if !fetch.presettled {
+            deliveries.iter().for_each(|delivery| self.ready.hold(delivery.id.position, &delivery.message));
         }
         let ready = self.ready.len();
         fetch.outbox.push(Event::Fetched { request: fetch.request, deliveries, ready });

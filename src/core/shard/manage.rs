@@ -27,6 +27,9 @@ impl Shard {
 
     pub(crate) fn configure_queue(&mut self, id: QueueId, settings: QueueSettings) {
         if let Some(queue) = self.queues.get_mut(&id) {
+            if let (Some(known), Some(fifo)) = (&mut queue.deduplication, settings.fifo) {
+                known.set_scope(fifo.deduplication_scope);
+            }
             queue.settings = settings;
             self.mark(id);
         }
@@ -63,6 +66,7 @@ impl Shard {
         self.memory.change(queue.memory_counted, 0);
         queue.ledger.purged += queue.ledger.held();
         self.closed.add(&queue.ledger);
+        queue.deduplication.iter_mut().for_each(|known| self.arrived.extend(known.give_up()));
         let drained = queue.ready.drain();
         self.drop_stored(&drained);
         self.waiting.take_entries(queue.id);
@@ -104,6 +108,7 @@ impl Shard {
     /// Gives how many messages went.
     fn empty(&mut self, id: QueueId) -> u64 {
         let Some(queue) = self.queues.get_mut(&id) else { return 0 };
+        queue.deduplication.iter_mut().for_each(|known| self.arrived.extend(known.give_up()));
         let mut drained = queue.ready.drain();
         let waited = self.waiting.take_entries(id);
         let behind = queue.take_behind();

@@ -39,7 +39,7 @@ impl Shard {
         now: Now,
         message: Arc<Message>,
         targets: Targets,
-        confirm: Option<Confirmee>,
+        mut confirm: Option<Confirmee>,
         effects: &mut Effects,
     ) {
         let mut entries = Entries::new();
@@ -47,12 +47,16 @@ impl Shard {
         for target in targets {
             let memory = self.memory;
             let Some(queue) = self.queues.get_mut(&target.queue) else { continue };
+            if queue.knows(&message, &mut confirm, now) {
+                continue;
+            }
             if queue.refuses(&message) {
                 refused = true;
                 self.refuse(now, target.queue, &message, effects);
                 continue;
             }
             let entry = queue.new_entry(message.clone(), target.binding, now);
+            queue.remember(&message, entry.position, confirm.as_ref(), now);
             let storing = if let (true, Some(urgency)) = (entry.logged, queue.urgency) {
                 Storing::Durable(urgency)
             } else if queue.ready.is_storing(entry.level) || memory.crowds(queue) && !queue.has_unstored() {
@@ -154,6 +158,7 @@ impl Shard {
     }
 
     fn admit(&mut self, now: Now, id: QueueId, entry: Entry) {
+        self.arrived(id, entry.position);
         let Self { queues, timers, memory, .. } = self;
         if let Some(queue) = queues.get_mut(&id) {
             // Nothing goes to disk ahead of something that cannot.

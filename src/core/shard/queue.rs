@@ -17,6 +17,7 @@ use hashbrown::HashMap;
 
 use super::command::{NewQueue, ShardFetch};
 use super::consumers::Consumers;
+use super::deduplication::Deduplication;
 use super::entry::{Entry, Holder};
 use super::large::Behind;
 use super::ledger::Ledger;
@@ -56,6 +57,8 @@ pub(crate) struct Queue {
     pub awaiting: Awaited,
     /// What waits behind large messages that are still being written.
     pub behind: Behind,
+    /// Of a FIFO queue: what it had lately.
+    pub deduplication: Option<Box<Deduplication>>,
     pub next_position: u64,
     pub unused_since: Instant,
     /// Session state, by key.
@@ -85,7 +88,8 @@ impl Queue {
             name: new.name,
             durable: new.durable,
             auto_delete: new.auto_delete,
-            ready: Ready::new(new.settings.priority_max),
+            ready: if new.settings.fifo.is_some() { Ready::fifo() } else { Ready::new(new.settings.priority_max) },
+            deduplication: new.settings.fifo.map(|fifo| Box::new(Deduplication::new(fifo.deduplication_scope))),
             settings: new.settings,
             urgency: match new.durability {
                 Durability::Fsync => Some(Urgency::Sync),
@@ -154,9 +158,9 @@ impl Queue {
     /// Makes an entry ready, or delays it where the queue or the message says so. Without `keep`, only its reference stays in
     /// memory.
     pub(crate) fn admit(&mut self, entry: Entry, keep: bool, now: Now, timers: &mut Timers) {
-        match self.delay_ms(entry.message.as_deref()) {
-            0 => self.ready.append(entry, keep),
-            delay_ms => self.delay(entry, now.instant.after_ms(delay_ms), timers),
+        match self.visible_at(entry.message.as_deref(), now.instant) {
+            None => self.ready.append(entry, keep),
+            Some(at) => self.delay(entry, at, timers),
         }
     }
 

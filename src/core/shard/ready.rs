@@ -1,9 +1,10 @@
-//! The messages of a queue that could be handed out, by priority and place.
+//! The messages of a queue that could be handed out, by priority and place; in a FIFO queue, by group as well.
 
-use crossdock_common::Instant;
+use crossdock_common::{Instant, Message};
 use smallvec::SmallVec;
 
 use super::entry::Entry;
+use super::groups::Groups;
 use super::level::{Level, Read, Sealing};
 use super::stored::{PageRef, StoredRef};
 use crate::log::Location;
@@ -11,6 +12,8 @@ use crate::log::Location;
 /// Levels by priority; a queue without priorities has one.
 pub(crate) struct Ready {
     levels: SmallVec<[Box<Level>; 1]>,
+    /// Of a FIFO queue, which has one level.
+    groups: Option<Box<Groups>>,
     body_bytes: u64,
     length: u64,
 }
@@ -28,7 +31,12 @@ impl Ready {
     /// A queue that tells apart the priorities 0 to `priority_max`.
     pub(crate) fn new(priority_max: Option<u8>) -> Self {
         let levels = (0..=priority_max.unwrap_or(0)).map(|number| Box::new(Level::new(number))).collect();
-        Self { levels, body_bytes: 0, length: 0 }
+        Self { levels, groups: None, body_bytes: 0, length: 0 }
+    }
+
+    /// A queue of message groups.
+    pub(crate) fn fifo() -> Self {
+        Self { groups: Some(Box::default()), ..Self::new(None) }
     }
 
     /// The level of a message of that priority.
@@ -45,7 +53,8 @@ impl Ready {
     }
 
     pub(crate) fn memory_bytes(&self) -> u64 {
-        self.levels.iter().map(|level| level.memory_bytes()).sum()
+        let aside = self.groups.as_ref().map_or(0, |groups| groups.memory_bytes());
+        aside + self.levels.iter().map(|level| level.memory_bytes()).sum::<u64>()
     }
 
     /// New messages of that level go to disk.
@@ -72,30 +81,86 @@ impl Ready {
     /// Puts an entry that was handed out back to where it was.
     pub(crate) fn put_back(&mut self, entry: Entry) {
         let index = self.came(&entry);
-        self.levels[index].put_back(entry);
+        if let Some(entry) = self.back_to_group(entry) {
+            self.levels[index].put_back(entry);
+        }
     }
 
     /// Puts an entry that was delayed where it belongs.
     pub(crate) fn wake(&mut self, entry: Entry) {
         let index = self.came(&entry);
-        self.levels[index].wake(entry);
+        if let Some(entry) = self.back_to_group(entry) {
+            self.levels[index].wake(entry);
+        }
+    }
+
+    fn back_to_group(&mut self, entry: Entry) -> Option<Entry> {
+        match &mut self.groups {
+            Some(groups) => groups.put_back(entry),
+            None => Some(entry),
+        }
+    }
+
+    /// Somebody has the message: in a FIFO queue, the rest of its group waits.
+    pub(crate) fn hold(&mut self, position: u64, message: &Message) {
+        if let Some(groups) = &mut self.groups {
+            groups.hold(position, message);
+        }
+    }
+
+    /// Nobody has it any more, and it does not come back.
+    pub(crate) fn release(&mut self, position: u64) {
+        if let Some(groups) = &mut self.groups {
+            groups.release(position);
+        }
+    }
+
+    /// Somebody has it, or had it and gave it back for later, so that its group waits.
+    pub(crate) fn holds(&self, position: u64) -> bool {
+        self.groups.as_ref().is_some_and(|groups| groups.is_held(position))
     }
 
     fn top(&self) -> Option<&Level> {
         self.levels.iter().rev().find(|level| level.len() > 0).map(Box::as_ref)
     }
 
-    /// The entry that would be handed out next; `None` if there is none, or it has to be read first.
-    pub(crate) fn head(&self) -> Option<&Entry> {
+    /// The entry that would be handed out next; `None` if there is none, or it has to be read first. In a FIFO queue, those on
+    /// the way to it whose group waits are set aside, with `unload` without their messages.
+    pub(crate) fn head(&mut self, unload: bool) -> Option<&Entry> {
+        if let (Some(groups), [level]) = (&mut self.groups, &mut self.levels[..]) {
+            while !groups.has_next() && !groups.is_full() {
+                let message = level.head().and_then(|entry| entry.message.as_ref());
+                let Some(name) = message.filter(|one| groups.must_wait(one)).map(|one| groups.name_of(one)) else {
+                    break;
+                };
+                level.pop_head().into_iter().for_each(|entry| groups.set_aside(entry, name.clone(), unload));
+            }
+            if groups.has_next() || groups.is_full() {
+                return self.groups.as_ref()?.head();
+            }
+        }
         self.top()?.head()
     }
 
     /// The next entry has to be read first.
     pub(crate) fn is_waiting(&self) -> bool {
-        self.top().is_some_and(Level::is_waiting)
+        match &self.groups {
+            Some(groups) if groups.has_next() => groups.head().is_none(),
+            Some(groups) if groups.is_full() => false,
+            _ => self.top().is_some_and(Level::is_waiting),
+        }
     }
 
+    /// Nothing can be handed out, and reading would not help.
+    pub(crate) fn is_exhausted(&mut self) -> bool {
+        self.length == 0 || self.head(false).is_none() && !self.is_waiting()
+    }
+
+    /// Takes the entry that [`head`](Self::head) has shown.
     pub(crate) fn pop_head(&mut self) -> Option<Entry> {
+        if let Some(entry) = self.groups.as_mut().and_then(|groups| groups.pop_head()) {
+            return Some(self.went(entry));
+        }
         let entry = self.levels.iter_mut().rev().find(|level| level.len() > 0)?.pop_head()?;
         Some(self.went(entry))
     }
@@ -103,7 +168,11 @@ impl Ready {
     /// Takes the entry that a full queue gives up: the oldest of the lowest priority. `None` if there is none, or a page has to
     /// be read first.
     pub(crate) fn pop_oldest(&mut self) -> Option<Entry> {
-        let entry = self.levels.iter_mut().find(|level| level.len() > 0)?.pop_oldest()?;
+        let aside = self.groups.as_mut().and_then(|groups| groups.pop_oldest());
+        let entry = match aside {
+            Some(entry) => entry,
+            None => self.levels.iter_mut().find(|level| level.len() > 0)?.pop_oldest()?,
+        };
         Some(self.went(entry))
     }
 
@@ -114,6 +183,9 @@ impl Ready {
 
     /// Takes an expired head of any level.
     pub(crate) fn pop_expired(&mut self, now: Instant) -> Option<Entry> {
+        if let Some(entry) = self.groups.as_mut().and_then(|groups| groups.pop_expired(now)) {
+            return Some(self.went(entry));
+        }
         let expired = |level: &&mut Box<Level>| level.head().is_some_and(|entry| entry.is_expired(now));
         let entry = self.levels.iter_mut().find(expired)?.pop_head()?;
         Some(self.went(entry))
@@ -127,7 +199,8 @@ impl Ready {
 
     /// When the first head expires.
     pub(crate) fn next_expiry(&self) -> Option<Instant> {
-        self.levels.iter().filter_map(|level| level.head()?.expires_at).min()
+        let aside = self.groups.as_ref().and_then(|groups| groups.oldest()?.expires_at);
+        self.levels.iter().filter_map(|level| level.head()?.expires_at).chain(aside).min()
     }
 
     /// Chooses what to read: from the level that is handed out next, or, for their heads' times to live only, from all that wait.
@@ -139,6 +212,12 @@ impl Ready {
     ) -> (Vec<(u64, Location)>, Option<Location>) {
         let mut chosen = Vec::new();
         let mut page = None;
+        if let Some(groups) = self.groups.as_mut().filter(|_| !heads) {
+            groups.choose(window_bytes, &mut chosen);
+            if groups.is_full() {
+                return (chosen, None);
+            }
+        }
         if heads {
             let waiting = self.levels.iter_mut().filter(|level| level.is_waiting());
             for level in waiting {
@@ -178,6 +257,7 @@ impl Ready {
     /// See [`Level::fill`].
     pub(crate) fn fill(&mut self, read: &mut [(u64, Option<Read>)], damaged: &mut Vec<Entry>) {
         let from = damaged.len();
+        self.groups.iter_mut().for_each(|groups| groups.fill(read, damaged));
         self.levels.iter_mut().for_each(|level| level.fill(read, damaged));
         for entry in &damaged[from..] {
             self.body_bytes -= u64::from(entry.body_bytes);
@@ -187,6 +267,11 @@ impl Ready {
 
     pub(crate) fn levels(&self) -> impl Iterator<Item = (u8, &Level)> {
         (0..).zip(self.levels.iter().map(Box::as_ref))
+    }
+
+    /// Entries that are set aside until their group is free.
+    pub(crate) fn aside(&self) -> impl Iterator<Item = &Entry> {
+        self.groups.iter().flat_map(|groups| groups.entries())
     }
 
     /// A level from which a page of so many references should be written, with them.
@@ -218,6 +303,7 @@ impl Ready {
 
     pub(crate) fn drain(&mut self) -> Drained {
         let mut drained = Drained { count: self.length, ..Drained::default() };
+        self.groups.iter_mut().for_each(|groups| drained.entries.extend(groups.drain()));
         for level in &mut self.levels {
             let (entries, refs, pages) = level.drain();
             drained.entries.extend(entries);

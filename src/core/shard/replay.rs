@@ -159,7 +159,9 @@ impl Shard {
                     continue;
                 };
                 segments.add(&stored.location);
-                match due.filter(|due| *due > replay.now.instant) {
+                // Whoever gave it back for later is gone: in a FIFO queue, its group must not go past it.
+                let is_new = queue.settings.fifo.is_none() || entry.attempts == 0;
+                match due.filter(|due| is_new && *due > replay.now.instant) {
                     Some(due) => queue.delay(entry, due, timers),
                     None => queue.ready.restore(entry.level, stored, before_pages),
                 }

@@ -80,6 +80,7 @@ impl Shard {
     pub(super) fn forget(&mut self, id: QueueId, entry: &Entry, account: impl FnOnce(&mut Ledger) -> &mut u64) {
         if let Some(queue) = self.queues.get_mut(&id) {
             *account(&mut queue.ledger) += 1;
+            queue.ready.release(entry.position);
         }
         if let Some(location) = &entry.stored {
             self.segments.remove_message(id, entry.position, location);

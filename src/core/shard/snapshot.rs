@@ -132,6 +132,9 @@ fn write_queue(queue: &Queue, now: Now, log: &mut dyn Log, scratch: &mut BytesMu
         scratch.put_u8(1);
         log.push(RecordKind::SessionState, queue.id.0, &[scratch, value]);
     }
+    if let Some(known) = &queue.deduplication {
+        known.write(queue.id, now, log, scratch);
+    }
     for (number, level) in queue.ready.levels() {
         let damaged = queue.damaged_pages.iter().filter(|_| number == 0);
         write_pages(queue.id, number, level.pages().chain(damaged), log, scratch);

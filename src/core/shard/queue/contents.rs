@@ -51,20 +51,26 @@ impl Queue {
         in_pages + self.damaged.len() as u64
     }
 
-    /// Entries that somebody has, or that are on their way out, or that cannot be read.
+    /// Entries that somebody has, or that are on their way out, or set aside, or that cannot be read.
     pub(crate) fn out(&self) -> impl Iterator<Item = &Entry> {
         let burying = self.burying.values().map(|(entry, _)| entry);
-        self.unsettled.entries().chain(self.departing.values()).chain(burying).chain(&self.damaged)
+        self.unsettled
+            .entries()
+            .chain(self.departing.values())
+            .chain(burying)
+            .chain(self.ready.aside())
+            .chain(&self.damaged)
     }
 
-    /// Entries that are not ready, except those on their way in.
+    /// Entries that are not at hand to be handed out, except those on their way in.
     pub(crate) fn away(&self) -> impl Iterator<Item = &Entry> {
         self.out().chain(self.delayed.values()).chain(self.behind.entries())
     }
 
     /// Memory that the queue's messages take, except those on their way in.
     pub(crate) fn memory_bytes(&self) -> u64 {
-        self.ready.memory_bytes() + self.unsettled.memory_bytes() + self.delayed_bytes
+        let known = self.deduplication.as_ref().map_or(0, |known| known.memory_bytes());
+        self.ready.memory_bytes() + self.unsettled.memory_bytes() + self.delayed_bytes + known
     }
 
     /// Something that is on its way in cannot be read back from the log.

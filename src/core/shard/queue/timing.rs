@@ -16,9 +16,17 @@ impl Queue {
         })
     }
 
-    pub(crate) fn delay_ms(&self, message: Option<&Message>) -> u64 {
+    /// When a new message becomes visible, if that is not now. In a FIFO queue the queue's own delay counts, and nothing overtakes
+    /// what came before.
+    pub(crate) fn visible_at(&self, message: Option<&Message>, now: Instant) -> Option<Instant> {
         let own_delay_ms = message.and_then(|message| message.rare.as_ref()?.delay_ms);
-        own_delay_ms.or(self.settings.delay_ms).unwrap_or(0)
+        if self.settings.fifo.is_none() {
+            let delay_ms = own_delay_ms.or(self.settings.delay_ms).unwrap_or(0);
+            return (delay_ms > 0).then(|| now.after_ms(delay_ms));
+        }
+        let own = self.settings.delay_ms.filter(|delay_ms| *delay_ms > 0).map(|delay_ms| now.after_ms(delay_ms));
+        let last = self.delayed.keys().rev().find(|(_, position)| !self.ready.holds(*position)).map(|(at, _)| *at);
+        own.max(last)
     }
 
     pub(crate) fn delay(&mut self, entry: Entry, until: Instant, timers: &mut Timers) {

@@ -71,6 +71,9 @@ impl Shard {
             replay.queue_max = replay.queue_max.max(place.queue);
             let Some(queue) = self.queues.get_mut(&place.queue) else { continue };
             queue.next_position = queue.next_position.max(place.position + 1);
+            if let (Some(known), Some(rare)) = (&mut queue.deduplication, &head.rare) {
+                known.replay(place.position, rare, head.received_at, replay.now);
+            }
             let entry = restored(queue, &place, &head, message.clone(), location, replay.now);
             let queue = replay.queues.entry(place.queue).or_default();
             if !queue.knows(place.position, location) {
@@ -120,6 +123,11 @@ impl QueueReplay {
                     parts.push(take_location(&mut payload)?);
                 }
                 self.parts.insert(position, parts);
+            }
+            RecordKind::Deduplication => {
+                if let Some(known) = &mut queue.deduplication {
+                    known.read(Bytes::copy_from_slice(payload), now)?;
+                }
             }
             RecordKind::Delayed => self.delayed(now, Bytes::copy_from_slice(payload))?,
             _ => return Err(RecordError("not a shard's record")),
@@ -188,7 +196,13 @@ pub(super) fn restored(
     now: Now,
 ) -> Replayed {
     let age_ms = now.unix.0.saturating_sub(head.received_at.0);
-    let delay_ms = head.delay_ms.or(queue.settings.delay_ms).unwrap_or(0).saturating_sub(age_ms);
+    let delay_ms = head
+        .rare
+        .as_ref()
+        .and_then(|rare| rare.delay_ms)
+        .or(queue.settings.delay_ms)
+        .unwrap_or(0)
+        .saturating_sub(age_ms);
     let entry = Entry {
         position: place.position,
         message,

@@ -133,7 +133,8 @@ impl Salvage {
         head.body_bytes += parts.iter().map(|part| part.length_bytes).sum::<u32>();
         for place in places {
             if self.wants(place.queue.0, place.position) {
-                let (queue, position, parts) = (place.queue.0, place.position, parts.clone());
+                let (queue, position) = (place.queue.0, place.position);
+                let (head, parts) = (head.clone(), parts.clone());
                 self.found.entry(queue).or_default().insert(position, Found { place, head, location, parts });
             }
         }

@@ -1,0 +1,203 @@
+//! What a FIFO queue had in the last five minutes: a message with an id that is known is confirmed, and not kept.
+//!
+//! The publisher of such a message hears of the original's place, and of its confirm once the original is as safe as it asked to
+//! be. The window lasts from the original's arrival, whatever becomes of it, and over restarts: message records have the ids, and
+//! snapshots those of messages that are gone.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use crossdock_common::definition::DeduplicationScope;
+use crossdock_common::message::Rare;
+use crossdock_common::names::QueueId;
+use crossdock_common::{Event, Instant, Message, Now, UnixMillis};
+use hashbrown::HashMap;
+
+use super::Shard;
+use super::command::{Confirmee, Shares};
+use super::groups::group_of;
+use super::queue::Queue;
+use crate::log::{Log, RecordKind};
+use crate::record::{RecordError, put_bytes, take_bytes, take_u64, take_u128};
+
+/// How long an id is known, as SQS has it.
+const WINDOW_MS: u64 = 300_000;
+/// Most ids in one record.
+const IDS_MAX: usize = 4_096;
+/// What an id costs beside its bytes.
+const ID_BYTES: u64 = 144;
+
+/// The ids of a queue.
+pub(crate) struct Deduplication {
+    scope: DeduplicationScope,
+    originals: HashMap<Arc<[u8]>, Original>,
+    /// In the order of arrival.
+    order: VecDeque<(Instant, Arc<[u8]>)>,
+    /// Places of originals that are on their way in, and who waits for them.
+    arriving: HashMap<u64, Vec<Confirmee>>,
+    memory_bytes: u64,
+}
+
+/// The message that came first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Original {
+    pub position: u64,
+    pub message_id: u128,
+    /// When its id may be used anew.
+    pub until: Instant,
+}
+
+impl Deduplication {
+    pub(crate) fn new(scope: DeduplicationScope) -> Self {
+        Self { scope, originals: HashMap::new(), order: VecDeque::new(), arriving: HashMap::new(), memory_bytes: 0 }
+    }
+
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        self.memory_bytes
+    }
+
+    /// Another scope from now on: ids of the other one are not found any more.
+    pub(crate) fn set_scope(&mut self, scope: DeduplicationScope) {
+        self.scope = scope;
+    }
+
+    /// What the message is known by. A letter is a new message wherever it goes.
+    fn key(&self, group: &str, rare: Option<&Rare>) -> Option<(Arc<[u8]>, u128)> {
+        let rare = rare.filter(|rare| rare.deaths.is_empty())?;
+        let deduplication = rare.deduplication.as_ref()?;
+        let group = match self.scope {
+            DeduplicationScope::Queue => "",
+            DeduplicationScope::MessageGroup => group,
+        };
+        let key = [group.as_bytes(), b"\0", deduplication.id.as_bytes()].concat();
+        Some((key.into(), deduplication.message_id))
+    }
+
+    fn original(&self, message: &Message, now: Instant) -> Option<Original> {
+        let (key, _) = self.key(group_of(message), message.rare.as_deref())?;
+        self.originals.get(&key).copied().filter(|original| original.until > now)
+    }
+
+    fn arrives(&mut self, message: &Message, position: u64, now: Instant) {
+        let Some((key, message_id)) = self.key(group_of(message), message.rare.as_deref()) else { return };
+        self.insert(key, Original { position, message_id, until: now.after_ms(WINDOW_MS) });
+        self.arriving.insert(position, Vec::new());
+    }
+
+    fn insert(&mut self, key: Arc<[u8]>, original: Original) {
+        self.memory_bytes += key.len() as u64 + ID_BYTES;
+        self.order.push_back((original.until, key.clone()));
+        self.originals.insert(key, original);
+    }
+
+    /// The original is where it should be: gives who waited for it.
+    pub(crate) fn arrived(&mut self, position: u64) -> Vec<Confirmee> {
+        self.arriving.remove(&position).unwrap_or_default()
+    }
+
+    /// What was on its way in is gone: gives who waited for it.
+    pub(crate) fn give_up(&mut self) -> impl Iterator<Item = Confirmee> {
+        std::mem::take(&mut self.arriving).into_values().flatten()
+    }
+
+    /// Forgets ids whose time is over.
+    pub(crate) fn forget_old(&mut self, now: Instant) {
+        while let Some((until, key)) = self.order.pop_front_if(|(until, _)| *until <= now) {
+            self.memory_bytes -= key.len() as u64 + ID_BYTES;
+            if self.originals.get(&key).is_some_and(|original| original.until == until) {
+                self.originals.remove(&key);
+            }
+        }
+    }
+
+    /// A message of the log.
+    pub(crate) fn replay(&mut self, position: u64, rare: &Rare, received_at: UnixMillis, now: Now) {
+        let group = rare.group.as_ref().map_or("", |group| group);
+        let Some((key, message_id)) = self.key(group, Some(rare)) else { return };
+        self.restore(key, position, message_id, UnixMillis(received_at.0.saturating_add(WINDOW_MS)), now);
+    }
+
+    fn restore(&mut self, key: Arc<[u8]>, position: u64, message_id: u128, until: UnixMillis, now: Now) {
+        // A clock that was set back makes no window longer.
+        let left_ms = until.0.saturating_sub(now.unix.0).min(WINDOW_MS);
+        if left_ms > 0 {
+            self.insert(key, Original { position, message_id, until: now.instant.after_ms(left_ms) });
+        }
+    }
+
+    /// Writes the ids for a snapshot.
+    pub(crate) fn write(&self, queue: QueueId, now: Now, log: &mut dyn Log, scratch: &mut BytesMut) {
+        let live: Vec<_> = self.originals.iter().filter(|(_, original)| original.until > now.instant).collect();
+        for some in live.chunks(IDS_MAX) {
+            scratch.clear();
+            for (key, original) in some {
+                let left_ms = original.until.0.saturating_sub(now.instant.0).div_ceil(1_000);
+                put_bytes(scratch, key);
+                scratch.put_u64_le(original.position);
+                scratch.put_u128_le(original.message_id);
+                scratch.put_u64_le(now.unix.0.saturating_add(left_ms));
+            }
+            log.push(RecordKind::Deduplication, queue.0, &[scratch]);
+        }
+    }
+
+    /// Reads one record of what [`write`](Self::write) wrote.
+    pub(crate) fn read(&mut self, mut payload: Bytes, now: Now) -> Result<(), RecordError> {
+        while !payload.is_empty() {
+            let key = take_bytes(&mut payload)?;
+            let position = take_u64(&mut payload)?;
+            let message_id = take_u128(&mut payload)?;
+            self.restore(Arc::from(&key[..]), position, message_id, UnixMillis(take_u64(&mut payload)?), now);
+        }
+        Ok(())
+    }
+}
+
+impl Queue {
+    /// The queue has the message already, or had it lately: its publisher hears of the original, and waits for it if need be.
+    pub(crate) fn knows(&mut self, message: &Message, confirm: &mut Option<Confirmee>, now: Now) -> bool {
+        let Some(deduplication) = &mut self.deduplication else { return false };
+        let Some(original) = deduplication.original(message, now.instant) else { return false };
+        tell_place(confirm.as_ref(), original.position, Some(original.message_id));
+        if let Some(waiting) = deduplication.arriving.get_mut(&original.position) {
+            waiting.extend(share(confirm));
+        }
+        true
+    }
+
+    /// A message has got a place in a FIFO queue.
+    pub(crate) fn remember(&mut self, message: &Message, position: u64, confirm: Option<&Confirmee>, now: Now) {
+        let Some(deduplication) = &mut self.deduplication else { return };
+        deduplication.arrives(message, position, now.instant);
+        tell_place(confirm, position, None);
+    }
+}
+
+impl Shard {
+    /// A message has arrived in a queue: whoever published it again hears so at the end of the batch.
+    pub(super) fn arrived(&mut self, id: QueueId, position: u64) {
+        let queue = self.queues.get_mut(&id);
+        if let Some(deduplication) = queue.and_then(|queue| queue.deduplication.as_mut()) {
+            self.arrived.extend(deduplication.arrived(position));
+        }
+    }
+}
+
+fn tell_place(confirm: Option<&Confirmee>, position: u64, original: Option<u128>) {
+    if let Some(Confirmee::Publisher { outbox, lane, confirm, .. }) = confirm {
+        outbox.push(Event::Placed { lane: *lane, confirm: *confirm, position, original });
+    }
+}
+
+/// Another who has to say yes before the publisher is told.
+fn share(confirm: &mut Option<Confirmee>) -> Option<Confirmee> {
+    let Some(Confirmee::Publisher { outbox, lane, confirm, shares }) = confirm else { return None };
+    let all: &mut Shares = shares;
+    match all {
+        Some(all) => drop(all.fetch_add(1, Ordering::AcqRel)),
+        None => *all = Some(Arc::new(AtomicUsize::new(2))),
+    }
+    Some(Confirmee::Publisher { outbox: outbox.clone(), lane: *lane, confirm: *confirm, shares: all.clone() })
+}
