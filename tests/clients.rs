@@ -88,6 +88,11 @@ fn boto3() {
 }
 
 #[test]
+fn boto3_fifo() {
+    python("boto3_fifo.py");
+}
+
+#[test]
 fn aws_cli() {
     python("aws_cli.py");
 }

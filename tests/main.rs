@@ -9,6 +9,7 @@ mod clients;
 mod damage;
 mod disk;
 mod errors;
+mod fifo;
 mod golden;
 mod hostile;
 mod kill;

@@ -82,6 +82,8 @@ pub(crate) struct Shard {
     formats: Formats,
     dirty: Vec<QueueId>,
     settled: Vec<(QueueId, u64)>,
+    /// Settled in FIFO queues: their groups wait for that to be safe.
+    leaving: Vec<(QueueId, u64)>,
     /// Publishers whose message was known, and has arrived by now.
     arrived: Vec<Confirmee>,
     /// The ledgers of queues that are gone.
@@ -120,6 +122,7 @@ impl Shard {
             formats,
             dirty: Vec::new(),
             settled: Vec::new(),
+            leaving: Vec::new(),
             arrived: Vec::new(),
             closed: ledger::Ledger::default(),
             scratch: BytesMut::new(),
@@ -213,6 +216,7 @@ impl Shard {
         self.arrived.drain(..).for_each(|confirmee| confirm(confirmee, effects));
         self.write_settled();
         let urgent_before = self.waiting.urgent_to();
+        self.release_groups(effects);
         self.commit();
         let urgent = self.waiting.urgent_to();
         effects.hurried = Some(urgent).filter(|urgent| *urgent > urgent_before).or(effects.hurried);

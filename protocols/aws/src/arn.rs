@@ -85,9 +85,9 @@ pub(crate) fn queue_of_url<'a>(url: &'a str, account: &str) -> Option<&'a str> {
     }
 }
 
-/// Whether SQS can call a queue so.
+/// Whether SQS can call a queue so, a FIFO queue or another.
 pub(crate) fn is_queue_name(name: &str) -> bool {
-    is_made_of(name, QUEUE_NAME_MAX)
+    name.len() <= QUEUE_NAME_MAX && is_made_of(name.strip_suffix(".fifo").unwrap_or(name), QUEUE_NAME_MAX)
 }
 
 /// Whether SNS can call a topic so.
@@ -123,7 +123,8 @@ mod tests {
     fn names_have_limits() {
         assert!(is_queue_name(&"a".repeat(79)) && is_queue_name(&"a".repeat(80)) && !is_queue_name(&"a".repeat(81)));
         assert!(is_topic_name(&"a".repeat(256)) && !is_topic_name(&"a".repeat(257)));
-        assert!(!is_queue_name("a.b") && !is_queue_name("") && !is_queue_name("a.fifo"));
+        assert!(!is_queue_name("a.b") && !is_queue_name("") && !is_queue_name(".fifo"));
+        assert!(is_queue_name("a.fifo") && !is_queue_name(&format!("{}.fifo", "a".repeat(76))));
     }
 
     #[test]

@@ -27,6 +27,7 @@ struct Mail {
     replies: BTreeMap<RequestId, Result<Reply, Refusal>>,
     fetched: BTreeMap<RequestId, Vec<Delivery>>,
     published: BTreeMap<u64, Published>,
+    placed: BTreeMap<u64, Placed>,
     unroutable: Vec<u64>,
     blocked: bool,
     leaving: bool,
@@ -45,6 +46,14 @@ pub(crate) enum Published {
     Refused(Refusal),
 }
 
+/// The place of a message in a FIFO queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Placed {
+    pub position: u64,
+    /// The MessageId of the message that came first, if this one was known already.
+    pub original: Option<u128>,
+}
+
 impl Desk {
     pub(crate) fn new(now: Now, seed: u64) -> Self {
         Self(Arc::new(Mutex::new(Mail {
@@ -55,6 +64,7 @@ impl Desk {
             replies: BTreeMap::new(),
             fetched: BTreeMap::new(),
             published: BTreeMap::new(),
+            placed: BTreeMap::new(),
             unroutable: Vec::new(),
             blocked: false,
             leaving: false,
@@ -79,6 +89,9 @@ impl Desk {
             Event::Fetched { request, deliveries, .. } => drop(mail.fetched.insert(request, deliveries)),
             Event::Unroutable { confirm: Some(confirm), .. } => mail.unroutable.push(confirm),
             Event::Confirmed { confirms, .. } => confirms.into_iter().for_each(|confirm| mail.confirm(confirm)),
+            Event::Placed { confirm, position, original, .. } => {
+                mail.placed.insert(confirm, Placed { position, original });
+            }
             Event::Rejected { confirm, .. } => drop(mail.published.insert(confirm, Published::Rejected)),
             Event::PublishRefused { confirm: Some(confirm), refusal, .. } => {
                 mail.published.insert(confirm, Published::Refused(refusal));
@@ -167,6 +180,11 @@ impl Desk {
             retain: false,
         }));
         confirm
+    }
+
+    /// Where a FIFO queue has put a message; known when it is confirmed.
+    pub(crate) fn placed(&self, confirm: u64) -> Option<Placed> {
+        self.mail().placed.remove(&confirm)
     }
 
     pub(crate) async fn published(&self, confirm: u64) -> Published {

@@ -24,6 +24,8 @@ pub enum Failure {
     AttributeName(String),
     /// A value that the queue attribute cannot have.
     AttributeValue(String),
+    /// SetQueueAttributes: a queue is a FIFO queue or not for good.
+    QueueType,
     /// A body with characters that XML cannot carry.
     MessageContents,
     /// Not a receipt handle of this broker.
@@ -143,7 +145,9 @@ impl Failure {
             Self::UnknownAttribute(_) | Self::AttributeName(_) => {
                 code(400, "InvalidAttributeName", "com.amazonaws.sqs#InvalidAttributeName")
             }
-            Self::AttributeValue(_) => code(400, "InvalidAttributeValue", "com.amazonaws.sqs#InvalidAttributeValue"),
+            Self::AttributeValue(_) | Self::QueueType => {
+                code(400, "InvalidAttributeValue", "com.amazonaws.sqs#InvalidAttributeValue")
+            }
             Self::MessageContents => code(400, "InvalidMessageContents", "com.amazonaws.sqs#InvalidMessageContents"),
             Self::ReceiptHandle => code(400, "ReceiptHandleIsInvalid", "com.amazonaws.sqs#ReceiptHandleIsInvalid"),
             Self::NotInflight => {
@@ -223,6 +227,9 @@ impl Failure {
             Self::MissingParameter(name) => format!("The request must contain the parameter {name}."),
             Self::UnknownAttribute(name) => format!("Unknown Attribute {name}."),
             Self::AttributeValue(name) => format!("Invalid value for the parameter {name}."),
+            Self::QueueType => {
+                "Invalid value for the parameter FifoQueue. Reason: Modifying queue type is not supported.".to_owned()
+            }
             Self::MessageContents => "Invalid binary character was found in the message body, the set of allowed \
                                       characters is #x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | #x10000 to \
                                       #x10FFFF"

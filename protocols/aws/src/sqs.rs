@@ -2,6 +2,7 @@
 
 mod attributes;
 mod batch;
+pub(crate) mod fifo;
 mod queues;
 pub(crate) mod receive;
 mod redrive;

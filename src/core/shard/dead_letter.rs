@@ -20,7 +20,6 @@ impl Shard {
     /// Sends the entry to the queue's dead-letter exchange, or forgets it if the queue has none.
     pub(super) fn bury(&mut self, now: Now, id: QueueId, entry: Entry, reason: DeathReason, effects: &mut Effects) {
         let Some(queue) = self.queues.get_mut(&id) else { return };
-        queue.ready.release(entry.position);
         if queue.settings.dead_letter.is_none() {
             return self.forget(id, &entry, |ledger| account(ledger, reason));
         }

@@ -80,7 +80,11 @@ impl Shard {
     pub(super) fn forget(&mut self, id: QueueId, entry: &Entry, account: impl FnOnce(&mut Ledger) -> &mut u64) {
         if let Some(queue) = self.queues.get_mut(&id) {
             *account(&mut queue.ledger) += 1;
-            queue.ready.release(entry.position);
+            match queue.ready.holds(entry.position) {
+                true if entry.logged => self.leaving.push((id, entry.position)),
+                true => queue.ready.release(entry.position),
+                false => {}
+            }
         }
         if let Some(location) = &entry.stored {
             self.segments.remove_message(id, entry.position, location);
@@ -88,6 +92,18 @@ impl Shard {
         if entry.logged {
             self.settled.push((id, entry.position));
         }
+    }
+
+    /// Lets the groups of messages that are done with go on, once it is sure that those do not come back.
+    pub(super) fn release_groups(&mut self, effects: &mut Effects) {
+        for (id, position) in std::mem::take(&mut self.leaving) {
+            let until = self.queues.get(&id).and_then(|queue| queue.urgency).unwrap_or(Urgency::Sync);
+            self.wait(until, Awaiting::Release(id, position), effects);
+        }
+    }
+
+    pub(super) fn release(&mut self, id: QueueId, position: u64) {
+        self.with_queue(id, |queue| queue.ready.release(position));
     }
 
     pub(super) fn extend_lease(

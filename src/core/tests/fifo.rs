@@ -108,6 +108,18 @@ fn a_fetch_that_waits_gets_a_message_when_its_group_is_free() {
 }
 
 #[test]
+fn a_group_goes_on_when_its_last_message_cannot_come_back() {
+    let (mut world, mut client) = world();
+    publish(&world, &mut client, &["a1", "a2"]);
+    world.instantly_durable = false;
+    let first = take(&world, &mut client, 1);
+    client.settle(&world, &first, Outcome::Accepted);
+    assert!(take(&world, &mut client, 1).is_empty(), "a crash would bring a1 back");
+    world.sync();
+    assert_eq!(bodies(&take(&world, &mut client, 1)), ["a2"]);
+}
+
+#[test]
 fn messages_with_a_delay_keep_their_order() {
     let mut world = World::new();
     let mut client = world.client("u");

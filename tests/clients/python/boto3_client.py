@@ -80,7 +80,6 @@ def test_queues():
     fails("InvalidAttributeName", sqs.create_queue, "Unknown Attribute Foo.", QueueName="x", Attributes={"Foo": "1"})
     fails("InvalidAttributeValue", sqs.create_queue, QueueName="x", Attributes={"DelaySeconds": "901"})
     fails("InvalidParameterValue", sqs.create_queue, QueueName="no dots.please")
-    fails("AWS.SimpleQueueService.UnsupportedOperation", sqs.create_queue, QueueName="x.fifo")
     missing = "The specified queue does not exist."
     fails("AWS.SimpleQueueService.NonExistentQueue", sqs.get_queue_url, missing, QueueName="nowhere")
     try:

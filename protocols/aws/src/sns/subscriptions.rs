@@ -32,6 +32,10 @@ pub(super) async fn subscribe(job: &Job) -> Result<Shape, Failure> {
     }
     let endpoint = view(job).text("Endpoint")?.unwrap_or_default();
     let queue = job.place.queue_of(endpoint).ok_or_else(|| Failure::SnsInvalid("SQS endpoint ARN".to_owned()))?;
+    if queue.ends_with(".fifo") {
+        let text = "Invalid parameter: Endpoint Reason: FIFO SQS Queues can not be subscribed to standard SNS topics";
+        return Err(Failure::SnsInvalid(text.to_owned()));
+    }
     let raw = given_raw(job)?;
     let subscription = find_or_make(job, topic, queue, endpoint, raw).await?;
     Ok(Shape::fields([("SubscriptionArn", Shape::text(subscription.arn(job)))]))

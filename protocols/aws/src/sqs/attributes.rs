@@ -7,7 +7,7 @@ use crossdock_common::value::lookup;
 use crossdock_common::{Name, Table, Text, Value};
 
 use super::redrive::{self, Redrive};
-use super::{queue, view};
+use super::{fifo, queue, view};
 use crate::call::Job;
 use crate::error::Failure;
 use crate::wire::Shape;
@@ -39,16 +39,12 @@ const READ_ONLY: [&str; 6] = [
     "LastModifiedTimestamp",
     "QueueArn",
 ];
-/// Of FIFO queues: known, but no standard queue has them.
-const FIFO: [&str; 4] = ["FifoQueue", "ContentBasedDeduplication", "DeduplicationScope", "FifoThroughputLimit"];
-
 pub(super) async fn get(job: &Job) -> Result<Shape, Failure> {
     let wanted = view(job).texts("AttributeNames")?;
     let all = wanted.contains(&"All");
-    let known = || TEXTS.into_iter().chain(NUMBERS.map(|(name, ..)| name)).chain(READ_ONLY);
-    if let Some(unknown) =
-        wanted.iter().find(|name| !(**name == "All" || known().any(|known| known == **name) || FIFO.contains(name)))
-    {
+    let numbers = NUMBERS.map(|(name, ..)| name);
+    let known = || TEXTS.into_iter().chain(numbers).chain(READ_ONLY).chain(fifo::ATTRIBUTES.map(|(name, _)| name));
+    if let Some(unknown) = wanted.iter().find(|name| !(**name == "All" || known().any(|known| known == **name))) {
         return Err(Failure::UnknownAttribute((*unknown).to_owned()));
     }
     let info = queue(job).await?;
@@ -64,12 +60,11 @@ pub(super) async fn set(job: &Job) -> Result<Shape, Failure> {
     }
     let info = queue(job).await?;
     if given.iter().any(|(name, _)| *name == "FifoQueue") {
-        let reason = "Invalid value for the parameter FifoQueue. Reason: Modifying queue type is not supported.";
-        return Err(Failure::Invalid(reason.to_owned()));
+        return Err(Failure::QueueType);
     }
-    check(&given)?;
+    check(&given, fifo::is_fifo(&info))?;
     let mut spec = info.spec;
-    let redrive = redrive::read(job, &given).await?;
+    let redrive = redrive::read(job, &given, spec.settings.fifo.is_some()).await?;
     apply(&mut spec, &given, redrive);
     let QueueSpec { name, settings, attributes, .. } = spec;
     let update = Definition::UpdateQueue { name, settings, attributes };
@@ -78,11 +73,11 @@ pub(super) async fn set(job: &Job) -> Result<Shape, Failure> {
 }
 
 /// Refuses names and values that SQS does not know.
-pub(super) fn check(given: &[(&str, &str)]) -> Result<(), Failure> {
-    given.iter().try_for_each(|(name, value)| check_one(name, value))
+pub(super) fn check(given: &[(&str, &str)], is_fifo: bool) -> Result<(), Failure> {
+    given.iter().try_for_each(|(name, value)| check_one(name, value, is_fifo))
 }
 
-fn check_one(name: &str, value: &str) -> Result<(), Failure> {
+fn check_one(name: &str, value: &str, is_fifo: bool) -> Result<(), Failure> {
     if let Some((_, min, max)) = NUMBERS.iter().find(|(known, ..)| *known == name) {
         let number = value.parse::<u64>().ok().filter(|number| (min..=max).contains(&number));
         return number.map(drop).ok_or_else(|| Failure::AttributeValue(name.to_owned()));
@@ -92,11 +87,7 @@ fn check_one(name: &str, value: &str) -> Result<(), Failure> {
             Err(Failure::AttributeValue(name.to_owned()))
         }
         name if TEXTS.contains(&name) => Ok(()),
-        "FifoQueue" | "ContentBasedDeduplication" => Err(Failure::UnknownAttribute(name.to_owned())),
-        "DeduplicationScope" | "FifoThroughputLimit" => {
-            let text = format!("You can specify the {name} only when FifoQueue is set to true.");
-            Err(Failure::AttributeName(text))
-        }
+        name if fifo::ATTRIBUTES.iter().any(|(known, _)| *known == name) => fifo::check(name, value, is_fifo),
         other => Err(Failure::UnknownAttribute(other.to_owned())),
     }
 }
@@ -105,6 +96,7 @@ fn check_one(name: &str, value: &str) -> Result<(), Failure> {
 pub(super) fn apply(spec: &mut QueueSpec, given: &[(&str, &str)], redrive: Option<Redrive>) {
     for (name, value) in given {
         set_number(&mut spec.settings, name, value);
+        fifo::set(&mut spec.settings, name, value);
         keep(&mut spec.attributes, name, value);
     }
     if let Some(redrive) = redrive {
@@ -141,7 +133,7 @@ fn keep(attributes: &mut Table, name: &str, value: &str) {
     attributes.push((Text::from_static(KEPT), Value::Map(kept)));
 }
 
-fn kept<'a>(info: &'a QueueInfo, name: &str) -> Option<&'a str> {
+pub(super) fn kept<'a>(info: &'a QueueInfo, name: &str) -> Option<&'a str> {
     match lookup(&info.spec.attributes, KEPT)? {
         Value::Map(kept) => lookup(kept, name)?.as_str(),
         _ => None,
@@ -183,6 +175,7 @@ pub(super) fn value(job: &Job, info: &QueueInfo, name: &str) -> Option<String> {
         "QueueArn" => job.place.queue_arn(&info.spec.name),
         "SqsManagedSseEnabled" => kept(info, name).unwrap_or("false").to_owned(),
         "RedrivePolicy" => kept(info, name).map(str::to_owned).or_else(|| redrive::show(job, settings))?,
+        name if fifo::ATTRIBUTES.iter().any(|(known, _)| *known == name) => fifo::value(info, name)?,
         other => kept(info, other)?.to_owned(),
     })
 }
@@ -199,12 +192,12 @@ pub(super) fn wait_seconds(info: &QueueInfo) -> u64 {
     kept(info, "ReceiveMessageWaitTimeSeconds").and_then(|value| value.parse().ok()).unwrap_or(0)
 }
 
-/// The name of an existing queue, for policies that refer to one.
-pub(super) async fn exists(job: &Job, name: &str) -> Result<bool, Failure> {
+/// An existing queue, for policies that refer to one.
+pub(super) async fn find(job: &Job, name: &str) -> Result<Option<Box<QueueInfo>>, Failure> {
     use crossdock_common::Refusal;
     match job.desk.inspect_queue(&Name::from(name)).await {
-        Ok(_) => Ok(true),
-        Err(Refusal::NotFound { .. } | Refusal::ResourceLocked { .. }) => Ok(false),
+        Ok(info) => Ok(Some(info)),
+        Err(Refusal::NotFound { .. } | Refusal::ResourceLocked { .. }) => Ok(None),
         Err(refusal) => Err(Failure::of_queue(refusal)),
     }
 }

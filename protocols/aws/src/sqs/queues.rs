@@ -7,7 +7,7 @@ use crossdock_common::definition::{Definition, QueueInfo, QueueSpec};
 use crossdock_common::event::Reply;
 use crossdock_common::refusal::Refusal;
 
-use super::{attributes, queue_name, redrive, tags, view};
+use super::{attributes, fifo, queue_name, redrive, tags, view};
 use crate::arn::is_queue_name;
 use crate::call::Job;
 use crate::error::Failure;
@@ -20,14 +20,8 @@ pub(super) async fn create(job: &Job) -> Result<Shape, Failure> {
     let name = view(job).required("QueueName")?;
     let given = view(job).text_map("Attributes")?;
     let is_fifo = given.contains(&("FifoQueue", "true"));
-    if is_fifo || name.ends_with(".fifo") {
-        return Err(Failure::Unsupported("FIFO queues are not available yet.".to_owned()));
-    }
-    if !is_queue_name(name) {
-        let rule = "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length";
-        return Err(Failure::Invalid(rule.to_owned()));
-    }
-    attributes::check(&given)?;
+    fifo::check_name(name, is_fifo)?;
+    attributes::check(&given, is_fifo)?;
     match job.desk.inspect_queue(name).await {
         Ok(info) => attributes::same(job, &info, &given)?,
         Err(Refusal::NotFound { .. }) => declare(job, name, &given).await?,
@@ -38,7 +32,7 @@ pub(super) async fn create(job: &Job) -> Result<Shape, Failure> {
 
 async fn declare(job: &Job, name: &str, given: &[(&str, &str)]) -> Result<(), Failure> {
     let mut spec = QueueSpec { name: Name::from(name), durable: true, ..QueueSpec::default() };
-    let redrive = redrive::read(job, given).await?;
+    let redrive = redrive::read(job, given, name.ends_with(".fifo")).await?;
     attributes::apply(&mut spec, given, redrive);
     attributes::set_defaults(&mut spec);
     tags::apply(&mut spec.attributes, &tags::given(view(job))?);

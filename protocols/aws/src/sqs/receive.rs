@@ -1,10 +1,11 @@
 //! ReceiveMessage: a fetch, and every message as SQS shows it.
 
 use crossdock_common::command::{Fetch, Lease};
+use crossdock_common::definition::QueueInfo;
 use crossdock_common::event::Delivery;
 use crossdock_common::{FormatTag, Lane, Text};
 
-use super::{attributes, queue, view};
+use super::{attributes, fifo, queue, view};
 use crate::call::Job;
 use crate::convert::attributes::Attribute;
 use crate::convert::from_hub;
@@ -54,7 +55,7 @@ pub(super) async fn receive(job: &Job) -> Result<Shape, Failure> {
         wait_ms: wait_s * 1000,
     };
     let deliveries = job.desk.fetch(fetch).await.map_err(Failure::of_queue)?;
-    let messages = deliveries.iter().map(|delivery| show(job, &info.spec.name, delivery, &selection));
+    let messages = deliveries.iter().map(|delivery| show(job, &info, delivery, &selection));
     Ok(Shape::Fields(vec![("Messages", Shape::list("Message", messages))]))
 }
 
@@ -119,18 +120,18 @@ pub(crate) fn see(delivery: &Delivery) -> Seen {
     Seen { id, body: foreign.body, attributes: foreign.attributes, properties }
 }
 
-fn show(job: &Job, queue: &str, delivery: &Delivery, selection: &Selection<'_>) -> Shape {
+fn show(job: &Job, info: &QueueInfo, delivery: &Delivery, selection: &Selection<'_>) -> Shape {
     let mut seen = see(delivery);
     if let Some(notification) = envelope::notification(job, delivery, &seen) {
         seen.body = notification.into();
         seen.attributes.clear();
     }
     seen.attributes.retain(|attribute| selection.has_attribute(&attribute.name));
-    let system = system_attributes(job, delivery, &seen.properties);
+    let system = system_attributes(job, info, delivery, &seen.properties);
     let system = system.into_iter().filter(|(name, _)| selection.has_system(name));
     let mut fields = vec![
         ("MessageId", Shape::text(uuid_text(seen.id))),
-        ("ReceiptHandle", Shape::text(job.receipts().issue(queue, delivery.id))),
+        ("ReceiptHandle", Shape::text(job.receipts().issue(&info.spec.name, delivery.id))),
         ("MD5OfBody", Shape::text(md5_hex(seen.body.as_bytes()))),
         ("Body", Shape::text(&*seen.body)),
         ("Attributes", Shape::text_map("Attribute", system.map(|(name, value)| (name.to_owned(), value)))),
@@ -143,7 +144,12 @@ fn show(job: &Job, queue: &str, delivery: &Delivery, selection: &Selection<'_>) 
     Shape::Fields(fields)
 }
 
-fn system_attributes(job: &Job, delivery: &Delivery, properties: &Properties) -> Vec<(&'static str, String)> {
+fn system_attributes(
+    job: &Job,
+    info: &QueueInfo,
+    delivery: &Delivery,
+    properties: &Properties,
+) -> Vec<(&'static str, String)> {
     let message = &delivery.message;
     // The core does not remember over a restart when it was first handed out.
     let first = Some(delivery.first_delivered_at).filter(|first| first.0 > 0).unwrap_or_else(|| job.desk.now().unix);
@@ -155,6 +161,11 @@ fn system_attributes(job: &Job, delivery: &Delivery, properties: &Properties) ->
     ];
     if let Some(group) = &properties.group {
         attributes.push(("MessageGroupId", group.to_string()));
+    }
+    if fifo::is_fifo(info) {
+        attributes.push(("SequenceNumber", fifo::sequence_number(delivery.id.position)));
+        let deduplication = message.rare.as_ref().and_then(|rare| rare.deduplication.as_ref());
+        attributes.extend(deduplication.map(|known| ("MessageDeduplicationId", known.id.to_string())));
     }
     if let Some(death) = message.deaths().first() {
         attributes.push(("DeadLetterQueueSourceArn", job.place.queue_arn(&death.queue)));

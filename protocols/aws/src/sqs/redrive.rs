@@ -5,7 +5,7 @@ use crossdock_common::Name;
 use crossdock_common::definition::{DeadLetter, QueueSettings};
 use serde_json::{Value as Json, json};
 
-use super::attributes;
+use super::{attributes, fifo};
 use crate::call::Job;
 use crate::error::Failure;
 
@@ -19,7 +19,7 @@ pub(super) struct Redrive {
 }
 
 /// Reads `RedrivePolicy` among attributes, if it is there.
-pub(super) async fn read(job: &Job, given: &[(&str, &str)]) -> Result<Option<Redrive>, Failure> {
+pub(super) async fn read(job: &Job, given: &[(&str, &str)], is_fifo: bool) -> Result<Option<Redrive>, Failure> {
     let Some((_, policy)) = given.iter().find(|(name, _)| *name == "RedrivePolicy") else { return Ok(None) };
     if policy.is_empty() {
         return Ok(Some(Redrive { dead_letter: None, max_receive_count: None }));
@@ -36,8 +36,11 @@ pub(super) async fn read(job: &Job, given: &[(&str, &str)]) -> Result<Option<Red
         refuse(&format!("Invalid value for maxReceiveCount: {count}, valid values are from 1 to 1000 both inclusive."))
     })?;
     let Some(queue) = job.place.queue_of(arn) else { return Err(refuse("Dead letter target is not a queue's ARN.")) };
-    if !attributes::exists(job, queue).await? {
+    let Some(target) = attributes::find(job, queue).await? else {
         return Err(refuse("Dead letter target does not exist."));
+    };
+    if fifo::is_fifo(&target) != is_fifo {
+        return Err(refuse("Dead-letter queue must be same type of queue as the source."));
     }
     let routing_key = Some(Bytes::copy_from_slice(queue.as_bytes()));
     let dead_letter = Some(DeadLetter { exchange: Name::default(), routing_key });

@@ -2,32 +2,34 @@
 
 use bytes::Bytes;
 use crossdock_common::definition::QueueInfo;
+use crossdock_common::message::Deduplication;
 use crossdock_common::{Message, Name, Text};
 
-use super::{attributes, batch, queue, view};
+use super::{attributes, batch, fifo, queue, view};
 use crate::call::{Job, cost_bytes};
 use crate::convert::attributes::{Attribute, parse, parse_all};
 use crate::convert::properties::Properties;
 use crate::convert::{FORMAT, has_envelope, is_base64};
-use crate::desk::Published;
+use crate::desk::{Placed, Published};
 use crate::digest::{md5_hex, md5_of_attributes, uuid_text};
 use crate::error::Failure;
 use crate::wire::{Service, Shape, View, is_legal};
 
 const DELAY_S_MAX: i64 = 900;
-const GROUP_BYTES_MAX: usize = 128;
+const IDENTIFIER_BYTES_MAX: usize = 128;
 
 /// One message of a request, read and checked.
 struct Entry<'a> {
     body: &'a str,
     properties: Properties,
     delay_ms: Option<u64>,
+    deduplication: Option<Deduplication>,
 }
 
 pub(super) async fn send(job: &Job) -> Result<Shape, Failure> {
     job.may_publish()?;
     let info = queue(job).await?;
-    let entry = read(job, view(job), attributes::message_bytes_max(job, &info))?;
+    let entry = read(job, &info, view(job), attributes::message_bytes_max(job, &info))?;
     publish(job, &info, vec![entry]).await.pop().unwrap_or(Err(Failure::Internal))
 }
 
@@ -40,7 +42,7 @@ pub(super) async fn send_batch(job: &Job) -> Result<Shape, Failure> {
     let mut good = Vec::new();
     let mut results = Vec::new();
     for (id, entry) in entries {
-        match read(job, entry, usize::MAX) {
+        match read(job, &info, entry, usize::MAX) {
             Ok(entry) => {
                 ids.push(id);
                 good.push(entry);
@@ -56,7 +58,7 @@ pub(super) async fn send_batch(job: &Job) -> Result<Shape, Failure> {
     Ok(batch::answer("SendMessageBatchResultEntry", results))
 }
 
-fn read<'a>(job: &Job, view: View<'a>, max: usize) -> Result<Entry<'a>, Failure> {
+fn read<'a>(job: &Job, info: &QueueInfo, view: View<'a>, max: usize) -> Result<Entry<'a>, Failure> {
     let attributes = parse_all(view, Service::Sqs, "")?;
     // Another protocol's empty body comes back with an attribute that says so.
     let body = match view.text("MessageBody")? {
@@ -69,10 +71,6 @@ fn read<'a>(job: &Job, view: View<'a>, max: usize) -> Result<Entry<'a>, Failure>
     if !body.chars().all(is_legal) {
         return Err(Failure::MessageContents);
     }
-    if let Some(id) = view.text("MessageDeduplicationId")? {
-        let reason = "The request include parameter that is not valid for this queue type.";
-        return Err(Failure::value(id, "MessageDeduplicationId", reason));
-    }
     let properties = Properties {
         message_id: job.desk.uuid(),
         attributes,
@@ -80,7 +78,8 @@ fn read<'a>(job: &Job, view: View<'a>, max: usize) -> Result<Entry<'a>, Failure>
         subject: None,
         group: group(view)?,
     };
-    Ok(Entry { body, properties, delay_ms: delay_ms(view)? })
+    let deduplication = fifo::identity(view, info, properties.group.as_ref(), properties.message_id)?;
+    Ok(Entry { body, properties, delay_ms: delay_ms(view)?, deduplication })
 }
 
 fn delay_ms(view: View<'_>) -> Result<Option<u64>, Failure> {
@@ -96,12 +95,17 @@ fn delay_ms(view: View<'_>) -> Result<Option<u64>, Failure> {
 }
 
 fn group(view: View<'_>) -> Result<Option<Text>, Failure> {
-    let Some(group) = view.text("MessageGroupId")? else { return Ok(None) };
-    if group.is_empty() || group.len() > GROUP_BYTES_MAX || !group.bytes().all(|byte| byte.is_ascii_graphic()) {
-        let reason = "MessageGroupId can only include alphanumeric and punctuation characters. 1 to 128 in length.";
-        return Err(Failure::value(group, "MessageGroupId", reason));
+    view.text("MessageGroupId")?.map(|group| is_identifier(group, "MessageGroupId")).transpose()
+}
+
+/// What a group or an identity may be called.
+pub(super) fn is_identifier(id: &str, parameter: &str) -> Result<Text, Failure> {
+    if id.is_empty() || id.len() > IDENTIFIER_BYTES_MAX || !id.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let reason =
+            format!("{parameter} can only include alphanumeric and punctuation characters. 1 to 128 in length.");
+        return Err(Failure::value(id, parameter, &reason));
     }
-    Ok(Some(group.into()))
+    Ok(id.into())
 }
 
 fn system_attributes(view: View<'_>) -> Result<Vec<Attribute>, Failure> {
@@ -115,13 +119,15 @@ fn system_attributes(view: View<'_>) -> Result<Vec<Attribute>, Failure> {
 
 /// Publishes all, then waits for each: one write to the disk does for all of them.
 async fn publish(job: &Job, info: &QueueInfo, entries: Vec<Entry<'_>>) -> Vec<Result<Shape, Failure>> {
-    let sent: Vec<(Shape, u64)> = entries
+    let sent: Vec<_> = entries
         .into_iter()
-        .map(|entry| (receipt(&entry), job.desk.publish(entry.into_message(job, &info.spec.name))))
+        .map(|entry| (Receipt::of(&entry), job.desk.publish(entry.into_message(job, &info.spec.name))))
         .collect();
     let mut results = Vec::with_capacity(sent.len());
-    for (shape, confirm) in sent {
-        results.push(outcome(job.desk.published(confirm).await).map(|()| shape));
+    for (receipt, confirm) in sent {
+        let outcome = outcome(job.desk.published(confirm).await);
+        let placed = job.desk.placed(confirm);
+        results.push(outcome.map(|()| receipt.show(placed)));
     }
     results
 }
@@ -136,18 +142,35 @@ fn outcome(published: Published) -> Result<(), Failure> {
     }
 }
 
-fn receipt(entry: &Entry<'_>) -> Shape {
-    let mut fields = vec![
-        ("MessageId", Shape::text(uuid_text(entry.properties.message_id))),
-        ("MD5OfMessageBody", Shape::text(md5_hex(entry.body.as_bytes()))),
-    ];
-    if let Some(sum) = md5_of_attributes(&entry.properties.attributes) {
-        fields.push(("MD5OfMessageAttributes", Shape::text(sum)));
+/// What the answer says of a message.
+struct Receipt {
+    message_id: u128,
+    sums: Vec<(&'static str, Shape)>,
+}
+
+impl Receipt {
+    fn of(entry: &Entry<'_>) -> Self {
+        let Properties { message_id, attributes, system_attributes, .. } = &entry.properties;
+        let mut sums = vec![("MD5OfMessageBody", Shape::text(md5_hex(entry.body.as_bytes())))];
+        if let Some(sum) = md5_of_attributes(attributes) {
+            sums.push(("MD5OfMessageAttributes", Shape::text(sum)));
+        }
+        if let Some(sum) = md5_of_attributes(system_attributes) {
+            sums.push(("MD5OfMessageSystemAttributes", Shape::text(sum)));
+        }
+        Self { message_id: *message_id, sums }
     }
-    if let Some(sum) = md5_of_attributes(&entry.properties.system_attributes) {
-        fields.push(("MD5OfMessageSystemAttributes", Shape::text(sum)));
+
+    /// A FIFO queue says where the message is, and what it was called when it came first.
+    fn show(self, placed: Option<Placed>) -> Shape {
+        let message_id = placed.and_then(|placed| placed.original).unwrap_or(self.message_id);
+        let mut fields = vec![("MessageId", Shape::text(uuid_text(message_id)))];
+        fields.extend(self.sums);
+        if let Some(Placed { position, .. }) = placed {
+            fields.push(("SequenceNumber", Shape::text(fifo::sequence_number(position))));
+        }
+        Shape::Fields(fields)
     }
-    Shape::Fields(fields)
 }
 
 impl Entry<'_> {
@@ -161,6 +184,9 @@ impl Entry<'_> {
         let mut message = message(job, Name::default(), key, &self.properties, body);
         if let Some(delay_ms) = self.delay_ms {
             message.rare_mut().delay_ms = Some(delay_ms);
+        }
+        if self.deduplication.is_some() {
+            message.rare_mut().deduplication = self.deduplication;
         }
         message
     }

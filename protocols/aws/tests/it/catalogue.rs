@@ -117,6 +117,78 @@ fn sqs_errors_are_aws_to_the_letter() {
 }
 
 #[test]
+fn fifo_errors_are_aws_to_the_letter() {
+    let url = r#""QueueUrl":"http://localhost:9324/000000000000/q.fifo""#;
+    let name = "The name of a FIFO queue can only include alphanumeric characters, hyphens, or underscores, must end with .fifo \
+                suffix and be 1 to 80 in length";
+    let arn = "arn:aws:sqs:us-east-1:000000000000:q";
+    for (action, body, code, expected) in [
+        (
+            "CreateQueue",
+            r#"{"QueueName":"n","Attributes":{"FifoQueue":"true"}}"#.to_owned(),
+            "InvalidParameterValue",
+            name,
+        ),
+        (
+            "CreateQueue",
+            r#"{"QueueName":"n.fifo"}"#.to_owned(),
+            "InvalidParameterValue",
+            "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length",
+        ),
+        (
+            "CreateQueue",
+            r#"{"QueueName":"q.fifo","Attributes":{"FifoQueue":"true","ContentBasedDeduplication":"true"}}"#.to_owned(),
+            "QueueAlreadyExists",
+            "A queue already exists with the same name and a different value for attribute ContentBasedDeduplication",
+        ),
+        (
+            "SetQueueAttributes",
+            format!(r#"{{{url},"Attributes":{{"FifoQueue":"true"}}}}"#),
+            "InvalidAttributeValue",
+            "Invalid value for the parameter FifoQueue. Reason: Modifying queue type is not supported.",
+        ),
+        (
+            "SetQueueAttributes",
+            format!(
+                r#"{{{url},"Attributes":{{"RedrivePolicy":"{{\"deadLetterTargetArn\":\"{arn}\",\"maxReceiveCount\":2}}"}}}}"#
+            ),
+            "InvalidParameterValue",
+            &format!(
+                r#"Value {{"deadLetterTargetArn":"{arn}","maxReceiveCount":2}} for parameter RedrivePolicy is invalid. Reason: Dead-letter queue must be same type of queue as the source."#
+            ),
+        ),
+        (
+            "SendMessage",
+            format!(r#"{{{url},"MessageBody":"m","MessageDeduplicationId":"d"}}"#),
+            "MissingParameter",
+            "The request must contain the parameter MessageGroupId.",
+        ),
+        (
+            "SendMessage",
+            format!(r#"{{{url},"MessageBody":"m","MessageGroupId":"g"}}"#),
+            "InvalidParameterValue",
+            "The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided explicitly",
+        ),
+        (
+            "SendMessage",
+            format!(r#"{{{url},"MessageBody":"m","MessageGroupId":"g","MessageDeduplicationId":"group 123"}}"#),
+            "InvalidParameterValue",
+            "Value group 123 for parameter MessageDeduplicationId is invalid. Reason: MessageDeduplicationId can only \
+             include alphanumeric and punctuation characters. 1 to 128 in length.",
+        ),
+        (
+            "SendMessage",
+            format!(r#"{{{url},"MessageBody":"m","MessageGroupId":"g","DelaySeconds":1}}"#),
+            "InvalidParameterValue",
+            "Value 1 for parameter DelaySeconds is invalid. Reason: The request include parameter that is not valid for \
+             this queue type.",
+        ),
+    ] {
+        assert_eq!(json_error(action, &body), (400, code.to_owned(), expected.to_owned()), "{action} {body}");
+    }
+}
+
+#[test]
 fn a_query_error_has_its_own_text() {
     let request = form("/000000000000/none", "Action=SendMessage&Version=2012-11-05&MessageBody=m");
     let response = Core::default().answer(&request);

@@ -1,4 +1,4 @@
-//! A stand-in for the core: one queue `q` and one topic `t`, and whatever a test puts into them.
+//! A stand-in for the core: queues `q` and `q.fifo`, a topic `t`, and whatever a test puts into them.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use crossdock_aws::{Call, Caller, Environment, Request, Response};
 use crossdock_common::definition::{
-    BindingSpec, Definition, Durability, ExchangeInfo, ExchangeSpec, QueueInfo, QueueSettings, QueueSpec,
+    BindingSpec, Definition, Durability, ExchangeInfo, ExchangeSpec, Fifo, QueueInfo, QueueSettings, QueueSpec,
 };
 use crossdock_common::event::{Delivery, Reply};
 use crossdock_common::names::{DeliveryId, QueueId};
@@ -127,6 +127,12 @@ fn define(definition: Definition) -> Result<Reply, Refusal> {
         |resource, name: &Name| Err(Refusal::NotFound { resource, name: name.clone(), vhost: Name::from("/") });
     match definition {
         Definition::InspectQueue { name } if name.as_str() == "q" => Ok(Reply::QueueInfo(Box::new(queue_info()))),
+        Definition::InspectQueue { name } if name.as_str() == "q.fifo" => {
+            let mut info = queue_info();
+            info.spec.name = name;
+            info.spec.settings.fifo = Some(Fifo::default());
+            Ok(Reply::QueueInfo(Box::new(info)))
+        }
         Definition::InspectQueue { name } => missing(Resource::Queue, &name),
         Definition::InspectExchange { name } if name.as_str() == "t" => Ok(Reply::ExchangeInfo(Box::new(topic_info()))),
         Definition::InspectExchange { name } => missing(Resource::Exchange, &name),

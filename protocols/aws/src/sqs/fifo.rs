@@ -1,0 +1,119 @@
+//! What FIFO queues have and others do not: a name of their own, attributes, and what SendMessage must say.
+
+use crossdock_common::Text;
+use crossdock_common::definition::{DeduplicationScope, QueueInfo, QueueSettings};
+use crossdock_common::message::Deduplication;
+use sha2::{Digest, Sha256};
+
+use super::attributes::kept;
+use super::send::is_identifier;
+use crate::arn::is_queue_name;
+use crate::digest::hex;
+use crate::error::Failure;
+use crate::wire::View;
+
+/// Added to a message's place: AWS's sequence numbers have 20 digits.
+const SEQUENCE_BASE: u64 = 10_000_000_000_000_000_000;
+
+/// Attributes that only FIFO queues have, with their defaults.
+pub(super) const ATTRIBUTES: [(&str, &str); 4] = [
+    ("FifoQueue", "true"),
+    ("ContentBasedDeduplication", "false"),
+    ("DeduplicationScope", "queue"),
+    ("FifoThroughputLimit", "perQueue"),
+];
+
+pub(super) fn is_fifo(info: &QueueInfo) -> bool {
+    info.spec.settings.fifo.is_some()
+}
+
+/// CreateQueue: a FIFO queue is called so, and no other is.
+pub(super) fn check_name(name: &str, is_fifo: bool) -> Result<(), Failure> {
+    let is_called_so = name.ends_with(".fifo");
+    let rule = match is_fifo {
+        _ if is_called_so == is_fifo && is_queue_name(name) => return Ok(()),
+        true => {
+            "The name of a FIFO queue can only include alphanumeric characters, hyphens, or underscores, must end with .fifo \
+             suffix and be 1 to 80 in length"
+        }
+        false => "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length",
+    };
+    Err(Failure::Invalid(rule.to_owned()))
+}
+
+/// Refuses what an attribute of [`ATTRIBUTES`] cannot be.
+pub(super) fn check(name: &str, value: &str, is_fifo: bool) -> Result<(), Failure> {
+    let is_legal = match name {
+        "FifoQueue" if is_fifo => value == "true",
+        "ContentBasedDeduplication" if is_fifo => ["true", "false"].contains(&value),
+        "DeduplicationScope" if is_fifo => DeduplicationScope::from_word(value).is_some(),
+        "FifoThroughputLimit" if is_fifo => ["perQueue", "perMessageGroupId"].contains(&value),
+        "FifoQueue" | "ContentBasedDeduplication" => return Err(Failure::UnknownAttribute(name.to_owned())),
+        _ => {
+            let text = format!("You can specify the {name} only when FifoQueue is set to true.");
+            return Err(Failure::AttributeName(text));
+        }
+    };
+    if is_legal { Ok(()) } else { Err(Failure::AttributeValue(name.to_owned())) }
+}
+
+/// What an attribute means to the core.
+pub(super) fn set(settings: &mut QueueSettings, name: &str, value: &str) {
+    match name {
+        "FifoQueue" => drop(settings.fifo.get_or_insert_default()),
+        "DeduplicationScope" => {
+            let scope = DeduplicationScope::from_word(value).unwrap_or_default();
+            settings.fifo.get_or_insert_default().deduplication_scope = scope;
+        }
+        _ => {}
+    }
+}
+
+/// The value of one of [`ATTRIBUTES`], if the queue has them.
+pub(super) fn value(info: &QueueInfo, name: &str) -> Option<String> {
+    let fifo = info.spec.settings.fifo?;
+    if name == "DeduplicationScope" {
+        return Some(fifo.deduplication_scope.word().to_owned());
+    }
+    let (_, default) = ATTRIBUTES.iter().find(|(known, _)| *known == name)?;
+    Some(kept(info, name).unwrap_or(default).to_owned())
+}
+
+/// What SendMessage says of the message's group and identity, which FIFO queues need and others may not have.
+pub(super) fn identity(
+    view: View<'_>,
+    info: &QueueInfo,
+    group: Option<&Text>,
+    message_id: u128,
+) -> Result<Option<Deduplication>, Failure> {
+    let given = view.text("MessageDeduplicationId")?;
+    if !is_fifo(info) {
+        return given.map_or(Ok(None), |id| Err(not_of_this_type(id, "MessageDeduplicationId")));
+    }
+    if group.is_none() {
+        return Err(Failure::MissingParameter("MessageGroupId"));
+    }
+    if let Some(seconds) = view.integer("DelaySeconds")?.filter(|seconds| *seconds != 0) {
+        return Err(not_of_this_type(seconds, "DelaySeconds"));
+    }
+    let id = match given {
+        Some(id) => is_identifier(id, "MessageDeduplicationId")?,
+        None if kept(info, "ContentBasedDeduplication") == Some("true") => {
+            hex(&Sha256::digest(view.text("MessageBody")?.unwrap_or_default())).into()
+        }
+        None => {
+            let text = "The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided explicitly";
+            return Err(Failure::Invalid(text.to_owned()));
+        }
+    };
+    Ok(Some(Deduplication { id, message_id }))
+}
+
+fn not_of_this_type(value: impl std::fmt::Display, parameter: &str) -> Failure {
+    Failure::value(value, parameter, "The request include parameter that is not valid for this queue type.")
+}
+
+/// The sequence number of a place in a queue.
+pub(super) fn sequence_number(position: u64) -> String {
+    SEQUENCE_BASE.saturating_add(position).to_string()
+}
