@@ -126,7 +126,7 @@ pub enum RecordKind {
     Part = 13,
     /// Where the pieces of a large body are (in snapshots).
     Parts = 14,
-    /// Ids by which a FIFO queue knows its last messages (in snapshots).
+    /// Ids by which a FIFO queue knows its last messages (in snapshots, and when a purge takes what is not written yet).
     Deduplication = 15,
     /// An exchange, as it is from now on.
     Exchange = 16,

@@ -185,7 +185,7 @@ impl Shard {
             }
             ShardCommand::Resume { queue } => self.mark(queue),
             ShardCommand::Fetch { queue, fetch } => self.fetch(now, queue, *fetch, effects),
-            ShardCommand::Purge { queue, purge, shares } => self.purge(queue, purge, shares, effects),
+            ShardCommand::Purge { queue, purge, shares } => self.purge(now, queue, purge, shares, effects),
             ShardCommand::ExtendLease { delivery, lease_ms, request, outbox } => {
                 self.extend_lease(now, delivery, lease_ms, request, &outbox, effects);
             }

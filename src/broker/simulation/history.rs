@@ -177,6 +177,7 @@ impl History {
             30 => self.written(),
             31 => self.fill_disk(),
             32 if self.random.below(3) == 0 => self.reconnect(),
+            33 => self.publish_again(),
             _ => self.life.step(self.world.now, &mut self.random),
         }
         self.truth.out_of_order |= self.life.lost_reads > 0;

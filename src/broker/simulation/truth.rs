@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use crossdock_common::definition::Durability;
+use crossdock_common::definition::{Durability, Fifo, QueueSettings};
 use crossdock_common::event::Delivery;
+use crossdock_common::message::Deduplication;
 use crossdock_common::random::Random;
 use crossdock_common::testkit::plain_format;
-use crossdock_common::{Message, Now, Value};
+use crossdock_common::{Message, Now, Text, Value};
 
 /// A queue of the simulated broker.
 pub(super) struct Plan {
@@ -28,12 +29,14 @@ const fn plan(
 }
 
 /// The queues that clients publish to. The fourth is deleted and made again.
-pub(super) const PUBLISHED: usize = 7;
+pub(super) const PUBLISHED: usize = 8;
 /// The queue that is deleted and made again.
 pub(super) const FLEETING: &str = "fleeting";
+/// The queue of message groups.
+pub(super) const FIFO: &str = "fifo";
 
 /// All queues; dead letters last.
-pub(super) const PLANS: [Plan; 10] = [
+pub(super) const PLANS: [Plan; 11] = [
     plan("plain", Durability::Fsync, Some("dead"), &[]),
     plan("priorities", Durability::Fsync, None, &[("x-max-priority", 3), ("x-delivery-limit", 1_000)]),
     plan("os", Durability::Os, None, &[]),
@@ -41,6 +44,7 @@ pub(super) const PLANS: [Plan; 10] = [
     plan("expiring", Durability::Fsync, Some("expired"), &[("x-message-ttl", 700)]),
     plan("memory", Durability::Memory, None, &[]),
     plan("short", Durability::Fsync, Some("dropped"), &[("x-max-length", 5)]),
+    plan(FIFO, Durability::Fsync, None, &[]),
     plan("dead", Durability::Fsync, None, &[]),
     plan("expired", Durability::Fsync, None, &[]),
     plan("dropped", Durability::Fsync, None, &[]),
@@ -60,6 +64,10 @@ impl Plan {
     /// It gives none away unasked. What expired or was dropped comes back if its letter was not safe yet.
     fn keeps_its_messages(&self) -> bool {
         self.letters.is_none() || self.name == "plain"
+    }
+
+    pub(super) fn settings(&self) -> QueueSettings {
+        QueueSettings { fifo: (self.name == FIFO).then(Fifo::default), ..QueueSettings::default() }
     }
 
     pub(super) fn table(&self) -> crossdock_common::Table {
@@ -113,8 +121,10 @@ pub(super) struct Truth {
     seen: BTreeSet<Key>,
     /// Handed out for the first time since the process started.
     first: BTreeSet<Key>,
-    /// The newest message of each queue and priority that was handed out as a new one.
+    /// The newest message of each queue, and priority or group, that was handed out as a new one.
     newest: BTreeMap<(&'static str, u8), u64>,
+    /// Confirmed by the queue of groups, ever: what is published again is known to it.
+    known: BTreeSet<u64>,
     /// They come back if the power goes before the purge or deletion is durable.
     removed: BTreeSet<Key>,
     /// Some could not be read for a while, and come later than they should.
@@ -196,7 +206,21 @@ impl Truth {
         all
     }
 
+    /// A durable message that was confirmed by the queue of groups, to be published there again: it is not kept, whatever has
+    /// become of it.
+    pub(super) fn again(&self, now: Now, random: &mut Random) -> Option<Message> {
+        let number = *self.known.range(random.below(self.published + 1)..).next()?;
+        let mut message = message_of(number, 0);
+        message.routing_key = Bytes::from_static(FIFO.as_bytes());
+        message.received_at = now.unix;
+        message.durable = true;
+        Some(message)
+    }
+
     pub(super) fn confirmed(&mut self, number: u64) {
+        if self.fates.contains_key(&(FIFO, number)) && !self.transient.contains(&number) {
+            self.known.insert(number);
+        }
         for plan in &PLANS[..PUBLISHED] {
             let key = (plan.name, number);
             if self.fates.get(&key) == Some(&Fate::Open) && !self.touched.contains(&key) {
@@ -223,7 +247,11 @@ impl Truth {
         if delivery.delivery_count == 0 && !is_letter {
             assert!(self.first.insert(key), "{key:?} was handed out twice");
         }
-        let level = if plan.name == "priorities" { delivery.message.priority.min(3) } else { 0 };
+        let level = match plan.name {
+            "priorities" => delivery.message.priority.min(3),
+            FIFO => group_of(key.1),
+            _ => 0,
+        };
         self.away.insert(key);
         if self.seen.insert(key)
             && !is_letter
@@ -283,7 +311,12 @@ impl Truth {
             assert!(*fate != Fate::Safe || is_there, "{key:?} is lost");
         }
         for (key, fate) in &mut self.fates {
-            *fate = if set.contains(key) { Fate::Safe } else { Fate::Gone };
+            *fate = match set.contains(key) {
+                // Finding them took them away.
+                true if key.0 == FIFO => Fate::Open,
+                true => Fate::Safe,
+                false => Fate::Gone,
+            };
         }
         self.away.clear();
         // Letters that are still to come.
@@ -313,5 +346,13 @@ fn message_of(number: u64, filler_bytes: usize) -> Message {
     let properties = Bytes::from(vec![number as u8; (number % 7) as usize]);
     let mut message = Message::new(plain_format(), "".into(), Bytes::new(), properties, Bytes::from(body));
     message.priority = (number % 5) as u8;
+    let group = Text::from(group_of(number).to_string());
+    let known_as = Deduplication { id: number.to_string().into(), message_id: u128::from(number) };
+    let rare = message.rare_mut();
+    (rare.group, rare.deduplication) = (Some(group), Some(known_as));
     message
+}
+
+fn group_of(number: u64) -> u8 {
+    (number % 3) as u8
 }

@@ -129,8 +129,26 @@ impl Deduplication {
 
     /// Writes the ids for a snapshot.
     pub(crate) fn write(&self, queue: QueueId, now: Now, log: &mut dyn Log, scratch: &mut BytesMut) {
-        let live: Vec<_> = self.originals.iter().filter(|(_, original)| original.until > now.instant).collect();
-        for some in live.chunks(IDS_MAX) {
+        self.write_those(queue, now, log, scratch, |original| original.until > now.instant);
+    }
+
+    /// Writes the ids of messages that are on their way in: something takes them away before they are written.
+    pub(crate) fn write_arriving(&self, queue: QueueId, now: Now, log: &mut dyn Log, scratch: &mut BytesMut) {
+        if !self.arriving.is_empty() {
+            self.write_those(queue, now, log, scratch, |original| self.arriving.contains_key(&original.position));
+        }
+    }
+
+    fn write_those(
+        &self,
+        queue: QueueId,
+        now: Now,
+        log: &mut dyn Log,
+        scratch: &mut BytesMut,
+        belongs: impl Fn(&Original) -> bool,
+    ) {
+        let those: Vec<_> = self.originals.iter().filter(|(_, original)| belongs(original)).collect();
+        for some in those.chunks(IDS_MAX) {
             scratch.clear();
             for (key, original) in some {
                 let left_ms = original.until.0.saturating_sub(now.instant.0).div_ceil(1_000);

@@ -94,8 +94,8 @@ impl Shard {
 
     /// Removes the ready messages of a queue for good, and those that are about to be. Whoever asked hears of it when that is as
     /// durable as they were.
-    pub(super) fn purge(&mut self, id: QueueId, purge: Arc<Purge>, shares: Shares, effects: &mut Effects) {
-        purge.count.store(self.empty(id), Ordering::Release);
+    pub(super) fn purge(&mut self, now: Now, id: QueueId, purge: Arc<Purge>, shares: Shares, effects: &mut Effects) {
+        purge.count.store(self.empty(now, id), Ordering::Release);
         let confirmee = Confirmee::Purge { purge, shares };
         let queue = self.queues.get(&id);
         // A queue that is gone was deleted a moment ago: the record of that has to be durable.
@@ -106,9 +106,12 @@ impl Shard {
     }
 
     /// Gives how many messages went.
-    fn empty(&mut self, id: QueueId) -> u64 {
+    fn empty(&mut self, now: Now, id: QueueId) -> u64 {
         let Some(queue) = self.queues.get_mut(&id) else { return 0 };
-        queue.deduplication.iter_mut().for_each(|known| self.arrived.extend(known.give_up()));
+        if let Some(known) = &mut queue.deduplication {
+            known.write_arriving(id, now, self.log.as_mut(), &mut self.scratch);
+            self.arrived.extend(known.give_up());
+        }
         let mut drained = queue.ready.drain();
         let waited = self.waiting.take_entries(id);
         let behind = queue.take_behind();

@@ -152,6 +152,7 @@ impl Shard {
                 queue.damaged_pages.push(page);
             }
             let mut homeless = Vec::new();
+            let mut last_due = None;
             let (before, behind): (Vec<_>, Vec<_>) = entries.into_values().partition(|replayed| replayed.before_pages);
             for Replayed { entry, due, before_pages } in before.into_iter().chain(behind) {
                 let Some(stored) = entry.to_stored() else {
@@ -159,9 +160,13 @@ impl Shard {
                     continue;
                 };
                 segments.add(&stored.location);
-                // Whoever gave it back for later is gone: in a FIFO queue, its group must not go past it.
-                let is_new = queue.settings.fifo.is_none() || entry.attempts == 0;
-                match due.filter(|due| is_new && *due > replay.now.instant) {
+                let mut due = due.filter(|due| *due > replay.now.instant);
+                if queue.settings.fifo.is_some() {
+                    // Nothing goes past another; and whoever gave it back for later is gone.
+                    due = if entry.attempts == 0 { due.max(last_due) } else { None };
+                    last_due = due.max(last_due);
+                }
+                match due {
                     Some(due) => queue.delay(entry, due, timers),
                     None => queue.ready.restore(entry.level, stored, before_pages),
                 }

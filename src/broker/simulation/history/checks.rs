@@ -6,7 +6,7 @@ use crossdock_common::Lane;
 use crossdock_common::command::{Fetch, Lease};
 
 use super::super::damage::Damaged;
-use super::super::truth::{Key, PLANS, Plan};
+use super::super::truth::{FIFO, Key, PLANS, Plan};
 use super::History;
 
 impl History {
@@ -50,7 +50,8 @@ impl History {
                 lane: Lane(0),
                 queue: plan.name.into(),
                 count_max: u32::MAX,
-                presettled: false,
+                // Whoever holds messages of a group does not see the rest of it.
+                presettled: plan.name == FIFO,
                 lease: Lease::Connection,
                 wait_ms: 0,
             });

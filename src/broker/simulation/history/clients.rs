@@ -14,7 +14,8 @@ use super::{History, PRESETTLED, connect};
 impl History {
     pub(super) fn declare(&mut self, plan: &Plan) {
         let name = plan.name.into();
-        let spec = QueueSpec { name, durable: true, arguments: plan.table(), ..QueueSpec::default() };
+        let (arguments, settings) = (plan.table(), plan.settings());
+        let spec = QueueSpec { name, durable: true, arguments, settings, ..QueueSpec::default() };
         self.define(Definition::DeclareQueue { spec, passive: false });
         if plan.source().is_none() {
             let announced = self.random.below(2) == 0;
@@ -43,6 +44,13 @@ impl History {
         let confirm = (self.random.below(4) != 0).then_some(number);
         let message = Arc::new(message);
         self.send(Command::Publish(Publish { lane: Lane(0), confirm, message, mandatory: false, retain: false }));
+    }
+
+    /// A publisher that did not hear its confirm.
+    pub(super) fn publish_again(&mut self) {
+        let Some(message) = self.truth.again(self.world.now, &mut self.random) else { return };
+        let message = Arc::new(message);
+        self.send(Command::Publish(Publish { lane: Lane(0), confirm: None, message, mandatory: false, retain: false }));
     }
 
     pub(super) fn fetch(&mut self) {

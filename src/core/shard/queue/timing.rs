@@ -1,5 +1,6 @@
 //! What time does to a queue's messages: delays, leases, times to live.
 
+use crossdock_common::message::Rare;
 use crossdock_common::names::DeliveryId;
 use crossdock_common::{Instant, Message, Now};
 
@@ -16,15 +17,19 @@ impl Queue {
         })
     }
 
-    /// When a new message becomes visible, if that is not now. In a FIFO queue the queue's own delay counts, and nothing overtakes
-    /// what came before.
+    /// How long a new message is not visible. In a FIFO queue, all have the same delay.
+    pub(crate) fn delay_ms(&self, rare: Option<&Rare>) -> u64 {
+        let own_delay_ms = rare.filter(|_| self.settings.fifo.is_none()).and_then(|rare| rare.delay_ms);
+        own_delay_ms.or(self.settings.delay_ms).unwrap_or(0)
+    }
+
+    /// When a new message becomes visible, if that is not now. In a FIFO queue, nothing overtakes what came before.
     pub(crate) fn visible_at(&self, message: Option<&Message>, now: Instant) -> Option<Instant> {
-        let own_delay_ms = message.and_then(|message| message.rare.as_ref()?.delay_ms);
+        let delay_ms = self.delay_ms(message.and_then(|message| message.rare.as_deref()));
+        let own = (delay_ms > 0).then(|| now.after_ms(delay_ms));
         if self.settings.fifo.is_none() {
-            let delay_ms = own_delay_ms.or(self.settings.delay_ms).unwrap_or(0);
-            return (delay_ms > 0).then(|| now.after_ms(delay_ms));
+            return own;
         }
-        let own = self.settings.delay_ms.filter(|delay_ms| *delay_ms > 0).map(|delay_ms| now.after_ms(delay_ms));
         let last = self.delayed.keys().rev().find(|(_, position)| !self.ready.holds(*position)).map(|(at, _)| *at);
         own.max(last)
     }

@@ -196,13 +196,7 @@ pub(super) fn restored(
     now: Now,
 ) -> Replayed {
     let age_ms = now.unix.0.saturating_sub(head.received_at.0);
-    let delay_ms = head
-        .rare
-        .as_ref()
-        .and_then(|rare| rare.delay_ms)
-        .or(queue.settings.delay_ms)
-        .unwrap_or(0)
-        .saturating_sub(age_ms);
+    let delay_ms = queue.delay_ms(head.rare.as_ref()).saturating_sub(age_ms);
     let entry = Entry {
         position: place.position,
         message,
