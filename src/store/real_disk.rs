@@ -26,7 +26,16 @@ impl DiskLock for RealLock {}
 
 impl Disk for RealDisk {
     fn create_folder(&self, folder: &Path) -> io::Result<()> {
-        fs::create_dir_all(folder)
+        let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        match fs::create_dir(folder) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound && parent != folder => {
+                self.create_folder(parent)?;
+                return self.create_folder(folder);
+            }
+            other => other?,
+        }
+        self.sync_folder(parent)
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn DiskLock>> {
