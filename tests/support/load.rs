@@ -17,6 +17,8 @@ use crate::wire::stomp::{self, Stomp};
 
 /// Messages that a publisher has sent and not yet heard of.
 const WINDOW: u64 = 16;
+/// Messages have up to this size.
+const BODY_BYTES_MAX: u64 = 2048;
 /// Until the end of a life: at least, and how much more at most.
 const LIFE_MS: (u64, u64) = (20, 150);
 
@@ -80,6 +82,18 @@ impl Account {
     }
 }
 
+/// What message `number` says: itself, in one sector or in several.
+fn body(number: u64) -> String {
+    let width = (number * 997 % BODY_BYTES_MAX) as usize;
+    format!("{number:0width$}")
+}
+
+fn number_of(text: &str) -> u64 {
+    let number = text.parse().expect("a number we sent");
+    assert!(text == body(number), "damaged: {text}");
+    number
+}
+
 type Publisher = fn(u16, &str, &Account) -> std::io::Result<()>;
 
 const PUBLISHERS: [(&str, &str, Publisher); 4] = [
@@ -96,7 +110,7 @@ fn publish_amqp(port: u16, queue: &str, account: &Account) -> std::io::Result<()
     loop {
         while account.sent.load(Ordering::SeqCst) - confirmed < WINDOW {
             let number = account.send();
-            client.send(&amqp::publish(queue, number.to_string().as_bytes()))?;
+            client.send(&amqp::publish(queue, body(number).as_bytes()))?;
         }
         match client.confirm()? {
             (tag, true) => account.confirm_through(tag),
@@ -116,7 +130,7 @@ fn publish_mqtt(port: u16, queue: &str, account: &Account) -> std::io::Result<()
         while account.sent.load(Ordering::SeqCst) - confirmed < WINDOW {
             let number = account.send();
             let packet_id = u16::try_from(number).expect("a short round");
-            client.send(&mqtt::publish(&topic, packet_id, number.to_string().as_bytes()))?;
+            client.send(&mqtt::publish(&topic, packet_id, body(number).as_bytes()))?;
         }
         account.confirm(u64::from(client.puback()?));
         confirmed += 1;
@@ -128,8 +142,8 @@ fn publish_stomp(port: u16, queue: &str, account: &Account) -> std::io::Result<(
     let mut confirmed = 0;
     loop {
         while account.sent.load(Ordering::SeqCst) - confirmed < WINDOW {
-            let number = account.send().to_string();
-            client.send(&stomp::send(queue, &number, &number))?;
+            let number = account.send();
+            client.send(&stomp::send(queue, &number.to_string(), &body(number)))?;
         }
         account.confirm(client.receipt()?.parse().expect("our own number"));
         confirmed += 1;
@@ -140,8 +154,9 @@ fn publish_sqs(port: u16, queue: &str, account: &Account) -> std::io::Result<()>
     let mut client = Http::open(port)?;
     loop {
         let number = account.send();
-        let body = format!(r#"{{"QueueUrl":"http://localhost/000000000000/{queue}","MessageBody":"{number}"}}"#);
-        let (status, text) = client.sqs("SendMessage", &body)?;
+        let body = body(number);
+        let request = format!(r#"{{"QueueUrl":"http://localhost/000000000000/{queue}","MessageBody":"{body}"}}"#);
+        let (status, text) = client.sqs("SendMessage", &request)?;
         assert_eq!(status, 200, "{text}");
         account.confirm(number);
     }
@@ -181,7 +196,7 @@ fn check(broker: &Broker, round: Round) -> usize {
     for (queue, account) in round.accounts {
         let mut found = Vec::new();
         while let Some(body) = admin.get(&queue).expect("gets") {
-            found.push(String::from_utf8_lossy(&body).parse::<u64>().expect("a number we sent"));
+            found.push(number_of(&String::from_utf8_lossy(&body)));
         }
         assert!(found.windows(2).all(|pair| pair[0] < pair[1]), "{queue}: out of order: {found:?}");
         let sent = account.sent.load(Ordering::SeqCst);

@@ -4,17 +4,18 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 
 use crossdock_common::random::Random;
+use fuser::Errno;
 
 use super::Tally;
 use super::contents::Contents;
 use super::names::{Names, Place};
 
 /// The root folder.
-pub const ROOT: u64 = 1;
+const ROOT: u64 = 1;
 
 /// Everything on the disk.
 pub struct Files {
-    /// What the broker may change by itself, without a file of its own.
+    /// Which name leads to which inode.
     pub names: Names,
     nodes: BTreeMap<u64, Node>,
     /// Never given twice, so that nothing can be taken for what had its number before.
@@ -35,22 +36,22 @@ impl Default for Files {
 
 impl Files {
     /// What has that inode. What was removed is still there for those who have it open.
-    pub fn node(&self, inode: u64) -> Option<&Node> {
-        self.nodes.get(&inode)
+    pub fn node(&self, inode: u64) -> Result<&Node, Errno> {
+        self.nodes.get(&inode).ok_or(Errno::ENOENT)
     }
 
     /// A file's contents.
-    pub fn file(&mut self, inode: u64) -> Option<&mut Contents> {
-        match self.nodes.get_mut(&inode)? {
-            Node::File(contents) => Some(contents),
-            Node::Folder => None,
+    pub fn file(&mut self, inode: u64) -> Result<&mut Contents, Errno> {
+        match self.nodes.get_mut(&inode) {
+            Some(Node::File(contents)) => Ok(contents),
+            Some(Node::Folder) => Err(Errno::EISDIR),
+            None => Err(Errno::ENOENT),
         }
     }
 
-    /// Where a name leads, and what is there.
-    pub fn find(&self, folder: u64, name: &OsStr) -> Option<(u64, &Node)> {
-        let inode = self.names.find(folder, name)?;
-        Some((inode, self.nodes.get(&inode)?))
+    /// Where a name leads.
+    pub fn find(&self, folder: u64, name: &OsStr) -> Result<u64, Errno> {
+        self.names.find(folder, name).ok_or(Errno::ENOENT)
     }
 
     /// Puts a new file or folder there.

@@ -8,7 +8,6 @@ mod served;
 
 use std::ops::AddAssign;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 
 use crossdock_common::random::Random;
 use fuser::{BackgroundSession, Config, MountOption};
@@ -16,15 +15,19 @@ use rustix::mount::UnmountFlags;
 use tempfile::TempDir;
 
 use contents::Fate;
-use files::Files;
 use served::Served;
 
 /// Set by those who want the tests without it.
 const LEFT_OUT_BY: &str = "CROSSDOCK_WITHOUT_FUSE";
 
+const ADVICE: &str = "a FUSE file system cannot be mounted. This test needs root and /dev/fuse: `modprobe fuse`, or in a \
+    container `--device /dev/fuse --cap-add SYS_ADMIN`. CROSSDOCK_WITHOUT_FUSE=1 leaves it out";
+/// As many journals may be syncing at once, and somebody may read.
+const THREADS: usize = 4;
+
 /// The disk, mounted through FUSE. Its contents are in memory.
 pub struct ForgetfulDisk {
-    files: Arc<Mutex<Files>>,
+    served: Served,
     folder: TempDir,
     session: Option<BackgroundSession>,
 }
@@ -46,8 +49,9 @@ impl ForgetfulDisk {
             eprintln!("SKIPPED power cuts: {LEFT_OUT_BY} is set");
             return None;
         }
-        let mut disk = Self { files: Arc::default(), folder: tempfile::tempdir().expect("a folder"), session: None };
-        disk.switch_on();
+        let mut disk =
+            Self { served: Served::default(), folder: tempfile::tempdir().expect("a folder"), session: None };
+        disk.attach();
         Some(disk)
     }
 
@@ -56,28 +60,31 @@ impl ForgetfulDisk {
         self.folder.path()
     }
 
-    /// Decides what is left of what was not synced, and mounts that. Whoever used the disk must be dead.
+    /// The power goes: nothing is written any more, and nothing read.
+    pub fn switch_off(&self) {
+        self.served.switch(false);
+    }
+
+    /// The power comes back: decides what is left of what was not synced, and mounts that. Whoever used the disk must be dead.
     ///
     /// It is mounted anew for each life, so that nothing the kernel knows of the last one can be seen in the next, and nothing that
     /// was asked for in the last one is done in it.
-    pub fn cut_power(&mut self, random: &mut Random) -> Tally {
+    pub fn switch_on(&mut self, random: &mut Random) -> Tally {
         let session = self.detach().expect("it is mounted");
         // The kernel lets go of it when nothing in it is open any more and every request is answered.
         session.join().expect("it ends in order");
-        let tally = self.files.lock().expect("not poisoned").cut(random);
-        self.switch_on();
+        let tally = self.served.files().cut(random);
+        self.served.switch(true);
+        self.attach();
         tally
     }
 
-    fn switch_on(&mut self) {
+    fn attach(&mut self) {
         let mut config = Config::default();
         config.mount_options = vec![MountOption::FSName("crossdock-forgetful-disk".to_owned())];
-        let session = fuser::spawn_mount(Served(self.files.clone()), self.folder.path(), &config);
-        let advice = format!(
-            "a FUSE file system cannot be mounted. This test needs root and /dev/fuse: `modprobe fuse`, or in a container \
-             `--device /dev/fuse --cap-add SYS_ADMIN`. {LEFT_OUT_BY}=1 leaves it out"
-        );
-        self.session = Some(session.expect(&advice));
+        config.n_threads = Some(THREADS);
+        let session = fuser::spawn_mount(self.served.clone(), self.folder.path(), &config);
+        self.session = Some(session.unwrap_or_else(|error| panic!("{error}: {ADVICE}")));
     }
 
     /// Also while it is busy: then it goes when the last file in it is closed.

@@ -16,7 +16,10 @@ pub type Place = (u64, OsString);
 pub struct Names {
     seen: BTreeMap<Place, u64>,
     platter: BTreeMap<Place, u64>,
-    unsynced: Vec<Change>,
+    /// Number of changes so far.
+    changes: usize,
+    /// Each with its number.
+    unsynced: Vec<(usize, Change)>,
 }
 
 enum Change {
@@ -43,29 +46,35 @@ impl Names {
         self.change(Change::Put(place, inode));
     }
 
-    /// Another name instead of the one it has; replaces what had that name. `false` if there is nothing.
-    pub fn rename(&mut self, from: Place, to: Place) -> bool {
-        let Some(inode) = self.seen.get(&from).copied() else { return false };
+    /// Another name instead of the one it has; replaces what had that name. `None` if there is nothing.
+    pub fn rename(&mut self, from: Place, to: Place) -> Option<()> {
+        let inode = self.seen.get(&from).copied()?;
         self.change(Change::Move(from, to, inode));
-        true
+        Some(())
     }
 
-    /// `false` if there is nothing.
-    pub fn remove(&mut self, place: Place) -> bool {
-        let is_there = self.seen.contains_key(&place);
+    /// `None` if there is nothing.
+    pub fn remove(&mut self, place: Place) -> Option<()> {
+        self.seen.get(&place)?;
         self.change(Change::Remove(place));
-        is_there
+        Some(())
     }
 
     fn change(&mut self, change: Change) {
         change.apply(&mut self.seen);
-        self.unsynced.push(change);
+        self.changes += 1;
+        self.unsynced.push((self.changes, change));
     }
 
-    /// Makes everything that happened in a folder durable.
-    pub fn sync(&mut self, folder: u64) {
-        let platter = &mut self.platter;
-        self.unsynced.extract_if(.., |change| change.is_in(folder)).for_each(|change| change.apply(platter));
+    /// Number of changes so far: what a sync that begins now is to make durable.
+    pub fn changes(&self) -> usize {
+        self.changes
+    }
+
+    /// Of so many changes, those that happened in a folder survive from now on.
+    pub fn sync(&mut self, folder: u64, changes: usize) {
+        let is_covered = |(number, change): &mut (usize, Change)| *number <= changes && change.is_in(folder);
+        self.unsynced.extract_if(.., is_covered).for_each(|(_, change)| change.apply(&mut self.platter));
     }
 
     /// Decides which unsynced changes have reached the platter. In half of all cuts a suffix of them is lost, over all folders, as
@@ -73,7 +82,7 @@ impl Names {
     pub fn cut(&mut self, random: &mut Random, tally: &mut Tally) {
         let in_order = random.below(2) == 0;
         let prefix = random.below(self.unsynced.len() as u64 + 1) as usize;
-        for (index, change) in self.unsynced.drain(..).enumerate() {
+        for (index, (_, change)) in self.unsynced.drain(..).enumerate() {
             if if in_order { index < prefix } else { random.below(2) == 0 } {
                 change.apply(&mut self.platter);
                 tally.names_kept += 1;
@@ -134,8 +143,8 @@ mod tests {
             let mut names = Names::default();
             names.put(place(1, "folder"), 2);
             names.put(place(2, "old"), 3);
-            assert!(names.rename(place(2, "old"), place(2, "new")));
-            names.sync(2);
+            names.rename(place(2, "old"), place(2, "new")).unwrap();
+            names.sync(2, names.changes());
             cut(&mut names, seed);
             assert_eq!(names.list(2).collect::<Vec<_>>(), [(OsStr::new("new"), 3)], "seed {seed}");
             parents_kept += usize::from(names.find(1, OsStr::new("folder")).is_some());
@@ -149,8 +158,8 @@ mod tests {
         for seed in 0..100 {
             let mut names = Names::default();
             names.put(place(1, "old"), 2);
-            names.sync(1);
-            assert!(names.rename(place(1, "old"), place(1, "new")));
+            names.sync(1, names.changes());
+            names.rename(place(1, "old"), place(1, "new")).unwrap();
             let left = cut(&mut names, seed);
             assert!(left == [(place(1, "old"), 2)] || left == [(place(1, "new"), 2)], "seed {seed}: {left:?}");
             news += usize::from(left[0].0.1 == "new");
@@ -164,8 +173,9 @@ mod tests {
             .map(|seed| {
                 let mut names = Names::default();
                 names.put(place(1, "file"), 2);
-                names.sync(1);
-                assert!(names.remove(place(1, "file")) && names.find(1, OsStr::new("file")).is_none());
+                names.sync(1, names.changes());
+                names.remove(place(1, "file")).unwrap();
+                assert!(names.find(1, OsStr::new("file")).is_none());
                 cut(&mut names, seed).len()
             })
             .collect();

@@ -1,31 +1,80 @@
-//! What the kernel asks, and what the files answer.
+//! What the kernel asks, and what the disk answers.
 
 use std::ffi::OsStr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
 use fuser::{
-    Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo, LockOwner, OpenFlags,
-    RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs,
-    ReplyWrite, Request, TimeOrNow, WriteFlags,
+    BsdFileFlags, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo, LockOwner,
+    OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyOpen,
+    ReplyStatfs, ReplyWrite, Request, TimeOrNow, WriteFlags,
 };
 
 use super::contents::{Contents, SECTOR_BYTES};
 use super::files::{Files, Node};
+use crate::support::pause;
 
-/// The kernel asks about names and sizes each time, and keeps no contents: what it sees is what is there.
+/// The kernel asks about names and sizes each time.
 const FORGOTTEN_AT_ONCE: Duration = Duration::ZERO;
+/// The kernel keeps no contents, and a write comes as it was asked for.
 const UNCACHED: FopenFlags = FopenFlags::FOPEN_DIRECT_IO;
 const BLOCK_BYTES: u32 = 4096;
-/// 64 GiB in blocks: never full.
+/// 64 GiB: never full.
 const FREE_BLOCKS: u64 = 16 << 20;
+/// How long a sync takes: what is written meanwhile gathers, and power cuts fall into it.
+const SYNC_TIME: Duration = Duration::from_millis(1);
 
-/// The file system as `fuser` serves it. Files do not need to be opened: everything goes by inode.
-pub struct Served(pub Arc<Mutex<Files>>);
+/// The disk as `fuser` serves it. Files are not opened: everything goes by inode.
+#[derive(Clone, Default)]
+pub struct Served {
+    files: Arc<Mutex<Files>>,
+    is_off: Arc<AtomicBool>,
+}
 
 impl Served {
-    fn files(&self) -> MutexGuard<'_, Files> {
-        self.0.lock().expect("not poisoned")
+    /// From now on nothing is changed, and what was under way is not done.
+    pub fn switch(&self, on: bool) {
+        self.is_off.store(!on, Ordering::SeqCst);
+    }
+
+    /// The files, whether there is power or not.
+    pub fn files(&self) -> MutexGuard<'_, Files> {
+        self.files.lock().expect("not poisoned")
+    }
+
+    /// The files while there is power.
+    fn powered(&self) -> Result<MutexGuard<'_, Files>, Errno> {
+        let files = self.files();
+        if self.is_off.load(Ordering::SeqCst) { Err(Errno::EIO) } else { Ok(files) }
+    }
+
+    fn found(&self, folder: INodeNo, name: &OsStr) -> Result<FileAttr, Errno> {
+        let files = self.powered()?;
+        let inode = files.find(folder.0, name)?;
+        Ok(attributes(inode, files.node(inode)?))
+    }
+
+    fn added(&self, folder: INodeNo, name: &OsStr, node: Node) -> Result<FileAttr, Errno> {
+        let mut files = self.powered()?;
+        let inode = files.add((folder.0, name.to_owned()), node);
+        Ok(attributes(inode, files.node(inode)?))
+    }
+
+    fn changed(&self, change: impl FnOnce(&mut Files) -> Result<(), Errno>) -> Result<(), Errno> {
+        change(&mut *self.powered()?)
+    }
+
+    fn file_synced(&self, inode: u64) -> Result<(), Errno> {
+        let begun = self.powered()?.file(inode)?.changes();
+        pause(SYNC_TIME);
+        self.changed(|files| files.file(inode).map(|file| file.sync(begun)))
+    }
+
+    fn folder_synced(&self, inode: u64) -> Result<(), Errno> {
+        let begun = self.powered()?.names.changes();
+        pause(SYNC_TIME);
+        self.powered().map(|mut files| files.names.sync(inode, begun))
     }
 }
 
@@ -54,18 +103,29 @@ fn attributes(inode: u64, node: &Node) -> FileAttr {
     }
 }
 
+fn answer_entry(reply: ReplyEntry, result: Result<FileAttr, Errno>) {
+    match result {
+        Ok(attributes) => reply.entry(&FORGOTTEN_AT_ONCE, &attributes, Generation(0)),
+        Err(error) => reply.error(error),
+    }
+}
+
+fn answer(reply: ReplyEmpty, result: Result<(), Errno>) {
+    match result {
+        Ok(()) => reply.ok(),
+        Err(error) => reply.error(error),
+    }
+}
+
 impl Filesystem for Served {
     fn lookup(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        match self.files().find(parent.0, name) {
-            Some((inode, node)) => reply.entry(&FORGOTTEN_AT_ONCE, &attributes(inode, node), Generation(0)),
-            None => reply.error(Errno::ENOENT),
-        }
+        answer_entry(reply, self.found(parent, name));
     }
 
     fn getattr(&self, _: &Request, inode: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
         match self.files().node(inode.0) {
-            Some(node) => reply.attr(&FORGOTTEN_AT_ONCE, &attributes(inode.0, node)),
-            None => reply.error(Errno::ENOENT),
+            Ok(node) => reply.attr(&FORGOTTEN_AT_ONCE, &attributes(inode.0, node)),
+            Err(error) => reply.error(error),
         }
     }
 
@@ -85,18 +145,18 @@ impl Filesystem for Served {
         _crtime: Option<SystemTime>,
         _chgtime: Option<SystemTime>,
         _bkuptime: Option<SystemTime>,
-        _flags: Option<fuser::BsdFileFlags>,
+        _flags: Option<BsdFileFlags>,
         reply: ReplyAttr,
     ) {
-        if let (Some(file), Some(size)) = (self.files().file(inode.0), size) {
-            file.resize(size as usize);
+        let resize = |size| self.changed(|files| files.file(inode.0).map(|file| file.resize(size as usize)));
+        match size.map_or(Ok(()), resize) {
+            Ok(()) => self.getattr(request, inode, handle, reply),
+            Err(error) => reply.error(error),
         }
-        self.getattr(request, inode, handle, reply);
     }
 
     fn mkdir(&self, _: &Request, parent: INodeNo, name: &OsStr, _mode: u32, _umask: u32, reply: ReplyEntry) {
-        let inode = self.files().add((parent.0, name.to_owned()), Node::Folder);
-        reply.entry(&FORGOTTEN_AT_ONCE, &attributes(inode, &Node::Folder), Generation(0));
+        answer_entry(reply, self.added(parent, name, Node::Folder));
     }
 
     fn create(
@@ -109,16 +169,16 @@ impl Filesystem for Served {
         _flags: i32,
         reply: ReplyCreate,
     ) {
-        let inode = self.files().add((parent.0, name.to_owned()), Node::File(Contents::default()));
-        let attributes = attributes(inode, &Node::File(Contents::default()));
-        reply.created(&FORGOTTEN_AT_ONCE, &attributes, Generation(0), FileHandle(0), UNCACHED);
+        match self.added(parent, name, Node::File(Contents::default())) {
+            Ok(attributes) => {
+                reply.created(&FORGOTTEN_AT_ONCE, &attributes, Generation(0), FileHandle(0), UNCACHED);
+            }
+            Err(error) => reply.error(error),
+        }
     }
 
     fn unlink(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        match self.files().names.remove((parent.0, name.to_owned())) {
-            true => reply.ok(),
-            false => reply.error(Errno::ENOENT),
-        }
+        answer(reply, self.changed(|files| files.names.remove((parent.0, name.to_owned())).ok_or(Errno::ENOENT)));
     }
 
     fn rename(
@@ -134,10 +194,8 @@ impl Filesystem for Served {
         if !flags.is_empty() {
             return reply.error(Errno::EINVAL);
         }
-        match self.files().names.rename((parent.0, name.to_owned()), (new_parent.0, new_name.to_owned())) {
-            true => reply.ok(),
-            false => reply.error(Errno::ENOENT),
-        }
+        let (from, to) = ((parent.0, name.to_owned()), (new_parent.0, new_name.to_owned()));
+        answer(reply, self.changed(|files| files.names.rename(from, to).ok_or(Errno::ENOENT)));
     }
 
     fn open(&self, _: &Request, _: INodeNo, _: OpenFlags, reply: ReplyOpen) {
@@ -155,9 +213,10 @@ impl Filesystem for Served {
         _: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        match self.files().file(inode.0) {
-            Some(file) => reply.data(&file.read(offset as usize, size as usize)),
-            None => reply.error(Errno::EISDIR),
+        let read = self.powered().and_then(|mut files| Ok(files.file(inode.0)?.read(offset as usize, size as usize)));
+        match read {
+            Ok(bytes) => reply.data(&bytes),
+            Err(error) => reply.error(error),
         }
     }
 
@@ -173,12 +232,9 @@ impl Filesystem for Served {
         _: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        match self.files().file(inode.0) {
-            Some(file) => {
-                file.write(offset as usize, data);
-                reply.written(data.len() as u32);
-            }
-            None => reply.error(Errno::EISDIR),
+        match self.changed(|files| files.file(inode.0).map(|file| file.write(offset as usize, data))) {
+            Ok(()) => reply.written(data.len() as u32),
+            Err(error) => reply.error(error),
         }
     }
 
@@ -193,32 +249,26 @@ impl Filesystem for Served {
         mode: i32,
         reply: ReplyEmpty,
     ) {
-        match self.files().file(inode.0) {
-            Some(file) if mode == 0 => {
-                file.resize(file.len_bytes().max((offset + length) as usize));
-                reply.ok();
-            }
-            _ => reply.error(Errno::EOPNOTSUPP),
+        if mode != 0 {
+            return reply.error(Errno::EOPNOTSUPP);
         }
+        let extend = |file: &mut Contents| file.resize(file.len_bytes().max((offset + length) as usize));
+        answer(reply, self.changed(|files| files.file(inode.0).map(extend)));
     }
 
     fn fsync(&self, _: &Request, inode: INodeNo, _: FileHandle, _datasync: bool, reply: ReplyEmpty) {
-        if let Some(file) = self.files().file(inode.0) {
-            file.sync();
-        }
-        reply.ok();
+        answer(reply, self.file_synced(inode.0));
     }
 
     fn fsyncdir(&self, _: &Request, inode: INodeNo, _: FileHandle, _datasync: bool, reply: ReplyEmpty) {
-        self.files().names.sync(inode.0);
-        reply.ok();
+        answer(reply, self.folder_synced(inode.0));
     }
 
     fn readdir(&self, _: &Request, inode: INodeNo, _: FileHandle, offset: u64, mut reply: ReplyDirectory) {
         let files = self.files();
         for (index, (name, inode)) in files.names.list(inode.0).enumerate().skip(offset as usize) {
-            let kind = files.node(inode).map_or(FileType::RegularFile, |node| attributes(inode, node).kind);
-            if reply.add(INodeNo(inode), index as u64 + 1, kind, name) {
+            let Ok(node) = files.node(inode) else { continue };
+            if reply.add(INodeNo(inode), index as u64 + 1, attributes(inode, node).kind, name) {
                 break;
             }
         }
