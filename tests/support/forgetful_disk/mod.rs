@@ -122,3 +122,46 @@ impl AddAssign for Tally {
         self.names_dropped += other.names_dropped;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+
+    use super::*;
+
+    fn write(path: &Path, byte: u8) -> File {
+        fs::write(path, [byte; 10_000]).expect("writes");
+        File::open(path).expect("opens")
+    }
+
+    #[test]
+    fn a_cut_takes_only_what_was_not_synced_and_not_always_all_of_it() {
+        let Some(mut disk) = ForgetfulDisk::mount() else { return };
+        let (folder, mut random) = (disk.folder().to_owned(), Random::from_seed(1));
+        let (mut kept, mut tally) = (0, Tally::default());
+        for life in 0..40 {
+            write(&folder.join("synced"), life).sync_data().expect("syncs");
+            File::open(&folder).and_then(|folder| folder.sync_all()).expect("syncs");
+            write(&folder.join("written"), life);
+            disk.switch_off();
+            fs::write(folder.join("synced"), "too late").expect_err("there is no power");
+            tally += disk.switch_on(&mut random);
+            assert_eq!(fs::read(folder.join("synced")).expect("is there"), [life; 10_000]);
+            kept += usize::from(fs::read(folder.join("written")).is_ok_and(|bytes| bytes == [life; 10_000]));
+        }
+        assert!((1..39).contains(&kept), "{kept} of 40 unsynced files survived");
+        assert!(tally.writes_dropped > 0 && tally.writes_torn > 0 && tally.names_dropped > 0, "{tally:?}");
+    }
+
+    #[test]
+    fn nothing_stays_mounted_behind_a_disk_that_is_dropped_while_in_use() {
+        let Some(disk) = ForgetfulDisk::mount() else { return };
+        let folder = disk.folder().display().to_string();
+        let mounted = || fs::read_to_string("/proc/mounts").expect("Linux").contains(&folder);
+        let open = write(&disk.folder().join("file"), 1);
+        assert!(mounted());
+        drop(disk);
+        assert!(!mounted() && !Path::new(&folder).exists());
+        drop(open);
+    }
+}
