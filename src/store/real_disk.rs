@@ -26,16 +26,16 @@ impl DiskLock for RealLock {}
 
 impl Disk for RealDisk {
     fn create_folder(&self, folder: &Path) -> io::Result<()> {
-        let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        match fs::create_dir(folder) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound && parent != folder => {
+        // Neither the root nor the folder that relative paths start from is created.
+        let Some(parent) = folder.parent() else { return Ok(()) };
+        match make(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.create_folder(parent)?;
-                return self.create_folder(folder);
+                make(folder)?;
             }
             other => other?,
         }
-        self.sync_folder(parent)
+        self.sync_folder(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn DiskLock>> {
@@ -81,6 +81,13 @@ impl Disk for RealDisk {
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
         File::open(folder)?.sync_all()
+    }
+}
+
+fn make(folder: &Path) -> io::Result<()> {
+    match fs::create_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
+        other => other,
     }
 }
 
