@@ -10,9 +10,11 @@ use crossdock_common::random::Random;
 use crate::support::forgetful_disk::{ForgetfulDisk, Tally};
 use crate::support::{Broker, load, pause};
 
-/// Segments as small as can be: they are finished, recycled and cleaned in most lives.
+/// Segments as small as can be: they are finished and recycled in most lives.
 const SETTINGS: [&str; 3] =
     ["log.level=\"warn\"", "store.segment_bytes=\"1MiB\"", "limits.message_bytes_max=\"256KiB\""];
+/// Longest time until a cut: longer than from one look for space to give back to the next, so that snapshots are cut off too.
+const LIFE_MS_MAX: u64 = 1_200;
 /// One cut in so many is followed by another one while the broker starts.
 const CUT_AGAIN_ONE_IN: u64 = 4;
 /// Longest time from the start to the second cut.
@@ -62,7 +64,8 @@ fn power_cuts_lose_nothing_that_was_confirmed() {
     println!("CROSSDOCK_SEED={seed} CROSSDOCK_CUTS={lives}");
     let Some((mut power, mut broker)) = Power::on(seed) else { return };
     let mut random = Random::from_seed(seed);
-    let confirmed = load::publish_through(&mut broker, lives, &mut random, |broker| power.cut_and_restart(broker));
+    let life = || Duration::from_millis(20 + random.below(LIFE_MS_MAX));
+    let confirmed = load::publish_through(&mut broker, lives, life, |broker| power.cut_and_restart(broker));
     println!("{} power cuts, {confirmed} messages confirmed; what was not synced: {:?}", power.cuts, power.tally);
     assert!(power.tally.writes_dropped > 0 && power.tally.writes_torn > 0, "the cuts took nothing: {:?}", power.tally);
 }

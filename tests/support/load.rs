@@ -7,8 +7,6 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossdock_common::random::Random;
-
 use super::{Broker, pause};
 use crate::wire::amqp::{self, Amqp};
 use crate::wire::http::Http;
@@ -19,21 +17,19 @@ use crate::wire::stomp::{self, Stomp};
 const WINDOW: u64 = 16;
 /// Messages have up to this size.
 const BODY_BYTES_MAX: u64 = 2048;
-/// Until the end of a life: at least, and how much more at most.
-const LIFE_MS: (u64, u64) = (20, 150);
 
-/// So many lives under load, each ended by `crash`, which also starts the next. Nothing that was confirmed is lost, nothing appears
+/// So many lives under load, each as long as `life` says and ended by `crash`, which also starts the next. Nothing that was confirmed is lost, nothing appears
 /// that was not sent, and each publisher's messages keep their order. Gives the number of confirmed messages.
 pub fn publish_through(
     broker: &mut Broker,
     lives: u64,
-    random: &mut Random,
+    mut life: impl FnMut() -> Duration,
     mut crash: impl FnMut(&mut Broker),
 ) -> usize {
     let mut confirmed = 0;
     for number in 0..lives {
         let round = begin(broker, number);
-        pause(Duration::from_millis(LIFE_MS.0 + random.below(LIFE_MS.1)));
+        pause(life());
         crash(broker);
         confirmed += check(broker, round);
     }

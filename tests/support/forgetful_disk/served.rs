@@ -23,7 +23,7 @@ const BLOCK_BYTES: u32 = 4096;
 /// 64 GiB: never full.
 const FREE_BLOCKS: u64 = 16 << 20;
 /// How long a sync takes: what is written meanwhile gathers, and power cuts fall into it.
-const SYNC_TIME: Duration = Duration::from_millis(1);
+const SYNC_TIME: Duration = Duration::from_millis(2);
 
 /// The disk as `fuser` serves it. Files are not opened: everything goes by inode.
 #[derive(Clone, Default)]
