@@ -1,7 +1,7 @@
 //! Power cuts below the real program: R-1's promises on a disk that forgets what was not synced.
 //!
-//! `CROSSDOCK_CUTS` says how many, `CROSSDOCK_SEED` which. The same seed cuts after the same times and by the same dice; what the
-//! processes had done by then differs.
+//! `CROSSDOCK_CUTS` says how many lives end with one, `CROSSDOCK_SEED` which. The same seed cuts after the same times and by the same
+//! dice; what the processes had done by then differs.
 
 use std::time::Duration;
 
