@@ -1,204 +1,28 @@
 //! `kill -9` under load from four protocols: nothing that was confirmed is lost, nothing appears that was not sent, and each
 //! publisher's messages keep their order. What was purged before does not come back.
 
-use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossdock_common::random::Random;
 
-use crate::support::{Broker, pause};
-use crate::wire::amqp::{self, Amqp};
-use crate::wire::http::Http;
-use crate::wire::mqtt::{self, Mqtt};
-use crate::wire::stomp::{self, Stomp};
+use crate::support::{Broker, load};
 
-/// Messages that a publisher has sent and not yet heard of.
-const WINDOW: u64 = 16;
-/// Longest time until the kill.
-const LIFE_MS_MAX: u64 = 150;
-
-/// What one publisher knows.
-#[derive(Default)]
-struct Account {
-    sent: AtomicU64,
-    confirmed: Mutex<BTreeSet<u64>>,
-}
-
-impl Account {
-    fn send(&self) -> u64 {
-        self.sent.fetch_add(1, Ordering::SeqCst) + 1
-    }
-
-    fn confirm(&self, number: u64) {
-        self.confirmed.lock().expect("not poisoned").insert(number);
-    }
-
-    fn confirm_through(&self, number: u64) {
-        self.confirmed.lock().expect("not poisoned").extend(1..=number);
-    }
-}
-
-type Publisher = fn(u16, &str, &Account) -> std::io::Result<()>;
-
-const PUBLISHERS: [(&str, &str, Publisher); 4] = [
-    ("amqp", "amqp", publish_amqp),
-    ("mqtt", "mqtt", publish_mqtt),
-    ("stomp", "stomp", publish_stomp),
-    ("aws", "aws", publish_sqs),
-];
-
-fn publish_amqp(port: u16, queue: &str, account: &Account) -> std::io::Result<()> {
-    let mut client = Amqp::open(port)?;
-    client.select_confirms()?;
-    let mut confirmed = 0;
-    loop {
-        while account.sent.load(Ordering::SeqCst) - confirmed < WINDOW {
-            let number = account.send();
-            client.send(&amqp::publish(queue, number.to_string().as_bytes()))?;
-        }
-        match client.confirm()? {
-            (tag, true) => account.confirm_through(tag),
-            (tag, false) => account.confirm(tag),
-        }
-        confirmed += 1;
-        let set = account.confirmed.lock().expect("not poisoned");
-        confirmed = confirmed.max(set.len() as u64);
-    }
-}
-
-fn publish_mqtt(port: u16, queue: &str, account: &Account) -> std::io::Result<()> {
-    let mut client = Mqtt::open(port, queue)?;
-    let topic = queue.replace('.', "/");
-    let mut confirmed = 0;
-    loop {
-        while account.sent.load(Ordering::SeqCst) - confirmed < WINDOW {
-            let number = account.send();
-            let packet_id = u16::try_from(number).expect("a short round");
-            client.send(&mqtt::publish(&topic, packet_id, number.to_string().as_bytes()))?;
-        }
-        account.confirm(u64::from(client.puback()?));
-        confirmed += 1;
-    }
-}
-
-fn publish_stomp(port: u16, queue: &str, account: &Account) -> std::io::Result<()> {
-    let mut client = Stomp::open(port)?;
-    let mut confirmed = 0;
-    loop {
-        while account.sent.load(Ordering::SeqCst) - confirmed < WINDOW {
-            let number = account.send().to_string();
-            client.send(&stomp::send(queue, &number, &number))?;
-        }
-        account.confirm(client.receipt()?.parse().expect("our own number"));
-        confirmed += 1;
-    }
-}
-
-fn publish_sqs(port: u16, queue: &str, account: &Account) -> std::io::Result<()> {
-    let mut client = Http::open(port)?;
-    loop {
-        let number = account.send();
-        let body = format!(r#"{{"QueueUrl":"http://localhost/000000000000/{queue}","MessageBody":"{number}"}}"#);
-        let (status, text) = client.sqs("SendMessage", &body)?;
-        assert_eq!(status, 200, "{text}");
-        account.confirm(number);
-    }
-}
-
-struct Round {
-    accounts: Vec<(String, Arc<Account>)>,
-    threads: Vec<JoinHandle<()>>,
-}
-
-/// Starts the publishers of a round, each with a queue of its own.
-fn begin(broker: &Broker, number: u64) -> Round {
-    let mut admin = Amqp::open(broker.port("amqp")).expect("connects");
-    let mut round = Round { accounts: Vec::new(), threads: Vec::new() };
-    for (name, listener, publisher) in PUBLISHERS {
-        let queue = format!("kill-{name}-{number}");
-        admin.declare(&queue).expect("declares");
-        admin.bind("amq.topic", &queue, &queue).expect("binds");
-        let account: Arc<Account> = Arc::default();
-        let port = broker.port(listener);
-        let (of_thread, its_queue) = (account.clone(), queue.clone());
-        round.threads.push(std::thread::spawn(move || {
-            // It ends with the broker.
-            let _ = publisher(port, &its_queue, &of_thread);
-        }));
-        round.accounts.push((queue, account));
-    }
-    round
-}
-
-/// What is in the queues after the restart, against what the publishers know.
-fn check(broker: &Broker, round: Round) -> usize {
-    round.threads.into_iter().for_each(|thread| thread.join().expect("publishers do not panic"));
-    let mut admin = Amqp::open(broker.port("amqp")).expect("connects");
-    let mut total = 0;
-    for (queue, account) in round.accounts {
-        let mut found = Vec::new();
-        while let Some(body) = admin.get(&queue).expect("gets") {
-            found.push(String::from_utf8_lossy(&body).parse::<u64>().expect("a number we sent"));
-        }
-        assert!(found.windows(2).all(|pair| pair[0] < pair[1]), "{queue}: out of order: {found:?}");
-        let sent = account.sent.load(Ordering::SeqCst);
-        assert!(found.iter().all(|number| (1..=sent).contains(number)), "{queue}: never sent: {found:?}");
-        let confirmed = account.confirmed.lock().expect("not poisoned").clone();
-        let found: BTreeSet<u64> = found.into_iter().collect();
-        let lost: Vec<_> = confirmed.difference(&found).collect();
-        assert!(lost.is_empty(), "{queue}: confirmed and lost: {lost:?}");
-        total += confirmed.len();
-        admin.delete(&queue).expect("deletes");
-    }
-    total
+fn kill_9(broker: &mut Broker) {
+    broker.kill();
+    broker.restart();
 }
 
 #[test]
 fn kill_9_rounds_lose_nothing_that_was_confirmed() {
     let rounds: u64 = std::env::var("CROSSDOCK_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(200);
-    let mut random = Random::from_seed(9);
     let mut broker = Broker::start(&["log.level=\"warn\""]);
-    let mut confirmed = 0;
-    for number in 0..rounds {
-        let round = begin(&broker, number);
-        pause(Duration::from_millis(20 + random.below(LIFE_MS_MAX)));
-        broker.kill();
-        broker.restart();
-        confirmed += check(&broker, round);
-    }
-    assert!(confirmed > rounds as usize * 10, "only {confirmed} messages were confirmed in {rounds} rounds");
-}
-
-/// Publishes so many messages, all confirmed.
-fn fill(broker: &Broker, queue: &str, count: u64) {
-    let mut publisher = Amqp::open(broker.port("amqp")).expect("connects");
-    publisher.declare(queue).expect("declares");
-    publisher.select_confirms().expect("selects");
-    (0..count).for_each(|_| publisher.send(&amqp::publish(queue, b"purged")).expect("sends"));
-    while publisher.confirm().expect("confirms").0 < count {}
+    let mut random = Random::from_seed(9);
+    let life = || Duration::from_millis(20 + random.below(150));
+    load::publish_through(&mut broker, rounds, life, kill_9);
 }
 
 #[test]
 fn what_a_purge_took_does_not_come_back_after_kill_9() {
-    const COUNT: u64 = 50;
     let mut broker = Broker::start(&["log.level=\"warn\""]);
-    for round in 0..20 {
-        let queue = format!("purged-{round}");
-        fill(&broker, &queue, COUNT);
-        if round % 2 == 0 {
-            let mut client = Amqp::open(broker.port("amqp")).expect("connects");
-            assert_eq!(client.purge(&queue).expect("purges"), COUNT as u32);
-        } else {
-            let mut client = Http::open(broker.port("aws")).expect("connects");
-            let body = format!(r#"{{"QueueUrl":"http://localhost/000000000000/{queue}"}}"#);
-            assert_eq!(client.sqs("PurgeQueue", &body).expect("answers").0, 200);
-        }
-        broker.kill();
-        broker.restart();
-        let mut client = Amqp::open(broker.port("amqp")).expect("connects");
-        assert_eq!(client.get(&queue).expect("gets"), None, "round {round}");
-    }
+    load::purge_through(&mut broker, 20, kill_9);
 }

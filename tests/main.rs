@@ -14,6 +14,7 @@ mod golden;
 mod hostile;
 mod kill;
 mod ledger;
+mod power;
 mod program;
 mod restart;
 mod store;

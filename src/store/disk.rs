@@ -9,7 +9,8 @@ pub trait DiskLock: Send + Sync {}
 
 /// A file system, as far as the journal needs one.
 pub trait Disk: Send + Sync {
-    /// Creates the folder and its parents; no error if it exists.
+    /// Creates the folder and those of its parents that are missing; no error if it exists. When this returns its name is durable,
+    /// also if it was made before and by somebody who did not get to that.
     fn create_folder(&self, folder: &Path) -> io::Result<()>;
     /// Takes an exclusive lock between processes; `WouldBlock` if somebody holds it.
     fn lock(&self, path: &Path) -> io::Result<Box<dyn DiskLock>>;

@@ -26,7 +26,16 @@ impl DiskLock for RealLock {}
 
 impl Disk for RealDisk {
     fn create_folder(&self, folder: &Path) -> io::Result<()> {
-        fs::create_dir_all(folder)
+        // Neither the root nor the folder that relative paths start from is created.
+        let Some(parent) = folder.parent() else { return Ok(()) };
+        match make(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.create_folder(parent)?;
+                make(folder)?;
+            }
+            other => other?,
+        }
+        self.sync_folder(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn DiskLock>> {
@@ -72,6 +81,13 @@ impl Disk for RealDisk {
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
         File::open(folder)?.sync_all()
+    }
+}
+
+fn make(folder: &Path) -> io::Result<()> {
+    match fs::create_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
+        other => other,
     }
 }
 

@@ -1,6 +1,8 @@
 //! A broker process for a test.
 
 pub mod control_group;
+pub mod forgetful_disk;
+pub mod load;
 pub mod small_disk;
 
 use std::collections::BTreeMap;
@@ -125,8 +127,13 @@ impl Broker {
 
     /// Starts again on the same data.
     pub fn restart(&mut self) {
-        self.child = spawn(self.folder.path(), &self.launcher, &self.arguments);
+        self.begin_restart();
         self.wait_until_up();
+    }
+
+    /// The same without waiting until it listens.
+    pub fn begin_restart(&mut self) {
+        self.child = spawn(self.folder.path(), &self.launcher, &self.arguments);
     }
 
     /// Sends SIGTERM.

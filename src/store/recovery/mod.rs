@@ -94,6 +94,8 @@ pub(crate) fn recover(
 }
 
 fn prepare(disk: &dyn Disk, folder: &Path) -> Result<Box<dyn DiskLock>, OpenError> {
+    // One after the other: whatever is confirmed in a folder is lost with the folder's own name.
+    disk.create_folder(folder).map_err(disk_error("create the folder", folder))?;
     disk.create_folder(&folder.join(names::QUARANTINE)).map_err(disk_error("create the folder", folder))?;
     disk.lock(&folder.join(names::LOCK)).map_err(|source| match source.kind() {
         io::ErrorKind::WouldBlock => in_use(folder),

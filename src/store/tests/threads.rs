@@ -1,6 +1,6 @@
 //! The journal with its threads, on the disk of the machine.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 
@@ -181,4 +181,22 @@ fn readers_read_while_the_journal_writes_and_cleans() {
     let mut payloads = Vec::new();
     journal.reader().read(&tenth, &mut payloads);
     assert!(payloads.iter().all(Result::is_ok));
+}
+
+#[test]
+fn a_folder_is_created_with_the_missing_parents_and_a_file_in_the_way_is_an_error() {
+    let root = Folder::new();
+    let folder = root.0.join("data/journal");
+    for _ in 0..2 {
+        RealDisk.create_folder(&folder).unwrap();
+        assert!(folder.is_dir());
+    }
+    RealDisk.create_folder(Path::new("tests")).unwrap();
+    let file = folder.join("file");
+    std::fs::write(&file, "").unwrap();
+    for (path, kind) in
+        [(file.clone(), std::io::ErrorKind::AlreadyExists), (file.join("journal"), std::io::ErrorKind::NotADirectory)]
+    {
+        assert_eq!(RealDisk.create_folder(&path).unwrap_err().kind(), kind, "{path:?}");
+    }
 }
