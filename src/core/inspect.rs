@@ -101,7 +101,7 @@ pub fn describe(
             }
             Description { places: places_of(stream, &refs), ..Description::default() }
         }
-        RecordKind::Part => Description::default(),
+        RecordKind::Part | RecordKind::Landings => Description::default(),
         RecordKind::Parts => {
             let position = take_u64(&mut payload)?;
             let mut places = Vec::new();
@@ -151,6 +151,7 @@ impl RecordKind {
             Self::Vhost => "vhost",
             Self::NextQueue => "next_queue",
             Self::Document => "document",
+            Self::Landings => "landings",
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod crashes;
 mod dead_letters;
+mod exactly_once;
 mod large_bodies;
 mod leases;
 mod memory_log;

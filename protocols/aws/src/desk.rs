@@ -165,6 +165,7 @@ impl Desk {
             message: Arc::new(message),
             mandatory: false,
             retain: false,
+            exactly_once: None,
         }));
         confirm
     }

@@ -25,6 +25,8 @@ pub(super) enum Awaiting {
     Confirm(Confirmee),
     /// A request is answered.
     Reply(RequestId, Arc<Outbox>),
+    /// What became of a publication is kept.
+    Publication { session: QueueId, id: u16, number: u64 },
     /// A page of references may replace them.
     Page(QueueId, Sealing, Placed),
 }
@@ -152,6 +154,7 @@ impl Shard {
             }
             Awaiting::Confirm(confirmee) => confirm(confirmee, effects),
             Awaiting::Reply(request, outbox) => reply(request, &outbox, Ok(Reply::Done), effects),
+            Awaiting::Publication { session, id, number } => self.publication_kept(session, id, number, effects),
             Awaiting::Page(queue, sealing, placed) => {
                 if let Some(location) = self.waiting.place(at).map(|place| placed.at(place)) {
                     self.page_written(queue, sealing, location);
@@ -167,6 +170,7 @@ impl Shard {
             None => match awaiting {
                 Awaiting::Confirm(confirmee) => confirm(confirmee, effects),
                 Awaiting::Reply(request, outbox) => reply(request, &outbox, Ok(Reply::Done), effects),
+                Awaiting::Publication { session, id, number } => self.publication_kept(session, id, number, effects),
                 Awaiting::Entry(..) | Awaiting::Page(..) => debug_assert!(false, "these have a record to wait for"),
             },
         }

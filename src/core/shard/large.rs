@@ -119,6 +119,7 @@ impl Shard {
             let places = places_of(entries.iter());
             let next = self.log.next_sequence();
             let body = (&parts[..], rest);
+            self.note_landing(&message, entries.iter());
             let placed = encode_large_message(self.log.as_mut(), &mut self.scratch, &message, body, &places);
             self.hurry(until);
             let parts: Arc<[Location]> = parts.into();

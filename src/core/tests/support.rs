@@ -286,7 +286,10 @@ impl Tester {
     pub(super) fn publish_message(&mut self, world: &World, message: Message, confirm: Option<u64>) {
         let lane = Lane(0);
         let message = Arc::new(message);
-        self.send(world, Command::Publish(Publish { lane, confirm, message, mandatory: true, retain: false }));
+        self.send(
+            world,
+            Command::Publish(Publish { lane, confirm, message, mandatory: true, retain: false, exactly_once: None }),
+        );
     }
 
     pub(super) fn consume(&mut self, world: &World, queue: &str, consumer: u64, window: u32) -> Result<Reply, Refusal> {

@@ -42,7 +42,14 @@ impl History {
         }
         let confirm = (self.random.below(4) != 0).then_some(number);
         let message = Arc::new(message);
-        self.send(Command::Publish(Publish { lane: Lane(0), confirm, message, mandatory: false, retain: false }));
+        self.send(Command::Publish(Publish {
+            lane: Lane(0),
+            confirm,
+            message,
+            mandatory: false,
+            retain: false,
+            exactly_once: None,
+        }));
     }
 
     pub(super) fn fetch(&mut self) {

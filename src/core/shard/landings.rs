@@ -1,0 +1,91 @@
+//! Which publications have come to this shard's queues, and may not be held by their sessions yet: their sessions may be in other
+//! shards, whose logs say so later. A start asks the sessions about all of them ([`super::publications`]).
+//!
+//! Each message says which publications were settled when it was published, so little is remembered of each session.
+
+use std::collections::BTreeMap;
+
+use bytes::{BufMut, BytesMut};
+use crossdock_common::message::Publication;
+use crossdock_common::names::QueueId;
+use hashbrown::HashMap;
+use smallvec::SmallVec;
+
+use crate::log::{Log, RecordKind};
+use crate::record::{RecordError, take_u16, take_u32, take_u64};
+
+/// A session that has published nothing here since so many snapshots has nothing under way: a session's log does not stay behind
+/// for so long.
+const SNAPSHOTS_MAX: u8 = 2;
+
+/// A publication that is in queues of this shard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Landing {
+    pub id: u16,
+    pub queues: SmallVec<[QueueId; 2]>,
+}
+
+/// By session and number.
+#[derive(Default)]
+pub(crate) struct Landings(HashMap<QueueId, OfSession, foldhash::fast::RandomState>);
+
+#[derive(Default)]
+struct OfSession {
+    landings: BTreeMap<u64, Landing>,
+    /// Snapshots that were taken since it published last.
+    snapshots: u8,
+}
+
+impl Landings {
+    /// The message's record is written with these places.
+    pub(crate) fn note(&mut self, publication: &Publication, queues: impl Iterator<Item = QueueId>) {
+        let of_session = self.0.entry(publication.session).or_default();
+        of_session.snapshots = 0;
+        let settled = |(number, _): (&u64, &Landing)| *number < publication.settled_below;
+        while of_session.landings.first_key_value().is_some_and(settled) {
+            of_session.landings.pop_first();
+        }
+        let new = || Landing { id: publication.id, queues: SmallVec::new() };
+        of_session.landings.entry(publication.number).or_insert_with(new).queues.extend(queues);
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (QueueId, u64, &Landing)> {
+        self.0.iter().flat_map(|(session, of_session)| {
+            of_session.landings.iter().map(|(number, landing)| (*session, *number, landing))
+        })
+    }
+
+    /// Writes everything, for a snapshot.
+    pub(crate) fn write(&self, log: &mut dyn Log, scratch: &mut BytesMut) {
+        for (session, of_session) in &self.0 {
+            scratch.clear();
+            for (number, landing) in &of_session.landings {
+                scratch.put_u64_le(*number);
+                scratch.put_u16_le(landing.id);
+                scratch.put_u32_le(u32::try_from(landing.queues.len()).unwrap_or(u32::MAX));
+                landing.queues.iter().for_each(|queue| scratch.put_u64_le(queue.0));
+            }
+            log.push(RecordKind::Landings, session.0, &[scratch]);
+        }
+    }
+
+    /// Reads what [`write`](Self::write) wrote of a session.
+    pub(crate) fn read(&mut self, session: QueueId, mut payload: &[u8]) -> Result<(), RecordError> {
+        let of_session = self.0.entry(session).or_default();
+        while !payload.is_empty() {
+            let (number, id) = (take_u64(&mut payload)?, take_u16(&mut payload)?);
+            let count = take_u32(&mut payload)?;
+            let queues = (0..count).map(|_| take_u64(&mut payload).map(QueueId)).collect::<Result<_, _>>()?;
+            of_session.landings.insert(number, Landing { id, queues });
+        }
+        Ok(())
+    }
+
+    /// A start would begin with a snapshot that was taken of these.
+    pub(crate) fn snapshot_taken(&mut self) {
+        self.0.retain(|_, of_session| {
+            of_session.snapshots += 1;
+            of_session.snapshots < SNAPSHOTS_MAX
+        });
+    }
+}
