@@ -8,7 +8,7 @@ use crossdock_common::event::{Reply, SessionInfo};
 use crossdock_common::random::Random;
 use crossdock_common::{Command, ConsumerId, Event, Lane, RequestId, Value};
 
-use super::support::{SHARDS, Tester, World, message, some_paging};
+use super::support::{SHARDS, Tester, World, message, partition_of, some_paging};
 use crate::{Partition, RecordKind, Sequence};
 
 /// Queues of both shards, and the session's.
@@ -89,6 +89,15 @@ fn send_again(world: &World, (id, body): (u16, &str)) -> Tester {
     client
 }
 
+/// What there is becomes durable, and what follows from that does not. Gives the log that is to keep the id.
+fn sync_to_the_id(world: &World) -> usize {
+    let before = lengths(world);
+    world.sync_once();
+    let is_state = |record: &(RecordKind, u64, Vec<u8>)| record.0 == RecordKind::SessionState;
+    let of_session = |log: usize| world.logs[log].lock().all[before[log]..].iter().flatten().any(is_state);
+    (1..=SHARDS).find(|log| of_session(*log)).expect("the id is to be kept")
+}
+
 #[test]
 fn a_crash_after_the_message_and_before_its_id_is_kept() {
     for snapshot in [false, true] {
@@ -97,8 +106,9 @@ fn a_crash_after_the_message_and_before_its_id_is_kept() {
         publish(&world, &mut client, (5, false), "m", 0);
         let kept = lengths(&world);
         if snapshot {
-            // Only the snapshot speaks of the message from now on.
-            world.snapshot();
+            // Only a snapshot speaks of some of the messages then; what follows from their being durable is not kept.
+            let session = sync_to_the_id(&world);
+            (1..=SHARDS).filter(|log| *log != session).for_each(|log| world.snapshot_of(log));
         }
         crash(&mut world, &kept);
         send_again(&world, (5, "m"));
@@ -133,11 +143,7 @@ fn what_was_consumed_before_the_crash_does_not_come_again() {
     let (mut client, _) = open(&world);
     publish(&world, &mut client, (5, false), "m", 0);
     let before = lengths(&world);
-    // The messages are durable, and what follows from that is not.
-    world.sync_once();
-    let is_state = |record: &(RecordKind, u64, Vec<u8>)| record.0 == RecordKind::SessionState;
-    let of_session = |log: usize| world.logs[log].lock().all[before[log]..].iter().flatten().any(is_state);
-    let session = (1..=SHARDS).find(|log| of_session(*log)).expect("the id is to be kept");
+    let session = sync_to_the_id(&world);
     assert_eq!(contents(&mut world), vec![vec!["m"]; QUEUES.len()]);
     let mut kept = lengths(&world);
     kept[session] = before[session];
@@ -191,15 +197,13 @@ fn a_connection_that_comes_back_waits_for_what_the_last_one_sent() {
     assert!(info.received.is_empty());
     publish(&world, &mut new, (5, true), "m", 7);
     assert!(new.confirmed(&world).is_empty());
+    publish(&world, &mut new, (6, true), "n", 8);
     // What the old connection's socket still held is not taken.
     publish(&world, &mut old, (6, false), "n", 1);
     world.sync();
-    assert_eq!(new.confirmed(&world), [7]);
-    publish(&world, &mut new, (5, true), "m", 8);
-    assert_eq!(new.confirmed(&world), [7, 8], "at once");
-    publish(&world, &mut new, (6, true), "n", 9);
-    world.sync();
-    assert_eq!(new.confirmed(&world), [7, 8, 9]);
+    assert_eq!(new.confirmed(&world), [7, 8]);
+    publish(&world, &mut new, (5, true), "m", 9);
+    assert_eq!(new.confirmed(&world), [7, 8, 9], "at once");
     assert_everywhere(&mut world, &["m", "n"]);
 }
 
@@ -268,7 +272,11 @@ impl Peer {
         self.last += 1;
         self.outgoing.push_back(Outgoing { id, body: self.last, received: false });
         if random.below(8) == 0 {
-            return self.reconnect(world, random);
+            let Some(mut old) = self.reconnect(world, random) else { return };
+            // The socket of the old connection is read to its end.
+            let late = random.below(2) == 0;
+            late.then(|| publish(world, &mut old, (id, false), &self.last.to_string(), u64::MAX));
+            return old.client.close(world.now);
         }
         self.send(world, id, self.last, false);
     }
@@ -294,12 +302,14 @@ impl Peer {
     }
 
     /// Sends what it does not know to be finished again, as MQTT says.
-    fn reconnect(&mut self, world: &World, random: &mut Random) {
+    /// Gives the old connection, if the broker does not know that it is gone.
+    fn reconnect(&mut self, world: &World, random: &mut Random) -> Option<Tester> {
+        let is_known = random.below(2) == 0;
+        if is_known {
+            self.client.client.end(world.now);
+        }
         let (client, info) = open(world);
         let old = std::mem::replace(&mut self.client, client);
-        if random.below(2) == 0 {
-            old.client.close(world.now);
-        }
         self.waiting.clear();
         self.next_confirm = 0;
         self.releases.clear();
@@ -314,6 +324,7 @@ impl Peer {
             }
             self.outgoing.push_back(Outgoing { id, body, received: received || is_held });
         }
+        (!is_known).then_some(old)
     }
 }
 
@@ -322,8 +333,7 @@ fn sync_somewhat(world: &World, durable: &mut [usize], random: &mut Random) {
     for (index, (log, durable)) in world.logs.iter().zip(durable).enumerate() {
         let length = log.lock().all.len();
         *durable += random.below((length - *durable) as u64 + 1) as usize;
-        let partition = if index == 0 { Partition::Definitions } else { Partition::Shard(index - 1) };
-        world.broker.durable(partition, Sequence(*durable as u64), world.now);
+        world.broker.durable(partition_of(index), Sequence(*durable as u64), world.now);
     }
 }
 
@@ -339,7 +349,7 @@ fn history(seed: u64) {
             0..8 => peer.send_new(&world, &mut random),
             8..11 => peer.hear(&world),
             11..15 => sync_somewhat(&world, &mut durable, &mut random),
-            15..17 => peer.reconnect(&world, &mut random),
+            15..17 => drop(peer.reconnect(&world, &mut random)),
             17 => {
                 for (taken, more) in taken.iter_mut().zip(contents(&mut world)) {
                     taken.extend(more);
@@ -347,10 +357,10 @@ fn history(seed: u64) {
                 durable = lengths(&world);
             }
             18 => {
-                world.snapshot();
-                durable = lengths(&world);
-                // What followed from that is not durable.
-                sync_somewhat(&world, &mut durable, &mut random);
+                let log = random.below(world.logs.len() as u64) as usize;
+                let length = world.logs[log].lock().all.len();
+                world.snapshot_of(log);
+                durable[log] = length;
             }
             _ => {
                 let within = |(length, durable): (usize, &usize)| {
@@ -359,11 +369,11 @@ fn history(seed: u64) {
                 let kept: Vec<usize> = lengths(&world).into_iter().zip(&durable).map(within).collect();
                 crash(&mut world, &kept);
                 durable = lengths(&world);
-                peer.reconnect(&world, &mut random);
+                drop(peer.reconnect(&world, &mut random));
             }
         }
     }
-    peer.reconnect(&world, &mut random);
+    drop(peer.reconnect(&world, &mut random));
     while !peer.outgoing.is_empty() {
         world.sync();
         peer.hear(&world);
