@@ -21,8 +21,9 @@ use crate::wire::mqtt::{self, Mqtt};
 const WINDOW: usize = 12;
 /// Few packet ids, so that each is used again and again.
 const PACKET_IDS: u16 = 20;
-/// Longest time between two kills.
+/// Longest time between two kills. One of four follows the one before it at once.
 const LIFE_MS_MAX: u64 = 40;
+const AT_ONCE_MS_MAX: u64 = 3;
 /// Durable queues that get every message, beside the subscribers' sessions. There are more of them than shards.
 const QUEUES: [&str; 5] = ["once.a", "once.b", "once.c", "once.d", "once.e"];
 /// First bytes of packets.
@@ -204,7 +205,8 @@ fn kill(broker: &mut Broker, stage: &Stage, kills: u64, random: &mut Random) -> 
     let clients: Vec<&str> = PUBLISHERS.iter().chain(&SUBSCRIBERS).map(|(name, _)| *name).collect();
     let mut of_broker = 0;
     for _ in 0..kills {
-        pause(Duration::from_millis(2 + random.below(LIFE_MS_MAX)));
+        let life_ms = if random.below(4) == 0 { AT_ONCE_MS_MAX } else { LIFE_MS_MAX };
+        pause(Duration::from_millis(random.below(life_ms + 1)));
         if random.below(2) == 0 {
             broker.kill();
             broker.restart();

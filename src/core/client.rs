@@ -226,10 +226,7 @@ impl Client {
             return;
         }
         match command {
-            Command::Publish(publish) => match publish.exactly_once {
-                None => self.publish(now, publish),
-                Some(asked) => self.publish_once(now, publish, asked),
-            },
+            Command::Publish(publish) => self.publish(now, publish),
             Command::Settle { deliveries, outcome, request } => self.settle(now, deliveries, outcome, request),
             Command::Purge { request, queue } => self.purge(now, request, &queue),
             Command::Define { request, definition } => self.define(now, request, *definition),

@@ -17,6 +17,8 @@ pub(crate) enum Asked {
     Completed { packet_id: u16, reason: Reason },
     /// That a QoS 2 message was received is kept; then PUBREL.
     Released { packet_id: u16 },
+    /// What an earlier connection kept is durable; then its PUBRELs are sent again.
+    ReleasedBefore,
     /// One filter of a SUBSCRIBE or UNSUBSCRIBE.
     Filter(Box<FilterAsked>),
     /// Retained messages for a subscription.

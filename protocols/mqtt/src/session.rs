@@ -60,7 +60,7 @@ impl Session {
             }
         }
         info.received.iter().for_each(|packet_id| self.inbound.resume(*packet_id));
-        self.outbound.release_again(&mut cx);
+        self.outbound.keep_again(&mut cx);
     }
 
     /// When the client will have been silent for too long.
@@ -207,6 +207,7 @@ impl Session {
             // What could not be kept must not be promised: the client tries again on its next connection.
             _ if result.is_err() => return Err(Fault::new(Reason::UNSPECIFIED, "session state could not be kept")),
             Asked::Completed { packet_id, reason } => inbound.completed(&mut cx, packet_id, reason),
+            Asked::ReleasedBefore => outbound.release_again(&mut cx),
             Asked::Released { packet_id } => outbound.release(&mut cx, packet_id),
         }
         Ok(())

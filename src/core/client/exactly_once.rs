@@ -16,18 +16,16 @@ use crate::shard::publications::{Begun, Publisher};
 
 impl Client {
     /// Asks the session's shard first, at once: what follows in the same batch keeps its place behind this message.
-    pub(super) fn publish_once(&mut self, now: Now, publish: Publish, asked: ExactlyOnce) {
+    #[cold]
+    pub(super) fn publish_once(&mut self, now: Now, publish: Publish, asked: ExactlyOnce, found: &Route) {
         let own = self.session.as_ref().map(|session| session.queue);
         let (Some(session), Some(confirm)) = (own, publish.confirm) else {
-            debug_assert!(false, "exactly once without a session, or without a confirm");
-            return self.publish(now, Publish { exactly_once: None, ..publish });
+            return debug_assert!(false, "exactly once needs a session and a confirm");
         };
-        self.published = true;
-        let Some(found) = self.route_of(&publish) else { return };
         let (outbox, lane) = (self.outbox.clone(), publish.lane);
         let publisher = Publisher { outbox, lane, confirm };
         match self.broker.begin_publication(session, self.outbox.connection, asked, publisher) {
-            Some(Begun::New { publication, landed }) => self.send_once(now, publish, publication, &found, &landed),
+            Some(Begun::New { publication, landed }) => self.send_once(now, publish, publication, found, &landed),
             Some(Begun::Received) => self.outbox.confirm(lane, confirm),
             // It is confirmed later, or the session is another connection's.
             Some(Begun::UnderWay) | None => {}

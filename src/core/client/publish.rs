@@ -63,7 +63,21 @@ impl RouteCache {
 impl Client {
     pub(super) fn publish(&mut self, now: Now, publish: Publish) {
         self.published = true;
-        let Some(found) = self.route_of(&publish) else { return };
+        let version = self.broker.version();
+        let found = match self.routes.get(version, &publish.message) {
+            Some(found) => Ok(found),
+            None => self.find_route(&publish.message),
+        };
+        let found = match found {
+            Ok(found) => found,
+            Err(refusal) => {
+                let (lane, confirm) = (publish.lane, publish.confirm);
+                return self.outbox.push(Event::PublishRefused { lane, confirm, refusal });
+            }
+        };
+        if let Some(asked) = publish.exactly_once {
+            return self.publish_once(now, publish, asked, &found);
+        }
         let is_new = publish.message.durable && found.defined > self.broker.definitions_are_durable_to();
         match &found.targets[..] {
             [] => self.unroutable(publish),
@@ -76,22 +90,10 @@ impl Client {
         }
     }
 
-    /// Where the message goes. If it may not, the publisher is told.
-    pub(super) fn route_of(&mut self, publish: &Publish) -> Option<Arc<Route>> {
-        if let Some(found) = self.routes.get(self.broker.version(), &publish.message) {
-            return Some(found);
-        }
-        match self.broker.find_route(&self.who, &publish.message).map(Arc::new) {
-            Ok(found) => {
-                self.routes.keep(&publish.message, &found);
-                Some(found)
-            }
-            Err(refusal) => {
-                let (lane, confirm) = (publish.lane, publish.confirm);
-                self.outbox.push(Event::PublishRefused { lane, confirm, refusal });
-                None
-            }
-        }
+    fn find_route(&mut self, message: &Message) -> Result<Arc<Route>, Refusal> {
+        let found = Arc::new(self.broker.find_route(&self.who, message)?);
+        self.routes.keep(message, &found);
+        Ok(found)
     }
 
     /// Confirmed once every shard has it, the one that retains it too, and the definitions of a new route are durable.
