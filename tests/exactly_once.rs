@@ -200,6 +200,16 @@ fn prepare(broker: &Broker) {
     }
 }
 
+/// Few ends are orderly: then snapshots speak of what is under way.
+fn end(broker: &mut Broker, is_orderly: bool) {
+    if is_orderly {
+        broker.terminate();
+        broker.wait();
+    } else {
+        broker.kill();
+    }
+}
+
 /// Kills so often, the broker or clients. Gives how often the broker.
 fn kill(broker: &mut Broker, stage: &Stage, kills: u64, random: &mut Random) -> u64 {
     let clients: Vec<&str> = PUBLISHERS.iter().chain(&SUBSCRIBERS).map(|(name, _)| *name).collect();
@@ -208,7 +218,7 @@ fn kill(broker: &mut Broker, stage: &Stage, kills: u64, random: &mut Random) -> 
         let life_ms = if random.below(4) == 0 { AT_ONCE_MS_MAX } else { LIFE_MS_MAX };
         pause(Duration::from_millis(random.below(life_ms + 1)));
         if random.below(2) == 0 {
-            broker.kill();
+            end(broker, random.below(8) == 0);
             broker.restart();
             stage.port.store(broker.port("mqtt"), Ordering::SeqCst);
             of_broker += 1;

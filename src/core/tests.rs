@@ -5,7 +5,7 @@ mod dead_letters;
 mod exactly_once;
 mod large_bodies;
 mod leases;
-mod memory_log;
+pub(crate) mod memory_log;
 mod pages;
 mod paging;
 mod permissions;

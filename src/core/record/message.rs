@@ -85,9 +85,11 @@ pub(crate) fn push_message(
 
 fn encode_head(out: &mut BytesMut, message: &Message) {
     let flag = |bit: u8, set: bool| if set { bit } else { 0 };
-    let publication = message.rare.as_ref().and_then(|rare| rare.publication);
-    // Most publications have nothing else that is rare, and a table costs more than the rest.
-    let rare = message.rare.as_ref().filter(|rare| publication.is_none() || has_facts(rare));
+    let (rare, publication) = match message.rare.as_deref() {
+        None => (None, None),
+        // Most publications have nothing else that is rare, and a table costs more than the rest.
+        Some(rare) => (Some(rare).filter(|rare| has_facts(rare)), rare.publication.as_ref()),
+    };
     out.put_u8(message.format.tag().0);
     out.put_u8(
         flag(DURABLE, message.durable)
@@ -106,7 +108,7 @@ fn encode_head(out: &mut BytesMut, message: &Message) {
     if let Some(rare) = rare {
         encode_table(&rare_to_table(rare), out);
     }
-    if let Some(publication) = &publication {
+    if let Some(publication) = publication {
         put_publication(out, publication);
     }
     put_bytes(out, &message.properties);

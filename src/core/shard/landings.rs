@@ -89,3 +89,43 @@ impl Landings {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::memory_log::SnapshotLog;
+
+    fn note(landings: &mut Landings, number: u64, settled_below: u64) {
+        let publication = Publication { session: QueueId(7), id: number as u16, number, settled_below };
+        landings.note(&publication, [QueueId(1), QueueId(257)].into_iter());
+    }
+
+    #[test]
+    fn little_is_remembered_of_a_session_and_nothing_of_a_silent_one() {
+        let mut landings = Landings::default();
+        (1..=100_000).for_each(|number| note(&mut landings, number, number.saturating_sub(9)));
+        assert_eq!(
+            landings.iter().map(|(_, number, _)| number).collect::<Vec<_>>(),
+            (99_991..=100_000).collect::<Vec<_>>()
+        );
+        landings.snapshot_taken();
+        assert_eq!(landings.iter().count(), 10);
+        landings.snapshot_taken();
+        assert_eq!(landings.iter().count(), 0);
+    }
+
+    #[test]
+    fn a_snapshot_says_the_same() {
+        let mut landings = Landings::default();
+        (1..=3).for_each(|number| note(&mut landings, number, 1));
+        let mut log = SnapshotLog::default();
+        landings.write(&mut log, &mut BytesMut::new());
+        let mut read = Landings::default();
+        for (kind, stream, payload) in &log.0 {
+            assert_eq!(*kind, RecordKind::Landings);
+            assert_eq!(read.read(QueueId(*stream), payload), Ok(()));
+            assert!(Landings::default().read(QueueId(*stream), &payload[..payload.len() - 1]).is_err());
+        }
+        assert!(read.iter().eq(landings.iter()));
+    }
+}

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crossdock_common::command::{ExactlyOnce, OpenSession, Publish};
+use crossdock_common::definition::{Definition, QueueSpec};
 use crossdock_common::event::{Reply, SessionInfo};
 use crossdock_common::random::Random;
 use crossdock_common::{Command, ConsumerId, Event, Lane, RequestId, Value};
 
-use super::support::{SHARDS, Tester, World, message, partition_of, some_paging};
+use super::support::{SHARDS, Tester, World, binding, message, partition_of, queue_spec, some_paging};
 use crate::{Partition, RecordKind, Sequence};
 
 /// Queues of both shards, and the session's.
@@ -205,6 +206,26 @@ fn a_connection_that_comes_back_waits_for_what_the_last_one_sent() {
     publish(&world, &mut new, (5, true), "m", 9);
     assert_eq!(new.confirmed(&world), [7, 8, 9], "at once");
     assert_everywhere(&mut world, &["m", "n"]);
+}
+
+#[test]
+fn a_queue_that_is_not_durable_itself_is_waited_for() {
+    let mut world = World::new();
+    let (mut client, _) = open(&world);
+    world.instantly_durable = false;
+    let mut admin = world.client("u");
+    let spec = QueueSpec { durable: true, ..queue_spec("new", &[]) };
+    let declare = Box::new(Definition::DeclareQueue { spec, passive: false });
+    admin.ask(&world, |request| Command::Define { request, definition: declare });
+    admin.ask(&world, |request| Command::Define {
+        request,
+        definition: Box::new(Definition::Bind(binding("amq.fanout", "new", ""))),
+    });
+    publish(&world, &mut client, (1, false), "m", 0);
+    (0..3).for_each(|_| world.sync_once());
+    assert!(client.confirmed(&world).is_empty(), "the queue may be gone after a crash");
+    world.sync();
+    assert_eq!(client.confirmed(&world), [0]);
 }
 
 #[test]
