@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use bytes::{BufMut, BytesMut};
+use crossdock_common::Instant;
 use crossdock_common::message::Publication;
 use crossdock_common::names::QueueId;
 use hashbrown::HashMap;
@@ -14,9 +15,8 @@ use smallvec::SmallVec;
 use crate::log::{Log, RecordKind};
 use crate::record::{RecordError, take_u16, take_u32, take_u64};
 
-/// A session that has published nothing here since so many snapshots has nothing under way: a session's log does not stay behind
-/// for so long.
-const SNAPSHOTS_MAX: u8 = 2;
+/// A session that has published nothing here for so long has nothing under way: no log that works stays behind for so long.
+const SILENCE_MS_MAX: u64 = 600_000;
 
 /// A publication that is in queues of this shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,15 +32,15 @@ pub(crate) struct Landings(HashMap<QueueId, OfSession, foldhash::fast::RandomSta
 #[derive(Default)]
 struct OfSession {
     landings: BTreeMap<u64, Landing>,
-    /// Snapshots that were taken since it published last.
-    snapshots: u8,
+    /// When a snapshot was taken that found nothing new since the one before it.
+    silent_since: Option<Instant>,
 }
 
 impl Landings {
     /// The message's record is written with these places.
     pub(crate) fn note(&mut self, publication: &Publication, queues: impl Iterator<Item = QueueId>) {
         let of_session = self.0.entry(publication.session).or_default();
-        of_session.snapshots = 0;
+        of_session.silent_since = None;
         let settled = |(number, _): (&u64, &Landing)| *number < publication.settled_below;
         while of_session.landings.first_key_value().is_some_and(settled) {
             of_session.landings.pop_first();
@@ -55,8 +55,12 @@ impl Landings {
         })
     }
 
-    /// Writes everything, for a snapshot.
-    pub(crate) fn write(&self, log: &mut dyn Log, scratch: &mut BytesMut) {
+    /// Writes everything, for a snapshot, and forgets sessions that have been silent for long.
+    pub(crate) fn write(&mut self, now: Instant, log: &mut dyn Log, scratch: &mut BytesMut) {
+        self.0.retain(|_, of_session| {
+            let since = *of_session.silent_since.get_or_insert(now);
+            now.ms_since(since) < SILENCE_MS_MAX
+        });
         for (session, of_session) in &self.0 {
             scratch.clear();
             for (number, landing) in &of_session.landings {
@@ -80,14 +84,6 @@ impl Landings {
         }
         Ok(())
     }
-
-    /// A start would begin with a snapshot that was taken of these.
-    pub(crate) fn snapshot_taken(&mut self) {
-        self.0.retain(|_, of_session| {
-            of_session.snapshots += 1;
-            of_session.snapshots < SNAPSHOTS_MAX
-        });
-    }
 }
 
 #[cfg(test)]
@@ -108,10 +104,13 @@ mod tests {
             landings.iter().map(|(_, number, _)| number).collect::<Vec<_>>(),
             (99_991..=100_000).collect::<Vec<_>>()
         );
-        landings.snapshot_taken();
-        assert_eq!(landings.iter().count(), 10);
-        landings.snapshot_taken();
-        assert_eq!(landings.iter().count(), 0);
+        let mut snapshot = |now: Instant| {
+            landings.write(now, &mut SnapshotLog::default(), &mut BytesMut::new());
+            landings.iter().count()
+        };
+        let now = Instant(1);
+        assert_eq!((snapshot(now), snapshot(now.after_ms(SILENCE_MS_MAX - 1))), (10, 10));
+        assert_eq!(snapshot(now.after_ms(SILENCE_MS_MAX)), 0);
     }
 
     #[test]
@@ -119,7 +118,7 @@ mod tests {
         let mut landings = Landings::default();
         (1..=3).for_each(|number| note(&mut landings, number, 1));
         let mut log = SnapshotLog::default();
-        landings.write(&mut log, &mut BytesMut::new());
+        landings.write(Instant(1), &mut log, &mut BytesMut::new());
         let mut read = Landings::default();
         for (kind, stream, payload) in &log.0 {
             assert_eq!(*kind, RecordKind::Landings);

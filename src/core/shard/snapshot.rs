@@ -35,7 +35,7 @@ impl Shard {
         }
         self.write_parts(log);
         self.retained.write(log, &mut self.scratch);
-        self.landings.write(log, &mut self.scratch);
+        self.landings.write(now.instant, log, &mut self.scratch);
         self.retiring.append(&mut self.retired);
         SnapshotPoint {
             replay_after: self.waiting.synced_to,
@@ -57,7 +57,6 @@ impl Shard {
         let retiring = std::mem::take(&mut self.retiring);
         if done {
             retiring.iter().for_each(|location| self.segments.remove(location));
-            self.landings.snapshot_taken();
             self.segments.forget_dropped(self.log.as_ref());
             self.release_segments();
         } else {
