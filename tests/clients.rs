@@ -3,8 +3,9 @@
 
 mod lapin;
 
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::support::Broker;
 
@@ -65,6 +66,27 @@ fn signatures_of_boto3() {
         let (broker, _folder) = Broker::start_guarded();
         run_against(&broker, "sigv4_client.py", &mut command);
     }
+}
+
+#[test]
+fn paho_keeps_qos_2_over_kills_of_the_broker() {
+    let (interpreter, mut command) = python_program("paho_restart.py");
+    if !is_there("paho_restart.py", &[interpreter]) {
+        return;
+    }
+    let mut broker = Broker::start(&[]);
+    let ports = serde_json::to_string(broker.ports()).expect("JSON");
+    let mut program =
+        command.env("CROSSDOCK_PORTS", ports).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("starts");
+    let mut answers = program.stdin.take().expect("a pipe");
+    let requests = BufReader::new(program.stdout.take().expect("a pipe"));
+    for request in requests.lines() {
+        assert_eq!(request.expect("UTF-8"), "kill");
+        broker.kill();
+        broker.restart();
+        writeln!(answers, "{}", broker.port("mqtt")).expect("it waits for the port");
+    }
+    assert!(program.wait().expect("ends").success());
 }
 
 #[test]

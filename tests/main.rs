@@ -9,6 +9,7 @@ mod clients;
 mod damage;
 mod disk;
 mod errors;
+mod exactly_once;
 mod fifo;
 mod golden;
 mod hostile;

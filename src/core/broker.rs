@@ -14,17 +14,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
-use crossdock_common::names::ConnectionId;
+use crossdock_common::command::ExactlyOnce;
+use crossdock_common::names::{ConnectionId, QueueId};
 use crossdock_common::refusal::{Access, Resource};
 use crossdock_common::{Event, Instant, Message, Name, Now, Refusal};
 use parking_lot::{Mutex, RwLock};
 
 use crate::client::Client;
-use crate::definitions::Definitions;
+use crate::definitions::{Definitions, shard_of};
 use crate::log::{Log, Sequence};
 use crate::outbox::Outbox;
 use crate::permissions::{Permissions, Who};
 use crate::shard::command::{Confirmee, Effects, ShardCommand};
+use crate::shard::publications::{Begun, Publisher};
 use crate::shard::reading::ReadRequest;
 use crate::shard::snapshot::SnapshotPoint;
 use crate::shard::{Shard, confirm};
@@ -148,7 +150,7 @@ impl Broker {
             Partition::Shard(index) => {
                 self.run(now, index, |shard, effects| shard.durable(now, sequence, effects));
             }
-            Partition::Definitions => self.definitions_durable(sequence),
+            Partition::Definitions => self.definitions_durable(sequence, now),
         }
     }
 
@@ -243,6 +245,18 @@ impl Broker {
         self.connections.lock().remove(&connection);
     }
 
+    /// A publication came on a connection; `None` if its session is another one's by now.
+    pub(crate) fn begin_publication(
+        &self,
+        session: QueueId,
+        connection: ConnectionId,
+        asked: ExactlyOnce,
+        publisher: Publisher,
+    ) -> Option<Begun> {
+        let begin = |shard: &mut Shard| shard.begin_publication(session, connection, asked, publisher);
+        self.with_shard(shard_of(session), begin).flatten()
+    }
+
     /// Works on one shard under its lock, then, without it, does what the shard could not.
     fn run(self: &Arc<Self>, now: Now, index: usize, work: impl FnOnce(&mut Shard, &mut Effects)) -> Option<Sequence> {
         let mut effects = Effects::default();
@@ -266,12 +280,14 @@ impl Broker {
 
     /// Holds an answer back until the definitions' log is durable up to `sequence`, or up to what others already wait for.
     pub(crate) fn answer_when_durable(&self, sequence: Option<Sequence>, outbox: Arc<Outbox>, event: Event) {
-        self.answers.lock().hold(sequence, Held::Answer(outbox, event));
+        // Answers are sent at once: nothing follows from them.
+        let _ = self.answers.lock().hold(sequence, Held::Answer(outbox, event));
     }
 
     /// Confirms a share once the definitions' log is durable up to `sequence`.
-    pub(crate) fn confirm_when_durable(&self, sequence: Sequence, confirmee: Confirmee) {
-        self.answers.lock().hold(Some(sequence), Held::Confirm(confirmee));
+    pub(crate) fn confirm_when_durable(self: &Arc<Self>, now: Now, sequence: Sequence, confirmee: Confirmee) {
+        let effects = self.answers.lock().hold(Some(sequence), Held::Confirm(confirmee));
+        self.follow_up(now, effects);
     }
 
     /// The definitions' log is durable up to here.
@@ -279,23 +295,25 @@ impl Broker {
         Sequence(self.definitions_durable.load(Ordering::Acquire))
     }
 
-    fn definitions_durable(&self, sequence: Sequence) {
+    fn definitions_durable(self: &Arc<Self>, sequence: Sequence, now: Now) {
         let mut answers = self.answers.lock();
         answers.durable = answers.durable.max(sequence);
         self.definitions_durable.store(answers.durable.0, Ordering::Release);
-        answers.release();
+        let effects = answers.release();
+        drop(answers);
+        self.follow_up(now, effects);
     }
 }
 
 impl HeldAnswers {
-    fn hold(&mut self, sequence: Option<Sequence>, held: Held) {
+    fn hold(&mut self, sequence: Option<Sequence>, held: Held) -> Effects {
         let last = self.waiting.back().map_or(self.durable, |(last, _)| *last);
         self.waiting.push_back((sequence.unwrap_or(last).max(last), held));
-        self.release();
+        self.release()
     }
 
     /// Sends the answers that need not wait any longer.
-    fn release(&mut self) {
+    fn release(&mut self) -> Effects {
         let mut effects = Effects::default();
         while self.waiting.front().is_some_and(|(at, _)| *at <= self.durable) {
             match self.waiting.pop_front() {
@@ -307,6 +325,6 @@ impl HeldAnswers {
                 None => {}
             }
         }
-        effects.wakes.iter().for_each(|outbox| outbox.wake());
+        effects
     }
 }

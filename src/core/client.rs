@@ -1,6 +1,7 @@
 //! One connection's view of the broker.
 
 mod consume;
+mod exactly_once;
 mod publish;
 mod session;
 
@@ -225,7 +226,7 @@ impl Client {
             return;
         }
         match command {
-            Command::Publish(publish) => self.publish(publish),
+            Command::Publish(publish) => self.publish(now, publish),
             Command::Settle { deliveries, outcome, request } => self.settle(now, deliveries, outcome, request),
             Command::Purge { request, queue } => self.purge(now, request, &queue),
             Command::Define { request, definition } => self.define(now, request, *definition),
@@ -245,6 +246,7 @@ impl Client {
             Command::SessionExpiry { expiry_ms } => self.set_session_expiry(expiry_ms),
             Command::DiscardWill => self.discard_will(),
             Command::SessionState { request, key, value } => self.set_session_state(request, key, value),
+            Command::ReleasePublication { request, id } => self.release_publication(request, id),
             Command::Open { request, vhost } => self.open(request, vhost),
             Command::Authenticate { .. } => {}
         }

@@ -101,7 +101,7 @@ pub fn describe(
             }
             Description { places: places_of(stream, &refs), ..Description::default() }
         }
-        RecordKind::Part | RecordKind::Deduplication => Description::default(),
+        RecordKind::Part | RecordKind::Deduplication | RecordKind::Landings => Description::default(),
         RecordKind::Parts => {
             let position = take_u64(&mut payload)?;
             let mut places = Vec::new();
@@ -152,6 +152,7 @@ impl RecordKind {
             Self::Vhost => "vhost",
             Self::NextQueue => "next_queue",
             Self::Document => "document",
+            Self::Landings => "landings",
         }
     }
 }

@@ -43,6 +43,10 @@ pub(crate) fn take_u8(input: &mut impl Buf) -> Result<u8, RecordError> {
     input.try_get_u8().map_err(|_| RecordError("number ends early"))
 }
 
+pub(crate) fn take_u16(input: &mut impl Buf) -> Result<u16, RecordError> {
+    input.try_get_u16_le().map_err(|_| RecordError("number ends early"))
+}
+
 pub(crate) fn take_u32(input: &mut impl Buf) -> Result<u32, RecordError> {
     input.try_get_u32_le().map_err(|_| RecordError("number ends early"))
 }

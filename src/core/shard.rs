@@ -12,13 +12,16 @@ mod consumers;
 mod dead_letter;
 mod deduplication;
 mod entry;
+pub(crate) mod exactly_once;
 mod groups;
 mod hand_out;
+pub(crate) mod landings;
 mod large;
 pub(crate) mod ledger;
 mod level;
 mod manage;
 pub(crate) mod paging;
+pub(crate) mod publications;
 mod publish;
 mod queue;
 pub(crate) mod reading;
@@ -44,7 +47,8 @@ use hashbrown::HashMap;
 use crate::log::{Location, Log, RecordKind, Sequence, Urgency};
 use crate::outbox::Outbox;
 use awaiting::Waiting;
-use command::{Confirmee, Effects, Followup, ShardCommand};
+use command::{Confirmee, Effects, Followup, Publishing, ShardCommand};
+use landings::Landings;
 use large::LargeBodies;
 use paging::{Memory, Paging};
 use queue::{HandOut, Queue};
@@ -69,6 +73,7 @@ pub(crate) struct Shard {
     log: Box<dyn Log>,
     waiting: Waiting,
     large: LargeBodies,
+    pub(crate) landings: Landings,
     /// What the batch being built needs.
     urgency: Urgency,
     segments: Segments,
@@ -112,6 +117,7 @@ impl Shard {
             log,
             waiting: Waiting::default(),
             large: LargeBodies::default(),
+            landings: Landings::default(),
             urgency: Urgency::Write,
             segments: Segments::default(),
             retired: Vec::new(),
@@ -193,6 +199,12 @@ impl Shard {
             ShardCommand::Retain { vhost, message, confirm } => self.retain(&vhost, message, confirm, effects),
             ShardCommand::SessionState { queue, key, value, request } => {
                 self.set_session_state(queue, key, value, request, effects);
+            }
+            ShardCommand::Publication { session, id, number, accepted } => {
+                self.publication_arrived(session, (id, number), accepted, effects);
+            }
+            ShardCommand::ReleasePublication { session, id, request } => {
+                self.release_publication(session, id, request, effects);
             }
             ShardCommand::Departed { queue, position } => self.departed(queue, position),
         }
@@ -307,6 +319,10 @@ pub(crate) fn confirm(confirmee: Confirmee, effects: &mut Effects) {
         }
         Confirmee::DeadLetter { queue, position, shares } if is_last(&shares) => {
             effects.followups.push_back(Followup::Departed { queue, position });
+        }
+        Confirmee::Publication(publishing) if publishing.shares.fetch_sub(1, Ordering::AcqRel) == 1 => {
+            let Publishing { session, id, number, .. } = *publishing;
+            effects.followups.push_back(Followup::Publication { session, id, number, accepted: true });
         }
         Confirmee::Purge { purge, shares } if is_last(&shares) => {
             let count = purge.count.load(Ordering::Acquire);

@@ -2,10 +2,11 @@
 
 mod crashes;
 mod dead_letters;
+mod exactly_once;
 mod fifo;
 mod large_bodies;
 mod leases;
-mod memory_log;
+pub(crate) mod memory_log;
 mod pages;
 mod paging;
 mod permissions;

@@ -178,6 +178,7 @@ impl Desk {
             message: Arc::new(message),
             mandatory: false,
             retain: false,
+            exactly_once: None,
         }));
         confirm
     }

@@ -47,8 +47,11 @@ pub enum Command {
     /// The will is not to be sent: the peer said goodbye.
     DiscardWill,
     /// Keep (or, with `None`, forget) a small piece of the machine's own state with the session. With a `request`,
-    /// answered by a reply after it is durable.
+    /// answered by a reply after it is durable. Keys that begin with `i` or `r` are the core's.
     SessionState { request: Option<RequestId>, key: Bytes, value: Option<Bytes> },
+    /// The peer will not send this message of its session again: its id may be used anew. Answered by a reply after that is
+    /// durable.
+    ReleasePublication { request: RequestId, id: u16 },
 }
 
 /// How a peer proves who it is.
@@ -86,6 +89,18 @@ pub struct Publish {
     pub mandatory: bool,
     /// Keep it as the last value of its exchange and key; an empty body forgets the value (MQTT retained).
     pub retain: bool,
+    /// It is taken once, however often the peer sends it. Needs a `confirm` and a session that outlives its connection.
+    pub exactly_once: Option<ExactlyOnce>,
+}
+
+/// A message that its session's peer sends again until it knows that it was taken (MQTT QoS 2). The core keeps its id from the
+/// moment it confirms the message until [`Command::ReleasePublication`]; the two go out in the order of arrival.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExactlyOnce {
+    /// Its id among the messages that the peer has not been released from.
+    pub id: u16,
+    /// The peer may have sent it before (MQTT's DUP). Else whatever had the id, and was not confirmed, is over.
+    pub again: bool,
 }
 
 /// A new consumer.

@@ -86,6 +86,8 @@ pub struct SessionInfo {
     pub bindings: Vec<BindingSpec>,
     /// The machine's own state, by key.
     pub state: Vec<(Bytes, Bytes)>,
+    /// Messages that were taken exactly once and are not released yet ([`crate::command::ExactlyOnce`]).
+    pub received: Vec<u16>,
 }
 
 /// Why a queue did not take a message.

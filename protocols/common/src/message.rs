@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 
+use crate::names::QueueId;
 use crate::{Hub, Name, Text, UnixMillis};
 
 /// Which protocol's property sections a message carries. Written to disk: a number is never given twice.
@@ -74,6 +75,8 @@ pub struct Rare {
     pub deduplication: Option<Deduplication>,
     /// The session that published it, for subscribers that do not want their own messages (MQTT no-local).
     pub session: Option<Name>,
+    /// What it is to its session, if it must be taken exactly once. Written with the message and shown to nobody.
+    pub publication: Option<Publication>,
     /// Why and where it was dead-lettered, newest first.
     pub deaths: Vec<Death>,
 }
@@ -85,6 +88,19 @@ pub struct Deduplication {
     pub id: Text,
     /// The publisher's own name for the message (SQS MessageId), told to whoever publishes it again.
     pub message_id: u128,
+}
+
+/// A message that its session's peer may send again ([`crate::command::ExactlyOnce`]), as the core knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Publication {
+    /// The session's queue: another session of the same name has another one.
+    pub session: QueueId,
+    /// The id that the peer gave it, and will give to others later.
+    pub id: u16,
+    /// Grows within the session, over all its connections.
+    pub number: u64,
+    /// When it was published, all with lower numbers than this were kept durably, or over.
+    pub settled_below: u64,
 }
 
 /// One entry of a message's dead-letter history (AMQP `x-death`; the first is SQS's `DeadLetterQueueSourceArn`).
@@ -176,8 +192,10 @@ impl Message {
         self.body.len()
     }
 
-    /// A copy that can be changed, without the kept hub form: for dead-lettering.
+    /// A copy that can be changed, without the kept hub form: for dead-lettering. It is a message of its own, so it is not the
+    /// session's publication.
     pub fn to_mutable(&self) -> Self {
+        let rare = self.rare.as_ref().map(|rare| Box::new(Rare { publication: None, ..(**rare).clone() }));
         Self {
             format: self.format,
             properties: self.properties.clone(),
@@ -189,7 +207,7 @@ impl Message {
             ttl_ms: self.ttl_ms,
             user: self.user.clone(),
             received_at: self.received_at,
-            rare: self.rare.clone(),
+            rare,
             hub: OnceLock::new(),
         }
     }

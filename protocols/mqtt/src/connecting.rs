@@ -272,7 +272,14 @@ impl WillMessage {
     fn by(mut self, user: Name) -> Will {
         self.message.user = user;
         let message = Arc::new(self.message);
-        let publish = Publish { lane: Lane(0), confirm: None, message, mandatory: false, retain: self.retain };
+        let publish = Publish {
+            lane: Lane(0),
+            confirm: None,
+            message,
+            mandatory: false,
+            retain: self.retain,
+            exactly_once: None,
+        };
         Will { publish, delay_ms: self.delay_ms }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use crossdock_common::command::Publish as PublishCommand;
+use crossdock_common::command::{ExactlyOnce, Publish as PublishCommand};
 use crossdock_common::{Command, Lane, Message, Refusal};
 use hashbrown::HashMap;
 
@@ -14,7 +14,7 @@ use crate::packet::properties::Property;
 use crate::packet::publish::Publish;
 use crate::packet::{Kind, Qos};
 use crate::reason::{Fault, Reason};
-use crate::requests::{Asked, Context, STATE_INBOUND, state_key};
+use crate::requests::{Asked, Context};
 use crate::topic;
 
 /// A packet's bytes after the fixed header.
@@ -45,8 +45,10 @@ struct Pending {
 enum Held {
     /// The core has the message.
     Published,
-    /// PUBREC is written.
-    Received,
+    /// PUBREC is written, by this connection or an earlier one.
+    Received { counts: bool },
+    /// PUBREL came; PUBCOMP follows when that is kept.
+    Released { counts: bool },
 }
 
 /// The client's messages.
@@ -63,12 +65,14 @@ pub(crate) struct Inbound {
     /// At most 65,535: one for each packet id.
     held: HashMap<u16, Held, foldhash::fast::RandomState>,
     at_least_once_count: usize,
+    /// Of `held`, those that this connection has published: only they count for the receive maximum (section 4.9).
+    exactly_once_count: usize,
 }
 
 impl Inbound {
     /// A resumed session knows this packet id.
     pub fn resume(&mut self, packet_id: u16) {
-        self.held.insert(packet_id, Held::Received);
+        self.held.insert(packet_id, Held::Received { counts: false });
     }
 
     /// Whether the client should be read no further for now. Older versions know no receive maximum: they wait.
@@ -88,7 +92,7 @@ impl Inbound {
             return Err(Fault::new(Reason::PACKET_TOO_LARGE, "payload beyond limits.message_bytes_max"));
         }
         let routing_key = self.routing_key(cx, publish)?;
-        if publish.qos == Qos::ExactlyOnce && self.is_duplicate(cx, publish.packet_id) {
+        if publish.qos == Qos::ExactlyOnce && self.is_duplicate(cx, publish.packet_id)? {
             return Ok(());
         }
         let confirm = self.admit(cx, publish)?;
@@ -97,7 +101,10 @@ impl Inbound {
             message.rare_mut().session = Some(cx.peer.client_id.clone());
         }
         let (message, retain) = (Arc::new(message), publish.retain);
-        cx.command(Command::Publish(PublishCommand { lane: Lane(0), confirm, message, mandatory: false, retain }));
+        let is_kept = publish.qos == Qos::ExactlyOnce && cx.peer.is_persistent;
+        let exactly_once = is_kept.then_some(ExactlyOnce { id: publish.packet_id, again: publish.dup });
+        let lane = Lane(0);
+        cx.command(Command::Publish(PublishCommand { lane, confirm, message, mandatory: false, retain, exactly_once }));
         Ok(())
     }
 
@@ -137,12 +144,16 @@ impl Inbound {
     }
 
     /// A QoS 2 message whose packet id is still held is not published again ([MQTT-4.3.3-10]).
-    fn is_duplicate(&self, cx: &mut Context<'_>, packet_id: u16) -> bool {
-        let held = self.held.get(&packet_id);
-        if held == Some(&Held::Received) {
-            put_ack(cx, Kind::PubRec, packet_id, Reason::SUCCESS);
+    fn is_duplicate(&self, cx: &mut Context<'_>, packet_id: u16) -> Result<bool, Fault> {
+        match self.held.get(&packet_id) {
+            None => return Ok(false),
+            Some(Held::Published) => {}
+            Some(Held::Received { .. }) => put_ack(cx, Kind::PubRec, packet_id, Reason::SUCCESS),
+            Some(Held::Released { .. }) => {
+                return Err(Fault::protocol("packet id used again before PUBCOMP [MQTT-2.2.1-3]"));
+            }
         }
-        held.is_some()
+        Ok(true)
     }
 
     /// The confirm number of a message that is to be acknowledged, if there is room for it ([MQTT-3.3.4-9]).
@@ -150,12 +161,15 @@ impl Inbound {
         if publish.qos == Qos::AtMostOnce {
             return Ok(None);
         }
-        let in_flight = self.at_least_once_count + self.held.len();
+        let in_flight = self.at_least_once_count + self.exactly_once_count;
         if cx.peer.version.is_v5() && in_flight >= usize::from(cx.peer.options.receive_maximum.max(1)) {
             return Err(Fault::new(Reason::RECEIVE_MAXIMUM_EXCEEDED, "receive maximum [MQTT-3.3.4-9]"));
         }
         match publish.qos {
-            Qos::ExactlyOnce => drop(self.held.insert(publish.packet_id, Held::Published)),
+            Qos::ExactlyOnce => {
+                self.held.insert(publish.packet_id, Held::Published);
+                self.exactly_once_count += 1;
+            }
             _ => self.at_least_once_count += 1,
         }
         let (packet_id, qos) = (publish.packet_id, publish.qos);
@@ -164,30 +178,38 @@ impl Inbound {
         Ok(Some(self.next_confirm - 1))
     }
 
-    /// Takes a PUBREL: the packet id may be used anew once that is durable, else a new message would look like an old one.
+    /// Takes a PUBREL: the packet id may be used anew once that is durable, else a new message would look like an old one. An
+    /// earlier connection may have released it, and that may not be durable either.
     pub fn release(&mut self, cx: &mut Context<'_>, packet_id: u16) -> Result<(), Fault> {
-        match self.held.get(&packet_id) {
+        let (counts, reason) = match self.held.get(&packet_id) {
             Some(Held::Published) => return Err(Fault::protocol("PUBREL before PUBREC")),
-            Some(Held::Received) => {
-                self.held.remove(&packet_id);
-                self.complete(cx, packet_id);
-            }
-            None => put_ack(cx, Kind::PubComp, packet_id, Reason::PACKET_ID_NOT_FOUND),
+            Some(Held::Released { .. }) => return Ok(()),
+            Some(&Held::Received { counts }) => (counts, Reason::SUCCESS),
+            None => (false, Reason::PACKET_ID_NOT_FOUND),
+        };
+        self.held.insert(packet_id, Held::Released { counts });
+        if cx.peer.is_persistent {
+            let release = |request| Command::ReleasePublication { request, id: packet_id };
+            cx.ask(Asked::Completed { packet_id, reason }, release);
+        } else {
+            self.completed(cx, packet_id, reason);
         }
         Ok(())
     }
 
-    fn complete(&self, cx: &mut Context<'_>, packet_id: u16) {
-        if !cx.peer.is_persistent {
-            return put_ack(cx, Kind::PubComp, packet_id, Reason::SUCCESS);
+    /// The packet id is forgotten.
+    pub fn completed(&mut self, cx: &mut Context<'_>, packet_id: u16, reason: Reason) {
+        if let Some(Held::Released { counts: true }) = self.held.remove(&packet_id) {
+            self.exactly_once_count -= 1;
         }
-        cx.keep_state(Some(Asked::Completed { packet_id }), state_key(STATE_INBOUND, packet_id), None);
+        put_ack(cx, Kind::PubComp, packet_id, reason);
     }
 
     /// What must hold between two calls.
     pub fn check_invariants(&self) {
         let count = |qos| self.pending.iter().filter(|pending| pending.qos == qos).count();
         debug_assert_eq!(count(Qos::AtLeastOnce), self.at_least_once_count);
+        debug_assert!((count(Qos::ExactlyOnce)..=self.held.len()).contains(&self.exactly_once_count));
         let holds = |pending: &Pending| self.held.get(&pending.packet_id) == Some(&Held::Published);
         let mut exactly_once = self.pending.iter().filter(|pending| pending.qos == Qos::ExactlyOnce);
         debug_assert!(exactly_once.all(holds), "every QoS 2 message on its way holds its packet id");
@@ -206,26 +228,13 @@ impl Inbound {
         }
     }
 
-    /// Messages are safe.
+    /// Messages are safe, and so are the packet ids of QoS 2 messages of a session that stays.
     pub fn confirmed(&mut self, cx: &mut Context<'_>, confirms: &[u64]) {
         for &confirm in confirms {
             // What a queue refused stays refused, whatever other queues say.
-            let Some(pending) = self.find(confirm).filter(|pending| !pending.is_done) else { continue };
-            let packet_id = pending.packet_id;
-            if pending.qos == Qos::ExactlyOnce && cx.peer.is_persistent {
-                let key = state_key(STATE_INBOUND, packet_id);
-                cx.keep_state(Some(Asked::Received { confirm }), key, Some(Bytes::new()));
-            } else {
+            if let Some(pending) = self.find(confirm) {
                 pending.is_done = true;
             }
-        }
-        self.acknowledge(cx);
-    }
-
-    /// The packet id is kept.
-    pub fn received(&mut self, cx: &mut Context<'_>, confirm: u64) {
-        if let Some(pending) = self.find(confirm) {
-            pending.is_done = true;
         }
         self.acknowledge(cx);
     }
@@ -256,8 +265,9 @@ impl Inbound {
             put_ack(cx, Kind::PubRec, packet_id, reason);
             if reason.is_failure() {
                 self.held.remove(&packet_id);
+                self.exactly_once_count -= 1;
             } else {
-                self.held.insert(packet_id, Held::Received);
+                self.held.insert(packet_id, Held::Received { counts: true });
             }
         }
     }

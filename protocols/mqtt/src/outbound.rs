@@ -51,6 +51,8 @@ enum InFlight {
 pub(crate) struct Outbound {
     /// At most the client's receive maximum.
     in_flight: HashMap<u16, InFlight, foldhash::fast::RandomState>,
+    /// What was resumed may not be durable yet: PUBREL would make the client forget what it received.
+    is_unsure: bool,
     /// What waits for a packet id: at most the windows of the session's and the shared queues, and retained messages.
     backlog: VecDeque<Outgoing>,
     /// Settled in one command at the end of a call.
@@ -61,7 +63,13 @@ pub(crate) struct Outbound {
 
 impl Default for Outbound {
     fn default() -> Self {
-        Self { in_flight: HashMap::default(), backlog: VecDeque::new(), accepted: Vec::new(), cursor: u16::MAX }
+        Self {
+            in_flight: HashMap::default(),
+            is_unsure: false,
+            backlog: VecDeque::new(),
+            accepted: Vec::new(),
+            cursor: u16::MAX,
+        }
     }
 }
 
@@ -71,9 +79,24 @@ impl Outbound {
         self.in_flight.insert(packet_id, InFlight::Released { place: place_from(value) });
     }
 
+    /// What an earlier connection kept may not be durable yet: another state is, and all before it, when this is answered.
+    pub fn keep_again(&mut self, cx: &mut Context<'_>) {
+        let first = self.in_flight.iter().find_map(|(packet_id, in_flight)| match in_flight {
+            InFlight::Released { place } => Some((*packet_id, *place)),
+            _ => None,
+        });
+        if let Some((packet_id, place)) = first {
+            self.is_unsure = true;
+            cx.keep_state(Some(Asked::ReleasedBefore), state_key(STATE_OUTBOUND, packet_id), Some(place_value(place)));
+        }
+    }
+
     /// PUBREL is sent again for every message whose PUBCOMP is missing ([MQTT-4.4.0-1]).
-    pub fn release_again(&self, cx: &mut Context<'_>) {
-        let mut released: Vec<u16> = self.in_flight.keys().copied().collect();
+    pub fn release_again(&mut self, cx: &mut Context<'_>) {
+        self.is_unsure = false;
+        let is_released = |in_flight: &InFlight| matches!(in_flight, InFlight::Released { .. });
+        let released = self.in_flight.iter().filter(|(_, in_flight)| is_released(in_flight));
+        let mut released: Vec<u16> = released.map(|(packet_id, _)| *packet_id).collect();
         released.sort_unstable();
         released.into_iter().for_each(|packet_id| put_ack(cx, Kind::PubRel, packet_id, Reason::SUCCESS));
     }
@@ -203,6 +226,7 @@ impl Outbound {
             Some(InFlight::Published { qos: Qos::ExactlyOnce, delivery }) => self.received(cx, ack, delivery),
             Some(InFlight::Published { .. }) => return Err(Fault::protocol("PUBREC for a QoS 1 message")),
             Some(InFlight::Received) => {}
+            Some(InFlight::Released { .. }) if self.is_unsure => {}
             Some(InFlight::Released { .. }) => put_ack(cx, Kind::PubRel, packet_id, Reason::SUCCESS),
             None if ack.reason.is_failure() => {}
             None => put_ack(cx, Kind::PubRel, packet_id, Reason::PACKET_ID_NOT_FOUND),
@@ -221,7 +245,8 @@ impl Outbound {
         if cx.peer.is_persistent {
             self.in_flight.insert(packet_id, InFlight::Received);
             let key = state_key(STATE_OUTBOUND, packet_id);
-            cx.keep_state(Some(Asked::Released { packet_id }), key, Some(place_value(delivery)));
+            let place = delivery.map(|delivery| (delivery.queue, delivery.position));
+            cx.keep_state(Some(Asked::Released { packet_id }), key, Some(place_value(place)));
         } else {
             self.in_flight.insert(packet_id, InFlight::Received);
             self.release(cx, packet_id);
@@ -259,11 +284,11 @@ fn preferred_id(position: u64) -> u16 {
     u16::try_from(1 + position % 65_535).unwrap_or(u16::MAX)
 }
 
-fn place_value(delivery: Option<DeliveryId>) -> Bytes {
-    let Some(delivery) = delivery else { return Bytes::new() };
+fn place_value(place: Option<(QueueId, u64)>) -> Bytes {
+    let Some((queue, position)) = place else { return Bytes::new() };
     let mut value = Vec::with_capacity(16);
-    value.put_u64(delivery.queue.0);
-    value.put_u64(delivery.position);
+    value.put_u64(queue.0);
+    value.put_u64(position);
     Bytes::from(value)
 }
 

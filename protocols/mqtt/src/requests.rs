@@ -7,17 +7,18 @@ use hashbrown::HashMap;
 use crate::options::ConnectionOptions;
 use crate::packet::Version;
 use crate::packet::properties::Bounds;
+use crate::reason::Reason;
 use crate::subscriptions::Subscription;
 
 /// Why something was asked.
 #[derive(Debug)]
 pub(crate) enum Asked {
-    /// A QoS 2 message's packet id is kept; then PUBREC.
-    Received { confirm: u64 },
     /// A QoS 2 message's packet id is forgotten; then PUBCOMP.
-    Completed { packet_id: u16 },
+    Completed { packet_id: u16, reason: Reason },
     /// That a QoS 2 message was received is kept; then PUBREL.
     Released { packet_id: u16 },
+    /// What an earlier connection kept is durable; then its PUBRELs are sent again.
+    ReleasedBefore,
     /// One filter of a SUBSCRIBE or UNSUBSCRIBE.
     Filter(Box<FilterAsked>),
     /// Retained messages for a subscription.
@@ -139,8 +140,6 @@ impl Context<'_> {
     }
 }
 
-/// Session state of messages from the client: `i` and the packet id.
-pub(crate) const STATE_INBOUND: u8 = b'i';
 /// Session state of messages to the client: `o` and the packet id.
 pub(crate) const STATE_OUTBOUND: u8 = b'o';
 /// Session state of shared subscriptions: `s` and the filter.

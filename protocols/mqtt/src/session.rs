@@ -10,7 +10,7 @@ use crate::inbound::{self, Frame, Inbound};
 use crate::outbound::Outbound;
 use crate::packet::{FixedHeader, Kind, ack, disconnect, publish, subscribe, unsubscribe};
 use crate::reason::{Fault, Reason};
-use crate::requests::{Asked, Context, Peer, Requests, STATE_INBOUND, STATE_OUTBOUND, STATE_SHARED, bounds};
+use crate::requests::{Asked, Context, Peer, Requests, STATE_OUTBOUND, STATE_SHARED, bounds};
 use crate::subscribing::{OWN_CONSUMER, Subscribing};
 
 /// A client that has so many requests open may not subscribe on: answers are small, questions a flood.
@@ -53,18 +53,14 @@ impl Session {
         for (key, value) in &info.state {
             match key.split_first() {
                 Some((&STATE_SHARED, filter)) => self.subscribing.resume_shared(&mut cx, filter, value),
-                Some((&kind, &[high, low])) => {
-                    let packet_id = u16::from_be_bytes([high, low]);
-                    match kind {
-                        STATE_INBOUND => self.inbound.resume(packet_id),
-                        STATE_OUTBOUND => self.outbound.resume(packet_id, value),
-                        _ => {}
-                    }
+                Some((&STATE_OUTBOUND, &[high, low])) => {
+                    self.outbound.resume(u16::from_be_bytes([high, low]), value);
                 }
                 _ => {}
             }
         }
-        self.outbound.release_again(&mut cx);
+        info.received.iter().for_each(|packet_id| self.inbound.resume(*packet_id));
+        self.outbound.keep_again(&mut cx);
     }
 
     /// When the client will have been silent for too long.
@@ -211,8 +207,8 @@ impl Session {
             }
             // What could not be kept must not be promised: the client tries again on its next connection.
             _ if result.is_err() => return Err(Fault::new(Reason::UNSPECIFIED, "session state could not be kept")),
-            Asked::Received { confirm } => inbound.received(&mut cx, confirm),
-            Asked::Completed { packet_id } => inbound::put_ack(&mut cx, Kind::PubComp, packet_id, Reason::SUCCESS),
+            Asked::Completed { packet_id, reason } => inbound.completed(&mut cx, packet_id, reason),
+            Asked::ReleasedBefore => outbound.release_again(&mut cx),
             Asked::Released { packet_id } => outbound.release(&mut cx, packet_id),
         }
         Ok(())

@@ -35,6 +35,10 @@ impl Broker {
             Followup::Departed { queue, position } => {
                 self.command(now, shard_of(queue), ShardCommand::Departed { queue, position }, effects);
             }
+            Followup::Publication { session, id, number, accepted } => {
+                let command = ShardCommand::Publication { session, id, number, accepted };
+                self.command(now, shard_of(session), command, effects);
+            }
         }
     }
 

@@ -9,12 +9,13 @@ use crossdock_common::{Format, Name, Now};
 use parking_lot::{Mutex, RwLock};
 
 use super::{Broker, BrokerOptions, HeldAnswers};
-use crate::definitions::Definitions;
+use crate::definitions::{Definitions, shard_of};
 use crate::log::{Location, Log, Placed, RecordKind, Sequence, Urgency};
 use crate::permissions::Permissions;
 use crate::policies::Policies;
 use crate::record::RecordError;
 use crate::shard::Shard;
+use crate::shard::landings::Landing;
 use crate::shard::paging::Paging;
 use crate::shard::replay::salvage::{LostPage, Reference, Repaired, Salvage};
 use crate::shard::replay::{PageToRead, Replay};
@@ -55,7 +56,7 @@ impl Recovery {
     /// replays its log. They are independent of each other: each may have a thread of its own.
     pub fn begin_shards(&mut self) -> Vec<ShardReplay<'_>> {
         for (vhost, queue) in self.definitions.queues() {
-            let shard = crate::definitions::shard_of(queue.id);
+            let shard = shard_of(queue.id);
             if let Some(shard) = self.shards.get_mut(shard) {
                 shard.add_queue(queue.for_shard(vhost), self.now);
             }
@@ -77,6 +78,7 @@ impl Recovery {
         self.queue_max.iter().for_each(|&id| self.definitions.reserve_queue_id(id));
         let durable = self.definitions.last_sequence();
         self.definitions.detach_sessions(self.now);
+        self.land_publications();
         Arc::new(Broker {
             version: self.definitions.version(),
             definitions: RwLock::new(self.definitions),
@@ -91,6 +93,19 @@ impl Recovery {
             draining: AtomicBool::new(false),
             options,
         })
+    }
+
+    /// What publications were on their way when the broker ended is known now that all logs are read: their sessions keep it.
+    fn land_publications(&mut self) {
+        let mut of_shards: Vec<Vec<(QueueId, u64, Landing)>> = self.shards.iter().map(|_| Vec::new()).collect();
+        for (session, number, landing) in self.shards.iter().flat_map(|shard| shard.landings.iter()) {
+            if let Some(of_shard) = of_shards.get_mut(shard_of(session)) {
+                of_shard.push((session, number, landing.clone()));
+            }
+        }
+        for (shard, landings) in self.shards.iter_mut().zip(of_shards) {
+            shard.land_publications(landings.iter().map(|(session, number, landing)| (*session, *number, landing)));
+        }
     }
 }
 

@@ -14,7 +14,9 @@ use crate::definitions::{Definitions, shard_of};
 use crate::log::{Sequence, Urgency};
 use crate::outbox::Outbox;
 use crate::permissions::Who;
+use crate::shard::Shard;
 use crate::shard::command::{Effects, ShardCommand};
+use crate::shard::exactly_once::SessionState;
 
 /// Session queues are called after their session.
 const QUEUE_PREFIX: &str = "session.";
@@ -93,8 +95,9 @@ impl Broker {
         let vhost = definitions.vhost(&who.vhost)?;
         let entry = vhost.queue(&who.vhost, &queue)?;
         let bindings = vhost.bindings_of_queue(entry).iter().map(|binding| (*binding.spec).clone()).collect();
-        let state = self.with_shard(shard_of(entry.id), |shard| shard.session_state(entry.id)).unwrap_or_default();
-        Ok((SessionInfo { present, queue, bindings, state }, entry.id))
+        let attach = |shard: &mut Shard| shard.attach_session(entry.id, outbox.connection);
+        let SessionState { state, received } = self.with_shard(shard_of(entry.id), attach).unwrap_or_default();
+        Ok((SessionInfo { present, queue, bindings, state, received }, entry.id))
     }
 
     /// The connection that has the session loses it.

@@ -149,7 +149,7 @@ impl Client {
         let shares = share_count(1 + usize::from(is_new));
         if is_new {
             let (purge, shares) = (purge.clone(), shares.clone());
-            self.broker.confirm_when_durable(defined, Confirmee::Purge { purge, shares });
+            self.broker.confirm_when_durable(now, defined, Confirmee::Purge { purge, shares });
         }
         self.push(queue, ShardCommand::Purge { queue, purge, shares });
     }

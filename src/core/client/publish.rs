@@ -61,7 +61,7 @@ impl RouteCache {
 }
 
 impl Client {
-    pub(super) fn publish(&mut self, publish: Publish) {
+    pub(super) fn publish(&mut self, now: Now, publish: Publish) {
         self.published = true;
         let version = self.broker.version();
         let found = match self.routes.get(version, &publish.message) {
@@ -75,6 +75,9 @@ impl Client {
                 return self.outbox.push(Event::PublishRefused { lane, confirm, refusal });
             }
         };
+        if let Some(asked) = publish.exactly_once {
+            return self.publish_once(now, publish, asked, &found);
+        }
         let is_new = publish.message.durable && found.defined > self.broker.definitions_are_durable_to();
         match &found.targets[..] {
             [] => self.unroutable(publish),
@@ -83,7 +86,7 @@ impl Client {
                 let targets = found.targets.clone();
                 self.push(only.queue, ShardCommand::Enqueue { message: publish.message, targets, confirm });
             }
-            _ => self.fan_out(&publish, &found, is_new),
+            _ => self.fan_out(now, &publish, &found, is_new),
         }
     }
 
@@ -94,14 +97,15 @@ impl Client {
     }
 
     /// Confirmed once every shard has it, the one that retains it too, and the definitions of a new route are durable.
-    fn fan_out(&mut self, publish: &Publish, found: &Route, is_new: bool) {
+    fn fan_out(&mut self, now: Now, publish: &Publish, found: &Route, is_new: bool) {
         let split = split_by_shard(self.pending.len(), found);
         let shares = share_count(split.len() + usize::from(publish.retain) + usize::from(is_new));
         if publish.retain {
-            self.retain(publish, shares.clone());
+            let confirm = self.confirmee(publish, shares.clone());
+            self.retain(publish.message.clone(), confirm);
         }
         if is_new && let Some(confirmee) = self.confirmee(publish, shares.clone()) {
-            self.broker.confirm_when_durable(found.defined, confirmee);
+            self.broker.confirm_when_durable(now, found.defined, confirmee);
         }
         for (index, targets) in split {
             let confirm = self.confirmee(publish, shares.clone());
@@ -116,9 +120,10 @@ impl Client {
 
     fn unroutable(&mut self, publish: Publish) {
         if publish.retain {
-            self.retain(&publish, None);
+            let confirm = self.confirmee(&publish, None);
+            self.retain(publish.message.clone(), confirm);
         }
-        let Publish { lane, confirm, message, mandatory, retain } = publish;
+        let Publish { lane, confirm, message, mandatory, retain, .. } = publish;
         if mandatory || confirm.is_some() {
             self.outbox.push(Event::Unroutable { lane, confirm, mandatory, message });
         }
@@ -129,10 +134,9 @@ impl Client {
     }
 
     /// Keeps the message as its key's last value; the shard that keeps it confirms its share.
-    fn retain(&mut self, publish: &Publish, shares: Shares) {
-        let index = retained_shard(&publish.message.routing_key, self.pending.len());
-        let confirm = self.confirmee(publish, shares);
-        let (vhost, message) = (self.who.vhost.clone(), publish.message.clone());
+    pub(super) fn retain(&mut self, message: Arc<Message>, confirm: Option<Confirmee>) {
+        let index = retained_shard(&message.routing_key, self.pending.len());
+        let vhost = self.who.vhost.clone();
         self.push_to(index, ShardCommand::Retain { vhost, message, confirm });
     }
 }

@@ -1,11 +1,13 @@
 //! Message records read back: whole, or only what a replay has to know.
 
 use bytes::{Buf, Bytes};
-use crossdock_common::message::Rare;
+use crossdock_common::message::{Publication, Rare};
 use crossdock_common::names::QueueId;
 use crossdock_common::{Format, FormatTag, Message, Name, UnixMillis};
 
-use super::message::{DURABLE, HAS_RARE, HAS_TTL, IN_PARTS, StoredPlace, rare_from_table};
+use super::message::{
+    DURABLE, HAS_PUBLICATION, HAS_RARE, HAS_TTL, IN_PARTS, StoredPlace, rare_from_table, take_publication,
+};
 use super::{RecordError, decode_table, skip_bytes, take_bytes, take_location, take_u8, take_u32, take_u64};
 use crate::log::Location;
 
@@ -17,6 +19,8 @@ pub(crate) struct Head {
     /// It has a time to live of its own.
     pub expires: bool,
     pub rare: Option<Rare>,
+    /// It must be taken exactly once.
+    pub publication: Option<Publication>,
     pub body_bytes: u32,
 }
 
@@ -64,9 +68,11 @@ pub(crate) fn peek_head(mut input: &[u8]) -> Result<Head, RecordError> {
         rare = Some(rare_from_table(&decode_table(&mut rest)?));
         input = &input[input.len() - rest.len()..];
     }
+    let publication = if flags & HAS_PUBLICATION != 0 { Some(take_publication(&mut input)?) } else { None };
     // Properties.
     skip_bytes(&mut input)?;
-    Ok(Head { priority, received_at, expires, rare, body_bytes: u32::try_from(input.len()).unwrap_or(u32::MAX) })
+    let body_bytes = u32::try_from(input.len()).unwrap_or(u32::MAX);
+    Ok(Head { priority, received_at, expires, rare, publication, body_bytes })
 }
 
 /// Reads messages. Names that repeat, as they do, are shared.
@@ -98,6 +104,7 @@ impl<'a> Decoder<'a> {
         let routing_key = take_bytes(&mut input)?;
         let user = take_shared(&mut input, &mut self.user)?;
         let rare = if flags & HAS_RARE != 0 { Some(decode_table(&mut input)?) } else { None };
+        let publication = if flags & HAS_PUBLICATION != 0 { Some(take_publication(&mut input)?) } else { None };
         let properties = take_bytes(&mut input)?;
         let mut message = Message::new(format, exchange, routing_key, properties, input);
         message.durable = flags & DURABLE != 0;
@@ -106,6 +113,9 @@ impl<'a> Decoder<'a> {
         message.ttl_ms = ttl_ms;
         message.user = user;
         message.rare = rare.map(|table| Box::new(rare_from_table(&table)));
+        if publication.is_some() {
+            message.rare_mut().publication = publication;
+        }
         Ok(message)
     }
 

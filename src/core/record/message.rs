@@ -1,16 +1,17 @@
 //! A message with the places it took.
 
-use bytes::{BufMut, Bytes, BytesMut};
-use crossdock_common::message::{Death, DeathReason, Deduplication, Rare};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use crossdock_common::message::{Death, DeathReason, Deduplication, Publication, Rare};
 use crossdock_common::names::QueueId;
 use crossdock_common::{Message, Name, Table, Text, UnixMillis, Value};
 
-use super::{TableReader, TableWriter, encode_table, put_bytes, put_location};
+use super::{RecordError, TableReader, TableWriter, encode_table, put_bytes, put_location, take_u16, take_u64};
 use crate::log::{Location, Log, Placed, RecordKind};
 
 pub(super) const DURABLE: u8 = 1;
 pub(super) const HAS_TTL: u8 = 2;
 pub(super) const HAS_RARE: u8 = 4;
+pub(super) const HAS_PUBLICATION: u8 = 8;
 /// Set in the first number of a record whose body is elsewhere; the rest of it counts the pieces.
 pub(super) const IN_PARTS: u32 = 1 << 31;
 
@@ -84,11 +85,17 @@ pub(crate) fn push_message(
 
 fn encode_head(out: &mut BytesMut, message: &Message) {
     let flag = |bit: u8, set: bool| if set { bit } else { 0 };
+    let (rare, publication) = match message.rare.as_deref() {
+        None => (None, None),
+        // Most publications have nothing else that is rare, and a table costs more than the rest.
+        Some(rare) => (Some(rare).filter(|rare| has_facts(rare)), rare.publication.as_ref()),
+    };
     out.put_u8(message.format.tag().0);
     out.put_u8(
         flag(DURABLE, message.durable)
             | flag(HAS_TTL, message.ttl_ms.is_some())
-            | flag(HAS_RARE, message.rare.is_some()),
+            | flag(HAS_RARE, rare.is_some())
+            | flag(HAS_PUBLICATION, publication.is_some()),
     );
     out.put_u8(message.priority);
     out.put_u64_le(message.received_at.0);
@@ -98,11 +105,43 @@ fn encode_head(out: &mut BytesMut, message: &Message) {
     put_bytes(out, message.exchange.as_bytes());
     put_bytes(out, &message.routing_key);
     put_bytes(out, message.user.as_bytes());
-    if let Some(rare) = &message.rare {
+    if let Some(rare) = rare {
         encode_table(&rare_to_table(rare), out);
+    }
+    if let Some(publication) = publication {
+        put_publication(out, publication);
     }
     put_bytes(out, &message.properties);
     // The body is the rest of the record: it follows as a part of its own.
+}
+
+/// Whether there is anything beside the publication.
+fn has_facts(rare: &Rare) -> bool {
+    let Rare { extra_keys, delay_ms, group, deduplication, session, publication: _, deaths } = rare;
+    !extra_keys.is_empty()
+        || !deaths.is_empty()
+        || delay_ms.is_some()
+        || group.is_some()
+        || deduplication.is_some()
+        || session.is_some()
+}
+
+fn put_publication(out: &mut BytesMut, publication: &Publication) {
+    let Publication { session, id, number, settled_below } = publication;
+    out.put_u64_le(session.0);
+    out.put_u16_le(*id);
+    out.put_u64_le(*number);
+    out.put_u64_le(*settled_below);
+}
+
+/// Reads what [`put_publication`] wrote.
+pub(super) fn take_publication(input: &mut impl Buf) -> Result<Publication, RecordError> {
+    Ok(Publication {
+        session: QueueId(take_u64(input)?),
+        id: take_u16(input)?,
+        number: take_u64(input)?,
+        settled_below: take_u64(input)?,
+    })
 }
 
 fn rare_to_table(rare: &Rare) -> Table {
@@ -133,6 +172,7 @@ pub(super) fn rare_from_table(table: &Table) -> Rare {
         group: text("group"),
         deduplication: text("deduplication_id").map(|id| Deduplication { id, message_id: message_id(&reader) }),
         session: reader.optional_name("session"),
+        publication: None,
         deaths: reader.list("deaths").iter().filter_map(death_from_value).collect(),
     }
 }

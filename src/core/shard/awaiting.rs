@@ -27,6 +27,8 @@ pub(super) enum Awaiting {
     Reply(RequestId, Arc<Outbox>),
     /// The group of a message that is gone goes on.
     Release(QueueId, u64),
+    /// What became of a publication is kept.
+    Publication { session: QueueId, id: u16, number: u64 },
     /// A page of references may replace them.
     Page(QueueId, Sealing, Placed),
 }
@@ -155,6 +157,7 @@ impl Shard {
             Awaiting::Confirm(confirmee) => confirm(confirmee, effects),
             Awaiting::Reply(request, outbox) => reply(request, &outbox, Ok(Reply::Done), effects),
             Awaiting::Release(queue, position) => self.release(queue, position),
+            Awaiting::Publication { session, id, number } => self.publication_kept(session, id, number, effects),
             Awaiting::Page(queue, sealing, placed) => {
                 if let Some(location) = self.waiting.place(at).map(|place| placed.at(place)) {
                     self.page_written(queue, sealing, location);
@@ -171,6 +174,7 @@ impl Shard {
                 Awaiting::Confirm(confirmee) => confirm(confirmee, effects),
                 Awaiting::Reply(request, outbox) => reply(request, &outbox, Ok(Reply::Done), effects),
                 Awaiting::Release(queue, position) => self.release(queue, position),
+                Awaiting::Publication { session, id, number } => self.publication_kept(session, id, number, effects),
                 Awaiting::Entry(..) | Awaiting::Page(..) => debug_assert!(false, "these have a record to wait for"),
             },
         }

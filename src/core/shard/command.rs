@@ -47,6 +47,10 @@ pub(crate) enum ShardCommand {
     Retain { vhost: Name, message: Arc<Message>, confirm: Option<Confirmee> },
     /// A piece of session state.
     SessionState { queue: QueueId, key: Bytes, value: Option<Bytes>, request: Option<(RequestId, Arc<Outbox>)> },
+    /// A publication is in all its queues, or was refused.
+    Publication { session: QueueId, id: u16, number: u64, accepted: bool },
+    /// A publication will not be sent again.
+    ReleasePublication { session: QueueId, id: u16, request: (RequestId, Arc<Outbox>) },
     /// A dead letter has arrived where it was sent: the original may go.
     Departed { queue: QueueId, position: u64 },
 }
@@ -91,6 +95,24 @@ pub(crate) enum Confirmee {
     DeadLetter { queue: QueueId, position: u64, shares: Shares },
     /// Who purged a queue.
     Purge { purge: Arc<Purge>, shares: Shares },
+    /// The session that a publication belongs to.
+    Publication(Arc<Publishing>),
+}
+
+/// A publication on its way into its queues.
+pub(crate) struct Publishing {
+    pub session: QueueId,
+    pub id: u16,
+    pub number: u64,
+    /// How many logs still have to say yes.
+    pub shares: AtomicUsize,
+}
+
+impl Publishing {
+    /// `None` if there is nothing to wait for.
+    pub(crate) fn new((session, id, number): (QueueId, u16, u64), shares: usize) -> Option<Arc<Self>> {
+        (shares > 0).then(|| Arc::new(Self { session, id, number, shares: AtomicUsize::new(shares) }))
+    }
 }
 
 /// How many logs still have to say yes; `None` when there is only one.
@@ -116,6 +138,8 @@ pub(crate) enum Followup {
     DeleteQueue { queue: QueueId },
     /// A dead letter is safe: its queue may forget it.
     Departed { queue: QueueId, position: u64 },
+    /// A publication is safe in all its queues, or was refused: its session shall know.
+    Publication { session: QueueId, id: u16, number: u64, accepted: bool },
 }
 
 /// A dead letter on its way out of its queue.

@@ -12,7 +12,6 @@ use crossdock_common::names::QueueId;
 use super::Shard;
 use super::awaiting::Awaiting;
 use super::command::{Confirmee, Effects};
-use super::confirm as tell;
 use super::entry::Entry;
 use super::publish::{Entries, places_of};
 use super::queue::Queue;
@@ -119,6 +118,7 @@ impl Shard {
             let places = places_of(entries.iter());
             let next = self.log.next_sequence();
             let body = (&parts[..], rest);
+            self.note_landing(&message, entries.iter());
             let placed = encode_large_message(self.log.as_mut(), &mut self.scratch, &message, body, &places);
             self.hurry(until);
             let parts: Arc<[Location]> = parts.into();
@@ -129,10 +129,9 @@ impl Shard {
                 self.waiting.push(own, next, Awaiting::Entry(id, entry, Some(placed)));
             }
         }
-        match confirm {
-            Some(confirmee) if self.log.is_empty() => tell(confirmee, effects),
-            Some(confirmee) => self.wait(until, Awaiting::Confirm(confirmee), effects),
-            None => {}
+        // Also if a purge took it meanwhile: it is over when that is safe.
+        if let Some(confirmee) = confirm {
+            self.wait(until, Awaiting::Confirm(confirmee), effects);
         }
     }
 }

@@ -11,6 +11,7 @@ use crossdock_common::{Event, Message, Name, Now, Refusal, RequestId};
 use super::awaiting::Awaiting;
 use super::command::{Confirmee, Effects, NewQueue, Purge, Shares};
 use super::ledger::Ledger;
+use super::publications::StateKey;
 use super::queue::{Awaited, Queue};
 use super::ready::Drained;
 use super::{Counts, Shard, confirm, reply, watch_unused};
@@ -166,12 +167,6 @@ impl Shard {
         self.memory.used_bytes()
     }
 
-    /// Session state of a queue, by key.
-    pub(crate) fn session_state(&self, id: QueueId) -> Vec<(Bytes, Bytes)> {
-        let Some(queue) = self.queues.get(&id) else { return Vec::new() };
-        queue.state.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
-    }
-
     /// The retained messages of an exchange that the pattern matches.
     pub(crate) fn retained(
         &self,
@@ -192,14 +187,9 @@ impl Shard {
         request: Option<(RequestId, Arc<Outbox>)>,
         effects: &mut Effects,
     ) {
+        debug_assert!(StateKey::of(&key).is_none(), "these keys are the core's");
+        self.write_state(id, &key, value.as_deref());
         let Some(queue) = self.queues.get_mut(&id) else { return };
-        if queue.durable {
-            self.scratch.clear();
-            crate::record::put_bytes(&mut self.scratch, &key);
-            self.scratch.put_u8(u8::from(value.is_some()));
-            let value = value.as_deref().unwrap_or_default();
-            self.log.push(RecordKind::SessionState, id.0, &[&self.scratch, value]);
-        }
         match value {
             Some(value) => queue.state.insert(key, value),
             None => queue.state.remove(&key),

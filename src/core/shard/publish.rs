@@ -10,7 +10,7 @@ use crossdock_common::{Event, Message, Now};
 use smallvec::SmallVec;
 
 use super::awaiting::Awaiting;
-use super::command::{Confirmee, Effects, Targets};
+use super::command::{Confirmee, Effects, Followup, Publishing, Targets};
 use super::entry::Entry;
 use super::queue::Queue;
 use super::{REFUSED, Shard, confirm as tell};
@@ -87,8 +87,11 @@ impl Shard {
     /// Writes the message down where that is needed, and gives the entries their places, or lets them wait for it. Tells what a
     /// publisher has to wait for.
     fn store(&mut self, now: Now, message: &Message, entries: Entries) -> Option<Urgency> {
-        let durable = self
-            .write_message(RecordKind::Message, message, &entries, |storing| matches!(storing, Storing::Durable(_)));
+        let is_durable = |storing| matches!(storing, Storing::Durable(_));
+        let durable = self.write_message(RecordKind::Message, message, &entries, is_durable);
+        if durable.is_some() {
+            self.note_landing(message, entries.iter().filter(|(_, _, storing)| is_durable(*storing)));
+        }
         let paged = self.write_message(RecordKind::Transient, message, &entries, |storing| storing == Storing::Paged);
         let mut until = None;
         for (queue, entry, storing) in entries {
@@ -106,6 +109,17 @@ impl Shard {
             self.place(now, queue, entry, storing, placed);
         }
         until
+    }
+
+    /// Remembers that a publication's message is in these queues.
+    pub(super) fn note_landing<'a>(
+        &mut self,
+        message: &Message,
+        entries: impl Iterator<Item = &'a (QueueId, Entry, Storing)>,
+    ) {
+        if let Some(publication) = message.rare.as_ref().and_then(|rare| rare.publication.as_ref()) {
+            self.landings.note(publication, entries.map(|(queue, _, _)| *queue));
+        }
     }
 
     fn write_message(
@@ -211,8 +225,18 @@ pub(super) fn places_of<'a>(
 }
 
 fn reject(confirmee: Confirmee, effects: &mut Effects) {
-    let Confirmee::Publisher { outbox, lane, confirm, shares } = confirmee else { return };
     // Other shards may have refused it before, or confirm it after.
+    let (outbox, lane, confirm, shares) = match confirmee {
+        Confirmee::Publisher { outbox, lane, confirm, shares } => (outbox, lane, confirm, shares),
+        Confirmee::Publication(publishing) => {
+            let Publishing { session, id, number, .. } = *publishing;
+            if publishing.shares.fetch_add(REFUSED, Ordering::AcqRel) < REFUSED {
+                effects.followups.push_back(Followup::Publication { session, id, number, accepted: false });
+            }
+            return;
+        }
+        Confirmee::DeadLetter { .. } | Confirmee::Purge { .. } => return,
+    };
     if shares.is_some_and(|shares| shares.fetch_add(REFUSED, Ordering::AcqRel) >= REFUSED) {
         return;
     }

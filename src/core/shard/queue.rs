@@ -21,6 +21,7 @@ use super::deduplication::Deduplication;
 use super::entry::{Entry, Holder};
 use super::large::Behind;
 use super::ledger::Ledger;
+use super::publications::Publications;
 use super::ready::Ready;
 use super::stored::PageRef;
 use super::timers::Timers;
@@ -63,6 +64,10 @@ pub(crate) struct Queue {
     pub unused_since: Instant,
     /// Session state, by key.
     pub state: BTreeMap<Bytes, Bytes>,
+    /// The connection that has the session, or had it last.
+    pub session_of: Option<ConnectionId>,
+    /// What the session has published and may send again.
+    pub publications: Option<Box<Publications>>,
     /// In the shard's list of queues to dispatch.
     pub dirty: bool,
     pub ledger: Ledger,
@@ -109,6 +114,8 @@ impl Queue {
             next_position: 1,
             unused_since: now,
             state: BTreeMap::new(),
+            session_of: None,
+            publications: None,
             dirty: false,
             ledger: Ledger::default(),
             memory_counted: 0,

@@ -35,6 +35,7 @@ impl Shard {
         }
         self.write_parts(log);
         self.retained.write(log, &mut self.scratch);
+        self.landings.write(now.instant, log, &mut self.scratch);
         self.retiring.append(&mut self.retired);
         SnapshotPoint {
             replay_after: self.waiting.synced_to,
@@ -127,10 +128,10 @@ impl Queue {
 fn write_queue(queue: &Queue, now: Now, log: &mut dyn Log, scratch: &mut BytesMut) {
     log.push(RecordKind::NextPosition, queue.id.0, &[&queue.next_position.to_le_bytes()]);
     for (key, value) in &queue.state {
-        scratch.clear();
-        put_bytes(scratch, key);
-        scratch.put_u8(1);
-        log.push(RecordKind::SessionState, queue.id.0, &[scratch, value]);
+        write_state(queue, (key, value), log, scratch);
+    }
+    for (key, value) in queue.publications.iter().flat_map(|publications| publications.states()) {
+        write_state(queue, (&key, &value), log, scratch);
     }
     if let Some(known) = &queue.deduplication {
         known.write(queue.id, now, log, scratch);
@@ -145,6 +146,13 @@ fn write_queue(queue: &Queue, now: Now, log: &mut dyn Log, scratch: &mut BytesMu
         write_stored(queue.id, (number, false), level.behind_pages().chain(behind), log, scratch);
     }
     write_delayed(queue, now, log, scratch);
+}
+
+fn write_state(queue: &Queue, (key, value): (&[u8], &[u8]), log: &mut dyn Log, scratch: &mut BytesMut) {
+    scratch.clear();
+    put_bytes(scratch, key);
+    scratch.put_u8(1);
+    log.push(RecordKind::SessionState, queue.id.0, &[scratch, value]);
 }
 
 /// Messages of a level that are not in a page: those that stand before its pages, or those behind them.

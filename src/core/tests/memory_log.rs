@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use crate::{Location, Log, Place, Placed, RecordKind, Sequence, SnapshotPoint, Urgency};
 
 /// Kind, stream, payload.
-pub(super) type Record = (RecordKind, u64, Vec<u8>);
+pub(crate) type Record = (RecordKind, u64, Vec<u8>);
 
 /// Batches in a segment.
 const SEGMENT_BATCHES: u64 = 4;
@@ -143,7 +143,7 @@ impl Log for MemoryLog {
 
 /// Collects a snapshot.
 #[derive(Default)]
-pub(super) struct SnapshotLog(pub Vec<Record>);
+pub(crate) struct SnapshotLog(pub Vec<Record>);
 
 impl Log for SnapshotLog {
     fn push(&mut self, kind: RecordKind, stream: u64, parts: &[&[u8]]) -> Placed {

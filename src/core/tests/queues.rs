@@ -209,7 +209,14 @@ fn what_a_lost_connection_held_comes_back_in_its_place() {
     const COUNT: usize = 100_000;
     let publish = |_| {
         let message = transient.clone();
-        Command::Publish(Publish { lane: Lane(0), confirm: None, message, mandatory: false, retain: false })
+        Command::Publish(Publish {
+            lane: Lane(0),
+            confirm: None,
+            message,
+            mandatory: false,
+            retain: false,
+            exactly_once: None,
+        })
     };
     let mut commands = (0..2 * COUNT).map(publish).collect();
     client.client.execute(world.now, &mut commands);
@@ -316,7 +323,14 @@ fn a_retained_message_is_confirmed_once_it_is_retained_too() {
         let confirm = Some(confirm);
         client.send(
             &world,
-            Command::Publish(Publish { lane: Lane(0), confirm, message, mandatory: false, retain: true }),
+            Command::Publish(Publish {
+                lane: Lane(0),
+                confirm,
+                message,
+                mandatory: false,
+                retain: true,
+                exactly_once: None,
+            }),
         );
     }
     let length = world.logs[shard + 1].lock().all.len() as u64;
@@ -340,7 +354,8 @@ fn what_a_connection_asked_before_its_end_is_done_though_a_declaration_is_not_du
     let spec = QueueSpec { durable: true, ..queue_spec("q", &[]) };
     let definition = Box::new(Definition::DeclareQueue { spec, passive: false });
     let message = std::sync::Arc::new(message(&world, "", "q", "x"));
-    let publish = Publish { lane: Lane(0), confirm: None, message, mandatory: false, retain: false };
+    let publish =
+        Publish { lane: Lane(0), confirm: None, message, mandatory: false, retain: false, exactly_once: None };
     let declare = Command::Define { request: crossdock_common::RequestId(99), definition };
     let mut commands = [declare, Command::Publish(publish)].into();
     client.client.execute(world.now, &mut commands);

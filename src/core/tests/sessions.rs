@@ -35,7 +35,8 @@ fn try_open(
 
 fn will(world: &World, delay_ms: u64) -> Option<Box<Will>> {
     let message = Arc::new(message(world, "amq.topic", "will", "goodbye"));
-    let publish = Publish { lane: Lane(0), confirm: None, message, mandatory: false, retain: false };
+    let publish =
+        Publish { lane: Lane(0), confirm: None, message, mandatory: false, retain: false, exactly_once: None };
     Some(Box::new(Will { publish, delay_ms }))
 }
 
@@ -146,7 +147,14 @@ fn retained_messages_are_kept_replaced_and_forgotten() {
     let mut client = world.client("u");
     let retain = |world: &World, client: &mut Tester, key: &str, body: &str, confirm| {
         let message = Arc::new(message(world, "amq.topic", key, body));
-        let publish = Publish { lane: Lane(0), confirm: Some(confirm), message, mandatory: false, retain: true };
+        let publish = Publish {
+            lane: Lane(0),
+            confirm: Some(confirm),
+            message,
+            mandatory: false,
+            retain: true,
+            exactly_once: None,
+        };
         client.send(world, Command::Publish(publish));
     };
     for (confirm, (key, body)) in [("a.b", "1"), ("a.c", "2"), ("a.b", "3"), ("x", "4"), ("x", "")].iter().enumerate() {

@@ -104,17 +104,20 @@ impl World {
 
     /// From now on a start begins with a snapshot.
     pub(super) fn snapshot(&self) {
-        let partitions = std::iter::once(Partition::Definitions).chain((0..SHARDS).map(Partition::Shard));
-        for (partition, log) in partitions.zip(&self.logs) {
-            let mut writer = SnapshotLog::default();
-            let point = self.broker.snapshot(partition, self.now, &mut writer).expect("exists");
-            let length = log.lock().all.len() as u64;
-            assert_eq!(point.usable_after, Sequence(length));
-            self.broker.durable(partition, Sequence(length), self.now);
-            log.lock().snapshot = Some((point, writer.0));
-            if let Partition::Shard(index) = partition {
-                self.broker.snapshot_ended(index, true);
-            }
+        (0..self.logs.len()).for_each(|log| self.snapshot_of(log));
+    }
+
+    /// The same for one log, which is durable then.
+    pub(super) fn snapshot_of(&self, index: usize) {
+        let (log, partition) = (&self.logs[index], partition_of(index));
+        let mut writer = SnapshotLog::default();
+        let point = self.broker.snapshot(partition, self.now, &mut writer).expect("exists");
+        let length = log.lock().all.len() as u64;
+        assert_eq!(point.usable_after, Sequence(length));
+        self.broker.durable(partition, Sequence(length), self.now);
+        log.lock().snapshot = Some((point, writer.0));
+        if let Partition::Shard(index) = partition {
+            self.broker.snapshot_ended(index, true);
         }
     }
 
@@ -154,8 +157,7 @@ impl World {
             self.serve_reads();
             let before: Vec<usize> = self.logs.iter().map(|log| log.lock().all.len()).collect();
             for (index, &length) in before.iter().enumerate() {
-                let partition = if index == 0 { Partition::Definitions } else { Partition::Shard(index - 1) };
-                self.broker.durable(partition, Sequence(length as u64), self.now);
+                self.broker.durable(partition_of(index), Sequence(length as u64), self.now);
             }
             if self.logs.iter().map(|log| log.lock().all.len()).eq(before) && self.reads.lock().is_empty() {
                 return;
@@ -193,6 +195,11 @@ impl World {
             self.sync();
         }
     }
+}
+
+/// Whose log it is.
+pub(super) fn partition_of(log: usize) -> Partition {
+    log.checked_sub(1).map_or(Partition::Definitions, Partition::Shard)
 }
 
 /// A connection and what it heard.
@@ -286,7 +293,10 @@ impl Tester {
     pub(super) fn publish_message(&mut self, world: &World, message: Message, confirm: Option<u64>) {
         let lane = Lane(0);
         let message = Arc::new(message);
-        self.send(world, Command::Publish(Publish { lane, confirm, message, mandatory: true, retain: false }));
+        self.send(
+            world,
+            Command::Publish(Publish { lane, confirm, message, mandatory: true, retain: false, exactly_once: None }),
+        );
     }
 
     pub(super) fn consume(&mut self, world: &World, queue: &str, consumer: u64, window: u32) -> Result<Reply, Refusal> {

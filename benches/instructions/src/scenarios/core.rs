@@ -238,5 +238,12 @@ fn publish(exchange: &str, key: &str, durable: bool, confirm: Option<u64>, body_
     message.durable = durable;
     message.user = USER.into();
     message.received_at = NOW.unix;
-    Command::Publish(Publish { lane: Lane(0), confirm, message: Arc::new(message), mandatory: false, retain: false })
+    Command::Publish(Publish {
+        lane: Lane(0),
+        confirm,
+        message: Arc::new(message),
+        mandatory: false,
+        retain: false,
+        exactly_once: None,
+    })
 }

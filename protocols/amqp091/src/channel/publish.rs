@@ -188,7 +188,8 @@ impl Channel {
             message.rare_mut().extra_keys = facts.extra_keys;
         }
         let message = Arc::new(message);
-        let publish = PublishCommand { lane: self.lane(), confirm: None, message, mandatory, retain: false };
+        let publish =
+            PublishCommand { lane: self.lane(), confirm: None, message, mandatory, retain: false, exactly_once: None };
         self.send_publish(cx, publish)
     }
 

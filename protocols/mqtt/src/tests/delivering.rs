@@ -113,7 +113,15 @@ fn exactly_once() {
     core.session.state = state;
     let mut tester = Tester::new(options());
     tester.core = core;
-    assert_eq!(tester.send(&persistent), [0x20, 2, 0, 0, 0x62, 2, 0, 1]);
+    tester.core.keeps = false;
+    assert_eq!(tester.send(&persistent), [0x20, 2, 0, 0], "what was kept may not be durable yet");
+    assert_eq!(tester.send(&[0x50, 2, 0, 1]), NOTHING, "PUBREC again");
+    let Some(Command::SessionState { request: Some(request), value: Some(_), .. }) = tester.core.log.last() else {
+        panic!("{:?}", tester.core.log)
+    };
+    let done = Event::Reply { request: *request, result: Ok(crossdock_common::event::Reply::Done) };
+    assert_eq!(tester.event(done), [0x62, 2, 0, 1]);
+    tester.core.keeps = true;
     tester.send(&subscribe(4, 1, &[("a", 2)]));
     assert_eq!(tester.deliver(message("a", 2, &[], "x")), NOTHING, "that very message was received already");
     assert_eq!(tester.settled(Outcome::Accepted), [0]);

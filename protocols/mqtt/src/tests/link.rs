@@ -133,5 +133,7 @@ fn exactly_once_both_ways() {
             |command: &&Command| matches!(command, Command::SessionState { value, .. } if value.is_some() == wanted);
         log.iter().filter(is).count()
     };
-    assert_eq!((states(true), states(false)), (40, 40), "every state is forgotten in the end");
+    assert_eq!((states(true), states(false)), (20, 20), "every state is forgotten in the end");
+    let released = log.iter().filter(|command| matches!(command, Command::ReleasePublication { .. })).count();
+    assert_eq!(released, 20);
 }

@@ -1,4 +1,5 @@
-use crossdock_common::command::Outcome;
+use crossdock_common::command::{ExactlyOnce, Outcome};
+use crossdock_common::event::Reply;
 use crossdock_common::{Command, Event, Lane};
 
 use super::support::{Core, NOTHING, Tester, connect, connect_with, options, publish, subscribe, text};
@@ -65,21 +66,22 @@ fn version_5_hears_why() {
 #[test]
 fn exactly_once_is_kept_before_it_is_promised() {
     let mut tester = persistent();
-    tester.core.keeps = false;
+    (tester.core.confirms, tester.core.keeps) = (false, false);
     assert_eq!(tester.send(&publish(0b0100, "a", 5, Some(&[]), b"x")), NOTHING, "not durable yet");
-    let [Command::Publish(_), Command::SessionState { request: Some(request), key, value }] = &tester.core.log[..]
-    else {
-        panic!("{:?}", tester.core.log)
-    };
-    assert_eq!((&key[..], value.is_some()), (&b"i\0\x05"[..], true));
-    let done = Event::Reply { request: *request, result: Ok(crossdock_common::event::Reply::Done) };
+    let Command::Publish(first) = &tester.core.log[0] else { panic!("{:?}", tester.core.log) };
+    assert_eq!(first.exactly_once, Some(ExactlyOnce { id: 5, again: false }));
     assert_eq!(tester.send(&publish(0b1100, "a", 5, Some(&[]), b"x")), NOTHING, "a duplicate meanwhile");
-    assert_eq!(tester.event(done), [0x50, 2, 0, 5]);
+    assert_eq!(tester.event(Event::Confirmed { lane: Lane(0), confirms: vec![0] }), [0x50, 2, 0, 5]);
     assert_eq!(tester.send(&publish(0b1100, "a", 5, Some(&[]), b"x")), [0x50, 2, 0, 5], "a duplicate later");
     assert_eq!(tester.published().len(), 1);
-    tester.core.keeps = true;
-    assert_eq!(tester.send(&[0x62, 2, 0, 5]), [0x70, 2, 0, 5]);
-    assert!(matches!(tester.core.log.last(), Some(Command::SessionState { value: None, .. })));
+    assert_eq!(tester.send(&[0x62, 2, 0, 5]), NOTHING, "not durable yet");
+    let Some(Command::ReleasePublication { request, id: 5 }) = tester.core.log.last() else {
+        panic!("{:?}", tester.core.log)
+    };
+    let done = Event::Reply { request: *request, result: Ok(Reply::Done) };
+    assert_eq!(tester.send(&[0x62, 2, 0, 5]), NOTHING, "a duplicate");
+    assert_eq!(tester.event(done), [0x70, 2, 0, 5]);
+    (tester.core.confirms, tester.core.keeps) = (true, true);
     assert_eq!(tester.send(&[0x62, 2, 0, 5]), [0x70, 3, 0, 5, 0x92], "unknown (MQ-4)");
     assert_eq!(tester.send(&publish(0b0100, "a", 5, Some(&[]), b"x")), [0x50, 2, 0, 5], "a new message");
     assert_eq!(tester.published().len(), 2);
@@ -88,10 +90,22 @@ fn exactly_once_is_kept_before_it_is_promised() {
 #[test]
 fn a_resumed_session_remembers_packet_ids() {
     let mut core = Core::default();
-    core.session.state = vec![("i\0\x05".into(), "".into())];
+    core.session.received = vec![5];
     let mut tester = Tester::connected_with(options(), core, &connect_with(4, 0, &[], &text("c")));
     assert_eq!(tester.send(&publish(0b1100, "a", 5, None, b"x")), [0x50, 2, 0, 5]);
     assert!(tester.published().is_empty(), "it was published by the earlier connection");
+    tester.send(&publish(0b1100, "a", 6, None, b"y"));
+    assert_eq!(tester.published()[0].exactly_once, Some(ExactlyOnce { id: 6, again: true }), "the core knows");
+}
+
+#[test]
+fn a_packet_id_is_not_free_before_pubcomp() {
+    let mut tester = persistent();
+    tester.send(&publish(0b0100, "a", 5, Some(&[]), b"x"));
+    tester.core.keeps = false;
+    assert_eq!(tester.send(&[0x62, 2, 0, 5]), NOTHING);
+    assert_eq!(tester.send(&publish(0b0100, "a", 5, Some(&[]), b"y"))[2], 0x82);
+    assert_eq!(tester.published().len(), 1);
 }
 
 #[test]

@@ -33,8 +33,13 @@ pub(super) struct Core {
 
 impl Default for Core {
     fn default() -> Self {
-        let session =
-            SessionInfo { present: false, queue: "session.c".into(), bindings: Vec::new(), state: Vec::new() };
+        let session = SessionInfo {
+            present: false,
+            queue: "session.c".into(),
+            bindings: Vec::new(),
+            state: Vec::new(),
+            received: Vec::new(),
+        };
         Self { session, retained: Vec::new(), confirms: true, keeps: true, echoes: false, position: 0, log: Vec::new() }
     }
 }
@@ -70,7 +75,11 @@ impl Core {
             Command::Open { request, .. }
             | Command::Subscribe { request, .. }
             | Command::Unsubscribe { request, .. } => reply(request, Ok(Reply::Done)),
-            Command::SessionState { request: Some(request), .. } if self.keeps => reply(request, Ok(Reply::Done)),
+            Command::SessionState { request: Some(request), .. } | Command::ReleasePublication { request, .. }
+                if self.keeps =>
+            {
+                reply(request, Ok(Reply::Done))
+            }
             Command::FetchRetained { request, .. } => reply(request, Ok(Reply::Messages(self.retained.clone()))),
             Command::Publish(publish) => self.publish(publish),
             _ => Vec::new(),

@@ -98,6 +98,7 @@ impl Session {
             message,
             mandatory,
             retain: false,
+            exactly_once: None,
         }));
     }
 

@@ -43,14 +43,28 @@ impl History {
         }
         let confirm = (self.random.below(4) != 0).then_some(number);
         let message = Arc::new(message);
-        self.send(Command::Publish(Publish { lane: Lane(0), confirm, message, mandatory: false, retain: false }));
+        self.send(Command::Publish(Publish {
+            lane: Lane(0),
+            confirm,
+            message,
+            mandatory: false,
+            retain: false,
+            exactly_once: None,
+        }));
     }
 
     /// A publisher that did not hear its confirm.
     pub(super) fn publish_again(&mut self) {
         let Some(message) = self.truth.again(self.world.now, &mut self.random) else { return };
         let message = Arc::new(message);
-        self.send(Command::Publish(Publish { lane: Lane(0), confirm: None, message, mandatory: false, retain: false }));
+        self.send(Command::Publish(Publish {
+            lane: Lane(0),
+            confirm: None,
+            message,
+            mandatory: false,
+            retain: false,
+            exactly_once: None,
+        }));
     }
 
     pub(super) fn fetch(&mut self) {

@@ -15,6 +15,7 @@ use crate::record::{
 };
 use crate::shard::Shard;
 use crate::shard::entry::Entry;
+use crate::shard::publications::StateKey;
 use crate::shard::queue::Queue;
 use crate::shard::stored::{StoredRef, take_page, take_ref, take_refs};
 
@@ -34,6 +35,7 @@ impl Shard {
         match kind {
             RecordKind::Message => self.replay_message(replay, payload, location),
             RecordKind::Retained => self.replay_retained(payload),
+            RecordKind::Landings => self.landings.read(id, payload),
             RecordKind::Page | RecordKind::Transient | RecordKind::Part => Ok(()),
             _ => {
                 let Some(queue) = self.queues.get_mut(&id) else { return Ok(()) };
@@ -62,6 +64,9 @@ impl Shard {
         let places = decode_places(&mut rest)?;
         let mut head = peek_head(rest)?;
         head.body_bytes += parts.iter().map(|part| part.length_bytes).sum::<u32>();
+        if let Some(publication) = &head.publication {
+            self.landings.note(publication, places.iter().map(|place| place.queue));
+        }
         // What cannot be read back later has to be kept now.
         let message = match location {
             Some(_) => None,
@@ -217,10 +222,13 @@ pub(super) fn restored(
 
 fn replay_state(queue: &mut Queue, mut payload: Bytes) -> Result<(), RecordError> {
     let key = take_bytes(&mut payload)?;
-    if take_u8(&mut payload)? != 0 {
-        queue.state.insert(key, payload);
-    } else {
-        queue.state.remove(&key);
+    let value = (take_u8(&mut payload)? != 0).then_some(payload);
+    if let Some(key) = StateKey::of(&key) {
+        return queue.publications.get_or_insert_default().apply(key, value);
     }
+    match value {
+        Some(value) => queue.state.insert(key, value),
+        None => queue.state.remove(&key),
+    };
     Ok(())
 }
