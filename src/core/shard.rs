@@ -256,10 +256,8 @@ impl Shard {
 
     /// Puts the queue on the list of those that may have something to hand out.
     fn mark(&mut self, id: QueueId) {
-        if let Some(queue) = self.queues.get_mut(&id)
-            && !std::mem::replace(&mut queue.dirty, true)
-        {
-            self.dirty.push(id);
+        if let Some(queue) = self.queues.get_mut(&id) {
+            queue.mark(&mut self.dirty);
         }
     }
 

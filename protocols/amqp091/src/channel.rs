@@ -6,6 +6,7 @@ mod deliver;
 mod exchange;
 mod publish;
 mod queue;
+mod repeat;
 mod settle;
 mod transaction;
 mod unsettled;
@@ -28,6 +29,7 @@ use crate::frame::{access, confirm, put_empty, put_method, tx};
 use confirms::Confirms;
 use publish::Assembly;
 pub(crate) use publish::Piece;
+use repeat::Repeat;
 use transaction::Transaction;
 use unsettled::Unsettled;
 
@@ -43,6 +45,7 @@ pub(crate) struct Channel {
     assembly: Assembly,
     /// The exchange published to last, so that its name is made once.
     last_exchange: Name,
+    repeat: Repeat,
     /// What an empty queue name means.
     last_queue: LastQueue,
     /// For consumers to come.
@@ -76,6 +79,7 @@ impl Channel {
             number,
             assembly: Assembly::Idle,
             last_exchange: Name::default(),
+            repeat: Repeat::default(),
             last_queue: LastQueue::None,
             prefetch: 0,
             has_lane_window: false,

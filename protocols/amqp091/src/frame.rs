@@ -62,7 +62,7 @@ impl Kind {
         })
     }
 
-    fn octet(self) -> u8 {
+    pub(crate) fn octet(self) -> u8 {
         match self {
             Self::Method => 1,
             Self::Header => 2,

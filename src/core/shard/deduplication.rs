@@ -15,7 +15,6 @@ use crossdock_common::names::QueueId;
 use crossdock_common::{Event, Instant, Message, Now, UnixMillis};
 use hashbrown::HashMap;
 
-use super::Shard;
 use super::command::{Confirmee, Shares};
 use super::groups::group_of;
 use super::queue::Queue;
@@ -93,7 +92,7 @@ impl Deduplication {
     }
 
     /// The original is where it should be: gives who waited for it.
-    pub(crate) fn arrived(&mut self, position: u64) -> Vec<Confirmee> {
+    fn arrived(&mut self, position: u64) -> Vec<Confirmee> {
         self.arriving.remove(&position).unwrap_or_default()
     }
 
@@ -191,15 +190,10 @@ impl Queue {
         deduplication.arrives(message, position, now.instant);
         tell_place(confirm, position, None);
     }
-}
 
-impl Shard {
-    /// A message has arrived in a queue: whoever published it again hears so at the end of the batch.
-    pub(super) fn arrived(&mut self, id: QueueId, position: u64) {
-        let queue = self.queues.get_mut(&id);
-        if let Some(deduplication) = queue.and_then(|queue| queue.deduplication.as_mut()) {
-            self.arrived.extend(deduplication.arrived(position));
-        }
+    /// A message has arrived: gives who published it again meanwhile and is to be told.
+    pub(crate) fn arrived(&mut self, position: u64) -> Vec<Confirmee> {
+        self.deduplication.as_mut().map_or_else(Vec::new, |known| known.arrived(position))
     }
 }
 

@@ -45,8 +45,8 @@ impl Shard {
         let mut entries = Entries::new();
         let mut refused = false;
         for target in targets {
-            let memory = self.memory;
-            let Some(queue) = self.queues.get_mut(&target.queue) else { continue };
+            let Self { queues, timers, memory, dirty, arrived, .. } = self;
+            let Some(queue) = queues.get_mut(&target.queue) else { continue };
             if queue.knows(&message, &mut confirm, now) {
                 continue;
             }
@@ -64,29 +64,36 @@ impl Shard {
             } else {
                 Storing::No
             };
+            if storing == Storing::No && queue.awaiting.count() == 0 && queue.behind.is_empty() {
+                // The way of most transient messages: nothing to write, nothing to wait for.
+                arrived.extend(queue.arrived(entry.position));
+                queue.admit(entry, true, now, timers);
+                queue.mark(dirty);
+                continue;
+            }
             entries.push((target.queue, entry, storing));
+        }
+        // A queue of dead letters that is full drops the letter, as RabbitMQ does.
+        let is_rejected = refused && !matches!(confirm, Some(Confirmee::DeadLetter { .. }));
+        if entries.is_empty() {
+            return answer(confirm, is_rejected, effects);
         }
         if message.body.len() > 2 * self.memory.paging.part_bytes && !refused {
             let is_durable = |storing: &Storing| matches!(storing, Storing::Durable(_));
             let (large, entries) = entries.into_iter().partition(|(_, _, storing)| is_durable(storing));
             let (large, entries): (Entries, Entries) = (large, entries);
-            self.store(now, &message, entries);
+            self.store(&message, entries);
             return self.store_large(message, large, confirm, effects);
         }
-        let until = self.store(now, &message, entries);
-        let Some(confirmee) = confirm else { return };
-        let is_letter = matches!(confirmee, Confirmee::DeadLetter { .. });
-        match until {
-            // A queue of dead letters that is full drops the letter, as RabbitMQ does.
-            _ if refused && !is_letter => reject(confirmee, effects),
-            None => tell(confirmee, effects),
-            Some(until) => self.wait(until, Awaiting::Confirm(confirmee), effects),
+        match (self.store(&message, entries), confirm) {
+            (Some(until), Some(confirmee)) if !is_rejected => self.wait(until, Awaiting::Confirm(confirmee), effects),
+            (_, confirm) => answer(confirm, is_rejected, effects),
         }
     }
 
     /// Writes the message down where that is needed, and gives the entries their places, or lets them wait for it. Tells what a
     /// publisher has to wait for.
-    fn store(&mut self, now: Now, message: &Message, entries: Entries) -> Option<Urgency> {
+    fn store(&mut self, message: &Message, entries: Entries) -> Option<Urgency> {
         let is_durable = |storing| matches!(storing, Storing::Durable(_));
         let durable = self.write_message(RecordKind::Message, message, &entries, is_durable);
         if durable.is_some() {
@@ -106,7 +113,7 @@ impl Shard {
                 Storing::Paged => paged,
                 Storing::No => None,
             };
-            self.place(now, queue, entry, storing, placed);
+            self.place(queue, entry, storing, placed);
         }
         until
     }
@@ -134,12 +141,9 @@ impl Shard {
     }
 
     /// Lets an entry wait for its record, or behind others that wait, or makes it ready.
-    fn place(&mut self, now: Now, id: QueueId, entry: Entry, storing: Storing, placed: Option<Placed>) {
+    fn place(&mut self, id: QueueId, entry: Entry, storing: Storing, placed: Option<Placed>) {
         let next = self.log.next_sequence();
         let Some(queue) = self.queues.get_mut(&id) else { return };
-        if storing == Storing::No && queue.awaiting.count() == 0 && queue.behind.is_empty() {
-            return self.admit(now, id, entry);
-        }
         let until = storing.until(queue);
         queue.awaiting.add(until, placed.is_none());
         let awaiting = Awaiting::Entry(id, entry, placed);
@@ -152,13 +156,13 @@ impl Shard {
     }
 
     /// Writes down a message that an old snapshot held whole, so that it can be read back.
-    pub(super) fn write_again(&mut self, now: Now, id: QueueId, entry: Entry) {
+    pub(super) fn write_again(&mut self, id: QueueId, entry: Entry) {
         let Some(message) = entry.message.clone() else { return };
         let binding = entry.binding.as_ref().map_or(0, |binding| binding.serial);
         let place = StoredPlace { queue: id, position: entry.position, binding, attempts: entry.attempts };
         let log = self.log.as_mut();
         let placed = encode_message(log, RecordKind::Message, &mut self.scratch, &message, &[place]);
-        self.place(now, id, entry, Storing::Durable(Urgency::Sync), Some(placed));
+        self.place(id, entry, Storing::Durable(Urgency::Sync), Some(placed));
         self.commit_if_large();
     }
 
@@ -172,9 +176,9 @@ impl Shard {
     }
 
     fn admit(&mut self, now: Now, id: QueueId, entry: Entry) {
-        self.arrived(id, entry.position);
-        let Self { queues, timers, memory, .. } = self;
+        let Self { queues, timers, memory, dirty, arrived, .. } = self;
         if let Some(queue) = queues.get_mut(&id) {
+            arrived.extend(queue.arrived(entry.position));
             // Nothing goes to disk ahead of something that cannot.
             let mut admit = |queue: &mut Queue, entry| {
                 let keep = queue.has_unstored() || !memory.crowds(queue);
@@ -188,7 +192,7 @@ impl Shard {
                     admit(queue, entry);
                 }
             }
-            self.mark(id);
+            queue.mark(dirty);
         }
     }
 
@@ -222,6 +226,15 @@ pub(super) fn places_of<'a>(
             attempts: entry.attempts,
         })
         .collect()
+}
+
+/// What the publisher hears of a message that waits for nothing.
+fn answer(confirm: Option<Confirmee>, is_rejected: bool, effects: &mut Effects) {
+    match confirm {
+        Some(confirmee) if is_rejected => reject(confirmee, effects),
+        Some(confirmee) => tell(confirmee, effects),
+        None => {}
+    }
 }
 
 fn reject(confirmee: Confirmee, effects: &mut Effects) {

@@ -188,6 +188,13 @@ impl Queue {
         self.unsettled.held_by(self.id, connection)
     }
 
+    /// Puts itself on the list of those that may have something to hand out.
+    pub(crate) fn mark(&mut self, dirty: &mut Vec<QueueId>) {
+        if !std::mem::replace(&mut self.dirty, true) {
+            dirty.push(self.id);
+        }
+    }
+
     /// Nobody consumes or waits.
     pub(crate) fn is_unused(&self) -> bool {
         self.consumers.is_empty() && self.fetches.is_empty()

@@ -174,7 +174,7 @@ impl Shard {
             queue.ledger.accepted = queue.held();
             queue.ledger.accepted += homeless.len() as u64;
             for entry in homeless {
-                self.write_again(replay.now, id, entry);
+                self.write_again(id, entry);
             }
             self.mark(id);
         }

@@ -17,8 +17,8 @@ use crate::convert::{FORMAT, outgoing};
 use crate::error::{Fault, Interrupt, ReplyCode};
 use crate::frame::basic::{PUBLISH, Publish};
 use crate::frame::method::BASIC;
-use crate::frame::properties::{Header, parse_header};
-use crate::frame::{self, Frame, Kind};
+use crate::frame::properties::{HEADER_BYTES_MIN, Header, parse_header};
+use crate::frame::{self, FRAME_OVERHEAD, Frame, Kind};
 
 /// Where the channel is between a publish and the end of its body.
 pub(super) enum Assembly {
@@ -29,9 +29,9 @@ pub(super) enum Assembly {
 
 /// What `basic.publish` said.
 pub(super) struct Announced {
-    exchange: Name,
-    routing_key: Bytes,
-    mandatory: bool,
+    pub exchange: Name,
+    pub routing_key: Bytes,
+    pub mandatory: bool,
 }
 
 /// What came of the content so far.
@@ -77,27 +77,41 @@ impl Channel {
         }
     }
 
-    /// `basic.publish`. When its content is whole at the beginning of `rest`, the message is published at once and the
+    /// Nothing of a message is awaited.
+    pub(super) fn is_idle(&self) -> bool {
+        matches!(self.assembly, Assembly::Idle)
+    }
+
+    /// So many messages are not confirmed yet that no more are taken.
+    pub(super) fn is_full(&self, cx: &Context<'_>) -> bool {
+        matches!(&self.mode, Mode::Confirm(confirms) if confirms.waiting() >= cx.shared.limits.unsettled_max)
+    }
+
+    /// `basic.publish`, whose frame's payload is `method`. When its content is whole at the beginning of `rest`, the message is published at once and the
     /// content's bytes on the wire are returned; else 0, and the content is awaited.
     pub(crate) fn publish(
         &mut self,
         cx: &mut Context<'_>,
         publish: Publish<'_>,
+        method: &[u8],
         rest: &[u8],
     ) -> Result<usize, Interrupt> {
         if publish.immediate {
             return Err(Fault::not_implemented("immediate=true").into());
         }
-        if matches!(&self.mode, Mode::Confirm(confirms) if confirms.waiting() >= cx.shared.limits.unsettled_max) {
+        if self.is_full(cx) {
             return Err(Interrupt::Stall);
         }
         let exchange = self.exchange_name(publish.exchange);
         let mandatory = publish.mandatory;
         if let Some((header, body, used)) = self.whole_content(rest, cx.shared.frame_max) {
             check_sizes(header.body_size, header.properties.len(), &cx.shared.limits)?;
+            let header_bytes = FRAME_OVERHEAD + HEADER_BYTES_MIN + header.properties.len();
             let (routing_key, properties, body) = pack(publish.routing_key, header.properties, body);
             let announced = Announced { exchange, routing_key, mandatory };
-            return Ok(self.publish_message(cx, announced, properties, body).map(|()| used)?);
+            let facts = Facts::of(&properties, &cx.shared.publisher(), &cx.shared.limits)?;
+            self.repeat.learn(method, rest.get(..header_bytes).unwrap_or_default(), &announced, &facts);
+            return Ok(self.send_message(cx, announced, properties, body, facts).map(|()| used)?);
         }
         let routing_key = Bytes::copy_from_slice(publish.routing_key);
         self.assembly = Assembly::Header(Announced { exchange, routing_key, mandatory });
@@ -175,8 +189,20 @@ impl Channel {
         properties: Bytes,
         body: Bytes,
     ) -> Result<(), Fault> {
-        let Announced { exchange, routing_key, mandatory } = announced;
         let facts = Facts::of(&properties, &cx.shared.publisher(), &cx.shared.limits)?;
+        self.send_message(cx, announced, properties, body, facts)
+    }
+
+    /// Publishes a message whose properties are known.
+    pub(super) fn send_message(
+        &mut self,
+        cx: &mut Context<'_>,
+        announced: Announced,
+        properties: Bytes,
+        body: Bytes,
+        facts: Facts,
+    ) -> Result<(), Fault> {
+        let Announced { exchange, routing_key, mandatory } = announced;
         let properties = if facts.has_bcc { outgoing::without_header(&properties, BCC) } else { properties };
         let mut message = Message::new(&FORMAT, exchange, routing_key, properties, body);
         message.durable = facts.durable;
@@ -249,7 +275,7 @@ fn join<const N: usize>(sections: [&[u8]; 3], length: usize) -> Bytes {
 }
 
 /// Three small sections in one allocation.
-fn pack(routing_key: &[u8], properties: &[u8], body: &[u8]) -> (Bytes, Bytes, Bytes) {
+pub(super) fn pack(routing_key: &[u8], properties: &[u8], body: &[u8]) -> (Bytes, Bytes, Bytes) {
     let sections = [routing_key, properties, body];
     let mut rest = match routing_key.len() + properties.len() + body.len() {
         length @ ..=64 => join::<64>(sections, length),

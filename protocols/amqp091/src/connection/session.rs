@@ -427,9 +427,15 @@ fn open_frame(channel: &mut Channel, cx: &mut Context<'_>, frame: &Frame<'_>, re
         Kind::Body => channel.content_body(cx, Piece::Borrowed(frame.payload))?,
         Kind::Heartbeat => return Err(misplaced_heartbeat(frame.channel)),
         Kind::Method => {
+            if let Some(used) =
+                channel.publish_again(cx, frame.payload, rest).map_err(|fault| fault.at(basic::PUBLISH))?
+            {
+                return Ok(Done::Used(used));
+            }
             let (id, arguments) = method::split(frame.payload)?;
             channel.expect_method()?;
-            return open_method(channel, cx, id, method::parse(id, arguments)?, rest).map_err(|error| error.at(id));
+            let method = method::parse(id, arguments)?;
+            return open_method(channel, cx, id, method, (frame.payload, rest)).map_err(|error| error.at(id));
         }
     }
     Ok(Done::Used(0))
@@ -440,10 +446,10 @@ fn open_method(
     cx: &mut Context<'_>,
     id: method::MethodId,
     method: Method<'_>,
-    rest: &[u8],
+    (payload, rest): (&[u8], &[u8]),
 ) -> Result<Done, Interrupt> {
     match method {
-        Method::Basic(basic::Request::Publish(publish)) => Ok(Done::Used(channel.publish(cx, publish, rest)?)),
+        Method::Basic(basic::Request::Publish(publish)) => Ok(Done::Used(channel.publish(cx, publish, payload, rest)?)),
         Method::Channel(Request::Close) => Ok(Done::Closed),
         other => channel.method(cx, id, other).map(|()| Done::Used(0)),
     }

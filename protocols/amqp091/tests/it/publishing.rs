@@ -246,3 +246,60 @@ fn modes_do_not_mix() {
     assert_eq!(last(tx(20)), text);
     assert_eq!(last([CONFIRM(), CONFIRM()].concat()), "1 confirm.select-ok");
 }
+
+/// What the core was asked for, and what the client was told.
+fn outcome(bytes: &[u8], write: usize) -> (Vec<String>, Vec<String>) {
+    let mut rig = Rig::open();
+    rig.send(&CONFIRM());
+    rig.send(&open_channel(2));
+    bytes.chunks(write).for_each(|part| rig.send(part));
+    (rig.core.log.clone(), rig.read())
+}
+
+#[test]
+fn a_publish_like_the_last_one_is_understood_as_if_it_were_the_first() {
+    let expiring = b"\x01\x00\x0260";
+    let carbon_copy = b"\x20\x00\x00\x00\x00\x0e\x02CCA\x00\x00\x00\x06S\x00\x00\x00\x01z";
+    let same = publish_with(1, "", "q", 0, &[0, 0], b"same");
+    let others = [
+        publish_with(1, "", "q", 0, &[0, 0], b"other body, longer"),
+        publish_with(1, "", "r", 0, &[0, 0], b"same"),
+        publish_with(1, "", "q", 1, &[0, 0], b"same"),
+        publish_with(1, "x", "q", 0, &[0, 0], b"same"),
+        publish_with(2, "", "q", 0, &[0, 0], b"same"),
+        publish_with(1, "", "q", 0, expiring, b"same"),
+        publish_with(1, "", "q", 0, carbon_copy, b"same"),
+        publish_with(1, "", "q", 0, &[0, 0], b""),
+        publish_with(1, "", "q", 0, &[0, 0], &[7; 8192]),
+        declare_queue(1, "made", 0),
+    ];
+    for other in &others {
+        let bytes = [&same[..], &same, other, other, &same, other].concat();
+        assert_eq!(outcome(&bytes, bytes.len()), outcome(&bytes, 1), "{}", other.escape_ascii());
+    }
+}
+
+#[test]
+fn a_publish_like_the_last_one_with_a_broken_body_is_refused_as_any_other() {
+    let same = publish(1, "", "q", b"same");
+    let body_at = same.len() - 12;
+    let broken = |at: usize, octet: u8| {
+        let mut bytes = same.clone();
+        bytes[at] = octet;
+        bytes
+    };
+    let beginning = same.len() - 1;
+    for bytes in [
+        broken(beginning, 0xCD),
+        broken(body_at, 1),
+        broken(body_at, 8),
+        broken(body_at + 2, 2),
+        broken(body_at + 6, 3),
+        broken(body_at - 3, 3),
+        broken(body_at - 1, 0),
+    ] {
+        let alone = outcome(&bytes, 1);
+        let after = outcome(&[&same[..], &bytes].concat(), usize::MAX);
+        assert_eq!(alone.1.last(), after.1.last(), "{}", bytes.escape_ascii());
+    }
+}
