@@ -15,6 +15,8 @@ use crate::wire::http::Http;
 
 const GROUPS: [&str; 4] = ["a", "b", "c", "d"];
 const CONSUMERS: usize = 3;
+/// Producers do not run away from consumers, which have a group for one at a time.
+const BACKLOG_MAX: u64 = 50;
 /// Longest time until the kill.
 const LIFE_MS_MAX: u64 = 250;
 
@@ -92,7 +94,12 @@ fn call(client: &mut Http, action: &str, mut body: Value) -> Result<Value> {
 
 /// Sends the next number of a group; the same one again if it does not hear of it.
 fn produce(client: &mut Http, shared: &Shared, group: &str) -> Result<()> {
-    let number = lock(shared).groups[group].sent + 1;
+    let Group { sent, deleted, .. } = lock(shared).groups[group];
+    if sent > deleted + BACKLOG_MAX {
+        pause(Duration::from_millis(1));
+        return Ok(());
+    }
+    let number = sent + 1;
     let body = format!("{group}{number}");
     let sent = call(
         client,

@@ -159,9 +159,10 @@ fn payload_and_end(input: &[u8], size: usize) -> nom::IResult<&[u8], (&[u8], u8)
 
 /// Begins a frame; its payload of `size` bytes and [`FRAME_END`] must follow.
 pub fn put_head(buffer: &mut impl BufMut, kind: Kind, channel: u16, size: usize) {
-    buffer.put_u8(kind.octet());
-    buffer.put_u16(channel);
-    buffer.put_u32(u32::try_from(size).unwrap_or(u32::MAX));
+    let [c, d] = channel.to_be_bytes();
+    let [e, f, g, h] = u32::try_from(size).unwrap_or(u32::MAX).to_be_bytes();
+    // In one piece: the buffer looks for room at every call.
+    buffer.put_slice(&[kind.octet(), c, d, e, f, g, h]);
 }
 
 /// The content header and as many body frames as `frame_bytes_max` demands.

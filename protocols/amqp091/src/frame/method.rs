@@ -144,6 +144,5 @@ pub fn put_empty(buffer: &mut BytesMut, channel: u16, id: MethodId) {
 
 fn put_method_head(buffer: &mut BytesMut, channel: u16, id: MethodId, arguments_len: usize) {
     put_head(buffer, Kind::Method, channel, 4 + arguments_len);
-    buffer.put_u16(id.class);
-    buffer.put_u16(id.method);
+    buffer.put_u32(u32::from(id.class) << 16 | u32::from(id.method));
 }

@@ -33,9 +33,10 @@ pub fn parse_header(payload: &[u8]) -> Result<Header<'_>, Malformed> {
 
 /// Writes the payload of a header frame.
 pub fn put_header(buffer: &mut impl BufMut, body_bytes: usize, properties: &[u8]) {
-    buffer.put_u16(BASIC);
-    buffer.put_u16(0);
-    buffer.put_u64(body_bytes as u64);
+    let mut fixed = [0; HEADER_BYTES_MIN];
+    fixed[..2].copy_from_slice(&BASIC.to_be_bytes());
+    fixed[4..].copy_from_slice(&(body_bytes as u64).to_be_bytes());
+    buffer.put_slice(&fixed);
     buffer.put_slice(properties);
 }
 
