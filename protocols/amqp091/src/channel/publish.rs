@@ -284,6 +284,8 @@ pub(super) fn pack(routing_key: &[u8], properties: &[u8], body: &[u8]) -> (Bytes
         length @ ..=384 => join::<384>(sections, length),
         length @ ..=512 => join::<512>(sections, length),
         length @ ..=1024 => join::<1024>(sections, length),
+        length @ ..=1280 => join::<1280>(sections, length),
+        length @ ..=2048 => join::<2048>(sections, length),
         _ => Bytes::from(sections.concat()),
     };
     let routing_key = rest.split_to(routing_key.len());
