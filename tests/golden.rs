@@ -6,11 +6,12 @@ use std::process::Command;
 use lapin::options::{BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::{AMQPValue, ShortString};
 use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::{Broker, wait_for};
 use crate::wire::http::Http;
-use crate::wire::mqtt::Mqtt;
+use crate::wire::mqtt::{self, Mqtt};
 
 /// A broker on a copy of what such a version left.
 fn open(archive: &str) -> (Broker, TempDir) {
@@ -113,13 +114,47 @@ fn check_sqs(broker: &Broker) {
     });
 }
 
-async fn check(archive: &str) {
-    let (broker, _folder) = open(archive);
+/// What came after the first directories were written: FIFO queues, and packet ids that the core keeps.
+fn check_later(broker: &Broker) {
+    let url = format!("http://localhost:{}/000000000000/groups.fifo", broker.port("aws"));
+    let mut http = Http::open(broker.port("aws")).expect("connects");
+    let mut bodies = Vec::new();
+    wait_for("three messages", || {
+        let receive = json!({"QueueUrl": url, "MaxNumberOfMessages": 10}).to_string();
+        let (_, answer) = http.sqs("ReceiveMessage", &receive).expect("answers");
+        let answer: Value = serde_json::from_str(&answer).expect("JSON");
+        for message in answer["Messages"].as_array().into_iter().flatten() {
+            bodies.push(message["Body"].as_str().expect("text").to_owned());
+            let delete = json!({"QueueUrl": url, "ReceiptHandle": message["ReceiptHandle"]}).to_string();
+            assert_eq!(http.sqs("DeleteMessage", &delete).expect("answers").0, 200);
+        }
+        (bodies.len() >= 3).then_some(())
+    });
+    bodies.sort_by_key(|body| body.starts_with('b'));
+    assert_eq!(bodies, ["a2", "a3", "b1"]);
+    let (mut session, present) = Mqtt::open_session(broker.port("mqtt"), "exactly").expect("connects");
+    assert!(present, "the session is there");
+    let publish_again = mqtt::packet(0x3c, b"\0\x04once\0\x07once");
+    for (packet, answer) in [(publish_again, 0x50), (mqtt::packet(0x62, b"\0\x07"), 0x70)] {
+        session.send(&packet).expect("sends");
+        assert_eq!(session.packet().expect("an answer"), (answer, vec![0, 7]));
+    }
+}
+
+async fn check(archive: &str) -> (Broker, TempDir) {
+    let (broker, folder) = open(archive);
     check_mqtt(&broker);
     check_sqs(&broker);
     check_amqp(&broker).await;
     let log = broker.log();
     assert!(!log.contains("ERROR"), "{log}");
+    (broker, folder)
+}
+
+async fn check_with_later(archive: &str) {
+    let (broker, _folder) = check(archive).await;
+    check_later(&broker);
+    assert_eq!(bodies(&channel(&broker).await, "once").await, ["once"]);
 }
 
 #[tokio::test]
@@ -130,4 +165,14 @@ async fn a_directory_of_references_opens_after_a_kill() {
 #[tokio::test]
 async fn a_directory_of_references_opens_after_a_stop() {
     check("before-release-stopped").await;
+}
+
+#[tokio::test]
+async fn a_directory_with_groups_and_publications_opens_after_a_kill() {
+    check_with_later("before-release-2-killed").await;
+}
+
+#[tokio::test]
+async fn a_directory_with_groups_and_publications_opens_after_a_stop() {
+    check_with_later("before-release-2-stopped").await;
 }

@@ -40,12 +40,13 @@ def amqp(port):
     channel = connection.channel()
     channel.confirm_delivery()
     letters = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "letters"}
-    queues = {"orders": {}, "ranked": {"x-max-priority": 5}, "unsettled": {}, "letters": {}, "rejecting": letters, "bound": {}}
+    queues = {"orders": {}, "ranked": {"x-max-priority": 5}, "unsettled": {}, "letters": {}, "rejecting": letters, "bound": {}, "once": {}}
     for name, arguments in queues.items():
         channel.queue_declare(name, durable=True, arguments=arguments)
     channel.exchange_declare("events", "fanout", durable=True)
     channel.queue_bind("bound", "events")
     channel.queue_bind("bound", "amq.topic", "a.#")
+    channel.queue_bind("once", "amq.topic", "once")
 
     def publish(queue, body, exchange="", durable=True, **more):
         properties = pika.BasicProperties(delivery_mode=2 if durable else 1, **more)
@@ -115,6 +116,11 @@ def mqtt(port):
     writer.sendall(packet(0x33, text("kept/value") + bytes([0, 9]) + b"last"))
     assert writer.recv(4)[0] == 0x40
     writer.close()
+    once = mqtt_connect(port, "exactly")
+    once.sendall(packet(0x34, text("once") + b"\0\7" + b"once"))
+    assert once.recv(4)[0] == 0x50
+    # Without PUBREL: the packet id stays with the session.
+    once.close()
 
 
 def sqs(port):
@@ -124,6 +130,11 @@ def sqs(port):
     url = client.create_queue(QueueName="jobs")["QueueUrl"]
     client.send_message(QueueUrl=url, MessageBody="job")
     client.send_message(QueueUrl=url, MessageBody="delayed job", DelaySeconds=DELAY_SECONDS)
+    fifo = client.create_queue(QueueName="groups.fifo", Attributes={"FifoQueue": "true"})["QueueUrl"]
+    for body in ["a1", "a2", "b1", "a3"]:
+        client.send_message(QueueUrl=fifo, MessageBody=body, MessageGroupId=body[0], MessageDeduplicationId=body)
+    for message in client.receive_message(QueueUrl=fifo)["Messages"]:
+        client.delete_message(QueueUrl=fifo, ReceiptHandle=message["ReceiptHandle"])
     return time.monotonic() + DELAY_SECONDS
 
 
