@@ -45,7 +45,8 @@ pub(crate) struct Channel {
     assembly: Assembly,
     /// The exchange published to last, so that its name is made once.
     last_exchange: Name,
-    repeat: Repeat,
+    /// Made by the first publish.
+    repeat: Option<Box<Repeat>>,
     /// What an empty queue name means.
     last_queue: LastQueue,
     /// For consumers to come.
@@ -79,7 +80,7 @@ impl Channel {
             number,
             assembly: Assembly::Idle,
             last_exchange: Name::default(),
-            repeat: Repeat::default(),
+            repeat: None,
             last_queue: LastQueue::None,
             prefetch: 0,
             has_lane_window: false,

@@ -110,7 +110,8 @@ impl Channel {
             let (routing_key, properties, body) = pack(publish.routing_key, header.properties, body);
             let announced = Announced { exchange, routing_key, mandatory };
             let facts = Facts::of(&properties, &cx.shared.publisher(), &cx.shared.limits)?;
-            self.repeat.learn(method, rest.get(..header_bytes).unwrap_or_default(), &announced, &facts);
+            let header = rest.get(..header_bytes).unwrap_or_default();
+            self.repeat.get_or_insert_default().learn(method, header, &announced, &facts);
             return Ok(self.send_message(cx, announced, properties, body, facts).map(|()| used)?);
         }
         let routing_key = Bytes::copy_from_slice(publish.routing_key);

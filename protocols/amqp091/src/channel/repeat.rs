@@ -89,15 +89,16 @@ impl Channel {
         method: &[u8],
         rest: &[u8],
     ) -> Result<Option<usize>, Fault> {
+        let Some(repeat) = &self.repeat else { return Ok(None) };
         let limits = &cx.shared.limits;
         let frame_payload_max = cx.shared.frame_max.saturating_sub(FRAME_OVERHEAD);
         let body_bytes_max = limits.message_bytes_max.min(frame_payload_max).min(SLICE_BYTES_MIN - 1);
-        let Some(found) = self.repeat.find(method, rest, body_bytes_max) else { return Ok(None) };
+        let Some(found) = repeat.find(method, rest, body_bytes_max) else { return Ok(None) };
         if !self.is_idle() || self.is_full(cx) {
             return Ok(None);
         }
         let (routing_key, properties, body) = pack(found.routing_key, found.properties, found.body);
-        let Repeat { exchange, mandatory, facts, .. } = &self.repeat;
+        let Repeat { exchange, mandatory, facts, .. } = &**repeat;
         let announced = Announced { exchange: exchange.clone(), routing_key, mandatory: *mandatory };
         let facts = Facts { extra_keys: Vec::new(), ..*facts };
         self.send_message(cx, announced, properties, body, facts)?;
