@@ -42,8 +42,6 @@ pub enum Failure {
     BatchId,
     /// A batch of too many bytes.
     BatchTooLong { max: usize, sent: usize },
-    /// Something that this broker does not do (yet).
-    Unsupported(String),
 
     // SNS
     /// SNS `InvalidParameter`: the text after `Invalid parameter: `.
@@ -172,9 +170,6 @@ impl Failure {
             Self::BatchTooLong { .. } => {
                 code(400, "AWS.SimpleQueueService.BatchRequestTooLong", "com.amazonaws.sqs#BatchRequestTooLong")
             }
-            Self::Unsupported(_) => {
-                code(400, "AWS.SimpleQueueService.UnsupportedOperation", "com.amazonaws.sqs#UnsupportedOperation")
-            }
             other => other.other_code(),
         }
     }
@@ -262,7 +257,6 @@ impl Failure {
             }
             Self::Invalid(text)
             | Self::AttributeName(text)
-            | Self::Unsupported(text)
             | Self::SnsInvalidText(text)
             | Self::SnsParameterValue(text)
             | Self::SnsValidation(text)

@@ -154,15 +154,23 @@ impl Shard {
                 entry.stored = placed.zip(place).map(|(placed, place)| placed.at(place));
                 self.admit_awaited(now, queue, entry, until, placed.is_none());
             }
-            Awaiting::Confirm(confirmee) => confirm(confirmee, effects),
-            Awaiting::Reply(request, outbox) => reply(request, &outbox, Ok(Reply::Done), effects),
-            Awaiting::Release(queue, position) => self.release(queue, position),
-            Awaiting::Publication { session, id, number } => self.publication_kept(session, id, number, effects),
             Awaiting::Page(queue, sealing, placed) => {
                 if let Some(location) = self.waiting.place(at).map(|place| placed.at(place)) {
                     self.page_written(queue, sealing, location);
                 }
             }
+            other => self.tell(other, effects),
+        }
+    }
+
+    /// What needs no place in the log.
+    fn tell(&mut self, awaiting: Awaiting, effects: &mut Effects) {
+        match awaiting {
+            Awaiting::Confirm(confirmee) => confirm(confirmee, effects),
+            Awaiting::Reply(request, outbox) => reply(request, &outbox, Ok(Reply::Done), effects),
+            Awaiting::Release(queue, position) => self.release(queue, position),
+            Awaiting::Publication { session, id, number } => self.publication_kept(session, id, number, effects),
+            Awaiting::Entry(..) | Awaiting::Page(..) => debug_assert!(false, "these have a record to wait for"),
         }
     }
 
@@ -170,13 +178,7 @@ impl Shard {
     pub(super) fn wait(&mut self, until: Urgency, awaiting: Awaiting, effects: &mut Effects) {
         match self.barrier(until) {
             Some(sequence) => self.waiting.push(until, sequence, awaiting),
-            None => match awaiting {
-                Awaiting::Confirm(confirmee) => confirm(confirmee, effects),
-                Awaiting::Reply(request, outbox) => reply(request, &outbox, Ok(Reply::Done), effects),
-                Awaiting::Release(queue, position) => self.release(queue, position),
-                Awaiting::Publication { session, id, number } => self.publication_kept(session, id, number, effects),
-                Awaiting::Entry(..) | Awaiting::Page(..) => debug_assert!(false, "these have a record to wait for"),
-            },
+            None => self.tell(awaiting, effects),
         }
     }
 

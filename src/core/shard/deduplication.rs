@@ -16,7 +16,6 @@ use crossdock_common::{Event, Instant, Message, Now, UnixMillis};
 use hashbrown::HashMap;
 
 use super::command::{Confirmee, Shares};
-use super::groups::group_of;
 use super::queue::Queue;
 use crate::log::{Log, RecordKind};
 use crate::record::{RecordError, put_bytes, take_bytes, take_u64, take_u128};
@@ -41,11 +40,11 @@ pub(crate) struct Deduplication {
 
 /// The message that came first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Original {
-    pub position: u64,
-    pub message_id: u128,
+struct Original {
+    position: u64,
+    message_id: u128,
     /// When its id may be used anew.
-    pub until: Instant,
+    until: Instant,
 }
 
 impl Deduplication {
@@ -63,24 +62,24 @@ impl Deduplication {
     }
 
     /// What the message is known by. A letter is a new message wherever it goes.
-    fn key(&self, group: &str, rare: Option<&Rare>) -> Option<(Arc<[u8]>, u128)> {
+    fn key(&self, rare: Option<&Rare>) -> Option<(Arc<[u8]>, u128)> {
         let rare = rare.filter(|rare| rare.deaths.is_empty())?;
         let deduplication = rare.deduplication.as_ref()?;
-        let group = match self.scope {
-            DeduplicationScope::Queue => "",
-            DeduplicationScope::MessageGroup => group,
+        let group = match (self.scope, &rare.group) {
+            (DeduplicationScope::MessageGroup, Some(group)) => group,
+            _ => "",
         };
         let key = [group.as_bytes(), b"\0", deduplication.id.as_bytes()].concat();
         Some((key.into(), deduplication.message_id))
     }
 
     fn original(&self, message: &Message, now: Instant) -> Option<Original> {
-        let (key, _) = self.key(group_of(message), message.rare.as_deref())?;
+        let (key, _) = self.key(message.rare.as_deref())?;
         self.originals.get(&key).copied().filter(|original| original.until > now)
     }
 
     fn arrives(&mut self, message: &Message, position: u64, now: Instant) {
-        let Some((key, message_id)) = self.key(group_of(message), message.rare.as_deref()) else { return };
+        let Some((key, message_id)) = self.key(message.rare.as_deref()) else { return };
         self.insert(key, Original { position, message_id, until: now.after_ms(WINDOW_MS) });
         self.arriving.insert(position, Vec::new());
     }
@@ -113,8 +112,7 @@ impl Deduplication {
 
     /// A message of the log.
     pub(crate) fn replay(&mut self, position: u64, rare: &Rare, received_at: UnixMillis, now: Now) {
-        let group = rare.group.as_ref().map_or("", |group| group);
-        let Some((key, message_id)) = self.key(group, Some(rare)) else { return };
+        let Some((key, message_id)) = self.key(Some(rare)) else { return };
         self.restore(key, position, message_id, UnixMillis(received_at.0.saturating_add(WINDOW_MS)), now);
     }
 
@@ -205,6 +203,10 @@ fn tell_place(confirm: Option<&Confirmee>, position: u64, original: Option<u128>
 
 /// Another who has to say yes before the publisher is told.
 fn share(confirm: &mut Option<Confirmee>) -> Option<Confirmee> {
+    if let Some(Confirmee::Publication(publishing)) = confirm {
+        publishing.shares.fetch_add(1, Ordering::AcqRel);
+        return Some(Confirmee::Publication(publishing.clone()));
+    }
     let Some(Confirmee::Publisher { outbox, lane, confirm, shares }) = confirm else { return None };
     let all: &mut Shares = shares;
     match all {

@@ -6,7 +6,7 @@ use crossdock_common::message::Deduplication;
 use sha2::{Digest, Sha256};
 
 use super::attributes::kept;
-use super::send::is_identifier;
+use super::send::identifier;
 use crate::arn::is_queue_name;
 use crate::digest::hex;
 use crate::error::Failure;
@@ -97,7 +97,7 @@ pub(super) fn identity(
         return Err(not_of_this_type(seconds, "DelaySeconds"));
     }
     let id = match given {
-        Some(id) => is_identifier(id, "MessageDeduplicationId")?,
+        Some(id) => identifier(id, "MessageDeduplicationId")?,
         None if kept(info, "ContentBasedDeduplication") == Some("true") => {
             hex(&Sha256::digest(view.text("MessageBody")?.unwrap_or_default())).into()
         }

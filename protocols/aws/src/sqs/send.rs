@@ -95,11 +95,11 @@ fn delay_ms(view: View<'_>) -> Result<Option<u64>, Failure> {
 }
 
 fn group(view: View<'_>) -> Result<Option<Text>, Failure> {
-    view.text("MessageGroupId")?.map(|group| is_identifier(group, "MessageGroupId")).transpose()
+    view.text("MessageGroupId")?.map(|group| identifier(group, "MessageGroupId")).transpose()
 }
 
 /// What a group or an identity may be called.
-pub(super) fn is_identifier(id: &str, parameter: &str) -> Result<Text, Failure> {
+pub(super) fn identifier(id: &str, parameter: &str) -> Result<Text, Failure> {
     if id.is_empty() || id.len() > IDENTIFIER_BYTES_MAX || !id.bytes().all(|byte| byte.is_ascii_graphic()) {
         let reason =
             format!("{parameter} can only include alphanumeric and punctuation characters. 1 to 128 in length.");

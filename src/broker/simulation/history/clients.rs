@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use crossdock_common::command::{Fetch, Lease, Outcome, Publish, Subscribe};
 use crossdock_common::definition::{BindingSpec, Definition, Destination, QueueSpec};
-use crossdock_common::{Command, ConsumerId, Lane, Now, UnixMillis};
+use crossdock_common::{Command, ConsumerId, Lane, Message, Now, UnixMillis};
 
 use super::super::truth::{FLEETING, PLANS, PUBLISHED, Plan, plan_of};
 use super::{History, PRESETTLED, connect};
@@ -42,29 +42,20 @@ impl History {
             }
         }
         let confirm = (self.random.below(4) != 0).then_some(number);
-        let message = Arc::new(message);
-        self.send(Command::Publish(Publish {
-            lane: Lane(0),
-            confirm,
-            message,
-            mandatory: false,
-            retain: false,
-            exactly_once: None,
-        }));
+        self.send_message(message, confirm);
+    }
+
+    fn send_message(&mut self, message: Message, confirm: Option<u64>) {
+        let (lane, message) = (Lane(0), Arc::new(message));
+        let (mandatory, retain, exactly_once) = (false, false, None);
+        self.send(Command::Publish(Publish { lane, confirm, message, mandatory, retain, exactly_once }));
     }
 
     /// A publisher that did not hear its confirm.
     pub(super) fn publish_again(&mut self) {
-        let Some(message) = self.truth.again(self.world.now, &mut self.random) else { return };
-        let message = Arc::new(message);
-        self.send(Command::Publish(Publish {
-            lane: Lane(0),
-            confirm: None,
-            message,
-            mandatory: false,
-            retain: false,
-            exactly_once: None,
-        }));
+        if let Some(message) = self.truth.again(self.world.now, &mut self.random) {
+            self.send_message(message, None);
+        }
     }
 
     pub(super) fn fetch(&mut self) {
