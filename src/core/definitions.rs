@@ -5,6 +5,7 @@
 //! hot path reads one atomic and takes no lock. A new queue moves nothing: nobody keeps a route that found no queue of its name.
 
 pub(crate) mod binding;
+mod choice;
 pub(crate) mod exchange;
 mod persist;
 mod replay;
@@ -136,7 +137,7 @@ impl Definitions {
                 arguments: Table::new(),
                 attributes: Table::new(),
             };
-            if let Ok(made) = Exchange::new(spec, UnixMillis(0)) {
+            if let Ok(made) = Exchange::new(spec, UnixMillis(0), 0) {
                 vhost.exchanges.insert(exchange.into(), made);
             }
         }
@@ -167,7 +168,7 @@ impl Definitions {
     }
 
     pub(crate) fn add_exchange(&mut self, vhost: &Name, spec: ExchangeSpec, now: UnixMillis) -> Result<(), Refusal> {
-        let exchange = Exchange::new(spec, now)?;
+        let exchange = Exchange::new(spec, now, self.random.next_u64())?;
         self.record_exchange(vhost, &exchange);
         let name = exchange.spec.name.clone();
         self.vhost_mut(vhost)?.exchanges.insert(name, exchange);
@@ -438,6 +439,7 @@ impl Vhost {
         };
         let (identity, source) = (identity(&spec), spec.source.clone());
         let exchange = self.exchange_mut(vhost, &source)?;
+        exchange.check_binding(&spec)?;
         // Binding again keeps the number: messages on disk name it.
         let serial = exchange.find(&identity).map_or(serial, |kept| kept.serial);
         let binding = Arc::new(Binding::new(spec, target, serial)?);

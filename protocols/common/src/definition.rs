@@ -9,7 +9,8 @@ use crate::{Name, Table, UnixMillis};
 pub struct ExchangeSpec {
     /// Its name; the empty name is the default exchange.
     pub name: Name,
-    /// `direct`, `fanout`, `topic`, `headers`; another word is refused.
+    /// `direct`, `fanout`, `topic`, `headers`, `x-consistent-hash`, `x-modulus-hash`, `x-random`, `x-local-random`; another word is
+    /// refused.
     pub kind: Name,
     /// Survives a restart.
     pub durable: bool,

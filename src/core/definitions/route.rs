@@ -97,6 +97,7 @@ impl Walk<'_> {
         let Some(exchange) = self.vhost.exchanges.get(name) else { return };
         self.route.cacheable &= exchange.routes_by_key_alone();
         let (message, keys) = (self.message, self.keys);
+        let keys = if exchange.routes_once() { keys.get(..1).unwrap_or_default() } else { keys };
         for key in keys {
             exchange.matches(key, message, |binding| self.take(binding, pending));
         }
