@@ -239,6 +239,9 @@ impl Client {
                 let outbox = self.outbox.clone();
                 self.push(delivery.queue, ShardCommand::ExtendLease { delivery, lease_ms, request, outbox });
             }
+            Command::CancelDelayed { request, exchange, position } => {
+                self.cancel_delayed(now, request, &exchange, position);
+            }
             Command::FetchRetained { request, exchange, pattern } => {
                 self.fetch_retained(now, request, &exchange, &pattern);
             }

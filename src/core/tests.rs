@@ -3,6 +3,7 @@
 mod choices;
 mod crashes;
 mod dead_letters;
+mod delayed;
 mod exactly_once;
 mod fifo;
 mod large_bodies;

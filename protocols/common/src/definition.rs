@@ -1,16 +1,18 @@
 //! What exists in a vhost, as it is declared, changed and shown.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
-use crate::{Name, Table, UnixMillis};
+use crate::{Instant, Message, Name, Table, UnixMillis};
 
 /// An exchange as declared.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExchangeSpec {
     /// Its name; the empty name is the default exchange.
     pub name: Name,
-    /// `direct`, `fanout`, `topic`, `headers`, `x-consistent-hash`, `x-modulus-hash`, `x-random`, `x-local-random`; another word is
-    /// refused.
+    /// `direct`, `fanout`, `topic`, `headers`, `x-consistent-hash`, `x-modulus-hash`, `x-random`, `x-local-random`,
+    /// `x-delayed-message`; another word is refused.
     pub kind: Name,
     /// Survives a restart.
     pub durable: bool,
@@ -72,6 +74,15 @@ pub struct QueueSettings {
     pub durability: Option<Durability>,
     /// A FIFO queue: message groups in order, and no duplicates (SQS FifoQueue). Whether it is one is fixed when it is made.
     pub fifo: Option<Fifo>,
+    /// A queue that the broker has for a purpose of its own: it is not listed, and nobody else's command reaches it.
+    pub inner: Option<Inner>,
+}
+
+/// What a queue of the broker's own is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Inner {
+    /// Messages that wait at a delayed-message exchange: each goes on through the exchange's bindings when its delay is over.
+    Delays { exchange: Name },
 }
 
 /// What makes a queue a FIFO queue. Of each message group, one holder at a time has messages, in order; the other groups go on
@@ -215,6 +226,8 @@ pub enum Definition {
     ListQueues { prefix: Name, after: Option<Name>, count_max: usize },
     /// Exchanges whose names begin so, in name order, after `after`, `count_max` at most.
     ListExchanges { prefix: Name, after: Option<Name>, count_max: usize },
+    /// The messages that wait at a delayed-message exchange, by when they are due, after `after`, `count_max` at most.
+    ListDelayed { exchange: Name, after: Option<(Instant, u64)>, count_max: usize },
     /// The bindings of an exchange (as source), in the order in which they were made; of all exchanges if `None`.
     ListBindings { source: Option<Name> },
 }
@@ -238,6 +251,21 @@ pub struct QueueInfo {
     pub created_at: UnixMillis,
     /// When its settings or attributes were changed last.
     pub changed_at: UnixMillis,
+}
+
+/// A message that waits at a delayed-message exchange.
+#[derive(Clone, Debug)]
+pub struct DelayedInfo {
+    /// Its place in the list, together with the position.
+    pub due: Instant,
+    /// What tells it from others of the exchange.
+    pub position: u64,
+    /// When it goes on, by the clock on the wall.
+    pub due_at: UnixMillis,
+    /// Bytes of its body.
+    pub body_bytes: u64,
+    /// The message, if it is in memory: one of a large backlog is on disk only.
+    pub message: Option<Arc<Message>>,
 }
 
 /// An exchange as it is now.

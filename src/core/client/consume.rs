@@ -154,6 +154,18 @@ impl Client {
         self.push(queue, ShardCommand::Purge { queue, purge, shares });
     }
 
+    /// Answered once it is durable.
+    pub(super) fn cancel_delayed(&mut self, now: Now, request: RequestId, exchange: &Name, position: u64) {
+        self.flush(now);
+        match self.broker.delays_to_change(&self.who, exchange) {
+            Ok(queue) => {
+                let outbox = self.outbox.clone();
+                self.push(queue, ShardCommand::CancelDelayed { queue, position, request, outbox });
+            }
+            Err(refusal) => self.answer(request, Err(refusal)),
+        }
+    }
+
     pub(super) fn fetch_retained(&mut self, now: Now, request: RequestId, exchange: &Name, pattern: &[u8]) {
         self.flush(now);
         let result = self.broker.retained(now, &self.who, exchange, pattern).map(Reply::Messages);
