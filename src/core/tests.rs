@@ -15,6 +15,7 @@ mod permissions;
 mod policies;
 mod purges;
 mod queues;
+mod replies;
 mod routing;
 mod sessions;
 mod simulation;

@@ -83,7 +83,13 @@ pub struct QueueSettings {
 pub enum Inner {
     /// Messages that wait at a delayed-message exchange: each goes on through the exchange's bindings when its delay is over.
     Delays { exchange: Name },
+    /// Replies to one connection, which consumes them; whoever knows the name may publish to it through the default exchange.
+    /// Its name begins with [`REPLY_ADDRESS`] and must be unguessable.
+    Replies,
 }
+
+/// What the names of queues for replies begin with, as RabbitMQ has it.
+pub const REPLY_ADDRESS: &str = "amq.rabbitmq.reply-to.";
 
 /// What makes a queue a FIFO queue. Of each message group, one holder at a time has messages, in order; the other groups go on
 /// meanwhile. Messages without a group are one group. A message with a deduplication id that was used in the last five minutes is

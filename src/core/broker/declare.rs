@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crossdock_common::definition::{ExchangeSpec, Inner, QueueSettings, QueueSpec};
+use crossdock_common::definition::{ExchangeSpec, Inner, QueueSettings, QueueSpec, REPLY_ADDRESS};
 use crossdock_common::event::Reply;
 use crossdock_common::names::{ConnectionId, QueueId};
 use crossdock_common::value::lookup;
@@ -73,13 +73,14 @@ impl Broker {
     ) -> Result<Reply, Refusal> {
         let vhost = &caller.who.vhost;
         check_length("queue", &spec.name)?;
+        let is_reply_address = spec.settings.inner == Some(Inner::Replies) && spec.name.starts_with(REPLY_ADDRESS);
         if spec.name.is_empty() {
             spec.name = definitions.generate_queue_name();
         } else if definitions.vhost(vhost)?.queues.contains_key(&spec.name) {
             let known = accessible(definitions, caller, &spec.name)?;
             same_queue(known, &spec, vhost)?;
             return Ok(self.queue_reply(known));
-        } else if spec.name.starts_with("amq.") {
+        } else if spec.name.starts_with("amq.") && !is_reply_address {
             let name = &spec.name;
             return Err(Refusal::Forbidden(format!("queue name '{name}' contains reserved prefix 'amq.*'")));
         }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crossdock_common::definition::{BindingSpec, Definition, Destination, ExchangeInfo, QueueInfo};
+use crossdock_common::definition::{
+    BindingSpec, Definition, Destination, ExchangeInfo, Inner, QueueInfo, REPLY_ADDRESS,
+};
 use crossdock_common::event::Reply;
 use crossdock_common::names::{ConnectionId, QueueId};
 use crossdock_common::refusal::{Access, Resource};
@@ -96,6 +98,11 @@ impl Broker {
         match definition {
             Definition::DeclareExchange { spec, .. } => {
                 vhost.exchange(&caller.who.vhost, &spec.name).map(|_| Reply::Done)
+            }
+            Definition::DeclareQueue { spec, .. } if spec.name.starts_with(REPLY_ADDRESS) => {
+                // Who has the name may ask whether anybody still waits there.
+                let queue = vhost.queue(&caller.who.vhost, &spec.name)?;
+                Ok(Reply::Queue { name: queue.spec.name.clone(), ready: 0, consumers: 1 })
             }
             Definition::DeclareQueue { spec, .. } => {
                 accessible(definitions, caller, &spec.name).map(|queue| self.queue_reply(queue))
@@ -238,7 +245,12 @@ pub(crate) fn accessible<'a>(
 ) -> Result<&'a QueueEntry, Refusal> {
     let vhost = &caller.who.vhost;
     let queue = definitions.vhost(vhost)?.queue(vhost, name)?;
-    if queue.spec.settings.inner.is_some() {
+    let is_reachable = match queue.spec.settings.inner {
+        None => true,
+        Some(Inner::Delays { .. }) => false,
+        Some(Inner::Replies) => queue.owner == Some(caller.connection),
+    };
+    if !is_reachable {
         return Err(not_found(Resource::Queue, vhost, name));
     }
     if queue.owner.is_some_and(|owner| owner != caller.connection) {
@@ -340,6 +352,8 @@ fn authorise(permissions: &Permissions, caller: &Caller<'_>, definition: &Defini
     };
     let exchange = |access, name: &Name| check(access, Resource::Exchange, name);
     match definition {
+        // Its name is the permission.
+        Definition::DeclareQueue { spec, .. } if spec.name.starts_with(REPLY_ADDRESS) => Ok(()),
         // A question tells that something exists: any right on it will do, none is not enough.
         Definition::DeclareExchange { spec, passive: true } => any_access(|access| exchange(access, &spec.name)),
         Definition::DeclareQueue { spec, passive: true } => any_access(|access| queue(access, &spec.name)),

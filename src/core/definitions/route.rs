@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use crossdock_common::definition::BindingSpec;
+use crossdock_common::definition::{BindingSpec, Inner};
 use crossdock_common::names::QueueId;
 use crossdock_common::value::lookup;
 use crossdock_common::{Message, Name, Value};
@@ -138,13 +138,18 @@ impl Walk<'_> {
     fn visit_default(&mut self) {
         for key in self.keys {
             let queue = std::str::from_utf8(key).ok().and_then(|name| self.vhost.queues.get(name));
-            let Some(queue) = queue.filter(|queue| queue.spec.settings.inner.is_none()) else {
+            match queue.map(|queue| (queue, &queue.spec.settings.inner)) {
                 // A queue may be made at any time, and nobody would be told.
-                self.route.cacheable = false;
-                continue;
-            };
-            queue.found_by_name.store(true, Ordering::Relaxed);
-            self.route.targets.push(RouteTarget { queue: queue.id, binding: None });
+                None | Some((_, Some(Inner::Delays { .. }))) => {
+                    self.route.cacheable = false;
+                    continue;
+                }
+                // Those come and go, and nobody has to look up their routes again for that.
+                Some((_, Some(Inner::Replies))) => self.route.cacheable = false,
+                Some((queue, None)) => queue.found_by_name.store(true, Ordering::Relaxed),
+            }
+            let targets = queue.map(|queue| RouteTarget { queue: queue.id, binding: None });
+            self.route.targets.extend(targets);
         }
     }
 

@@ -39,7 +39,11 @@ impl Repeat {
     /// Remembers a publish whose content was whole: `header` is the header frame.
     pub(super) fn learn(&mut self, method: &[u8], header: &[u8], announced: &Announced, facts: &Facts) {
         self.method.clear();
-        if method.len().max(header.len()) > BYTES_MAX || facts.has_bcc || !facts.extra_keys.is_empty() {
+        if method.len().max(header.len()) > BYTES_MAX
+            || facts.has_bcc
+            || facts.wants_replies
+            || !facts.extra_keys.is_empty()
+        {
             return;
         }
         self.method.extend_from_slice(method);
