@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crossdock_common::definition::{ExchangeSpec, QueueSpec};
+use crossdock_common::definition::{ExchangeSpec, Inner, QueueSettings, QueueSpec, REPLY_ADDRESS};
 use crossdock_common::event::Reply;
 use crossdock_common::names::{ConnectionId, QueueId};
 use crossdock_common::value::lookup;
@@ -11,7 +11,7 @@ use crossdock_common::{Name, Now, Refusal, Table, Value};
 
 use super::Broker;
 use super::define::{Caller, accessible, forbid_default};
-use crate::definitions::{Definitions, QueueEntry, shard_of};
+use crate::definitions::{Definitions, QueueEntry, delay_queue_name, shard_of};
 use crate::shard::command::NewQueue;
 
 /// Longest name of a queue or exchange in bytes, as AMQP 0-9-1's short strings.
@@ -50,7 +50,18 @@ impl Broker {
             let name = &spec.name;
             return Err(Refusal::Forbidden(format!("exchange name '{name}' contains reserved prefix 'amq.*'")));
         }
-        definitions.add_exchange(vhost, spec, now.unix).map(|()| Reply::Done)
+        let (name, durable) = (spec.name.clone(), spec.durable);
+        definitions.add_exchange(vhost, spec, now.unix)?;
+        if definitions.vhost(vhost)?.exchange(vhost, &name)?.is_delayed() {
+            let spec = QueueSpec {
+                name: delay_queue_name(&name),
+                durable,
+                settings: QueueSettings { inner: Some(Inner::Delays { exchange: name }), ..QueueSettings::default() },
+                ..QueueSpec::default()
+            };
+            self.create_queue(definitions, vhost, spec, None, now)?;
+        }
+        Ok(Reply::Done)
     }
 
     pub(super) fn declare_queue(
@@ -62,13 +73,14 @@ impl Broker {
     ) -> Result<Reply, Refusal> {
         let vhost = &caller.who.vhost;
         check_length("queue", &spec.name)?;
+        let is_reply_address = spec.settings.inner == Some(Inner::Replies) && spec.name.starts_with(REPLY_ADDRESS);
         if spec.name.is_empty() {
             spec.name = definitions.generate_queue_name();
         } else if definitions.vhost(vhost)?.queues.contains_key(&spec.name) {
             let known = accessible(definitions, caller, &spec.name)?;
             same_queue(known, &spec, vhost)?;
             return Ok(self.queue_reply(known));
-        } else if spec.name.starts_with("amq.") {
+        } else if spec.name.starts_with("amq.") && !is_reply_address {
             let name = &spec.name;
             return Err(Refusal::Forbidden(format!("queue name '{name}' contains reserved prefix 'amq.*'")));
         }

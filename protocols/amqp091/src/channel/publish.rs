@@ -246,6 +246,7 @@ impl Channel {
     ) -> Result<(), Fault> {
         let Announced { exchange, routing_key, mandatory } = announced;
         let properties = if facts.has_bcc { outgoing::without_header(&properties, BCC) } else { properties };
+        let properties = if facts.wants_replies { self.with_reply_address(&properties)? } else { properties };
         let mut message = Message::new(&FORMAT, exchange, routing_key, properties, body);
         message.durable = facts.durable;
         message.priority = facts.priority;

@@ -10,6 +10,8 @@ use crate::frame::table::{self, Budget, Entries, Raw};
 
 /// The header whose keys are used for routing and seen by nobody.
 pub(crate) const BCC: &str = "BCC";
+/// The name that stands for the channel's own address in `reply-to` and in `basic.consume`.
+pub(crate) const REPLY_TO: &str = "amq.rabbitmq.reply-to";
 const CC: &[u8] = b"CC";
 
 /// Facts beside the properties that the message keeps.
@@ -20,6 +22,8 @@ pub(crate) struct Facts {
     pub ttl_ms: Option<u64>,
     pub extra_keys: Vec<Bytes>,
     pub has_bcc: bool,
+    /// Answers shall go to the channel itself.
+    pub wants_replies: bool,
 }
 
 impl Facts {
@@ -31,6 +35,7 @@ impl Facts {
             durable: properties.delivery_mode == Some(2),
             priority: properties.priority.unwrap_or(0),
             ttl_ms: properties.expiration.map(expiration).transpose()?,
+            wants_replies: properties.reply_to == Some(REPLY_TO.as_bytes()),
             ..Self::default()
         };
         if let Some(headers) = properties.headers {
