@@ -214,7 +214,7 @@ impl Channel {
         facts: Facts,
     ) -> Result<(), Fault> {
         let Content { routing_key, properties, body } = content;
-        if facts.has_bcc || !facts.extra_keys.is_empty() {
+        if !facts.are_plain() {
             let copy = Bytes::copy_from_slice;
             let announced = Announced { exchange: exchange.clone(), routing_key: copy(routing_key), mandatory };
             return self.send_message(cx, announced, copy(properties), copy(body), facts);

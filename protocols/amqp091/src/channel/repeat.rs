@@ -43,11 +43,7 @@ impl Repeat {
         facts: &Facts,
     ) {
         self.method.clear();
-        if method.len().max(header.len()) > BYTES_MAX
-            || facts.has_bcc
-            || facts.wants_replies
-            || !facts.extra_keys.is_empty()
-        {
+        if method.len().max(header.len()) > BYTES_MAX || !facts.are_plain() {
             return;
         }
         self.method.extend_from_slice(method);

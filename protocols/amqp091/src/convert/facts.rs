@@ -45,6 +45,11 @@ impl Facts {
         Ok(facts)
     }
 
+    /// The message is published as it arrived, with one routing key.
+    pub(crate) fn are_plain(&self) -> bool {
+        !self.has_bcc && !self.wants_replies && self.extra_keys.is_empty()
+    }
+
     fn read_headers(&mut self, headers: &[u8]) -> Result<(), Fault> {
         for entry in Entries(headers) {
             let entry = entry?;
