@@ -114,10 +114,7 @@ impl Channel {
                 self.answer(cx, |buffer, number| put_method(buffer, number, &access::RequestOk));
                 Ok(())
             }
-            Method::Connection(_) => {
-                let text = format!("connection method on channel {}", self.number);
-                Err(Fault::new(ReplyCode::CommandInvalid, text).into())
-            }
+            Method::Connection(_) => Err(Fault::new(ReplyCode::CommandInvalid, "unimplemented method").into()),
         }
     }
 

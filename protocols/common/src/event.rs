@@ -112,6 +112,8 @@ pub struct Delivery {
     pub message: Arc<Message>,
     /// How often it was handed out before: above 0 means redelivered.
     pub delivery_count: u32,
+    /// The queue counts, and consumers see it (AMQP `x-delivery-count`).
+    pub is_counted: bool,
     /// When it was handed out first.
     pub first_delivered_at: UnixMillis,
     /// When it will expire, if it will.

@@ -46,7 +46,13 @@ pub(crate) struct Entry {
 
 impl Entry {
     /// Marks one more handing-out and describes it. `None` if the message is not here.
-    pub(crate) fn hand_out(&mut self, queue: QueueId, consumer: ConsumerId, now: Now) -> Option<Delivery> {
+    pub(crate) fn hand_out(
+        &mut self,
+        queue: QueueId,
+        consumer: ConsumerId,
+        is_counted: bool,
+        now: Now,
+    ) -> Option<Delivery> {
         let message = self.message.clone()?;
         let delivery_count = self.attempts;
         self.attempts += 1;
@@ -58,6 +64,7 @@ impl Entry {
             id: DeliveryId { queue, position: self.position, lease: self.attempts },
             message,
             delivery_count,
+            is_counted,
             first_delivered_at: self.first_delivered_at,
             expires_at: self.expires_at,
             binding: self.binding.as_ref().map(|binding| binding.spec.clone()),

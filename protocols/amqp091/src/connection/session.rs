@@ -166,7 +166,7 @@ impl Session {
 
     fn open(&mut self, frame: &Frame<'_>, output: &mut Output) -> Result<(), Interrupt> {
         if frame.kind == Kind::Heartbeat {
-            return Err(misplaced_heartbeat(frame.channel));
+            return Err(misplaced_heartbeat());
         }
         if frame.kind != Kind::Method {
             return Err(not_open());
@@ -425,7 +425,7 @@ fn open_frame(channel: &mut Channel, cx: &mut Context<'_>, frame: &Frame<'_>, re
     match frame.kind {
         Kind::Header => channel.content_header(cx, frame.payload)?,
         Kind::Body => channel.content_body(cx, Piece::Borrowed(frame.payload))?,
-        Kind::Heartbeat => return Err(misplaced_heartbeat(frame.channel)),
+        Kind::Heartbeat => return Err(misplaced_heartbeat()),
         Kind::Method => {
             if let Some(used) =
                 channel.publish_again(cx, frame.payload, rest).map_err(|fault| fault.at(basic::PUBLISH))?
@@ -459,6 +459,6 @@ fn not_open() -> Interrupt {
     Fault::new(ReplyCode::ChannelError, "expected 'channel.open'").into()
 }
 
-fn misplaced_heartbeat(channel: u16) -> Interrupt {
-    Fault::unexpected(format!("unexpected heartbeat frame on channel {channel}")).into()
+fn misplaced_heartbeat() -> Interrupt {
+    Fault::unexpected("type 8, all octets = <<>>").into()
 }

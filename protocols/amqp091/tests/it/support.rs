@@ -244,6 +244,7 @@ impl Core {
             id: DeliveryId { queue: QueueId(1), position: self.position, lease: 1 },
             message,
             delivery_count,
+            is_counted: delivery_count > 0,
             first_delivered_at: UnixMillis(0),
             expires_at: None,
             binding: None,
@@ -272,7 +273,7 @@ fn define(definition: Definition) -> Result<Reply, Refusal> {
             Err(Refusal::Forbidden("exchange name 'amq.refused' contains reserved prefix 'amq.*'".into()))
         }
         Definition::DeclareExchange { spec, .. } if spec.kind.contains("unknown") => {
-            Err(Refusal::Invalid("invalid exchange type 'unknown'".into()))
+            Err(Refusal::Invalid("unknown exchange type 'unknown'".into()))
         }
         Definition::DeleteQueue { name, .. } if name.contains("missing") => Err(missing(Resource::Queue, &name)),
         Definition::DeleteExchange { name, .. } if name.contains("missing") => Err(missing(Resource::Exchange, &name)),
