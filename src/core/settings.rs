@@ -49,6 +49,7 @@ pub(crate) fn effective(spec: &QueueSpec, vhost: &Name) -> Result<QueueSettings,
         priority_max: arguments.priority_max()?,
         single_active_consumer: arguments.flag("x-single-active-consumer")?,
         durability: arguments.durability()?,
+        consumer_timeout_ms: arguments.at_least("x-consumer-timeout", 0)?,
         ..spec.settings.clone()
     };
     let direct = &spec.settings;
@@ -60,6 +61,7 @@ pub(crate) fn effective(spec: &QueueSpec, vhost: &Name) -> Result<QueueSettings,
     settings.dead_letter = direct.dead_letter.clone().or(settings.dead_letter);
     settings.delivery_limit = direct.delivery_limit.or(settings.delivery_limit);
     settings.priority_max = direct.priority_max.or(settings.priority_max);
+    settings.consumer_timeout_ms = direct.consumer_timeout_ms.or(settings.consumer_timeout_ms);
     settings.durability = direct.durability.or(settings.durability);
     settings.single_active_consumer |= direct.single_active_consumer;
     Ok(settings)

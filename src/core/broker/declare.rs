@@ -20,7 +20,7 @@ use crate::wording::type_name;
 const NAME_BYTES_MAX: usize = 255;
 
 /// Arguments that RabbitMQ compares when a queue is declared again.
-const QUEUE_ARGUMENTS: [&str; 15] = [
+const QUEUE_ARGUMENTS: [&str; 16] = [
     "x-expires",
     "x-message-ttl",
     "x-dead-letter-exchange",
@@ -32,6 +32,7 @@ const QUEUE_ARGUMENTS: [&str; 15] = [
     "x-overflow",
     "x-single-active-consumer",
     "x-delivery-limit",
+    "x-consumer-timeout",
     "x-durability",
     "x-queue-mode",
     "x-queue-version",

@@ -19,8 +19,9 @@ impl Shard {
             return Err(Refusal::ExclusiveUse { name: queue.name.clone(), vhost: queue.vhost.clone() });
         }
         queue.consumers.add(consumer);
+        let timeout = queue.settings.consumer_timeout_ms;
         self.mark(id);
-        Ok(Reply::Done)
+        Ok(timeout.map_or(Reply::Done, |consumer_timeout_ms| Reply::Consumer { queue: id, consumer_timeout_ms }))
     }
 
     pub(super) fn unsubscribe(

@@ -54,6 +54,9 @@ impl Channel {
             cx.shared.unsettled += 1;
         }
         let delivery_tag = self.next_delivery_tag(no_ack, delivery);
+        if !no_ack {
+            self.handed_out(cx.now, cx.shared);
+        }
         let message = &*delivery.message;
         let method = GetOk {
             delivery_tag,

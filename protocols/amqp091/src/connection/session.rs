@@ -153,6 +153,17 @@ impl Session {
         }
     }
 
+    /// Ends channels that have not settled something for too long.
+    pub(crate) fn check_patience(&mut self, now: Now, output: &mut Output) {
+        self.shared.check_at = None;
+        for number in 1..=u16::try_from(self.slots.len().saturating_sub(1)).unwrap_or(u16::MAX) {
+            let Some(Slot::Open(channel)) = self.slots.get_mut(usize::from(number)) else { continue };
+            if let Err(fault) = channel.check_patience(now, &mut self.shared) {
+                self.fail(now, number, &fault, output);
+            }
+        }
+    }
+
     /// The client closes the connection: what its channels hold goes back first. The request to wait for.
     pub(crate) fn leave(&mut self, now: Now, output: &mut Output) -> RequestId {
         for slot in &mut self.slots {
@@ -304,7 +315,11 @@ impl Session {
             return self.fail(now, number, &Fault::precondition(text), output);
         }
         shared.unsettled += usize::from(!consumer.no_ack);
-        channel.deliver(output, shared.frame_max, &consumer.tag, consumer.no_ack, delivery);
+        let no_ack = consumer.no_ack;
+        channel.deliver(output, shared.frame_max, &consumer.tag, no_ack, delivery);
+        if !no_ack {
+            channel.handed_out(now, shared);
+        }
     }
 
     fn consumer_ended(&mut self, now: Now, consumer: ConsumerId, output: &mut Output) {

@@ -200,6 +200,9 @@ impl Core {
                 let result = Err(missing(Resource::Queue, &subscribe.queue));
                 vec![Event::Reply { request, result }]
             }
+            Command::Subscribe { request, subscribe } if subscribe.queue.contains("impatient") => {
+                done(request, Reply::Consumer { queue: QueueId(1), consumer_timeout_ms: 100 })
+            }
             Command::Fetch { request, fetch } => {
                 let queue = self.queues.entry(fetch.queue.to_string()).or_default();
                 let message = queue.pop_front();
@@ -364,6 +367,15 @@ impl Rig {
                     }
                 }
             }
+        }
+    }
+
+    /// Time passes, and the machine does what is due.
+    pub fn advance_ms(&mut self, ms: u64) {
+        self.now.instant = self.now.instant.after_ms(ms);
+        while self.machine.deadline().is_some_and(|at| at <= self.now.instant) && self.output.close.is_none() {
+            self.machine.timeout(self.now, &mut self.output);
+            self.run();
         }
     }
 
