@@ -20,6 +20,7 @@ mod shard;
 #[cfg(test)]
 mod tests;
 mod window;
+mod wording;
 
 pub use broker::recovery::{Recovery, ShardReplay};
 pub use broker::{Broker, BrokerOptions, Needs, Partition};
