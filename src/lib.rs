@@ -1,5 +1,6 @@
 //! Crossdock: one broker for AMQP, MQTT, STOMP, SQS and SNS.
 
+pub mod administration;
 pub mod auth;
 pub mod broker;
 pub mod cli;

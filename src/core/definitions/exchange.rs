@@ -15,6 +15,8 @@ use super::trie::Trie;
 pub(crate) struct Exchange {
     pub spec: ExchangeSpec,
     pub created_at: UnixMillis,
+    /// The alternate exchange that a policy gives it.
+    pub policy_alternate: Option<Name>,
     routes: Routes,
     bindings: HashMap<BindingIdentity, Arc<Binding>>,
     /// Exchanges with a binding to this one: they are looked at when it is deleted.
@@ -34,7 +36,12 @@ impl Exchange {
     pub(crate) fn new(spec: ExchangeSpec, created_at: UnixMillis) -> Result<Self, Refusal> {
         let routes = Routes::of_kind(&spec.kind)?;
         let (bindings, sources) = (HashMap::default(), BTreeMap::new());
-        Ok(Self { spec, created_at, routes, bindings, sources, had_binding: false })
+        Ok(Self { spec, created_at, policy_alternate: None, routes, bindings, sources, had_binding: false })
+    }
+
+    /// Whether its routing keys are topics, for which there are permissions of their own.
+    pub(crate) fn is_topic(&self) -> bool {
+        matches!(self.routes, Routes::Topic(_))
     }
 
     /// Whether the same key always leads to the same bindings.

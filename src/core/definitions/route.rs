@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crossdock_common::definition::BindingSpec;
 use crossdock_common::names::QueueId;
 use crossdock_common::value::lookup;
-use crossdock_common::{Message, Name};
+use crossdock_common::{Message, Name, Value};
 use smallvec::SmallVec;
 
 use super::Vhost;
@@ -130,6 +130,7 @@ impl Walk<'_> {
 
     fn alternate(&self, name: &Name) -> Option<Name> {
         let exchange = self.vhost.exchanges.get(name)?;
-        lookup(&exchange.spec.arguments, "alternate-exchange")?.as_str().map(Name::from)
+        let declared = lookup(&exchange.spec.arguments, "alternate-exchange").and_then(Value::as_str).map(Name::from);
+        declared.or_else(|| exchange.policy_alternate.clone())
     }
 }
