@@ -117,8 +117,8 @@ impl Driver {
         }
     }
 
-    /// Serves the connection to its end, and reports it.
-    pub(super) async fn run(mut self) {
+    /// Serves the connection to its end, and reports it. Boxed, because a future keeps what it was given twice.
+    pub(super) async fn run(mut self: Box<Self>) {
         let ending = match self.serve().await {
             Ok(ending) => ending,
             Err(error) => Ending::Broken(error),
@@ -215,7 +215,8 @@ impl Driver {
             if !self.commands.is_empty()
                 && let Execution::Authenticate { request, credentials } = self.client.execute(now, &mut self.commands)
             {
-                self.authenticate(request, credentials).await;
+                // Boxed: it happens once, and every connection would keep room for it.
+                Box::pin(self.authenticate(request, credentials)).await;
             }
             if let (Some(hurried), true) = (self.client.take_hurried(), is_next) {
                 self.watch = self.engine.watch_sync(hurried);

@@ -129,12 +129,10 @@ pub(super) async fn accept<F>(
                 // Latency matters more than a packet saved; writes are whole batches already.
                 let _ = stream.set_nodelay(true);
                 let serve = serve.clone();
-                let served = reception.workers.serve(stream, move |stream| {
-                    let served = serve(stream, peer);
-                    async move {
-                        served.await;
-                        drop(place);
-                    }
+                // Called within the block: a future that is made outside is kept twice, as what was captured and as what is awaited.
+                let served = reception.workers.serve(stream, move |stream| async move {
+                    serve(stream, peer).await;
+                    drop(place);
                 });
                 if let Err(error) = served {
                     tracing::warn!(listener = kind.name(), %peer, %error, "cannot serve a connection");
@@ -160,7 +158,7 @@ async fn serve(
     let protocol = MachineFactory::protocol(kind);
     let Some(machine) = reception.factory.make(kind, engine.clock.now()) else { return };
     ConnectionOpened { protocol, peer }.emit(&reception.metrics);
-    Driver::new(engine, protocol, peer, transport, machine).run().await;
+    Box::new(Driver::new(engine, protocol, peer, transport, machine)).run().await;
     // Kept until here: whoever waits for the drain waits for this connection.
     drop(shutdown);
 }
@@ -178,7 +176,9 @@ impl Reception {
         let Some(acceptor) = self.tls.as_ref().filter(|_| kind.is_tls()) else {
             return Some(Transport::Plain(stream));
         };
-        let failure = match tokio::time::timeout(self.tls_handshake_timeout, acceptor.accept(stream)).await {
+        // Boxed: a connection without TLS should not keep room for a handshake.
+        let handshake = Box::pin(tokio::time::timeout(self.tls_handshake_timeout, acceptor.accept(stream)));
+        let failure = match handshake.await {
             Ok(Ok(stream)) => return Some(Transport::Tls(Box::new(stream))),
             Ok(Err(error)) => error.to_string(),
             Err(_) => "the peer was too slow".to_owned(),
