@@ -116,6 +116,11 @@ fn rabbitmqs_definitions_are_imported_work_and_survive_kill_9() {
         "one was transient: {again}"
     );
     let mut broker = site.start(&[]);
+    let mut hello = connect(broker.port("amqp")).expect("connects");
+    hello.write_all(b"AMQP\0\0\x09\x01").expect("sends");
+    let mut start = [0; 400];
+    hello.read_exact(&mut start).expect("connection.start");
+    assert!(String::from_utf8_lossy(&start).contains("shop@example"), "the name that was imported");
     for _ in 0..2 {
         let mut client = open(&broker, "orders", "secret-orders", "shop");
         // `orders` is bound to `events` with `orders.#`, which the user may publish to with his own name only.

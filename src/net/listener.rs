@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 use super::driver::Driver;
-use super::machines::MachineFactory;
+use super::machines::{MachineFactory, Names};
 use super::shutdown::ShutdownSignal;
 use super::transport::Transport;
 use super::workers::Workers;
@@ -162,7 +162,8 @@ async fn serve(
     let Some(transport) = reception.transport(kind, stream, peer).await else { return };
     let protocol = MachineFactory::protocol(kind);
     let name = transport.certificate().and_then(|certificate| reception.certificate_name(certificate));
-    let Some(machine) = reception.factory.make(kind, engine.clock.now(), name.clone()) else { return };
+    let names = Names { of_certificate: name.clone(), of_cluster: engine.administration.cluster_name() };
+    let Some(machine) = reception.factory.make(kind, engine.clock.now(), names) else { return };
     ConnectionOpened { protocol, peer }.emit(&reception.metrics);
     Box::new(Driver::new(engine, protocol, peer, (transport, name), machine)).run().await;
     // Kept until here: whoever waits for the drain waits for this connection.

@@ -14,6 +14,15 @@ pub fn formats() -> Vec<&'static dyn Format> {
     vec![&amqp091::FORMAT, &mqtt::FORMAT, &stomp::FORMAT, &crossdock_aws::FORMAT]
 }
 
+/// Names that a new connection is made with.
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    /// Its peer's, by a certificate that was verified.
+    pub of_certificate: Option<Name>,
+    /// The broker's, if an operator has given it one (`cluster_name`).
+    pub of_cluster: Option<String>,
+}
+
 /// Makes the machines of new connections.
 pub struct MachineFactory {
     limits: Arc<Limits>,
@@ -49,21 +58,24 @@ impl MachineFactory {
     }
 
     /// A machine for a new connection of a messaging protocol; `None` for listeners that speak HTTP.
-    pub fn make(&self, kind: ListenerKind, now: Now, certificate_name: Option<Name>) -> Option<Box<dyn Machine>> {
+    pub fn make(&self, kind: ListenerKind, now: Now, names: Names) -> Option<Box<dyn Machine>> {
         let seed = self.seeds.fetch_add(1, Ordering::Relaxed);
         Some(match Self::protocol(kind) {
-            Protocol::Amqp091 => Box::new(amqp091::Connection::new(now, self.amqp091_options(seed, certificate_name))),
+            Protocol::Amqp091 => Box::new(amqp091::Connection::new(now, self.amqp091_options(seed, names))),
             Protocol::Mqtt => {
-                let options = mqtt::ConnectionOptions { seed, certificate_name, ..self.mqtt.clone() };
+                let options =
+                    mqtt::ConnectionOptions { seed, certificate_name: names.of_certificate, ..self.mqtt.clone() };
                 Box::new(mqtt::Connection::new(now, options))
             }
-            Protocol::Stomp => Box::new(stomp::Connection::new(now, self.stomp_options(seed, certificate_name))),
+            Protocol::Stomp => Box::new(stomp::Connection::new(now, self.stomp_options(seed, names.of_certificate))),
             Protocol::Aws | Protocol::Management => return None,
         })
     }
 
-    fn amqp091_options(&self, seed: u64, certificate_name: Option<Name>) -> amqp091::ConnectionOptions {
-        let (limits, node) = (self.limits.clone(), self.node.clone());
+    fn amqp091_options(&self, seed: u64, names: Names) -> amqp091::ConnectionOptions {
+        let limits = self.limits.clone();
+        let node = names.of_cluster.map_or_else(|| self.node.clone(), Text::from);
+        let certificate_name = names.of_certificate;
         let default = amqp091::ConnectionOptions::default();
         let mut mechanisms = default.mechanisms.clone();
         if self.allow_anonymous {
