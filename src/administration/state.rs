@@ -4,13 +4,13 @@ use bytes::Bytes;
 use crossdock_common::Name;
 use crossdock_core::Sequence;
 
+use super::compile::Grants;
 use super::records::{
     GlobalParameterRecord, LimitsRecord, ParameterRecord, PermissionRecord, PolicyRecord, Records,
     TopicPermissionRecord, VhostRecord,
 };
 use crate::auth::UserRecord;
 
-#[derive(Clone)]
 pub(super) struct State {
     pub vhosts: Records<VhostRecord>,
     pub users: Records<UserRecord>,
@@ -24,6 +24,7 @@ pub(super) struct State {
     pub global_parameters: Records<GlobalParameterRecord>,
     /// What was written last.
     pub last: Sequence,
+    pub grants: Grants,
 }
 
 impl State {
@@ -41,6 +42,7 @@ impl State {
             parameters: Records::load("parameter", documents),
             global_parameters: Records::load("global-parameter", documents),
             last: Sequence(0),
+            grants: Grants::default(),
         }
     }
 }
