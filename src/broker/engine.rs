@@ -11,6 +11,7 @@ use super::clock::Clock;
 use super::partition::Signals;
 use super::startup::journal_name;
 use super::vigil::Vigil;
+use crate::administration::Administration;
 use crate::auth::Authenticator;
 use crate::telemetry::{JournalFigures, MessageFigures, Metrics};
 
@@ -22,6 +23,7 @@ pub struct Engine {
     pub broker: Arc<Broker>,
     pub clock: Clock,
     pub authenticator: Arc<Authenticator>,
+    pub administration: Arc<Administration>,
     pub metrics: Arc<Metrics>,
     pub(super) alarms: Arc<Alarms>,
     pub(super) journals: Arc<Vec<Arc<dyn Journal>>>,

@@ -15,6 +15,7 @@ mod outbox;
 mod permissions;
 mod policies;
 mod record;
+mod rules;
 mod settings;
 mod shard;
 #[cfg(test)]
@@ -22,15 +23,18 @@ mod tests;
 mod window;
 mod wording;
 
+pub use broker::administer::DocumentChange;
 pub use broker::recovery::{Recovery, ShardReplay};
 pub use broker::{Broker, BrokerOptions, Needs, Partition};
 pub use client::{Client, Execution, Hurried};
 pub use inspect::{Description, PagePlace, QueuePlace, describe};
 pub use log::{Location, Log, Place, Placed, RecordKind, Sequence, Urgency};
 pub use outbox::cost_bytes;
-pub use permissions::{Grant, Permissions, Who};
-pub use policies::{Policies, Policy};
+pub use permissions::{Grant, Permissions, TopicGrant, Who};
+pub use policies::{Applied, AppliesTo, Policies, Policy, PolicyDefinition, QueueKind};
 pub use record::RecordError;
+pub use rules::{Rules, UserRules, VhostRules};
+pub use settings::{validate_exchange, validate_queue};
 pub use shard::ledger::Ledger;
 pub use shard::paging::Paging;
 pub use shard::reading::{ReadRequest, ReadResult};

@@ -1,8 +1,10 @@
 //! What a queue's declaration arguments mean.
 
-use crossdock_common::definition::{DeadLetter, Durability, Overflow, QueueSettings, QueueSpec};
+use crossdock_common::definition::{DeadLetter, Durability, ExchangeSpec, Overflow, QueueSettings, QueueSpec};
 use crossdock_common::value::lookup;
-use crossdock_common::{Name, Refusal, Value};
+use crossdock_common::{Name, Refusal, UnixMillis, Value};
+
+use crate::definitions::exchange::Exchange;
 
 use crate::wording::{not_an_integer, type_name, unacceptable};
 
@@ -73,6 +75,23 @@ fn integer(value: &Value) -> Option<i64> {
         Value::Bool(_) | Value::Timestamp(_) => None,
         other => other.as_i64(),
     }
+}
+
+/// Whether a queue could be declared so.
+///
+/// # Errors
+/// The refusal that the declaration would get.
+pub fn validate_queue(spec: &QueueSpec, vhost: &Name) -> Result<(), Refusal> {
+    check(spec, vhost)?;
+    effective(spec, vhost).map(drop)
+}
+
+/// Whether there are exchanges of that kind.
+///
+/// # Errors
+/// The refusal that the declaration would get.
+pub fn validate_exchange(spec: &ExchangeSpec) -> Result<(), Refusal> {
+    Exchange::new(spec.clone(), UnixMillis(0), 0).map(drop)
 }
 
 struct Arguments<'a> {

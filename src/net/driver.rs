@@ -47,6 +47,8 @@ pub(super) struct Driver {
     pub engine: Arc<Engine>,
     pub protocol: Protocol,
     pub peer: SocketAddr,
+    /// The name in the peer's verified certificate.
+    certificate_name: Option<Name>,
     transport: Transport,
     machine: Box<dyn Machine>,
     client: Client,
@@ -87,7 +89,7 @@ impl Driver {
         engine: Arc<Engine>,
         protocol: Protocol,
         peer: SocketAddr,
-        transport: Transport,
+        (transport, certificate_name): (Transport, Option<Name>),
         machine: Box<dyn Machine>,
     ) -> Self {
         let notify = Arc::new(Notify::new());
@@ -98,6 +100,7 @@ impl Driver {
             engine,
             protocol,
             peer,
+            certificate_name,
             transport,
             machine,
             client,
@@ -245,16 +248,27 @@ impl Driver {
     }
 
     async fn authenticate(&mut self, request: RequestId, credentials: Credentials) {
-        let Credentials::Password { user, password } = &credentials else {
-            return self.client.rejected(request, Refusal::InvalidCredentials);
+        let (authenticator, peer) = (&self.engine.authenticator, self.peer.ip());
+        let result = match &credentials {
+            Credentials::Password { user, password } => authenticator.authenticate(peer, user, password).await,
+            Credentials::Anonymous => authenticator.admit_anonymous(peer),
+            Credentials::Certificate => match &self.certificate_name {
+                Some(name) => authenticator.admit(peer, name),
+                None => Err(AuthenticationError::Refused),
+            },
         };
-        match self.engine.authenticator.authenticate(self.peer.ip(), user, password).await {
+        match result {
             Ok(principal) => {
                 let tags = principal.tags.iter().map(|tag| Name::from(tag.as_str())).collect();
                 self.client.authenticated(request, Principal { name: Name::from(&*principal.name), tags });
             }
             Err(AuthenticationError::Refused) => {
                 let (protocol, peer) = (self.protocol, self.peer);
+                let user = match &credentials {
+                    Credentials::Password { user, .. } => user.as_str(),
+                    Credentials::Anonymous => "",
+                    Credentials::Certificate => self.certificate_name.as_deref().unwrap_or_default(),
+                };
                 AuthenticationFailed { protocol, peer, user }.emit(&self.engine.metrics);
                 self.client.rejected(request, Refusal::InvalidCredentials);
             }

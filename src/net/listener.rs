@@ -6,16 +6,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use crossdock_common::Name;
+use rustls::pki_types::CertificateDer;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 use super::driver::Driver;
-use super::machines::MachineFactory;
+use super::machines::{MachineFactory, Names};
 use super::shutdown::ShutdownSignal;
 use super::transport::Transport;
 use super::workers::Workers;
+use crate::auth::tls::certificate_name;
 use crate::broker::Engine;
-use crate::config::{Listener, ListenerKind};
+use crate::config::{CertificateLogin, Listener, ListenerKind};
 use crate::telemetry::Metrics;
 use crate::telemetry::events::{ConnectionOpened, ListenerStarted};
 
@@ -40,6 +43,7 @@ pub struct Reception {
     workers: Arc<Workers>,
     factory: MachineFactory,
     tls: Option<TlsAcceptor>,
+    certificate_login: CertificateLogin,
     tls_handshake_timeout: Duration,
     http_idle_timeout: Duration,
     connections: AtomicUsize,
@@ -60,6 +64,7 @@ impl Reception {
             workers,
             factory: MachineFactory::new(settings, seed),
             tls: tls.map(TlsAcceptor::from),
+            certificate_login: settings.tls.certificate_login,
             tls_handshake_timeout: settings.limits.tls_handshake_timeout_ms.duration(),
             http_idle_timeout: settings.limits.http_idle_timeout_ms.duration(),
             connections: AtomicUsize::new(0),
@@ -156,9 +161,11 @@ async fn serve(
 ) {
     let Some(transport) = reception.transport(kind, stream, peer).await else { return };
     let protocol = MachineFactory::protocol(kind);
-    let Some(machine) = reception.factory.make(kind, engine.clock.now()) else { return };
+    let name = transport.certificate().and_then(|certificate| reception.certificate_name(certificate));
+    let names = Names { of_certificate: name.clone(), of_cluster: engine.administration.cluster_name() };
+    let Some(machine) = reception.factory.make(kind, engine.clock.now(), names) else { return };
     ConnectionOpened { protocol, peer }.emit(&reception.metrics);
-    Box::new(Driver::new(engine, protocol, peer, transport, machine)).run().await;
+    Box::new(Driver::new(engine, protocol, peer, (transport, name), machine)).run().await;
     // Kept until here: whoever waits for the drain waits for this connection.
     drop(shutdown);
 }
@@ -170,6 +177,11 @@ impl Reception {
 
     pub(super) fn http_idle_timeout(&self) -> Duration {
         self.http_idle_timeout
+    }
+
+    /// What the holder of the certificate is called.
+    fn certificate_name(&self, certificate: &CertificateDer<'_>) -> Option<Name> {
+        certificate_name(certificate, self.certificate_login).map(|name| Name::from(name.as_str()))
     }
 
     async fn transport(&self, kind: ListenerKind, stream: TcpStream, peer: SocketAddr) -> Option<Transport> {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use bytes::{Buf, BufMut, BytesMut};
 use crossdock_common::event::{Principal, Reply};
+use crossdock_common::lane_quota::LaneShare;
 use crossdock_common::output::Close;
 use crossdock_common::random::Random;
 use crossdock_common::{Command, Event, Instant, Machine, Name, Now, Output, Refusal, RequestId};
@@ -39,6 +40,8 @@ pub struct Connection {
     agreed: Agreed,
     requests: Requests,
     alarm: Alarm,
+    /// What the connection uses of its user's channels, until its session has it.
+    lane_share: LaneShare,
     /// Undecoded bytes that the last call left: more than these are news from the peer.
     left_bytes: usize,
 }
@@ -104,6 +107,7 @@ impl Connection {
             agreed,
             requests: Requests::default(),
             alarm: Alarm::default(),
+            lane_share: LaneShare::default(),
             left_bytes: 0,
             options,
         }
@@ -317,6 +321,7 @@ impl Connection {
             secrets,
             check_at: None,
             publishes: false,
+            lane_share: std::mem::take(&mut self.lane_share),
         };
         self.phase = Phase::Running(Box::new(Session::new(shared, self.agreed.channel_max)));
     }
@@ -420,6 +425,12 @@ impl Machine for Connection {
         match (&mut self.phase, event) {
             (_, Event::Blocked { reason }) => self.alarm.reason = Some(reason),
             (_, Event::Unblocked) => self.alarm.reason = None,
+            (Phase::ProtocolHeader, Event::Forced { .. }) => self.close_now(Close::Shutdown, output),
+            (_, Event::Forced { reason }) => {
+                let fault = Fault::new(ReplyCode::ConnectionForced, reason.as_str());
+                self.fail_as(now, &fault, Close::Shutdown, output);
+            }
+            (_, Event::LaneQuota(quota)) => self.lane_share = LaneShare::new(quota),
             (Phase::Running(session), event) => {
                 if let Err(fault) = session.handle(now, event, output) {
                     self.fail(now, &fault, output);

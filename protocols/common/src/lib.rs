@@ -9,6 +9,7 @@ pub mod definition;
 pub mod envelope;
 pub mod event;
 pub mod hub;
+pub mod lane_quota;
 pub mod limits;
 pub mod machine;
 pub mod message;

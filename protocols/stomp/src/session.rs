@@ -136,7 +136,9 @@ impl Session {
             Event::Unroutable { confirm, message, .. } => self.unroutable(confirm, &message),
             Event::ConsumerCancelled { consumer } => self.cancelled(consumer),
             Event::TakenOver => Err(Fault::refused("taken over", "Another connection took the session")),
+            Event::Forced { reason } => Err(Fault::refused("connection closed", reason.as_str())),
             Event::Authenticated { .. }
+            | Event::LaneQuota(_)
             | Event::Fetched { .. }
             | Event::Placed { .. }
             | Event::Blocked { .. }

@@ -5,7 +5,7 @@ use crossdock_common::event::Reply;
 use crossdock_common::{Refusal, Value};
 
 use super::support::{Tester, World, queue_spec};
-use crate::{Policies, Policy};
+use crate::{AppliesTo, Policies, Policy, PolicyDefinition};
 
 fn world(policies: Policies) -> World {
     let mut world = World::new();
@@ -13,8 +13,14 @@ fn world(policies: Policies) -> World {
     world
 }
 
-fn policy(pattern: &str, priority: u32, durability: impl Into<Option<Durability>>) -> Policy {
-    Policy::new("/".into(), pattern, priority, durability.into()).expect("a pattern")
+fn policy(pattern: &str, priority: i64, durability: impl Into<Option<Durability>>) -> Policy {
+    let definition = PolicyDefinition { durability: durability.into(), ..PolicyDefinition::default() };
+    policy_of(pattern, priority, definition)
+}
+
+fn policy_of(pattern: &str, priority: i64, definition: PolicyDefinition) -> Policy {
+    let (vhost, pattern) = ("/".into(), regex::Regex::new(pattern).expect("a pattern"));
+    Policy { name: "policy".into(), vhost, pattern, applies_to: AppliesTo::ALL, priority, definition }
 }
 
 fn info(world: &World, client: &mut Tester, queue: &str) -> QueueInfo {
@@ -56,7 +62,7 @@ fn the_policy_with_the_highest_priority_applies_and_no_other() {
     policies.add(policy("a", 1, Durability::Memory));
     policies.add(policy("ab", 2, None));
     policies.add(policy("", 0, Durability::Memory));
-    policies.add(Policy::new("other".into(), "a", 9, Some(Durability::Memory)).expect("a pattern"));
+    policies.add(Policy { vhost: "other".into(), ..policy("a", 9, Durability::Memory) });
     let world = world(policies);
     let mut client = world.client("u");
     ["a", "ab", "c"].into_iter().for_each(|queue| client.queue(&world, queue, &[]));
