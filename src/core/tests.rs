@@ -3,6 +3,7 @@
 mod choices;
 mod crashes;
 mod dead_letters;
+mod deduplication;
 mod delayed;
 mod exactly_once;
 mod fifo;
