@@ -1,6 +1,8 @@
 //! What a queue's declaration arguments mean.
 
-use crossdock_common::definition::{DeadLetter, Durability, ExchangeSpec, Overflow, QueueSettings, QueueSpec};
+use crossdock_common::definition::{
+    DeadLetter, Durability, ExchangeSpec, HeaderDeduplication, Overflow, QueueSettings, QueueSpec,
+};
 use crossdock_common::value::lookup;
 use crossdock_common::{Name, Refusal, UnixMillis, Value};
 
@@ -16,6 +18,9 @@ const PRIORITY_MAX: i64 = 255;
 const TIME_MS_MAX: i64 = 4_294_967_295;
 /// How often a quorum queue's messages may come back where nobody says how often, as RabbitMQ 4.
 const QUORUM_DELIVERY_LIMIT: u32 = 20;
+/// Values that a queue with deduplication remembers where its arguments do not say how many, as LavinMQ, and most of them.
+const CACHE_SIZE: u64 = 128;
+const CACHE_SIZE_MAX: u64 = 1 << 20;
 /// Arguments that RabbitMQ's quorum queues do not have.
 const NOT_OF_QUORUM_QUEUES: [&str; 2] = ["x-queue-mode", "x-queue-version"];
 
@@ -52,6 +57,7 @@ pub(crate) fn effective(spec: &QueueSpec, vhost: &Name) -> Result<QueueSettings,
         single_active_consumer: arguments.flag("x-single-active-consumer")?,
         durability: arguments.durability()?,
         consumer_timeout_ms: arguments.at_least("x-consumer-timeout", 0)?,
+        deduplication: arguments.deduplication()?,
         ..spec.settings.clone()
     };
     let direct = &spec.settings;
@@ -173,6 +179,18 @@ impl Arguments<'_> {
         }
         let limit = self.at_least("x-delivery-limit", 0)?;
         Ok(limit.map(|limit| u32::try_from(limit).unwrap_or(u32::MAX).saturating_add(1)))
+    }
+
+    fn deduplication(&self) -> Result<Option<HeaderDeduplication>, Refusal> {
+        if !self.flag("x-message-deduplication")? {
+            return Ok(None);
+        }
+        let size_max = self.at_least("x-cache-size", 1)?.unwrap_or(CACHE_SIZE).min(CACHE_SIZE_MAX);
+        Ok(Some(HeaderDeduplication {
+            header: self.text("x-deduplication-header")?.unwrap_or("x-deduplication-header").into(),
+            size_max: u32::try_from(size_max).unwrap_or(u32::MAX),
+            ttl_ms: self.at_least("x-cache-ttl", 1)?,
+        }))
     }
 
     fn delivery_limit_default(&self) -> Option<u32> {

@@ -258,9 +258,12 @@ impl Channel {
     }
 
     /// A delivery that has to be settled was handed out.
+    #[inline]
     pub(crate) fn handed_out(&mut self, now: Now, shared: &mut Shared) {
-        let check_at = self.patience.note(self.last_delivery_tag, now.instant, shared.limits.consumer_timeout_ms);
-        shared.check_at(check_at);
+        let tag = self.last_delivery_tag;
+        if let Some(at) = self.patience.note(tag, now.instant, shared.limits.consumer_timeout_ms) {
+            shared.check_at(Some(at));
+        }
     }
 
     /// Refuses to go on if something has been unsettled for too long.

@@ -21,7 +21,7 @@ use crate::wording::type_name;
 const NAME_BYTES_MAX: usize = 255;
 
 /// Arguments that RabbitMQ compares when a queue is declared again.
-const QUEUE_ARGUMENTS: [&str; 16] = [
+const QUEUE_ARGUMENTS: [&str; 20] = [
     "x-expires",
     "x-message-ttl",
     "x-dead-letter-exchange",
@@ -35,6 +35,10 @@ const QUEUE_ARGUMENTS: [&str; 16] = [
     "x-delivery-limit",
     "x-consumer-timeout",
     "x-durability",
+    "x-message-deduplication",
+    "x-deduplication-header",
+    "x-cache-size",
+    "x-cache-ttl",
     "x-queue-mode",
     "x-queue-version",
     QUEUE_TYPE,

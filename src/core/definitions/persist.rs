@@ -140,6 +140,8 @@ fn settings_from_table(table: &Table) -> QueueSettings {
             .value("fifo")
             .and_then(Value::as_str)
             .map(|scope| Fifo { deduplication_scope: DeduplicationScope::from_word(scope).unwrap_or_default() }),
+        // Only arguments say it.
+        deduplication: None,
         inner: reader.optional_name("delays_for").map(|exchange| Inner::Delays { exchange }),
     }
 }

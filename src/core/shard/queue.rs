@@ -96,7 +96,7 @@ impl Queue {
             durable: new.durable,
             auto_delete: new.auto_delete,
             ready: if new.settings.fifo.is_some() { Ready::fifo() } else { Ready::new(new.settings.priority_max) },
-            deduplication: new.settings.fifo.map(|fifo| Box::new(Deduplication::new(fifo.deduplication_scope))),
+            deduplication: Deduplication::of(&new.settings).map(Box::new),
             settings: new.settings,
             urgency: match new.durability {
                 Durability::Fsync => Some(Urgency::Sync),
@@ -167,24 +167,30 @@ impl Queue {
 
     /// Makes an entry ready, or delays it where the queue or the message says so. Without `keep`, only its reference stays in
     /// memory.
-    pub(crate) fn admit(&mut self, entry: Entry, keep: bool, now: Now, timers: &mut Timers) {
-        match self.visible_at(entry.message.as_deref(), now.instant) {
-            None => {
-                let mut entry = entry;
-                if entry.expires_at.is_some_and(|at| at <= now.instant) && self.is_waited_for() {
-                    // Who waits for it already gets it, however short it lives.
-                    entry.expires_at = None;
-                }
-                self.ready.append(entry, keep);
-            }
-            Some(at) => {
-                let mut entry = entry;
-                if !keep {
-                    entry.unload();
-                }
-                self.delay(entry, at, timers);
-            }
+    pub(crate) fn admit(&mut self, mut entry: Entry, keep: bool, now: Now, timers: &mut Timers) {
+        if entry.expires_at.is_some() {
+            self.spare(&mut entry, now);
         }
+        match self.visible_at(entry.message.as_deref(), now.instant) {
+            None => self.ready.append(entry, keep),
+            Some(at) => self.delay_new(entry, keep, at, timers),
+        }
+    }
+
+    /// Who waits for a message already gets it, however short it lives.
+    #[cold]
+    fn spare(&self, entry: &mut Entry, now: Now) {
+        if entry.is_expired(now.instant) && self.is_waited_for() {
+            entry.expires_at = None;
+        }
+    }
+
+    #[cold]
+    fn delay_new(&mut self, mut entry: Entry, keep: bool, at: Instant, timers: &mut Timers) {
+        if !keep {
+            entry.unload();
+        }
+        self.delay(entry, at, timers);
     }
 
     /// Takes a delivery out of the unsettled ones, if its lease is the current one.

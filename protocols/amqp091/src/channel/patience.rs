@@ -7,12 +7,14 @@ use crossdock_common::names::QueueId;
 
 use super::unsettled::Unsettled;
 
-/// A deadline is noticed so many parts of its time too late at most.
+/// A deadline is noticed such a part of its time too late at most, or a second.
 const PRECISION: u64 = 64;
 /// Queues with a time of their own that a channel remembers; of more, the oldest have the usual time again.
 const OWN_MAX: usize = 4_096;
+/// Where nothing has a time, a mark is made now and then all the same: a queue may come that says one.
+const FOREVER_MS: u64 = 86_400_000;
 /// Shortest time between two marks, in milliseconds.
-const SPACING_MS_MIN: u64 = 10;
+const SPACING_MS_MIN: u64 = 1_000;
 
 /// When deliveries were handed out: a mark now and then, since a time for each would cost every channel more.
 #[derive(Debug, Default)]
@@ -22,18 +24,24 @@ pub(super) struct Patience {
     /// Queues with a time of their own, in milliseconds.
     own_ms: BTreeMap<QueueId, u64>,
     spacing_ms: u64,
+    /// Before this, there is no need for another mark.
+    next_mark: Instant,
 }
 
 impl Patience {
     /// A delivery was handed out. Tells when [`overdue`](Self::overdue) has to be asked; `default_ms` 0 is for ever.
+    #[inline]
     pub(super) fn note(&mut self, tag: u64, now: Instant, default_ms: u64) -> Option<Instant> {
-        if self.marks.back().is_some_and(|(_, at)| now < at.after_ms(self.spacing_ms)) {
-            return None;
-        }
-        let shortest_ms = self.shortest_ms(default_ms)?;
-        self.spacing_ms = (shortest_ms / PRECISION).max(SPACING_MS_MIN);
+        if now < self.next_mark { None } else { self.mark(tag, now, default_ms) }
+    }
+
+    #[cold]
+    fn mark(&mut self, tag: u64, now: Instant, default_ms: u64) -> Option<Instant> {
+        let shortest_ms = self.shortest_ms(default_ms);
+        self.spacing_ms = (shortest_ms.unwrap_or(FOREVER_MS) / PRECISION).max(SPACING_MS_MIN);
+        self.next_mark = now.after_ms(self.spacing_ms);
         self.marks.push_back((tag, now));
-        Some(now.after_ms(shortest_ms + self.spacing_ms))
+        shortest_ms.map(|shortest_ms| now.after_ms(shortest_ms + self.spacing_ms))
     }
 
     /// Deliveries of this queue have a time of their own.
@@ -43,7 +51,7 @@ impl Patience {
             self.own_ms.pop_first();
         }
         // The marks may be too far apart for it.
-        self.spacing_ms = 0;
+        self.next_mark = Instant::default();
     }
 
     fn shortest_ms(&self, default_ms: u64) -> Option<u64> {
@@ -59,6 +67,7 @@ impl Patience {
     ) -> Result<Option<Instant>, u64> {
         let Some(oldest) = unsettled.oldest() else {
             self.marks.clear();
+            self.next_mark = Instant::default();
             return Ok(None);
         };
         while self.marks.get(1).is_some_and(|(tag, _)| *tag <= oldest.tag) {

@@ -201,7 +201,7 @@ impl Core {
                 vec![Event::Reply { request, result }]
             }
             Command::Subscribe { request, subscribe } if subscribe.queue.contains("impatient") => {
-                done(request, Reply::Consumer { queue: QueueId(1), consumer_timeout_ms: 100 })
+                done(request, Reply::Consumer { queue: QueueId(1), consumer_timeout_ms: 10_000 })
             }
             Command::Fetch { request, fetch } => {
                 let queue = self.queues.entry(fetch.queue.to_string()).or_default();
