@@ -4,6 +4,7 @@ use bytes::Bytes;
 use crossdock_common::Name;
 use crossdock_core::Sequence;
 
+use super::Affects;
 use super::compile::Grants;
 use super::records::{
     GlobalParameterRecord, LimitsRecord, ParameterRecord, PermissionRecord, PolicyRecord, Records,
@@ -25,6 +26,9 @@ pub(super) struct State {
     /// What was written last.
     pub last: Sequence,
     pub grants: Grants,
+    /// Many changes are being made: what they have an effect on is put into effect after the last of them.
+    pub bulks: usize,
+    pub pending: Vec<Affects>,
 }
 
 impl State {
@@ -43,6 +47,8 @@ impl State {
             global_parameters: Records::load("global-parameter", documents),
             last: Sequence(0),
             grants: Grants::default(),
+            bulks: 0,
+            pending: Vec::new(),
         }
     }
 }
