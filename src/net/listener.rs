@@ -156,11 +156,13 @@ async fn serve(
     peer: SocketAddr,
     shutdown: ShutdownSignal,
 ) {
+    // A socket that does not know its address is broken.
+    let Ok(local) = stream.local_addr() else { return };
     let Some(transport) = reception.transport(kind, stream, peer).await else { return };
     let protocol = MachineFactory::protocol(kind);
     let Some(machine) = reception.factory.make(kind, engine.clock.now()) else { return };
     ConnectionOpened { protocol, peer }.emit(&reception.metrics);
-    Driver::new(engine, protocol, peer, transport, machine).run().await;
+    Driver::new(engine, protocol, (peer, local), transport, machine).run().await;
     // Kept until here: whoever waits for the drain waits for this connection.
     drop(shutdown);
 }

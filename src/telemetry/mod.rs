@@ -10,5 +10,5 @@ mod process;
 mod traffic;
 
 pub use log::{TelemetryError, start};
-pub use metrics::{Alarm, JournalFigures, MessageFigures, Metrics, Protocol, ProtocolMetrics};
-pub use process::anonymous_bytes;
+pub use metrics::{Alarm, JournalFigures, MessageFigures, Metrics, Protocol, ProtocolMetrics, ResourceFigures};
+pub use process::{anonymous_bytes, open_descriptors, resident_bytes};

@@ -3,6 +3,7 @@
 mod confirms;
 mod consumers;
 mod deliver;
+mod describe;
 mod exchange;
 mod publish;
 mod queue;
@@ -51,7 +52,8 @@ pub(crate) struct Channel {
     last_queue: LastQueue,
     /// For consumers to come.
     prefetch: u16,
-    has_lane_window: bool,
+    /// Of all consumers together; 0 for any number.
+    prefetch_global: u16,
     last_delivery_tag: u64,
     unsettled: Unsettled,
     mode: Mode,
@@ -83,7 +85,7 @@ impl Channel {
             repeat: None,
             last_queue: LastQueue::None,
             prefetch: 0,
-            has_lane_window: false,
+            prefetch_global: 0,
             last_delivery_tag: 0,
             unsettled: Unsettled::default(),
             mode: Mode::Plain,
@@ -255,7 +257,7 @@ impl Channel {
             cx.shared.consumers.remove(consumer);
             self.request(cx, MethodId::NONE, Pending::Ignored, |request| Command::Unsubscribe { request, consumer });
         }
-        if self.has_lane_window {
+        if self.prefetch_global != 0 {
             cx.command(Command::LaneWindow { lane: Lane(self.number), window: 0 });
         }
         let last_number = match &self.mode {

@@ -39,7 +39,7 @@ impl Channel {
             return Err(Fault::not_implemented(format!("prefetch_size!=0 ({size})")));
         }
         if global {
-            self.has_lane_window = count != 0;
+            self.prefetch_global = count;
             cx.command(Command::LaneWindow { lane: self.lane(), window: count.into() });
         } else {
             self.prefetch = count;
@@ -52,7 +52,14 @@ impl Channel {
         let queue = self.queue_name(consume.queue)?;
         let arguments = table::decode_copy(consume.arguments, &cx.shared.limits).map_err(Fault::from)?;
         let tag = self.new_tag(cx, consume.consumer_tag)?;
-        let entry = Consumer { channel: self.number, tag: tag.clone(), no_ack: consume.no_ack };
+        let entry = Consumer {
+            channel: self.number,
+            tag: tag.clone(),
+            no_ack: consume.no_ack,
+            queue: queue.clone(),
+            prefetch: self.prefetch,
+            arguments: arguments.clone(),
+        };
         let consumer = cx.shared.consumers.add(entry);
         self.consumers.insert(tag.clone(), consumer);
         let priority = lookup(&arguments, "x-priority").and_then(Value::as_i64).unwrap_or(0);

@@ -8,12 +8,11 @@ use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use crossdock_common::command::Publish as PublishCommand;
-use crossdock_common::{Command, Message, Name};
+use crossdock_common::{Command, Name};
 
 use super::{Channel, Mode};
 use crate::connection::shared::Context;
-use crate::convert::facts::{BCC, Facts, check_sizes};
-use crate::convert::{FORMAT, outgoing};
+use crate::convert::facts::{Facts, check_sizes};
 use crate::error::{Fault, Interrupt, ReplyCode};
 use crate::frame::basic::{PUBLISH, Publish};
 use crate::frame::method::BASIC;
@@ -204,16 +203,9 @@ impl Channel {
         facts: Facts,
     ) -> Result<(), Fault> {
         let Announced { exchange, routing_key, mandatory } = announced;
-        let properties = if facts.has_bcc { outgoing::without_header(&properties, BCC) } else { properties };
-        let mut message = Message::new(&FORMAT, exchange, routing_key, properties, body);
-        message.durable = facts.durable;
-        message.priority = facts.priority;
-        message.ttl_ms = facts.ttl_ms;
+        let mut message = facts.message(exchange, routing_key, properties, body);
         message.user = cx.shared.user();
         message.received_at = cx.now.unix;
-        if !facts.extra_keys.is_empty() {
-            message.rare_mut().extra_keys = facts.extra_keys;
-        }
         let message = Arc::new(message);
         let publish =
             PublishCommand { lane: self.lane(), confirm: None, message, mandatory, retain: false, exactly_once: None };

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crossdock_common::event::Principal;
 use crossdock_common::lane_quota::LaneShare;
 use crossdock_common::random::Random;
-use crossdock_common::{Command, ConsumerId, Limits, Name, Now, Output, Text};
+use crossdock_common::{Command, ConsumerId, Limits, Name, Now, Output, Table, Text};
 
 use super::handshake::Capabilities;
 use super::requests::Requests;
@@ -69,6 +69,9 @@ pub(crate) struct Consumer {
     pub channel: u16,
     pub tag: Text,
     pub no_ack: bool,
+    pub queue: Name,
+    pub prefetch: u16,
+    pub arguments: Table,
 }
 
 /// The consumers of a connection, by the number that the core knows them by.
