@@ -5,6 +5,7 @@ pub mod auth;
 pub mod broker;
 pub mod cli;
 pub mod config;
+pub mod definitions;
 pub mod http;
 pub mod net;
 pub mod serve;

@@ -29,7 +29,7 @@ impl Administration {
     pub fn put_vhost_limit(&self, vhost: &str, limit: &str, value: &Value) -> Result<Made, AdministrationError> {
         self.expect_vhost(vhost)?;
         let mut limits = self.limits_of_vhost(vhost);
-        limits.insert(limit.to_owned(), checked(&VHOST_LIMITS, limit, value)?);
+        limits.insert(limit.to_owned(), OF_VHOSTS.check(limit, value)?);
         self.replace_vhost_limits(vhost, limits)
     }
 
@@ -39,7 +39,7 @@ impl Administration {
     /// There is no such vhost or limit.
     pub fn put_vhost_limits(&self, vhost: &str, value: &Value) -> Result<Made, AdministrationError> {
         self.expect_vhost(vhost)?;
-        self.replace_vhost_limits(vhost, all_checked(&VHOST_LIMITS, value)?)
+        self.replace_vhost_limits(vhost, OF_VHOSTS.check_all(value)?)
     }
 
     /// Takes a limit of a vhost away; `None` takes all.
@@ -60,7 +60,7 @@ impl Administration {
     pub fn put_user_limit(&self, user: &str, limit: &str, value: &Value) -> Result<Made, AdministrationError> {
         self.expect_user(user)?;
         let mut limits = self.limits_of_user(user);
-        limits.insert(limit.to_owned(), checked(&USER_LIMITS, limit, value)?);
+        limits.insert(limit.to_owned(), OF_USERS.check(limit, value)?);
         self.replace_user_limits(user, limits)
     }
 
@@ -70,7 +70,7 @@ impl Administration {
     /// There is no such user or limit.
     pub fn put_user_limits(&self, user: &str, value: &Value) -> Result<Made, AdministrationError> {
         self.expect_user(user)?;
-        self.replace_user_limits(user, all_checked(&USER_LIMITS, value)?)
+        self.replace_user_limits(user, OF_USERS.check_all(value)?)
     }
 
     /// Takes a limit of a user away; `None` takes all.
@@ -121,19 +121,36 @@ fn shown(record: &LimitsRecord) -> (String, Limits) {
     (record.name.clone(), record.limits.clone())
 }
 
-fn checked(known: &[&str], limit: &str, value: &Value) -> Result<i64, AdministrationError> {
-    let failed = |text: String| AdministrationError::Invalid(format!("Validation failed\n\n{text}\n"));
-    if !known.contains(&limit) {
-        let unknown = [(limit.to_owned(), value.clone())];
-        let unknown = pairs(unknown.iter().map(|(name, value)| (name, value)));
-        return Err(failed(format!("Unrecognised terms {unknown} in limits")));
-    }
-    value.as_i64().ok_or_else(|| failed(format!("{limit} should be a number, actually was {}", term(value))))
+/// What RabbitMQ calls a set of limits, and how it says that one is wrong.
+struct Kind {
+    limits: &'static [&'static str],
+    words: &'static str,
+    introduction: &'static str,
 }
 
-fn all_checked(known: &[&str], value: &Value) -> Result<Limits, AdministrationError> {
-    let Some(limits) = value.as_object() else {
-        return Err(AdministrationError::Invalid(format!("Validation failed\n\nlimits not a list {}\n", term(value))));
-    };
-    limits.iter().map(|(name, value)| Ok((name.clone(), checked(known, name, value)?))).collect()
+const OF_VHOSTS: Kind = Kind { limits: &VHOST_LIMITS, words: "limits", introduction: "Validation failed\n\n" };
+const OF_USERS: Kind = Kind { limits: &USER_LIMITS, words: "user-limits", introduction: "" };
+
+impl Kind {
+    fn invalid(&self, text: &str) -> AdministrationError {
+        let end = if self.introduction.is_empty() { "" } else { "\n" };
+        AdministrationError::Invalid(format!("{}{text}{end}", self.introduction))
+    }
+
+    fn check(&self, limit: &str, value: &Value) -> Result<i64, AdministrationError> {
+        if !self.limits.contains(&limit) {
+            let unknown = (limit.to_owned(), value.clone());
+            let unknown = pairs(std::iter::once((&unknown.0, &unknown.1)));
+            return Err(self.invalid(&format!("Unrecognised terms {unknown} in {}", self.words)));
+        }
+        let wrong = || self.invalid(&format!("{limit} should be a number, actually was {}", term(value)));
+        value.as_i64().ok_or_else(wrong)
+    }
+
+    fn check_all(&self, value: &Value) -> Result<Limits, AdministrationError> {
+        let Some(limits) = value.as_object() else {
+            return Err(self.invalid(&format!("{} not a list {}", self.words, term(value))));
+        };
+        limits.iter().map(|(name, value)| Ok((name.clone(), self.check(name, value)?))).collect()
+    }
 }

@@ -30,8 +30,8 @@ impl Administration {
     pub fn put_parameter(&self, record: ParameterRecord) -> Result<Made, AdministrationError> {
         self.expect_vhost(&record.vhost)?;
         match record.component.as_str() {
-            "policy" => self.put_policy(PolicyKind::Policy, policy_of(record)?),
-            "operator_policy" => self.put_policy(PolicyKind::Operator, policy_of(record)?),
+            "policy" => self.put_policy(PolicyKind::Policy, policy_of_parameter(record)?),
+            "operator_policy" => self.put_policy(PolicyKind::Operator, policy_of_parameter(record)?),
             "vhost-limits" => self.put_vhost_limits(&record.vhost, &record.value),
             _ => {
                 let mut state = self.state.lock();
@@ -94,7 +94,8 @@ impl Administration {
     }
 }
 
-fn operator_parameter(record: PolicyRecord) -> ParameterRecord {
+/// An operator policy as the parameter that RabbitMQ keeps it as.
+pub fn operator_parameter(record: PolicyRecord) -> ParameterRecord {
     let value = json!({
         "pattern": record.pattern,
         "apply-to": record.apply_to,
@@ -110,7 +111,10 @@ fn limits_parameter(vhost: String, limits: &Limits) -> ParameterRecord {
 }
 
 /// The policy that a parameter's value holds.
-fn policy_of(record: ParameterRecord) -> Result<PolicyRecord, AdministrationError> {
+///
+/// # Errors
+/// [`AdministrationError::Invalid`] in RabbitMQ's words.
+pub fn policy_of_parameter(record: ParameterRecord) -> Result<PolicyRecord, AdministrationError> {
     let invalid = |text: String| AdministrationError::Invalid(format!("Validation failed\n\n{text}\n"));
     let Value::Object(mut value) = record.value else {
         return Err(invalid(format!("{} not a list", record.name)));

@@ -19,8 +19,7 @@ impl Administration {
     /// # Errors
     /// User or vhost is missing, an expression is none, or the configuration declares the user's permissions there.
     pub fn put_permission(&self, record: PermissionRecord) -> Result<Made, AdministrationError> {
-        self.expect_vhost(&record.vhost)?;
-        self.expect_user(&record.user)?;
+        self.expect_vhost_and_user(&record.vhost, &record.user)?;
         self.expect_free_permission(&record.vhost, &record.user)?;
         Grant::new(&record.configure, &record.write, &record.read).map_err(invalid_expression)?;
         let mut state = self.state.lock();
@@ -54,8 +53,7 @@ impl Administration {
     /// # Errors
     /// User or vhost is missing, or an expression is none.
     pub fn put_topic_permission(&self, record: TopicPermissionRecord) -> Result<Made, AdministrationError> {
-        self.expect_vhost(&record.vhost)?;
-        self.expect_user(&record.user)?;
+        self.expect_vhost_and_user(&record.vhost, &record.user)?;
         TopicGrant::new(&record.write, &record.read).map_err(invalid_expression)?;
         let mut state = self.state.lock();
         let mut documents = Vec::new();
@@ -84,6 +82,11 @@ impl Administration {
             return Err(AdministrationError::NotFound(missing));
         }
         Ok(self.commit(&mut state, Change::Deleted, documents, Affects::Permissions))
+    }
+
+    fn expect_vhost_and_user(&self, vhost: &str, user: &str) -> Result<(), AdministrationError> {
+        let missing = |_| AdministrationError::Invalid("vhost_or_user_not_found".to_owned());
+        self.expect_vhost(vhost).and_then(|()| self.expect_user(user)).map_err(missing)
     }
 
     fn expect_free_permission(&self, vhost: &str, user: &str) -> Result<(), AdministrationError> {

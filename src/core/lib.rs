@@ -34,6 +34,7 @@ pub use permissions::{Grant, Permissions, TopicGrant, Who};
 pub use policies::{Applied, AppliesTo, Policies, Policy, PolicyDefinition, QueueKind};
 pub use record::RecordError;
 pub use rules::{Rules, UserRules, VhostRules};
+pub use settings::{validate_exchange, validate_queue};
 pub use shard::ledger::Ledger;
 pub use shard::paging::Paging;
 pub use shard::reading::{ReadRequest, ReadResult};

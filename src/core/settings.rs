@@ -1,8 +1,10 @@
 //! What a queue's declaration arguments mean.
 
-use crossdock_common::definition::{DeadLetter, Durability, Overflow, QueueSettings, QueueSpec};
+use crossdock_common::definition::{DeadLetter, Durability, ExchangeSpec, Overflow, QueueSettings, QueueSpec};
 use crossdock_common::value::lookup;
-use crossdock_common::{Name, Refusal, Value};
+use crossdock_common::{Name, Refusal, UnixMillis, Value};
+
+use crate::definitions::exchange::Exchange;
 
 /// Most priorities above 0, as RabbitMQ.
 const PRIORITY_MAX: i64 = 255;
@@ -38,6 +40,22 @@ pub(crate) fn effective(spec: &QueueSpec, vhost: &Name) -> Result<QueueSettings,
     settings.durability = direct.durability.or(settings.durability);
     settings.single_active_consumer |= direct.single_active_consumer;
     Ok(settings)
+}
+
+/// Whether a queue could be declared so.
+///
+/// # Errors
+/// The refusal that the declaration would get.
+pub fn validate_queue(spec: &QueueSpec, vhost: &Name) -> Result<(), Refusal> {
+    effective(spec, vhost).map(drop)
+}
+
+/// Whether there are exchanges of that kind.
+///
+/// # Errors
+/// The refusal that the declaration would get.
+pub fn validate_exchange(spec: &ExchangeSpec) -> Result<(), Refusal> {
+    Exchange::new(spec.clone(), UnixMillis(0)).map(drop)
 }
 
 struct Arguments<'a> {

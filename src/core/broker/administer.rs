@@ -100,6 +100,13 @@ impl Broker {
         self.definitions.read().vhosts.keys().cloned().collect()
     }
 
+    /// The queues of a vhost that belong to sessions.
+    pub fn session_queues(&self, vhost: &Name) -> Vec<Name> {
+        let definitions = self.definitions.read();
+        let sessions = definitions.vhosts.get(vhost).map(|vhost| vhost.sessions.values());
+        sessions.into_iter().flatten().map(|session| session.queue.clone()).collect()
+    }
+
     /// Ends the connections of a user who is no more.
     pub fn end_connections_of(&self, user: &Name) {
         let reason = Name::from(format!("user '{user}' is deleted"));

@@ -70,7 +70,7 @@ impl Connections {
         let of_user = self.of_users.get(user).map_or(0, |known| known.connections);
         match rules.user(user).connections_max {
             Some(max) if of_user >= max => Err(Refusal::LimitReached(format!(
-                "Connection refused for user '{user}': user connection limit ({max}) is reached"
+                "connection refused for user '{user}': user connection limit ({max}) is reached"
             ))),
             _ => Ok(()),
         }
