@@ -7,6 +7,7 @@ mod bindings;
 mod call;
 mod changes;
 mod connections;
+mod definitions;
 mod exchanges;
 mod health;
 mod listing;
@@ -113,6 +114,7 @@ fn api(management: &Arc<Management>) -> Router<Arc<Management>> {
         .merge(permissions::routes())
         .merge(policies::routes())
         .merge(parameters::routes())
+        .merge(definitions::routes())
         .fallback(answer::nothing)
         .layer(axum::middleware::from_fn_with_state(management.clone(), access::admit))
         .layer(DefaultBodyLimit::max(body_bytes_max))

@@ -14,10 +14,9 @@ use super::changes::keep;
 use super::rates::{Between, Counter, Totals, lengths, total_stats};
 use super::values::extend;
 use crate::administration::GlobalParameterRecord;
+use crate::definitions::COMPATIBLE_VERSION;
 use crate::telemetry::Protocol;
 
-/// The release of RabbitMQ whose API this is: tools compare it with what they need.
-pub(super) const COMPATIBLE_VERSION: &str = "3.13.7";
 pub(super) const PRODUCT: &str = "Crossdock";
 const CLUSTER_NAME: &str = "cluster_name";
 
