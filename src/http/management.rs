@@ -27,14 +27,15 @@ mod vhosts;
 use std::sync::{Arc, OnceLock};
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use crossdock_common::Limits;
+use tower_service::Service as _;
 
 use crate::broker::{Engine, Health, Startup};
-use crate::config::Settings;
+use crate::config::{Settings, TlsSettings};
 use crate::net::{Listening, machine_limits};
 use crate::telemetry::Metrics;
 use answer::Failure;
@@ -56,6 +57,7 @@ pub struct Management {
     data_dir: String,
     limits: Limits,
     connections_max: usize,
+    tls: TlsSettings,
 }
 
 impl Management {
@@ -70,6 +72,7 @@ impl Management {
             data_dir: settings.data_dir.display().to_string(),
             limits: machine_limits(settings),
             connections_max: settings.limits.connections_max as usize,
+            tls: settings.tls.clone(),
         })
     }
 
@@ -89,8 +92,29 @@ impl Management {
 
 /// `/livez`: the process answers. `/readyz`: 200 while clients are served, also when publishers have to wait (the body says
 /// why); 503 while journals are replayed, when one has failed, and while the broker is being stopped. `/metrics`: its numbers.
-/// `/api`: RabbitMQ's management API.
+/// `/api`: RabbitMQ's management API, with or without a slash at the end.
 pub fn router(management: Arc<Management>) -> Router {
+    let routes = routes(management);
+    Router::new().fallback(move |request| without_last_slash(routes.clone(), request))
+}
+
+async fn without_last_slash(mut routes: Router, mut request: Request) -> Response {
+    let trimmed = request
+        .uri()
+        .path()
+        .strip_suffix('/')
+        .filter(|path| !path.is_empty())
+        .map(|path| request.uri().query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}")));
+    if let Some(uri) = trimmed.and_then(|path| path.parse().ok()) {
+        *request.uri_mut() = uri;
+    }
+    match routes.call(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
+}
+
+fn routes(management: Arc<Management>) -> Router {
     Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))

@@ -19,6 +19,10 @@ use super::session::principal;
 use crate::broker::Health;
 use crate::config::ListenerKind;
 
+const DAY_S: i64 = 24 * 60 * 60;
+/// Units of time before a certificate ends.
+const UNITS_S: [(&str, i64); 4] =
+    [("days", DAY_S), ("weeks", 7 * DAY_S), ("months", 30 * DAY_S), ("years", 365 * DAY_S)];
 /// The queue of the aliveness test, as RabbitMQ calls it.
 const ALIVENESS_QUEUE: &str = "aliveness-test";
 
@@ -35,6 +39,7 @@ pub(super) fn routes() -> Router<Arc<Management>> {
         .route("/health/checks/quorum-queues-without-elected-leaders/all-vhosts", get(good))
         .route("/health/checks/metadata-store/initialized", get(good))
         .route("/health/checks/metadata-store/initialized/with-data", get(good))
+        .route("/health/checks/certificate-expiration/{within}/{unit}", get(certificates))
         .route("/health/checks/is-in-service", get(in_service))
         .route("/health/checks/ready-to-serve-clients", get(in_service))
         .route("/health/checks/below-node-connection-limit", get(below_connection_limit))
@@ -99,6 +104,25 @@ async fn protocol_listener(call: Call, Path(asked): Path<String>) -> Answer {
     }
     let body = json!({ "status": "failed", "reason": "No active listener", "missing": asked, "protocols": protocols });
     Err(Failure::unhealthy(body))
+}
+
+/// Whether a certificate of the TLS listeners ends within some time.
+async fn certificates(call: Call, Path((within, unit)): Path<(i64, String)>) -> Answer {
+    let unit_s = UNITS_S.iter().find(|(word, _)| *word == unit).map(|(_, seconds)| *seconds);
+    let unit_s = unit_s.ok_or_else(|| Failure::bad_request("time unit not recognised"))?;
+    if call.management.tls.certificate.is_none() {
+        return good().await;
+    }
+    let ends = crate::auth::tls::certificates_end(&call.management.tls);
+    let ends = ends.map_err(|error| Failure::unavailable(error.to_string()))?;
+    let now_s = i64::try_from(call.now.unix.0 / 1000).unwrap_or(i64::MAX);
+    let last = now_s.saturating_add(within.saturating_mul(unit_s));
+    let expired: Vec<Value> =
+        ends.into_iter().filter(|end| end.is_none_or(|end| end <= last)).map(Value::from).collect();
+    if expired.is_empty() {
+        return good().await;
+    }
+    Err(Failure::unhealthy(json!({ "status": "failed", "reason": "Certificates expiring", "expired": expired })))
 }
 
 /// RabbitMQ's word for what a listener speaks.

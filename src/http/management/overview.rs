@@ -26,7 +26,12 @@ pub(super) fn routes() -> Router<Arc<Management>> {
         .route("/whoami", get(whoami))
         .route("/cluster-name", get(cluster_name).put(rename_cluster))
         .route("/extensions", get(|| async { ok(&json!([])) }))
-        .route("/auth", get(|| async { ok(&json!({ "oauth_enabled": false, "enable_uaa": false })) }))
+        .route(
+            "/auth",
+            get(|| async {
+                ok(&json!({ "oauth_enabled": false, "enable_uaa": false, "uaa_client_id": "", "uaa_location": "" }))
+            }),
+        )
         .route("/auth/attempts/{node}", get(auth_attempts))
         .route("/feature-flags", get(feature_flags))
         .route("/deprecated-features", get(empty_for_administrators))

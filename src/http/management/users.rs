@@ -26,7 +26,6 @@ const ARGON2: &str = "argon2id";
 pub(super) fn routes() -> Router<Arc<Management>> {
     Router::new()
         .route("/users", get(list))
-        .route("/users/", get(list))
         .route("/users/without-permissions", get(list_without_permissions))
         .route("/users/bulk-delete", post(remove_several))
         .route("/users/{name}", get(one).put(change).delete(remove))
