@@ -43,6 +43,6 @@ pub use shard::replay::salvage::{LostPage, Reference, Repaired, Salvage};
 pub use shard::segments::SegmentUse;
 pub use shard::snapshot::{SnapshotPoint, Survey};
 pub use shard::stored::Tally;
-pub use shard::traffic::Traffic;
+pub use shard::traffic::{Deaths, Traffic};
 pub use shard::view::{ConsumerFigures, QueueFigures, QueueSample};
 pub use shard::{Counts, Formats};

@@ -17,6 +17,7 @@ mod overview;
 mod parameters;
 mod permissions;
 mod policies;
+mod prometheus;
 mod queues;
 mod rates;
 mod session;
@@ -41,8 +42,6 @@ use crate::telemetry::Metrics;
 use answer::Failure;
 use rates::Rates;
 
-/// The content type of Prometheus' text format.
-const METRICS_CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// A message's body in JSON, base64 or with every byte escaped, and room for its properties.
 const SPELLING_MAX: usize = 2;
 const PROPERTIES_BYTES: usize = 1 << 20;
@@ -91,7 +90,8 @@ impl Management {
 }
 
 /// `/livez`: the process answers. `/readyz`: 200 while clients are served, also when publishers have to wait (the body says
-/// why); 503 while journals are replayed, when one has failed, and while the broker is being stopped. `/metrics`: its numbers.
+/// why); 503 while journals are replayed, when one has failed, and while the broker is being stopped. `/metrics`: its numbers,
+/// `/metrics/per-object` with those of every queue.
 /// `/api`: RabbitMQ's management API, with or without a slash at the end.
 pub fn router(management: Arc<Management>) -> Router {
     let routes = routes(management);
@@ -118,7 +118,8 @@ fn routes(management: Arc<Management>) -> Router {
     Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .route("/metrics", get(metrics_page))
+        .route("/metrics", get(prometheus::page))
+        .route("/metrics/per-object", get(prometheus::page_per_queue))
         .nest("/api", api(&management))
         .with_state(management)
 }
@@ -159,13 +160,6 @@ async fn ready(State(management): State<Arc<Management>>) -> Response {
 fn recovering(startup: &Startup) -> Response {
     let progress = serde_json::to_string(&startup.progress()).unwrap_or_default();
     (StatusCode::SERVICE_UNAVAILABLE, [(header::CONTENT_TYPE, "application/json")], progress).into_response()
-}
-
-async fn metrics_page(State(management): State<Arc<Management>>) -> impl IntoResponse {
-    if let Some(engine) = management.startup.engine() {
-        engine.measure();
-    }
-    ([(header::CONTENT_TYPE, METRICS_CONTENT_TYPE)], management.metrics.encode())
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ pub mod events;
 mod log;
 mod metrics;
 mod process;
+pub mod rabbitmq;
 mod traffic;
 
 pub use log::{TelemetryError, start};

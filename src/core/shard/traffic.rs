@@ -1,5 +1,7 @@
 //! What a queue has handed out since the broker started, in RabbitMQ's words. Counted once for each batch.
 
+use crossdock_common::message::DeathReason;
+
 /// Messages handed out, by how.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
@@ -15,6 +17,35 @@ pub struct Traffic {
     pub fetched_nothing: u64,
     /// Given back, to be handed out again.
     pub returned: u64,
+    /// Sent to the dead-letter exchange, by the reason.
+    pub dead_lettered: Deaths,
+}
+
+/// Messages by why they died.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Deaths {
+    pub rejected: u64,
+    pub expired: u64,
+    pub max_length: u64,
+    pub delivery_limit: u64,
+}
+
+impl Deaths {
+    pub(crate) fn count(&mut self, reason: DeathReason) {
+        *match reason {
+            DeathReason::Rejected => &mut self.rejected,
+            DeathReason::Expired => &mut self.expired,
+            DeathReason::MaxLength => &mut self.max_length,
+            DeathReason::DeliveryLimit => &mut self.delivery_limit,
+        } += 1;
+    }
+
+    fn add(&mut self, other: &Deaths) {
+        self.rejected += other.rejected;
+        self.expired += other.expired;
+        self.max_length += other.max_length;
+        self.delivery_limit += other.delivery_limit;
+    }
 }
 
 impl Traffic {
@@ -26,6 +57,7 @@ impl Traffic {
         self.fetched_settled += other.fetched_settled;
         self.fetched_nothing += other.fetched_nothing;
         self.returned += other.returned;
+        self.dead_lettered.add(&other.dead_lettered);
     }
 
     /// All that was handed out.

@@ -82,7 +82,7 @@ fn auth_mechanisms() -> Value {
 }
 
 /// How many files the process may have open; 0 where the system does not say.
-fn descriptors_max() -> u64 {
+pub(super) fn descriptors_max() -> u64 {
     rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(0)
 }
 

@@ -5,6 +5,7 @@ import json
 import pathlib
 import re
 import urllib.parse
+import urllib.request
 
 import management_scene as scene
 from ports import PORTS, wait_for
@@ -188,6 +189,25 @@ def messages():
     expect(ask("DELETE", "exchanges/%2F/ex1"), 204)
 
 
+def metrics():
+    """The names that RabbitMQ's Grafana dashboards ask for."""
+    read = lambda path: urllib.request.urlopen(f"http://127.0.0.1:{HTTP}/{path}").read().decode()
+    page, per_object = read("metrics"), read("metrics/per-object")
+    for name in (
+        "queue_messages", "queue_messages_ready", "queue_messages_unacked", "queue_consumers", "connections", "channels", "queues", "consumers",
+        "alarms_memory_used_watermark", "alarms_free_disk_space_watermark", "process_resident_memory_bytes", "disk_space_available_bytes",
+        "resident_memory_limit_bytes", "process_open_fds", "process_max_fds", "connections_opened_total", "connections_closed_total",
+    ):
+        assert re.search(rf"^rabbitmq_{name} \d+$", page, re.M), name
+    for name in ("received", "confirmed", "routed", "delivered", "acknowledged", "unroutable_returned", "unroutable_dropped"):
+        assert re.search(rf'^rabbitmq_global_messages_{name}_total{{protocol="amqp091"}} \d+$', page, re.M), name
+    for name in ("expired", "rejected", "maxlen", "delivery_limit"):
+        assert f"rabbitmq_global_messages_dead_lettered_{name}_total{{queue_type=" in page, name
+    assert "rabbitmq_build_info{" in page and "rabbitmq_identity_info{" in page and "rabbitmq_global_messages_redelivered_total " in page
+    assert page.count("# EOF") == 1 and "crossdock_build_info{" in page
+    assert 'rabbitmq_queue_messages{vhost="/",queue="scene.orders"} 20' in per_object and "\nrabbitmq_queue_messages " not in per_object
+
+
 def the_end(connection):
     (known,) = ask("GET", "connections")[1]
     quoted = urllib.parse.quote(known["name"], safe="")
@@ -207,5 +227,6 @@ flower()
 consumers()
 errors()
 messages()
+metrics()
 rates(connection)
 the_end(connection)
