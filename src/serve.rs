@@ -37,6 +37,7 @@ pub async fn run(settings: Settings, options: ServeOptions) -> Result<()> {
     login::ensure_administrator(&engine).await?;
     let mut listening = starting.listen(&engine, &shutdown)?;
     listening.extend(management);
+    starting.management.set_listeners(&listening);
     starting.startup.finish(engine.clone());
     if let Some(file) = &options.ports_file {
         ports::write(file, &listening)?;

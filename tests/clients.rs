@@ -10,19 +10,19 @@ use std::process::{Command, Stdio};
 
 use crate::support::Broker;
 
-fn folder() -> PathBuf {
+pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("clients")
 }
 
 /// Runs a client program against a new broker.
-fn run(name: &str, needs: &[PathBuf], program: &mut Command) {
+pub fn run(name: &str, needs: &[PathBuf], program: &mut Command) {
     if is_there(name, needs) {
         run_against(&Broker::start(&[]), name, program);
     }
 }
 
 /// A toolchain or library that is not there is a loud skip, and a failure in CI: `tests/run` installs all of them.
-fn is_there(name: &str, needs: &[PathBuf]) -> bool {
+pub fn is_there(name: &str, needs: &[PathBuf]) -> bool {
     let Some(missing) = needs.iter().find(|path| !path.exists()) else { return true };
     let message = format!("{name}: {} is missing; tests/run installs it", missing.display());
     assert!(std::env::var_os("CI").is_none(), "{message}");
@@ -30,21 +30,21 @@ fn is_there(name: &str, needs: &[PathBuf]) -> bool {
     false
 }
 
-fn run_against(broker: &Broker, name: &str, program: &mut Command) {
+pub fn run_against(broker: &Broker, name: &str, program: &mut Command) {
     let ports = serde_json::to_string(broker.ports()).expect("JSON");
     let output = program.env("CROSSDOCK_PORTS", ports).output().expect("starts");
     let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{name}: {}\n{text}", output.status);
 }
 
-fn python_program(script: &str) -> (PathBuf, Command) {
+pub fn python_program(script: &str) -> (PathBuf, Command) {
     let interpreter = folder().join("python/.venv/bin/python");
     let mut command = Command::new(&interpreter);
     command.arg(folder().join("python").join(script));
     (interpreter, command)
 }
 
-fn python(script: &str) {
+pub fn python(script: &str) {
     let (interpreter, mut command) = python_program(script);
     run(script, &[interpreter], &mut command);
 }

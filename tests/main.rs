@@ -16,6 +16,7 @@ mod golden;
 mod hostile;
 mod kill;
 mod ledger;
+mod management;
 mod power;
 mod program;
 mod restart;

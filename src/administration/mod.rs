@@ -28,7 +28,7 @@ pub use compile::policies_at_start;
 pub use limits::{USER_LIMITS, VHOST_LIMITS};
 pub use parameters::{operator_parameter, policy_of_parameter};
 pub use policies::{AppliedPolicies, PolicyKind};
-pub use policy_keys::{is_ignored_policy_key, validate_policy};
+pub use policy_keys::{is_ignored_policy_key, merge, validate_policy};
 pub use records::{
     GlobalParameterRecord, Limits, ParameterRecord, PermissionRecord, PolicyRecord, TopicPermissionRecord, VhostRecord,
 };

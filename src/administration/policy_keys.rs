@@ -189,7 +189,7 @@ pub(super) fn to_core(record: &PolicyRecord) -> Result<Policy, regex::Error> {
 }
 
 /// Both definitions as one: of numbers that both have, the smaller one.
-pub(super) fn merge(policy: Option<&Map<String, Value>>, operator: Option<&Map<String, Value>>) -> Map<String, Value> {
+pub fn merge(policy: Option<&Map<String, Value>>, operator: Option<&Map<String, Value>>) -> Map<String, Value> {
     let mut merged = policy.cloned().unwrap_or_default();
     for (name, bound) in operator.into_iter().flatten() {
         let said = merged.get(name).and_then(Value::as_u64);

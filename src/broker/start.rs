@@ -10,6 +10,7 @@ use crossdock_store::Journal;
 
 use super::alarms::{Alarms, messages_memory_bytes, watch_disk, watch_memory};
 use super::clock::Clock;
+use super::connections::Connections;
 use super::engine::Engine;
 use super::housekeeping::{Housekeeping, Thresholds};
 use super::journal_log::JournalLog;
@@ -62,10 +63,21 @@ pub fn start(
         };
         workers(index).spawn(watch(task));
     }
-    let vigil = Vigil::default();
+    let (connections, vigil) = (Connections::default(), Vigil::default());
     let (users, definitions) = (authenticator.clone(), journals[0].clone());
     let administration = Administration::new(settings, broker.clone(), users, definitions, clock);
-    Ok(Arc::new(Engine { broker, clock, authenticator, administration, metrics, alarms, journals, signals, vigil }))
+    Ok(Arc::new(Engine {
+        broker,
+        clock,
+        authenticator,
+        administration,
+        metrics,
+        connections,
+        alarms,
+        journals,
+        signals,
+        vigil,
+    }))
 }
 
 /// Opens and replays the journals.

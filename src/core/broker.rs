@@ -8,6 +8,7 @@ pub(crate) mod followup;
 pub(crate) mod recovery;
 mod session;
 mod storage;
+pub(crate) mod view;
 
 pub use storage::Needs;
 

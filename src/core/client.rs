@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crossdock_common::command::Credentials;
 use crossdock_common::definition::Definition;
 use crossdock_common::event::Reply;
-use crossdock_common::names::QueueId;
+use crossdock_common::names::{ConnectionId, QueueId};
 use crossdock_common::{Command, ConsumerId, Event, Lane, Name, Now, Refusal, RequestId};
 use hashbrown::{HashMap, HashSet};
 
@@ -197,6 +197,16 @@ impl Client {
     /// The broker drains: the driver should let the machine say goodbye.
     pub fn must_leave(&self) -> bool {
         self.broker.is_draining()
+    }
+
+    /// The connection's number.
+    pub fn connection(&self) -> ConnectionId {
+        self.outbox.connection
+    }
+
+    /// The vhost, once the connection has entered it.
+    pub fn vhost(&self) -> Option<&Name> {
+        self.entered.then_some(&self.who.vhost)
     }
 
     /// The user, once authenticated.

@@ -25,6 +25,7 @@ mod wording;
 
 pub use broker::administer::DocumentChange;
 pub use broker::recovery::{Recovery, ShardReplay};
+pub use broker::view::{AppliedNames, ObjectCounts, QueueView};
 pub use broker::{Broker, BrokerOptions, Needs, Partition};
 pub use client::{Client, Execution, Hurried};
 pub use inspect::{Description, PagePlace, QueuePlace, describe};
@@ -43,4 +44,6 @@ pub use shard::replay::salvage::{LostPage, Reference, Repaired, Salvage};
 pub use shard::segments::SegmentUse;
 pub use shard::snapshot::{SnapshotPoint, Survey};
 pub use shard::stored::Tally;
+pub use shard::traffic::{Deaths, Traffic};
+pub use shard::view::{ConsumerFigures, QueueFigures, QueueSample};
 pub use shard::{Counts, Formats};

@@ -10,8 +10,8 @@ use super::entries::{BindingEntry, Entry, ExchangeEntry, QueueEntry, Section, Us
 use super::file::Definitions;
 use crate::administration::{Administration, PolicyKind};
 
-/// The format of a file that RabbitMQ 3.13 and 4 read.
-const COMPATIBLE_VERSION: &str = "3.13.7";
+/// The release of RabbitMQ whose files these are: tools compare it with what they need.
+pub const COMPATIBLE_VERSION: &str = "3.13.7";
 
 /// What there is: everything, or what belongs to a vhost. Exclusive queues and queues of sessions are left out: they are their
 /// clients'. So is what RabbitMQ's format has no words for, such as tags of SQS queues.

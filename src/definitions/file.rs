@@ -146,6 +146,12 @@ fn with_metadata(mut vhost: Value) -> Value {
         }
     }
     entry.retain(|_, value| !value.is_null());
+    // As rabbit-hole writes them.
+    if let Some(tags) = entry.get_mut("tags")
+        && let Value::String(words) = tags
+    {
+        *tags = words.split(',').map(str::trim).filter(|word| !word.is_empty()).collect();
+    }
     vhost
 }
 

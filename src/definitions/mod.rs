@@ -17,6 +17,6 @@ mod tests;
 pub use apply::apply;
 pub use arguments::{to_json, to_table};
 pub use entries::{BindingEntry, Entry, ExchangeEntry, QueueEntry, Section, UserEntry};
-pub use export::export;
+pub use export::{COMPATIBLE_VERSION, export};
 pub use file::{Definitions, DefinitionsError};
 pub use plan::{Fate, Plan, Step, plan};

@@ -27,7 +27,7 @@ use super::outcome::Ending;
 use super::scratch;
 use super::transport::Transport;
 use crate::auth::AuthenticationError;
-use crate::broker::{Engine, SyncWatch};
+use crate::broker::{Connection, Engine, Newcomer, SyncWatch};
 use crate::telemetry::events::AuthenticationFailed;
 use crate::telemetry::{Protocol, ProtocolMetrics};
 
@@ -49,6 +49,8 @@ pub(super) struct Driver {
     pub peer: SocketAddr,
     /// The name in the peer's verified certificate.
     certificate_name: Option<Name>,
+    /// Our end of it.
+    local: SocketAddr,
     transport: Transport,
     machine: Box<dyn Machine>,
     client: Client,
@@ -69,6 +71,8 @@ pub(super) struct Driver {
     heard: Instant,
     /// A sync that it waits for awake.
     watch: Option<SyncWatch>,
+    /// Its entry among the connections, once it has logged in.
+    entry: Option<Arc<Connection>>,
     /// The core knows that the connection is over.
     ended: bool,
     counters: ProtocolMetrics,
@@ -88,7 +92,7 @@ impl Driver {
     pub(super) fn new(
         engine: Arc<Engine>,
         protocol: Protocol,
-        peer: SocketAddr,
+        (peer, local): (SocketAddr, SocketAddr),
         (transport, certificate_name): (Transport, Option<Name>),
         machine: Box<dyn Machine>,
     ) -> Self {
@@ -101,6 +105,7 @@ impl Driver {
             protocol,
             peer,
             certificate_name,
+            local,
             transport,
             machine,
             client,
@@ -115,6 +120,7 @@ impl Driver {
             read_first: false,
             heard: Instant(0),
             watch: None,
+            entry: None,
             ended: false,
             counters,
         }
@@ -147,6 +153,9 @@ impl Driver {
         self.client.finish(now, &mut self.commands);
         self.client.end(now);
         self.ended = true;
+        if let Some(entry) = self.entry.take() {
+            self.engine.connections.remove(entry.id);
+        }
     }
 
     async fn serve(&mut self) -> std::io::Result<Ending> {
@@ -175,9 +184,11 @@ impl Driver {
                 Wake::Read(0) => return Ok(Ending::PeerGone),
                 Wake::Read(count) => {
                     self.counters.received_bytes.inc_by(count as u64);
+                    self.entry.iter().for_each(|entry| entry.octets.read(count));
                     self.receive();
                 }
-                Wake::Written | Wake::Events | Wake::Disk => {}
+                Wake::Events => self.describe(),
+                Wake::Written | Wake::Disk => {}
                 Wake::Deadline => {
                     armed = Instant(0);
                     let now = self.engine.clock.now();
@@ -190,6 +201,31 @@ impl Driver {
                 }
             }
         }
+    }
+
+    /// Somebody may want to know about the connection.
+    fn describe(&mut self) {
+        for answer in self.entry.iter().flat_map(|entry| entry.take_askers()) {
+            // Whoever asked may have gone.
+            let _ = answer.send(self.machine.describe());
+        }
+    }
+
+    /// Enters the connection among those that have logged in.
+    fn enter(&mut self) {
+        let Some(vhost) = self.client.vhost() else { return };
+        let newcomer = Newcomer {
+            id: self.client.connection(),
+            protocol: self.protocol,
+            peer: self.peer,
+            local: self.local,
+            tls: matches!(self.transport, Transport::Tls(_)),
+            user: self.client.user().clone(),
+            vhost: vhost.clone(),
+            connected_at: self.engine.clock.now().unix,
+            wake: self.notify.clone(),
+        };
+        self.entry = Some(self.engine.connections.add(newcomer));
     }
 
     async fn leave(&mut self) -> Close {
@@ -229,6 +265,9 @@ impl Driver {
                 if self.output.bytes.is_empty() && !self.unflushed {
                     self.release_written();
                 }
+                if self.entry.is_none() {
+                    self.enter();
+                }
                 return;
             }
             self.heard = now.instant;
@@ -259,6 +298,7 @@ impl Driver {
         };
         match result {
             Ok(principal) => {
+                self.counters.authentications.inc();
                 let tags = principal.tags.iter().map(|tag| Name::from(tag.as_str())).collect();
                 self.client.authenticated(request, Principal { name: Name::from(&*principal.name), tags });
             }
@@ -361,6 +401,7 @@ impl Driver {
                 return Poll::Ready(Err(std::io::ErrorKind::WriteZero.into()));
             }
             self.counters.sent_bytes.inc_by(count as u64);
+            self.entry.iter().for_each(|entry| entry.octets.wrote(count));
             self.output.bytes.advance(count);
             self.unflushed = true;
         }
@@ -399,6 +440,9 @@ impl Drop for Driver {
             return;
         }
         let now = self.engine.clock.now();
+        if let Some(entry) = &self.entry {
+            self.engine.connections.remove(entry.id);
+        }
         let client = std::panic::AssertUnwindSafe(&mut self.client);
         let _ = std::panic::catch_unwind(move || { client }.0.end(now));
     }

@@ -159,13 +159,15 @@ async fn serve(
     peer: SocketAddr,
     shutdown: ShutdownSignal,
 ) {
+    // A socket that does not know its address is broken.
+    let Ok(local) = stream.local_addr() else { return };
     let Some(transport) = reception.transport(kind, stream, peer).await else { return };
     let protocol = MachineFactory::protocol(kind);
     let name = transport.certificate().and_then(|certificate| reception.certificate_name(certificate));
     let names = Names { of_certificate: name.clone(), of_cluster: engine.administration.cluster_name() };
     let Some(machine) = reception.factory.make(kind, engine.clock.now(), names) else { return };
     ConnectionOpened { protocol, peer }.emit(&reception.metrics);
-    Box::new(Driver::new(engine, protocol, peer, (transport, name), machine)).run().await;
+    Box::new(Driver::new(engine, protocol, (peer, local), (transport, name), machine)).run().await;
     // Kept until here: whoever waits for the drain waits for this connection.
     drop(shutdown);
 }

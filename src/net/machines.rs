@@ -103,7 +103,8 @@ fn mqtt_options(settings: &Settings, limits: Arc<Limits>) -> mqtt::ConnectionOpt
     }
 }
 
-fn limits(settings: &Settings) -> Limits {
+/// What a peer can make a machine do or keep.
+pub fn limits(settings: &Settings) -> Limits {
     let limits = &settings.limits;
     Limits {
         handshake_timeout_ms: limits.handshake_timeout_ms.0,

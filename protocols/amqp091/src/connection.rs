@@ -1,5 +1,6 @@
 //! The machine: phases of a connection, and what both sides say on channel 0. See `LIFECYCLE.md`.
 
+mod describe;
 mod handshake;
 pub(crate) mod requests;
 mod session;
@@ -13,7 +14,7 @@ use crossdock_common::event::{Principal, Reply};
 use crossdock_common::lane_quota::LaneShare;
 use crossdock_common::output::Close;
 use crossdock_common::random::Random;
-use crossdock_common::{Command, Event, Instant, Machine, Name, Now, Output, Refusal, RequestId};
+use crossdock_common::{Command, Description, Event, Instant, Machine, Name, Now, Output, Refusal, RequestId};
 
 use crate::channel::SLICE_BYTES_MIN;
 use crate::error::{Fault, Interrupt, ReplyCode};
@@ -42,6 +43,8 @@ pub struct Connection {
     alarm: Alarm,
     /// What the connection uses of its user's channels, until its session has it.
     lane_share: LaneShare,
+    /// Who the client is, once that is known.
+    client: Option<Box<describe::Client>>,
     /// Undecoded bytes that the last call left: more than these are news from the peer.
     left_bytes: usize,
 }
@@ -108,6 +111,7 @@ impl Connection {
             requests: Requests::default(),
             alarm: Alarm::default(),
             lane_share: LaneShare::default(),
+            client: None,
             left_bytes: 0,
             options,
         }
@@ -269,6 +273,7 @@ impl Connection {
         let mechanism = handshake::mechanism(&self.options, mechanism)?;
         let credentials = handshake::credentials(mechanism, response, &self.options.limits)?;
         let request = self.requests.number();
+        self.client = Some(Box::new(describe::Client::new(properties, mechanism)));
         output.commands.push(Command::Authenticate { request, credentials });
         self.phase = Phase::Authenticating { request, mechanism };
         Ok(())
@@ -502,6 +507,10 @@ impl Machine for Connection {
                 self.fail_as(now, &Fault::new(ReplyCode::ConnectionForced, text), Close::Shutdown, output);
             }
         }
+    }
+
+    fn describe(&self) -> Description {
+        self.description()
     }
 
     fn end(&mut self, _: Now, _: &mut Output) {

@@ -6,6 +6,7 @@
 
 pub mod command;
 pub mod definition;
+pub mod description;
 pub mod envelope;
 pub mod event;
 pub mod hub;
@@ -25,6 +26,7 @@ pub mod value_text;
 
 pub use bytestring::ByteString as Text;
 pub use command::Command;
+pub use description::Description;
 pub use event::Event;
 pub use hub::Hub;
 pub use limits::Limits;

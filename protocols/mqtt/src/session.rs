@@ -1,6 +1,7 @@
 //! A connected client: packets and events go to whoever deals with them.
 
 mod delivering;
+mod describe;
 
 use crossdock_common::event::{Reply, SessionInfo};
 use crossdock_common::output::Close;

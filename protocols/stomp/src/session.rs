@@ -1,6 +1,7 @@
 //! What a connected client asks for. Each concern has its file; this one hands frames and events out.
 
 mod deliver;
+mod describe;
 mod requests;
 mod send;
 mod settle;

@@ -34,7 +34,7 @@ impl Queue {
             self.answer_impatient(effects);
         }
         self.serve_consumers(now, unload, &mut gone);
-        self.consumers.flush(effects);
+        self.consumers.flush(effects, &mut self.traffic);
         self.schedule_expiry(timers);
     }
 
@@ -97,6 +97,7 @@ impl Queue {
         if !fetch.presettled {
             deliveries.iter().for_each(|delivery| self.ready.hold(delivery.id.position, &delivery.message));
         }
+        self.traffic.count_fetch(fetch.presettled, deliveries.len());
         let ready = self.ready.len();
         fetch.outbox.push(Event::Fetched { request: fetch.request, deliveries, ready });
         effects.wake(&fetch.outbox);

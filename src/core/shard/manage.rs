@@ -81,6 +81,7 @@ impl Shard {
         self.memory.change(queue.memory_counted, 0);
         queue.ledger.purged += queue.ledger.held();
         self.closed.add(&queue.ledger);
+        self.closed_traffic.add(&queue.traffic);
         queue.deduplication.iter_mut().for_each(|known| self.arrived.extend(known.give_up()));
         let drained = queue.ready.drain();
         self.drop_stored(&drained);

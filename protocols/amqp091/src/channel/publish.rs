@@ -11,8 +11,7 @@ use crossdock_common::{Arrived, Command, Message, Name};
 
 use super::{Channel, Mode};
 use crate::connection::shared::Context;
-use crate::convert::facts::{BCC, Facts, check_sizes};
-use crate::convert::{FORMAT, outgoing};
+use crate::convert::facts::{Facts, check_sizes};
 use crate::error::{Fault, Interrupt, ReplyCode};
 use crate::frame::basic::{PUBLISH, Publish};
 use crate::frame::method::BASIC;
@@ -220,7 +219,7 @@ impl Channel {
             return self.send_message(cx, announced, copy(properties), copy(body), facts);
         }
         let arrived = Arrived {
-            format: &FORMAT,
+            format: &crate::FORMAT,
             exchange,
             routing_key,
             properties,
@@ -245,18 +244,10 @@ impl Channel {
         facts: Facts,
     ) -> Result<(), Fault> {
         let Announced { exchange, routing_key, mandatory } = announced;
-        let properties = if facts.has_bcc { outgoing::without_header(&properties, BCC) } else { properties };
         let properties = if facts.wants_replies { self.with_reply_address(&properties)? } else { properties };
-        let mut message = Message::new(&FORMAT, exchange, routing_key, properties, body);
-        message.durable = facts.durable;
-        message.priority = facts.priority;
-        message.ttl_ms = facts.ttl_ms;
+        let mut message = facts.message(exchange, routing_key, properties, body);
         message.user = cx.shared.user();
         message.received_at = cx.now.unix;
-        if !facts.extra_keys.is_empty() {
-            let rare = message.rare_mut();
-            (rare.extra_keys, rare.blind_keys) = (facts.extra_keys, facts.blind_keys);
-        }
         self.send_publish(cx, Arc::new(message), mandatory)
     }
 

@@ -164,6 +164,14 @@ impl Session {
         }
     }
 
+    /// The channels that are open, by number.
+    pub(crate) fn open_channels(&self) -> impl Iterator<Item = &Channel> {
+        self.slots.iter().filter_map(|slot| match slot {
+            Slot::Open(channel) => Some(&**channel),
+            _ => None,
+        })
+    }
+
     /// The client closes the connection: what its channels hold goes back first. The request to wait for.
     pub(crate) fn leave(&mut self, now: Now, output: &mut Output) -> RequestId {
         for slot in &mut self.slots {

@@ -1,9 +1,9 @@
 //! What the broker needs to know of a message's properties when it is published.
 
 use bytes::Bytes;
-use crossdock_common::Limits;
+use crossdock_common::{Limits, Message, Name};
 
-use super::milliseconds;
+use super::{FORMAT, milliseconds, outgoing};
 use crate::error::{Fault, ReplyCode};
 use crate::frame::properties::Properties;
 use crate::frame::table::{self, Budget, Entries, Raw};
@@ -50,6 +50,20 @@ impl Facts {
     /// The message is published as it arrived, with one routing key.
     pub(crate) fn are_plain(&self) -> bool {
         !self.has_bcc && !self.wants_replies && self.extra_keys.is_empty()
+    }
+
+    /// The message with these facts; who published it and when is the caller's to say.
+    pub(crate) fn message(self, exchange: Name, routing_key: Bytes, properties: Bytes, body: Bytes) -> Message {
+        let properties = if self.has_bcc { outgoing::without_header(&properties, BCC) } else { properties };
+        let mut message = Message::new(&FORMAT, exchange, routing_key, properties, body);
+        message.durable = self.durable;
+        message.priority = self.priority;
+        message.ttl_ms = self.ttl_ms;
+        if !self.extra_keys.is_empty() {
+            let rare = message.rare_mut();
+            (rare.extra_keys, rare.blind_keys) = (self.extra_keys, self.blind_keys);
+        }
+        message
     }
 
     fn read_headers(&mut self, headers: &[u8]) -> Result<(), Fault> {
