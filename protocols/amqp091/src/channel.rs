@@ -4,6 +4,7 @@ mod confirms;
 mod consumers;
 mod deliver;
 mod exchange;
+mod patience;
 mod publish;
 mod queue;
 mod repeat;
@@ -17,10 +18,10 @@ use std::collections::BTreeMap;
 use bytes::BytesMut;
 use crossdock_common::definition::Definition;
 use crossdock_common::event::Reply;
-use crossdock_common::{Command, ConsumerId, Lane, Name, Refusal, RequestId, Text};
+use crossdock_common::{Command, ConsumerId, Lane, Name, Now, Refusal, RequestId, Text};
 
 use crate::connection::requests::{Open, Pending};
-use crate::connection::shared::Context;
+use crate::connection::shared::{Context, Shared};
 use crate::error::{Fault, Interrupt, ReplyCode};
 use crate::frame::basic::outgoing::ConsumeOk;
 use crate::frame::channel::{FlowOk, Request};
@@ -28,6 +29,7 @@ use crate::frame::method::{self, Method, MethodId};
 use crate::frame::{access, confirm, put_empty, put_method, tx};
 
 use confirms::Confirms;
+use patience::Patience;
 use publish::Assembly;
 pub(crate) use publish::Piece;
 use repeat::Repeat;
@@ -56,6 +58,7 @@ pub(crate) struct Channel {
     has_lane_window: bool,
     last_delivery_tag: u64,
     unsettled: Unsettled,
+    patience: Patience,
     mode: Mode,
     consumers: BTreeMap<Text, ConsumerId>,
     /// Where answers to this channel's messages go, if it consumes them.
@@ -90,6 +93,7 @@ impl Channel {
             has_lane_window: false,
             last_delivery_tag: 0,
             unsettled: Unsettled::default(),
+            patience: Patience::default(),
             mode: Mode::Plain,
             consumers: BTreeMap::new(),
             replies: None,
@@ -114,10 +118,7 @@ impl Channel {
                 self.answer(cx, |buffer, number| put_method(buffer, number, &access::RequestOk));
                 Ok(())
             }
-            Method::Connection(_) => {
-                let text = format!("connection method on channel {}", self.number);
-                Err(Fault::new(ReplyCode::CommandInvalid, text).into())
-            }
+            Method::Connection(_) => Err(Fault::new(ReplyCode::CommandInvalid, "unimplemented method").into()),
         }
     }
 
@@ -224,6 +225,9 @@ impl Channel {
     }
 
     fn accepted(&mut self, cx: &mut Context<'_>, pending: Pending, reply: Reply) -> Result<(), Fault> {
+        if let Reply::Consumer { queue, consumer_timeout_ms } = reply {
+            self.patience.set_own(queue, consumer_timeout_ms);
+        }
         let (number, count) = (self.number, count_of(&reply));
         match (pending, reply) {
             (Pending::Empty(ok), _) => put_empty(cx.output.bytes.buffer(), number, ok),
@@ -250,6 +254,27 @@ impl Channel {
             && let Some(consumer) = cx.shared.consumers.remove(*consumer)
         {
             self.consumers.remove(&consumer.tag);
+        }
+    }
+
+    /// A delivery that has to be settled was handed out.
+    pub(crate) fn handed_out(&mut self, now: Now, shared: &mut Shared) {
+        let check_at = self.patience.note(self.last_delivery_tag, now.instant, shared.limits.consumer_timeout_ms);
+        shared.check_at(check_at);
+    }
+
+    /// Refuses to go on if something has been unsettled for too long.
+    pub(crate) fn check_patience(&mut self, now: Now, shared: &mut Shared) -> Result<(), Fault> {
+        match self.patience.overdue(&self.unsettled, now.instant, shared.limits.consumer_timeout_ms) {
+            Ok(check_at) => {
+                shared.check_at(check_at);
+                Ok(())
+            }
+            Err(timeout_ms) => Err(Fault::precondition(format!(
+                "delivery acknowledgement on channel {} timed out. Timeout value used: {timeout_ms} ms. This timeout \
+                 value can be configured, see consumers doc guide to learn more",
+                self.number
+            ))),
         }
     }
 

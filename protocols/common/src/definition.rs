@@ -68,6 +68,8 @@ pub struct QueueSettings {
     pub single_active_consumer: bool,
     /// How long a fetch without its own lease time hides a message, in milliseconds (SQS VisibilityTimeout).
     pub lease_ms: Option<u64>,
+    /// How long a consumer may take to settle a delivery, in milliseconds; 0 means for ever (`x-consumer-timeout`).
+    pub consumer_timeout_ms: Option<u64>,
     /// Every message becomes visible only after this many milliseconds (SQS DelaySeconds).
     pub delay_ms: Option<u64>,
     /// When a durable message is confirmed (`x-durability`); fixed when the queue is made.

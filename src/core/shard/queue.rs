@@ -169,7 +169,14 @@ impl Queue {
     /// memory.
     pub(crate) fn admit(&mut self, entry: Entry, keep: bool, now: Now, timers: &mut Timers) {
         match self.visible_at(entry.message.as_deref(), now.instant) {
-            None => self.ready.append(entry, keep),
+            None => {
+                let mut entry = entry;
+                if entry.expires_at.is_some_and(|at| at <= now.instant) && self.is_waited_for() {
+                    // Who waits for it already gets it, however short it lives.
+                    entry.expires_at = None;
+                }
+                self.ready.append(entry, keep);
+            }
             Some(at) => {
                 let mut entry = entry;
                 if !keep {
@@ -207,6 +214,11 @@ impl Queue {
     /// Nobody consumes or waits.
     pub(crate) fn is_unused(&self) -> bool {
         self.consumers.is_empty() && self.fetches.is_empty()
+    }
+
+    /// The next message to come is taken at once.
+    fn is_waited_for(&self) -> bool {
+        self.ready.len() == 0 && (self.consumers.has_room() || !self.fetches.is_empty())
     }
 
     /// Somebody consumes or waits.

@@ -254,7 +254,8 @@ impl Channel {
         message.user = cx.shared.user();
         message.received_at = cx.now.unix;
         if !facts.extra_keys.is_empty() {
-            message.rare_mut().extra_keys = facts.extra_keys;
+            let rare = message.rare_mut();
+            (rare.extra_keys, rare.blind_keys) = (facts.extra_keys, facts.blind_keys);
         }
         self.send_publish(cx, Arc::new(message), mandatory)
     }
