@@ -36,11 +36,11 @@ const KEYS: &[PolicyKey] = &[
     key("max-length-bytes", "is not a valid maximum length in bytes", Value::is_u64),
     key("overflow", "is not a valid overflow value", |value| overflow(value).is_some()),
     key("delivery-limit", "is not a valid delivery limit", Value::is_u64),
+    key("consumer-timeout", "is not a valid consumer timeout", Value::is_u64),
     key("durability", "is not a valid durability", |value| durability(value).is_some()),
     ignored("dead-letter-strategy", "is not a valid dead letter strategy", |value| {
         one_of(value, &["at-most-once", "at-least-once"])
     }),
-    ignored("consumer-timeout", "is not a valid consumer timeout", Value::is_u64),
     ignored("max-age", "is not a valid max age", is_age),
     ignored("max-in-memory-length", "is not a valid maximum memory in bytes", Value::is_u64),
     ignored("max-in-memory-bytes", "is not a valid maximum memory in bytes", Value::is_u64),
@@ -182,6 +182,7 @@ pub(super) fn to_core(record: &PolicyRecord) -> Result<Policy, regex::Error> {
             dead_letter_exchange: text("dead-letter-exchange").map(Into::into),
             dead_letter_routing_key: text("dead-letter-routing-key").map(|key| key.as_bytes().to_vec().into()),
             delivery_limit: number("delivery-limit").map(|limit| u32::try_from(limit).unwrap_or(u32::MAX)),
+            consumer_timeout_ms: number("consumer-timeout"),
             alternate_exchange: text("alternate-exchange").map(Into::into),
             durability: definition.get("durability").and_then(durability),
         },

@@ -87,6 +87,8 @@ pub struct PolicyDefinition {
     pub dead_letter_routing_key: Option<bytes::Bytes>,
     /// Returns, as RabbitMQ counts: one less than how often a message is handed out.
     pub delivery_limit: Option<u32>,
+    /// How long a consumer may take to settle a delivery; 0 is for ever.
+    pub consumer_timeout_ms: Option<u64>,
     /// Where an exchange sends what no binding takes.
     pub alternate_exchange: Option<Name>,
     /// When a publish is confirmed.
@@ -143,7 +145,13 @@ impl Policies {
 
     /// The rules that a queue follows: those of its declaration, with what policies add and bound.
     pub(crate) fn settings(&self, vhost: &Name, spec: &QueueSpec, declared: QueueSettings) -> QueueSettings {
-        self.of_spec(vhost, spec).settings(declared)
+        let applied = self.of_spec(vhost, spec);
+        let is_said = lookup(&spec.arguments, "x-delivery-limit").is_some() || spec.settings.delivery_limit.is_some();
+        let by_default = declared.delivery_limit.filter(|_| !is_said);
+        let settings =
+            applied.settings(QueueSettings { delivery_limit: declared.delivery_limit.filter(|_| is_said), ..declared });
+        // What a kind of queue has where nobody says anything is no bound for those who do.
+        QueueSettings { delivery_limit: settings.delivery_limit.or(by_default), ..settings }
     }
 
     /// The exchange that a policy makes another's alternate.
@@ -197,10 +205,18 @@ impl Applied<'_> {
             length_max: self.least(declared.length_max, |definition| definition.length_max),
             bytes_max: self.least(declared.bytes_max, |definition| definition.bytes_max),
             delivery_limit: self.least(declared.delivery_limit, limit),
+            consumer_timeout_ms: self.consumer_timeout_ms(declared.consumer_timeout_ms),
             overflow: declared.overflow.or_else(|| self.first(|definition| definition.overflow)),
             dead_letter: self.dead_letter(declared.dead_letter.clone()),
             ..declared
         }
+    }
+
+    /// The shortest of what anybody says; 0, which is for ever, is longer than all others.
+    fn consumer_timeout_ms(&self, declared: Option<u64>) -> Option<u64> {
+        let shortest = |timeout: Option<u64>| timeout.map(|timeout_ms| timeout_ms.wrapping_sub(1));
+        let least = self.least(shortest(declared), |definition| shortest(definition.consumer_timeout_ms));
+        least.map(|timeout_ms| timeout_ms.wrapping_add(1))
     }
 
     fn dead_letter(&self, declared: Option<DeadLetter>) -> Option<DeadLetter> {
@@ -241,6 +257,25 @@ mod tests {
         assert_eq!(settings(&policies, declared(Some(9))).length_max, Some(5));
         policies.add_operator(policy("o", 0, PolicyDefinition { length_max: Some(2), ..PolicyDefinition::default() }));
         assert_eq!(settings(&policies, declared(Some(3))).length_max, Some(2));
+    }
+
+    #[test]
+    fn a_kinds_own_delivery_limit_is_no_bound_and_a_timeout_for_ever_is_the_longest() {
+        let mut policies = Policies::default();
+        let definition = PolicyDefinition {
+            delivery_limit: Some(100),
+            consumer_timeout_ms: Some(5_000),
+            ..PolicyDefinition::default()
+        };
+        policies.add(policy("p", 0, definition));
+        let by_default = QueueSettings { delivery_limit: Some(21), ..QueueSettings::default() };
+        assert_eq!(settings(&policies, by_default.clone()).delivery_limit, Some(101));
+        assert_eq!(settings(&Policies::default(), by_default).delivery_limit, Some(21));
+        let timeout = |declared| {
+            let declared = QueueSettings { consumer_timeout_ms: declared, ..QueueSettings::default() };
+            settings(&policies, declared).consumer_timeout_ms
+        };
+        assert_eq!([None, Some(0), Some(1), Some(9_000)].map(timeout), [5_000, 5_000, 1, 5_000].map(Some));
     }
 
     #[test]

@@ -7,7 +7,6 @@ use crossdock_common::value::lookup;
 use crossdock_common::{Name, Refusal, UnixMillis, Value};
 
 use crate::definitions::exchange::Exchange;
-
 use crate::wording::{not_an_integer, type_name, unacceptable};
 
 /// The argument that says which kind of queue it is.
