@@ -9,12 +9,12 @@ mod peer;
 mod probe;
 mod scenarios;
 mod table;
-mod world;
 
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 
+use crossdock_instructions::world;
 use probe::Probe;
 use scenarios::SCENARIOS;
 use table::Table;

@@ -27,6 +27,12 @@ pub struct World {
     committed: Vec<Arc<AtomicU64>>,
 }
 
+impl Default for World {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl World {
     /// With the vhost `/`, where everybody may do everything.
     pub fn new() -> Self {
@@ -55,6 +61,12 @@ impl World {
     /// A new connection.
     pub fn connect(&self) -> Client {
         self.broker.connect(Box::new(|| {}))
+    }
+
+    /// Does what is due at that time.
+    pub fn tick(&self, now: Now) {
+        (0..self.committed.len()).for_each(|index| self.broker.tick(Partition::Shard(index), now));
+        self.broker.tick(Partition::Definitions, now);
     }
 
     /// What was handed to the shards' logs is durable.
