@@ -2,6 +2,7 @@
 //! its client as its users do, and ends with 0.
 
 mod lapin;
+mod lapin_extensions;
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
