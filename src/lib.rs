@@ -1,9 +1,11 @@
 //! Crossdock: one broker for AMQP, MQTT, STOMP, SQS and SNS.
 
+pub mod administration;
 pub mod auth;
 pub mod broker;
 pub mod cli;
 pub mod config;
+pub mod definitions;
 pub mod http;
 pub mod net;
 pub mod serve;

@@ -34,9 +34,10 @@ pub async fn run(settings: Settings, options: ServeOptions) -> Result<()> {
     // Recovery may take long: whoever asks how it goes is answered from the beginning.
     let management = starting.listen_to_management(&shutdown)?;
     let engine = starting.recover().await?;
-    login::apply(&engine, &settings).await?;
+    login::ensure_administrator(&engine).await?;
     let mut listening = starting.listen(&engine, &shutdown)?;
     listening.extend(management);
+    starting.management.set_listeners(&listening);
     starting.startup.finish(engine.clone());
     if let Some(file) = &options.ports_file {
         ports::write(file, &listening)?;

@@ -1,6 +1,7 @@
 //! Real clients, written by other people. Each program in `tests/clients` gets the ports as JSON in `CROSSDOCK_PORTS`, uses
 //! its client as its users do, and ends with 0.
 
+mod amqp;
 mod lapin;
 mod lapin_extensions;
 
@@ -10,19 +11,19 @@ use std::process::{Command, Stdio};
 
 use crate::support::Broker;
 
-fn folder() -> PathBuf {
+pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("clients")
 }
 
 /// Runs a client program against a new broker.
-fn run(name: &str, needs: &[PathBuf], program: &mut Command) {
+pub fn run(name: &str, needs: &[PathBuf], program: &mut Command) {
     if is_there(name, needs) {
         run_against(&Broker::start(&[]), name, program);
     }
 }
 
 /// A toolchain or library that is not there is a loud skip, and a failure in CI: `tests/run` installs all of them.
-fn is_there(name: &str, needs: &[PathBuf]) -> bool {
+pub fn is_there(name: &str, needs: &[PathBuf]) -> bool {
     let Some(missing) = needs.iter().find(|path| !path.exists()) else { return true };
     let message = format!("{name}: {} is missing; tests/run installs it", missing.display());
     assert!(std::env::var_os("CI").is_none(), "{message}");
@@ -30,21 +31,21 @@ fn is_there(name: &str, needs: &[PathBuf]) -> bool {
     false
 }
 
-fn run_against(broker: &Broker, name: &str, program: &mut Command) {
+pub fn run_against(broker: &Broker, name: &str, program: &mut Command) {
     let ports = serde_json::to_string(broker.ports()).expect("JSON");
     let output = program.env("CROSSDOCK_PORTS", ports).output().expect("starts");
     let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{name}: {}\n{text}", output.status);
 }
 
-fn python_program(script: &str) -> (PathBuf, Command) {
+pub fn python_program(script: &str) -> (PathBuf, Command) {
     let interpreter = folder().join("python/.venv/bin/python");
     let mut command = Command::new(&interpreter);
     command.arg(folder().join("python").join(script));
     (interpreter, command)
 }
 
-fn python(script: &str) {
+pub fn python(script: &str) {
     let (interpreter, mut command) = python_program(script);
     run(script, &[interpreter], &mut command);
 }
@@ -88,11 +89,6 @@ fn paho_keeps_qos_2_over_kills_of_the_broker() {
         writeln!(answers, "{}", broker.port("mqtt")).expect("it waits for the port");
     }
     assert!(program.wait().expect("ends").success());
-}
-
-#[test]
-fn pika() {
-    python("pika_client.py");
 }
 
 #[test]
@@ -141,18 +137,6 @@ fn aws_cli() {
 fn mqtt_js() {
     let modules = folder().join("node/node_modules/mqtt");
     run("MQTT.js", &[modules], Command::new("node").arg(folder().join("node/mqtt.mjs")));
-}
-
-#[test]
-fn amqp091_go() {
-    let program = folder().join("go/client");
-    run("amqp091-go", std::slice::from_ref(&program), &mut Command::new(&program));
-}
-
-#[test]
-fn rabbitmq_java_client() {
-    let jar = folder().join("java/target/client.jar");
-    run("RabbitMQ Java client", std::slice::from_ref(&jar), Command::new("java").arg("-jar").arg(&jar));
 }
 
 #[test]

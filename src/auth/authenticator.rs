@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
@@ -37,19 +37,28 @@ pub enum AuthenticationError {
 }
 
 /// How an [`Authenticator`] behaves.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct AuthenticatorOptions {
     /// Passwords checked at the same time, 19 MiB each; further ones wait.
     pub verifications_concurrent_max: usize,
     /// Development mode: every name and password is accepted from loopback addresses, and from nowhere else.
     pub accept_all_from_loopback: bool,
+    /// Users who may log in from loopback addresses only.
+    pub loopback_users: Vec<String>,
+    /// The user that clients are who show nothing; `None` refuses them.
+    pub anonymous_user: Option<String>,
 }
+
+/// Is told of the user, the hash that a right password was checked against, and a better one of the same password.
+pub type Rehashed = Box<dyn Fn(&str, &PasswordHash, PasswordHash) + Send + Sync>;
 
 impl From<&Settings> for AuthenticatorOptions {
     fn from(settings: &Settings) -> Self {
         Self {
             verifications_concurrent_max: settings.limits.password_verifications_concurrent_max.into(),
             accept_all_from_loopback: settings.dev,
+            loopback_users: settings.loopback_users.clone(),
+            anonymous_user: settings.anonymous_user.clone(),
         }
     }
 }
@@ -67,6 +76,9 @@ pub struct Authenticator {
     /// Hash of a random password, checked in place of one that is missing or cheap.
     decoy: PasswordHash,
     accept_all_from_loopback: bool,
+    loopback_users: Vec<String>,
+    anonymous_user: Option<String>,
+    rehashed: OnceLock<Rehashed>,
     /// Checks that were not answered from memory, for metrics and tests.
     checks_begun: AtomicU64,
 }
@@ -87,6 +99,9 @@ impl Authenticator {
             permits: Arc::new(Semaphore::new(options.verifications_concurrent_max.max(1))),
             decoy: PasswordHash::create(&decoy_password)?,
             accept_all_from_loopback: options.accept_all_from_loopback,
+            loopback_users: options.loopback_users,
+            anonymous_user: options.anonymous_user,
+            rehashed: OnceLock::new(),
             checks_begun: AtomicU64::new(0),
         })
     }
@@ -99,6 +114,32 @@ impl Authenticator {
     /// Replaces all users; takes effect for the next login.
     pub fn replace_users(&self, users: Users) {
         self.users.store(Arc::new(users));
+    }
+
+    /// Has somebody told when a hash that RabbitMQ made can be replaced. The first one stays.
+    pub fn when_rehashed(&self, rehashed: Rehashed) {
+        let _ = self.rehashed.set(rehashed);
+    }
+
+    /// Somebody who shows nothing, if the configuration has a user for that.
+    ///
+    /// # Errors
+    /// It has none, or there is no such user, or not from that address.
+    pub fn admit_anonymous(&self, peer: IpAddr) -> Result<Principal, AuthenticationError> {
+        let name = self.anonymous_user.as_deref().ok_or(AuthenticationError::Refused)?;
+        self.admit(peer, name)
+    }
+
+    /// Somebody whose name is proved otherwise, by a certificate.
+    ///
+    /// # Errors
+    /// There is no such user, or not from that address.
+    pub fn admit(&self, peer: IpAddr, name: &str) -> Result<Principal, AuthenticationError> {
+        if self.accept_all_from_loopback && peer.to_canonical().is_loopback() {
+            return Ok(self.unrestricted(name));
+        }
+        self.expect_address(peer, name)?;
+        self.principal(&self.users.load(), name)
     }
 
     /// Password hashes computed since the start; logins that were remembered are not among them.
@@ -124,11 +165,24 @@ impl Authenticator {
         if name.len() > USER_NAME_BYTES_MAX || password.is_empty() || password.len() > PASSWORD_BYTES_MAX {
             return Err(AuthenticationError::Refused);
         }
+        self.expect_address(peer, name)?;
         let users = self.users.load_full();
-        let stored_hash = users.get(name).map(|user| user.password_hash.clone());
+        let stored_hash = users.get(name).and_then(|user| user.password_hash.clone());
         self.check_password(name, password, stored_hash).await?;
+        self.principal(&users, name)
+    }
+
+    fn principal(&self, users: &Users, name: &str) -> Result<Principal, AuthenticationError> {
         let user = users.get(name).ok_or(AuthenticationError::Refused)?;
         Ok(Principal { name: name.into(), tags: user.tags.as_slice().into(), unrestricted: false })
+    }
+
+    fn expect_address(&self, peer: IpAddr, name: &str) -> Result<(), AuthenticationError> {
+        if peer.to_canonical().is_loopback() || !self.loopback_users.iter().any(|user| user == name) {
+            return Ok(());
+        }
+        tracing::warn!(user = name, %peer, "refused: the user can only connect via localhost (loopback_users)");
+        Err(AuthenticationError::Refused)
     }
 
     fn unrestricted(&self, name: &str) -> Principal {
@@ -153,12 +207,20 @@ impl Authenticator {
         }
         self.checks_begun.fetch_add(1, Ordering::Relaxed);
         let (password, decoy) = (Zeroizing::new(password.to_vec()), self.decoy.clone());
+        let known = stored_hash.clone();
         // The permit travels with the check, and stays taken until a right password is remembered.
-        let check = move || (verify_at_one_price(stored_hash.as_ref(), &decoy, &password), permit);
-        let (matches, _permit) =
+        let check = move || {
+            let matches = verify_at_one_price(stored_hash.as_ref(), &decoy, &password);
+            let is_replaced = matches && stored_hash.is_some_and(|hash| hash.is_cheap());
+            (matches, is_replaced.then(|| PasswordHash::create(&password)), permit)
+        };
+        let (matches, better, _permit) =
             tokio::task::spawn_blocking(check).await.map_err(|_| AuthenticationError::Unavailable)?;
         let fingerprint = fingerprint.filter(|_| matches).ok_or(AuthenticationError::Refused)?;
         self.lock_verified().insert(fingerprint);
+        if let (Some(rehashed), Some(known), Some(Ok(better))) = (self.rehashed.get(), known, better) {
+            rehashed(name, &known, better);
+        }
         Ok(())
     }
 
@@ -191,23 +253,24 @@ mod tests {
 
     fn users(password: &[u8]) -> Users {
         let mut users = Users::default();
-        let password_hash = PasswordHash::create(password).unwrap();
-        users.insert(UserRecord {
-            name: "a".into(),
-            password_hash,
-            tags: vec!["monitoring".into()],
-            permissions: vec![],
-        });
+        let password_hash = Some(PasswordHash::create(password).unwrap());
+        users.insert(UserRecord { name: "a".into(), password_hash, tags: vec!["monitoring".into()] });
         users
     }
 
     fn authenticator(users: Users, accept_all_from_loopback: bool) -> Authenticator {
-        let options = AuthenticatorOptions { verifications_concurrent_max: 1, accept_all_from_loopback };
+        let loopback_users = vec!["local".to_owned()];
+        let options = AuthenticatorOptions {
+            verifications_concurrent_max: 1,
+            accept_all_from_loopback,
+            loopback_users,
+            anonymous_user: Some("local".to_owned()),
+        };
         Authenticator::new(users, options).unwrap()
     }
 
     fn remembered(authenticator: &Authenticator, password: &[u8]) -> bool {
-        let hash = authenticator.users().get("a").unwrap().password_hash.clone();
+        let hash = authenticator.users().get("a").unwrap().password_hash.clone().unwrap();
         authenticator.was_verified(Some(authenticator.fingerprinter.of("a", password, hash.expose())))
     }
 
@@ -305,5 +368,37 @@ mod tests {
         assert!(verify_at_one_price(Some(&cheap), &decoy, b"test12"));
         assert!(!verify_at_one_price(Some(&cheap), &decoy, b"decoy"), "the decoy's password opens nothing");
         assert!(!verify_at_one_price(None, &decoy, b"decoy"));
+    }
+
+    #[tokio::test]
+    async fn some_users_come_from_loopback_only() {
+        let mut users = Users::default();
+        let password_hash = Some(PasswordHash::create(b"right").unwrap());
+        users.insert(UserRecord { name: "local".into(), password_hash, tags: vec![] });
+        let authenticator = authenticator(users, false);
+        for (peer, is_let_in) in [(LOOPBACK, true), ("::1".parse().unwrap(), true), (ELSEWHERE, false)] {
+            assert_eq!(authenticator.authenticate(peer, "local", b"right").await.is_ok(), is_let_in, "{peer}");
+            assert_eq!(authenticator.admit(peer, "local").is_ok(), is_let_in, "{peer}");
+            assert_eq!(authenticator.admit_anonymous(peer).is_ok(), is_let_in, "{peer}");
+        }
+        assert_eq!(authenticator.admit(LOOPBACK, "nobody"), Err(AuthenticationError::Refused));
+    }
+
+    #[tokio::test]
+    async fn a_right_password_gives_a_better_hash_in_place_of_rabbitmqs() {
+        let mut users = Users::default();
+        let rabbitmqs = PasswordHash::parse("kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR").unwrap();
+        users.insert(UserRecord { name: "a".into(), password_hash: Some(rabbitmqs.clone()), tags: vec![] });
+        let authenticator = authenticator(users, false);
+        let (sender, heard) = std::sync::mpsc::channel();
+        authenticator.when_rehashed(Box::new(move |name, known, better| {
+            sender.send((name.to_owned(), known.clone(), better)).unwrap();
+        }));
+        assert!(authenticator.authenticate(LOOPBACK, "a", b"wrong").await.is_err());
+        assert!(heard.try_recv().is_err());
+        authenticator.authenticate(LOOPBACK, "a", b"test12").await.unwrap();
+        let (name, known, better) = heard.try_recv().unwrap();
+        assert_eq!((name.as_str(), known), ("a", rabbitmqs));
+        assert!(better.verify(b"test12") && !better.is_cheap());
     }
 }

@@ -12,4 +12,4 @@ mod verified;
 pub use authenticator::{AuthenticationError, Authenticator, AuthenticatorOptions, Principal, USER_NAME_BYTES_MAX};
 pub use password::{PASSWORD_BYTES_MAX, PasswordHash, PasswordHashError};
 pub use plain::{PlainCredentials, PlainError};
-pub use user::{ADMINISTRATOR, GeneratedPassword, Permission, UserRecord, Users, ensure_admin};
+pub use user::{ADMINISTRATOR, GeneratedPassword, UserRecord, Users, first_user};

@@ -6,6 +6,7 @@ use argon2::password_hash::phc;
 use argon2::{Argon2, Params, PasswordHasher, PasswordVerifier};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use md5::Md5;
 use sha2::{Digest, Sha256, Sha512};
 use subtle::ConstantTimeEq;
 
@@ -33,6 +34,7 @@ pub struct PasswordHash {
 #[derive(Clone)]
 enum Scheme {
     Argon2id,
+    RabbitMqMd5(Vec<u8>),
     RabbitMqSha256(Vec<u8>),
     RabbitMqSha512(Vec<u8>),
 }
@@ -40,7 +42,7 @@ enum Scheme {
 /// Why a text is not a usable password hash. It never quotes the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordHashError {
-    #[error("expected the output of `crossdock hash-password`, or a RabbitMQ SHA-256 or SHA-512 hash in base64")]
+    #[error("expected the output of `crossdock hash-password`, or a RabbitMQ SHA-256, SHA-512 or MD5 hash in base64")]
     Unknown,
     #[error(
         "this argon2id hash asks for more than {ARGON2_MEMORY_KIB_MAX} KiB of memory or {ARGON2_PASSES_MAX} passes"
@@ -53,7 +55,7 @@ pub enum PasswordHashError {
 }
 
 impl PasswordHash {
-    /// Reads an argon2id PHC string or a RabbitMQ hash: base64 of 4 bytes of salt and the SHA-256 or SHA-512 of salt and
+    /// Reads an argon2id PHC string or a RabbitMQ hash: base64 of 4 bytes of salt and the SHA-256, SHA-512 or MD5 of salt and
     /// password.
     ///
     /// # Errors
@@ -79,6 +81,7 @@ impl PasswordHash {
     pub fn verify(&self, password: &[u8]) -> bool {
         match &self.scheme {
             Scheme::Argon2id => Argon2::default().verify_password(password, self.text.expose()).is_ok(),
+            Scheme::RabbitMqMd5(salted) => salted_digest_matches::<Md5>(salted, password),
             Scheme::RabbitMqSha256(salted) => salted_digest_matches::<Sha256>(salted, password),
             Scheme::RabbitMqSha512(salted) => salted_digest_matches::<Sha512>(salted, password),
         }
@@ -90,8 +93,16 @@ impl PasswordHash {
     }
 
     /// Whether checking it costs next to nothing, so that a refusal would come faster than for other users.
-    pub(super) fn is_cheap(&self) -> bool {
+    ///
+    /// It is one that RabbitMQ made, then, and is worth replacing once the password is known.
+    pub fn is_cheap(&self) -> bool {
         !matches!(self.scheme, Scheme::Argon2id)
+    }
+}
+
+impl PartialEq for PasswordHash {
+    fn eq(&self, other: &Self) -> bool {
+        self.expose() == other.expose()
     }
 }
 
@@ -114,10 +125,12 @@ fn argon2_scheme(text: &str) -> Result<Scheme, PasswordHashError> {
 }
 
 fn rabbitmq_scheme(text: &str) -> Result<Scheme, PasswordHashError> {
+    const MD5_BYTES: usize = RABBITMQ_SALT_BYTES + 16;
     const SHA256_BYTES: usize = RABBITMQ_SALT_BYTES + 32;
     const SHA512_BYTES: usize = RABBITMQ_SALT_BYTES + 64;
     let salted = STANDARD.decode(text.trim()).map_err(|_| PasswordHashError::Unknown)?;
     match salted.len() {
+        MD5_BYTES => Ok(Scheme::RabbitMqMd5(salted)),
         SHA256_BYTES => Ok(Scheme::RabbitMqSha256(salted)),
         SHA512_BYTES => Ok(Scheme::RabbitMqSha512(salted)),
         _ => Err(PasswordHashError::Unknown),
@@ -165,11 +178,19 @@ mod tests {
     }
 
     #[test]
+    fn rabbitmq_md5_verifies() {
+        let digest = Md5::digest(b"saltsecret");
+        let text = STANDARD.encode([b"salt".as_slice(), digest.as_slice()].concat());
+        let hash = PasswordHash::parse(&text).unwrap();
+        assert!(hash.verify(b"secret") && !hash.verify(b"Secret") && hash.is_cheap());
+    }
+
+    #[test]
     fn what_is_not_a_hash_is_refused() {
-        let md5 = STANDARD.encode([0; 20]);
+        let sha1 = STANDARD.encode([0; 24]);
         let argon2i = "$argon2i$v=19$m=16,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA";
         let no_digest = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ";
-        for text in ["", "$", "canary", &md5, argon2i, no_digest, "$argon2id$v=19$m=x$a$b"] {
+        for text in ["", "$", "canary", &sha1, argon2i, no_digest, "$argon2id$v=19$m=x$a$b"] {
             assert_eq!(PasswordHash::parse(text).unwrap_err(), PasswordHashError::Unknown, "{text}");
         }
     }

@@ -1,5 +1,10 @@
 //! Loads certificates and makes the TLS side of listeners. TLS 1.2 and 1.3, with aws-lc-rs and nothing else.
 
+mod certificate_name;
+mod expiry;
+
+pub use certificate_name::certificate_name;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -135,6 +140,15 @@ impl<'a> PemFile<'a> {
     fn unusable(&self, error: impl std::fmt::Display) -> TlsError {
         TlsError::Unusable { setting: self.setting, path: self.path.to_owned(), reason: error.to_string() }
     }
+}
+
+/// When the server's certificates end, in seconds since 1970, in the order of the file.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn certificates_end(settings: &TlsSettings) -> Result<Vec<Option<i64>>, TlsError> {
+    let file = PemFile::of("tls.certificate", settings.certificate.as_deref())?;
+    Ok(file.certificates()?.iter().map(expiry::not_after).collect())
 }
 
 #[cfg(test)]

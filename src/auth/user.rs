@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::password::{PasswordHash, PasswordHashError};
-use crate::config::{PermissionSettings, Secret, UserSettings, Vhosts};
+use crate::config::{Secret, UserSettings};
 
 /// The tag of users that may do everything in the management API.
 pub const ADMINISTRATOR: &str = "administrator";
@@ -14,27 +16,31 @@ const FIRST_USER: &str = "admin";
 /// Length of a generated password: 24 letters and digits are 142 bits.
 const GENERATED_PASSWORD_CHARS: usize = 24;
 
-/// A user, its password hash and what it may do.
-#[derive(Clone, Debug)]
+/// A user, its password hash and its tags. What it may do is the core's to know.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UserRecord {
     pub name: String,
-    pub password_hash: PasswordHash,
+    /// Without one, no password opens.
+    #[serde(with = "password_hash")]
+    pub password_hash: Option<PasswordHash>,
     /// RabbitMQ's tags: `administrator`, `monitoring`, `policymaker`, `management`, or any other word.
     pub tags: Vec<String>,
-    /// At most one entry per virtual host; without an entry nothing is allowed there.
-    pub permissions: Vec<Permission>,
 }
 
-/// Regular expressions over names of queues and exchanges in one virtual host. An empty one allows nothing (COM-10).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Permission {
-    pub vhost: String,
-    /// Names that may be declared and deleted.
-    pub configure: String,
-    /// Names that may be published to.
-    pub write: String,
-    /// Names that may be consumed from.
-    pub read: String,
+/// How a hash is kept: as its text.
+mod password_hash {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::PasswordHash;
+
+    pub(super) fn serialize<S: Serializer>(hash: &Option<PasswordHash>, serializer: S) -> Result<S::Ok, S::Error> {
+        hash.as_ref().map(PasswordHash::expose).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PasswordHash>, D::Error> {
+        let text = Option::<String>::deserialize(deserializer)?;
+        text.map(|text| PasswordHash::parse(&text)).transpose().map_err(serde::de::Error::custom)
+    }
 }
 
 /// All users by name.
@@ -87,21 +93,7 @@ impl UserRecord {
             (None, Some(password)) => PasswordHash::create(password.expose().as_bytes())?,
             (None, None) => return Err(PasswordHashError::Unknown),
         };
-        let permissions = settings.permissions.iter().map(Permission::from_settings).collect();
-        Ok(Self { name: settings.name.clone(), password_hash, tags: settings.tags.clone(), permissions })
-    }
-}
-
-impl Permission {
-    /// Everything in `vhost`.
-    pub fn all(vhost: &str) -> Self {
-        let everything = || ".*".to_owned();
-        Self { vhost: vhost.into(), configure: everything(), write: everything(), read: everything() }
-    }
-
-    fn from_settings(settings: &PermissionSettings) -> Self {
-        let PermissionSettings { vhost, configure, write, read } = settings.clone();
-        Self { vhost, configure, write, read }
+        Ok(Self { name: settings.name.clone(), password_hash: Some(password_hash), tags: settings.tags.clone() })
     }
 }
 
@@ -112,23 +104,19 @@ pub struct GeneratedPassword {
     pub password: Secret,
 }
 
-/// Makes the user `admin` with a random password and all permissions on `vhosts`, if there is no user at all.
+/// An administrator with a random password, for a broker that nobody could log in to.
 ///
 /// # Errors
 /// [`PasswordHashError::Hashing`] when the system has no randomness or no memory.
-pub fn ensure_admin(users: &mut Users, vhosts: &Vhosts) -> Result<Option<GeneratedPassword>, PasswordHashError> {
-    if !users.is_empty() {
-        return Ok(None);
-    }
+pub fn first_user() -> Result<(UserRecord, GeneratedPassword), PasswordHashError> {
     let password =
         random_password().map_err(|_| PasswordHashError::Hashing(argon2::password_hash::Error::RngFailure))?;
-    users.insert(UserRecord {
+    let record = UserRecord {
         name: FIRST_USER.into(),
-        password_hash: PasswordHash::create(password.expose().as_bytes())?,
+        password_hash: Some(PasswordHash::create(password.expose().as_bytes())?),
         tags: vec![ADMINISTRATOR.into()],
-        permissions: vhosts.names().map(Permission::all).collect(),
-    });
-    Ok(Some(GeneratedPassword { user: FIRST_USER.into(), password }))
+    };
+    Ok((record, GeneratedPassword { user: FIRST_USER.into(), password }))
 }
 
 fn random_password() -> Result<Secret, getrandom::Error> {
@@ -150,17 +138,21 @@ mod tests {
 
     #[test]
     fn the_first_user_is_an_administrator_with_a_random_password() {
-        let mut users = Users::default();
-        let generated = ensure_admin(&mut users, &Vhosts::default()).unwrap().expect("a first user");
+        let (admin, generated) = first_user().unwrap();
         assert_eq!((generated.user.as_str(), generated.password.expose().len()), ("admin", 24));
-        let admin = users.get("admin").unwrap();
-        assert!(admin.password_hash.verify(generated.password.expose().as_bytes()));
-        assert_eq!(
-            (admin.tags.as_slice(), admin.permissions.as_slice()),
-            (&[ADMINISTRATOR.into()][..], &[Permission::all("/")][..])
-        );
+        assert!(admin.password_hash.as_ref().unwrap().verify(generated.password.expose().as_bytes()));
+        assert_eq!((admin.name.as_str(), admin.tags.as_slice()), ("admin", &[ADMINISTRATOR.into()][..]));
         assert!(!format!("{generated:?}").contains(generated.password.expose()));
-        assert!(ensure_admin(&mut users, &Vhosts::default()).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_record_is_kept_with_its_hash_and_shown_without() {
+        let (admin, _) = first_user().unwrap();
+        let kept = serde_json::to_string(&admin).unwrap();
+        assert!(kept.contains("$argon2id$") && !format!("{admin:?}").contains("argon2id"));
+        assert_eq!(serde_json::from_str::<UserRecord>(&kept).unwrap(), admin);
+        let nobody = UserRecord { password_hash: None, ..admin };
+        assert_eq!(serde_json::from_str::<UserRecord>(&serde_json::to_string(&nobody).unwrap()).unwrap(), nobody);
     }
 
     #[test]
@@ -176,8 +168,7 @@ mod tests {
             UserSettings { name: "b".into(), password_hash: Some(Secret::new(hash.expose())), ..Default::default() },
         ];
         let users = Users::from_settings(&settings).unwrap();
-        assert!(users.get("a").unwrap().password_hash.verify(b"one"));
-        assert!(users.get("b").unwrap().password_hash.verify(b"two"));
-        assert!(users.get("b").unwrap().permissions.is_empty());
+        let opens = |user: &str, password| users.get(user).unwrap().password_hash.as_ref().unwrap().verify(password);
+        assert!(opens("a", b"one") && opens("b", b"two"));
     }
 }

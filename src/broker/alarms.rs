@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crossdock_core::Broker;
 
-use super::engine::Health;
+use super::engine::{AlarmsInEffect, Health};
 use crate::telemetry::{Alarm, Metrics};
 pub(super) use disk::watch_disk;
 pub(super) use memory::{messages_memory_bytes, watch_memory};
@@ -108,6 +108,13 @@ impl Alarms {
             self.lift(&reason);
         }
         held != holds
+    }
+
+    /// Which of RabbitMQ's two alarms hold.
+    pub(super) fn in_effect(&self) -> AlarmsInEffect {
+        let reasons = self.reasons();
+        let memory = reasons.contains(&Reason::MemoryHigh);
+        AlarmsInEffect { memory, disk: reasons.iter().any(|reason| *reason != Reason::MemoryHigh) }
     }
 
     /// Whether the broker can do its work.

@@ -8,9 +8,11 @@ use crossdock_store::{Journal, JournalStatus};
 
 use super::alarms::Alarms;
 use super::clock::Clock;
+use super::connections::Connections;
 use super::partition::Signals;
 use super::startup::journal_name;
 use super::vigil::Vigil;
+use crate::administration::Administration;
 use crate::auth::Authenticator;
 use crate::telemetry::{JournalFigures, MessageFigures, Metrics};
 
@@ -22,11 +24,21 @@ pub struct Engine {
     pub broker: Arc<Broker>,
     pub clock: Clock,
     pub authenticator: Arc<Authenticator>,
+    pub administration: Arc<Administration>,
     pub metrics: Arc<Metrics>,
+    pub connections: Connections,
     pub(super) alarms: Arc<Alarms>,
     pub(super) journals: Arc<Vec<Arc<dyn Journal>>>,
     pub(super) signals: Vec<Arc<Signals>>,
     pub(super) vigil: Vigil,
+}
+
+/// Which of RabbitMQ's two alarms hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AlarmsInEffect {
+    pub memory: bool,
+    /// Also while a journal has no space, or has failed.
+    pub disk: bool,
 }
 
 /// How long a last snapshot may take; without it, the next start has more to replay, nothing else.
@@ -60,6 +72,11 @@ impl Engine {
             return Health::NotReady("the broker is being stopped".to_owned());
         }
         self.alarms.health()
+    }
+
+    /// Which alarms stop publishers.
+    pub fn alarms_in_effect(&self) -> AlarmsInEffect {
+        self.alarms.in_effect()
     }
 
     /// Brings those metrics up to date that are not counted as things happen.

@@ -6,6 +6,7 @@
 
 mod alarms;
 mod clock;
+mod connections;
 mod engine;
 mod housekeeping;
 mod journal_log;
@@ -21,6 +22,7 @@ mod vigil;
 
 pub use alarms::Alarms;
 pub use clock::Clock;
+pub use connections::{Connection, Connections, Newcomer};
 pub use engine::{Engine, Health};
 pub use journal_log::to_core as location_of;
 pub use rewrite::{Faults, Outcome, rewrite};

@@ -16,6 +16,7 @@ use super::journal_log::{JournalLog, to_core, to_store};
 use super::partition::Signals;
 use super::reading::put_aside;
 use super::startup::JournalProgress;
+use crate::administration::policies_at_start;
 use crate::config::Settings;
 
 /// Size of the files in which definitions are kept.
@@ -43,6 +44,7 @@ pub(super) fn replay(
     let opener = &Opener { settings, disk: Arc::new(RealDisk), paging: paging(settings, shards.len()), complete };
     let opened = opener.open(definitions, recovery)?;
     definitions.finish();
+    recovery.set_policies(policies_at_start(settings, &|kind| recovery.documents(kind)));
     let shards = thread::scope(|scope| {
         let replays = recovery.begin_shards().into_iter().zip(shards);
         let threads = replays.map(|(shard, progress)| {

@@ -3,13 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
-use crossdock_common::{Format, Name};
+use anyhow::{Result, bail};
+use crossdock_common::Format;
 use crossdock_core::{Broker, BrokerOptions, Partition, Policies, Recovery};
 use crossdock_store::Journal;
 
 use super::alarms::{Alarms, messages_memory_bytes, watch_disk, watch_memory};
 use super::clock::Clock;
+use super::connections::Connections;
 use super::engine::Engine;
 use super::housekeeping::{Housekeeping, Thresholds};
 use super::journal_log::JournalLog;
@@ -18,6 +19,7 @@ use super::reading::{Requests, requests};
 use super::replay::{Complete, Opened, read_pages, replay};
 use super::startup::Startup;
 use super::vigil::Vigil;
+use crate::administration::Administration;
 use crate::auth::Authenticator;
 use crate::config::Settings;
 use crate::telemetry::Metrics;
@@ -43,7 +45,6 @@ pub fn start(
     let clock = Clock::start();
     let (broker, opened) = recover(settings, formats, clock, (startup, seed), &read_pages)?;
     RecoveryFinished { records: startup.records(), elapsed_ms: clock.uptime_ms() }.emit(&metrics);
-    settings.vhosts.names().for_each(|vhost| broker.add_vhost(&Name::from(vhost)));
     metrics.set_messages_memory_max(messages_memory_bytes(settings.core.messages_memory_bytes_max));
     let alarms = Alarms::new(broker.clone(), metrics.clone());
     watch_resources(settings, &alarms, &metrics);
@@ -62,8 +63,21 @@ pub fn start(
         };
         workers(index).spawn(watch(task));
     }
-    let vigil = Vigil::default();
-    Ok(Arc::new(Engine { broker, clock, authenticator, metrics, alarms, journals, signals, vigil }))
+    let (connections, vigil) = (Connections::default(), Vigil::default());
+    let (users, definitions) = (authenticator.clone(), journals[0].clone());
+    let administration = Administration::new(settings, broker.clone(), users, definitions, clock);
+    Ok(Arc::new(Engine {
+        broker,
+        clock,
+        authenticator,
+        administration,
+        metrics,
+        connections,
+        alarms,
+        journals,
+        signals,
+        vigil,
+    }))
 }
 
 /// Opens and replays the journals.
@@ -75,28 +89,13 @@ pub(super) fn recover(
     complete: Complete<'_>,
 ) -> Result<(Arc<Broker>, Vec<Opened>)> {
     let shards = shard_count(&settings.data_dir, usize::from(settings.core.shards))?;
-    let policies = policies(settings)?;
     let count = u8::try_from(shards).unwrap_or(u8::MAX);
-    let mut recovery = Recovery::new(count, formats.clone(), policies, seed, clock.now());
+    let mut recovery = Recovery::new(count, formats.clone(), Policies::default(), seed, clock.now());
     let opened = replay(settings, &mut recovery, startup.begin(&settings.data_dir, shards), complete)?;
     let (requests, queues) = requests(shards);
     let broker = finish(settings, recovery, &opened, requests);
     queues.serve(&broker, opened.iter().skip(1).map(|one| &one.journal), &Arc::new(formats), clock)?;
     Ok((broker, opened))
-}
-
-/// What the operator sets for queues. It is looked at again at each start, and never stored.
-fn policies(settings: &Settings) -> Result<Policies> {
-    let mut policies = Policies::new(settings.durability.into());
-    for vhost in settings.vhosts.iter() {
-        if let Some(durability) = vhost.durability {
-            policies.set_vhost(Name::from(vhost.name.as_str()), durability.into());
-        }
-    }
-    for policy in &settings.policies {
-        policies.add(policy.to_core().with_context(|| format!("the policy for {:?}", policy.pattern))?);
-    }
-    Ok(policies)
 }
 
 /// Disk and memory are watched from now on.
@@ -164,7 +163,7 @@ mod tests {
 
     use crossdock_common::definition::{Definition, Durability, QueueSpec};
     use crossdock_common::event::{Principal, Reply};
-    use crossdock_common::{Command, Event, RequestId};
+    use crossdock_common::{Command, Event, Name, RequestId};
     use crossdock_core::{Client, Permissions, Sequence};
 
     use super::*;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+use super::import::ImportCommand;
 use super::store::StoreCommand;
 use crate::config::Sources;
 
@@ -66,6 +67,11 @@ pub enum Command {
     },
     /// Hash a password for `password_hash`; asks for it, or reads one line from standard input
     HashPassword,
+    /// Bring the definitions of another broker along
+    Import {
+        #[command(subcommand)]
+        command: ImportCommand,
+    },
     /// Look into the data directory of a broker that does not run, and repair it
     Store {
         #[command(subcommand)]

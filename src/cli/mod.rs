@@ -5,6 +5,7 @@ mod check_config;
 pub mod dev_certs;
 mod documents;
 mod hash_password;
+mod import;
 mod serve;
 mod store;
 
@@ -93,6 +94,7 @@ fn execute(arguments: Arguments) -> Result<(), Failure> {
             Ok(print(&dev_certs::summary(&paths))?)
         }
         Command::HashPassword => hash_password::hash_password(),
+        Command::Import { command } => import::import(command, &global),
         Command::Store { command } => store::store(command, &global),
         Command::Completions { shell } => Ok(print(&documents::completions(shell))?),
         Command::Man => Ok(print(&documents::manual_page()?)?),

@@ -143,11 +143,16 @@ impl Rules<'_> {
     fn policies_are_usable(&mut self) {
         for (index, policy) in self.settings.policies.iter().enumerate() {
             self.vhost_exists(&policy.vhost, &format!("policies[{index}].vhost"));
-            if let Err(error) = policy.to_core() {
+            if let Err(error) = regex::Regex::new(&policy.pattern) {
                 self.complain(&format!("policies[{index}].pattern"), error.to_string());
+                continue;
             }
-            if policy.durability.is_none() {
-                self.complain(&format!("policies[{index}]"), "has no effect; set durability");
+            match policy.check(index) {
+                Err(_) if policy.record(index).definition.is_empty() => {
+                    self.complain(&format!("policies[{index}]"), "has no effect; set durability or definition");
+                }
+                Err(error) => self.complain(&format!("policies[{index}]"), error),
+                Ok(()) => {}
             }
         }
     }

@@ -4,6 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
+use super::policies::PolicyDefinitionSettings;
 use super::scalar::choice;
 use super::secret::Secret;
 use super::section::section;
@@ -27,6 +28,11 @@ section! {
         /// broker, "memory" at once. A virtual host, a policy or a queue (x-durability) may say otherwise, each more than
         /// the one before.
         pub durability: Durability = Durability::Fsync;
+        /// Users who may log in from loopback addresses only, whoever made them.
+        pub loopback_users: Vec<String> = vec!["guest".to_owned()];
+        /// The user that clients are who show neither name nor password (AMQP's ANONYMOUS, MQTT and STOMP without a login). Without
+        /// this setting they are refused.
+        pub anonymous_user: Option<String> = None, in 1..=255, example "\"public\"";
         /// Virtual hosts that exist after the first start: names, or tables with settings of their own, such as
         /// { name = "logs", durability = "os" }.
         pub vhosts: Vhosts = Vhosts::default();
@@ -84,12 +90,20 @@ section! {
     pub struct PolicySettings {
         /// The virtual host.
         pub vhost: String = "/".into(), in 1..=255;
-        /// A regular expression over names of queues.
+        /// Its name in the management API; without one, its place in the configuration, such as "policies[0]".
+        pub name: Option<String> = None, in 1..=255, example "\"logs\"";
+        /// A regular expression over names of queues and exchanges.
         pub pattern: String = String::new(), in 1..=1024, example "\"^logs\\\\.\"";
+        /// "all", "queues", "exchanges", "classic_queues", "quorum_queues" or "streams".
+        pub apply_to: String = "all".into(), in 1..=32;
+        /// It bounds what declarations and other policies say (an operator policy of RabbitMQ).
+        pub operator: bool = false;
         /// Which policy applies where several match: the one with the highest number, and of equals the first.
         pub priority: u32 = 0;
         /// When a publish is confirmed: "fsync", "os" or "memory".
         pub durability: Option<Durability> = None, example "\"os\"";
+        /// What RabbitMQ's policies say, in its words: TOML such as { message-ttl = 60000 }.
+        pub definition: PolicyDefinitionSettings = PolicyDefinitionSettings::default(), example "{ \"message-ttl\" = 60000 }";
     }
 }
 
@@ -158,6 +172,19 @@ section! {
         pub client_ca: Option<PathBuf> = None, example "\"certs/ca.pem\"";
         /// Whether clients show a certificate: "off", "optional" or "required".
         pub client_certificates: ClientCertificates = ClientCertificates::Off;
+        /// Which name of a client's certificate is its user's (AMQP's EXTERNAL, MQTT and STOMP without a login):
+        /// "distinguished_name", such as CN=orders,O=Shop, or "common_name".
+        pub certificate_login: CertificateLogin = CertificateLogin::DistinguishedName;
+    }
+}
+
+choice! {
+    /// Which name of a client's certificate is its user's.
+    pub enum CertificateLogin {
+        /// All of the subject, as RabbitMQ writes it.
+        DistinguishedName = "distinguished_name",
+        /// The subject's common name.
+        CommonName = "common_name",
     }
 }
 

@@ -1,11 +1,14 @@
 //! The broker: definitions, shards and connections together.
 
+pub mod administer;
+mod connections;
 mod declare;
 pub(crate) mod define;
 pub(crate) mod followup;
 pub(crate) mod recovery;
 mod session;
 mod storage;
+pub(crate) mod view;
 
 pub use storage::Needs;
 
@@ -15,6 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use crossdock_common::command::ExactlyOnce;
+use crossdock_common::lane_quota::LaneQuota;
 use crossdock_common::names::{ConnectionId, QueueId};
 use crossdock_common::refusal::{Access, Resource};
 use crossdock_common::{Event, Instant, Message, Name, Now, Refusal};
@@ -25,11 +29,13 @@ use crate::definitions::{Definitions, shard_of};
 use crate::log::{Log, Sequence};
 use crate::outbox::Outbox;
 use crate::permissions::{Permissions, Who};
+use crate::rules::Rules;
 use crate::shard::command::{Confirmee, Effects, ShardCommand};
 use crate::shard::publications::{Begun, Publisher};
 use crate::shard::reading::ReadRequest;
 use crate::shard::snapshot::SnapshotPoint;
 use crate::shard::{Shard, confirm};
+use connections::Connections;
 
 /// A part of the core with a log and timers of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -62,7 +68,8 @@ pub struct Broker {
     /// The definitions' log is durable up to here.
     definitions_durable: AtomicU64,
     answers: Mutex<HeldAnswers>,
-    connections: Mutex<hashbrown::HashMap<ConnectionId, Arc<Outbox>>>,
+    rules: RwLock<Arc<Rules>>,
+    connections: Mutex<Connections>,
     next_connection: AtomicU64,
     blocked: RwLock<Option<&'static str>>,
     draining: AtomicBool,
@@ -89,17 +96,11 @@ impl Broker {
     pub fn connect(self: &Arc<Self>, wake: Box<dyn Fn() + Send + Sync>) -> Client {
         let connection = ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed));
         let outbox = Outbox::new(connection, self.options.outgoing_bytes_max, wake);
-        self.connections.lock().insert(connection, outbox.clone());
+        self.connections.lock().add(outbox.clone());
         if let Some(reason) = *self.blocked.read() {
             outbox.push(Event::Blocked { reason });
         }
         Client::new(self.clone(), outbox)
-    }
-
-    /// Replaces who may do what. Connections see it at their next command.
-    pub fn set_permissions(&self, permissions: Permissions) {
-        *self.permissions.write() = Arc::new(permissions);
-        self.version.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Makes a vhost, unless it exists.
@@ -115,7 +116,7 @@ impl Broker {
         }
         *blocked = reason;
         let event = reason.map_or(Event::Unblocked, |reason| Event::Blocked { reason });
-        for outbox in self.connections.lock().values() {
+        for outbox in self.connections.lock().outboxes() {
             outbox.push(event.clone());
             outbox.wake();
         }
@@ -129,7 +130,7 @@ impl Broker {
     /// Asks every connection to say goodbye ([`Client::must_leave`]).
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Release);
-        for outbox in self.connections.lock().values() {
+        for outbox in self.connections.lock().outboxes() {
             outbox.wake_always();
         }
     }
@@ -203,8 +204,22 @@ impl Broker {
         self.definitions.read()
     }
 
-    pub(crate) fn vhost_exists(&self, vhost: &Name) -> Result<(), Refusal> {
-        self.definitions.read().vhost(vhost).map(drop)
+    /// A connection enters a vhost; gives what it shares with the user's other connections.
+    pub(crate) fn enter(&self, connection: ConnectionId, who: &Who) -> Result<Option<Arc<LaneQuota>>, Refusal> {
+        // Held, so that a vhost that is deleted meanwhile finds the connection.
+        let definitions = self.definitions.read();
+        definitions.vhost(&who.vhost)?;
+        let rules = self.rules();
+        let mut connections = self.connections.lock();
+        connections.has_room(connection, who, &rules)?;
+        if !self.permissions().may_enter(&who.user, &who.vhost) {
+            return Err(Refusal::VhostRefused { vhost: who.vhost.clone(), user: who.user.clone() });
+        }
+        Ok(connections.entered(connection, who, &rules))
+    }
+
+    pub(crate) fn exempt(&self, connection: ConnectionId) {
+        self.connections.lock().exempt(connection);
     }
 
     /// The retained messages of an exchange that the pattern matches, after permission was asked.
@@ -242,7 +257,7 @@ impl Broker {
     }
 
     pub(crate) fn forget_connection(&self, connection: ConnectionId) {
-        self.connections.lock().remove(&connection);
+        self.connections.lock().remove(connection);
     }
 
     /// A publication came on a connection; `None` if its session is another one's by now.
@@ -288,11 +303,6 @@ impl Broker {
     pub(crate) fn confirm_when_durable(self: &Arc<Self>, now: Now, sequence: Sequence, confirmee: Confirmee) {
         let effects = self.answers.lock().hold(Some(sequence), Held::Confirm(confirmee));
         self.follow_up(now, effects);
-    }
-
-    /// The definitions' log is durable up to here.
-    pub(crate) fn definitions_are_durable_to(&self) -> Sequence {
-        Sequence(self.definitions_durable.load(Ordering::Acquire))
     }
 
     fn definitions_durable(self: &Arc<Self>, sequence: Sequence, now: Now) {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crossdock_common::command::Credentials;
 use crossdock_common::definition::Definition;
 use crossdock_common::event::Reply;
-use crossdock_common::names::QueueId;
+use crossdock_common::names::{ConnectionId, QueueId};
 use crossdock_common::{Command, ConsumerId, Event, Lane, Name, Now, Refusal, RequestId};
 use hashbrown::{HashMap, HashSet};
 
@@ -138,6 +138,11 @@ impl Client {
         self.hurried.take()
     }
 
+    /// It is a single request of HTTP and not a connection that counts for limits. Before it enters a vhost.
+    pub fn exempt(&self) {
+        self.broker.exempt(self.outbox.connection);
+    }
+
     /// The driver has checked the credentials and they are good.
     pub fn authenticated(&mut self, request: RequestId, principal: crossdock_common::event::Principal) {
         self.who.user = principal.name.clone();
@@ -192,6 +197,16 @@ impl Client {
     /// The broker drains: the driver should let the machine say goodbye.
     pub fn must_leave(&self) -> bool {
         self.broker.is_draining()
+    }
+
+    /// The connection's number.
+    pub fn connection(&self) -> ConnectionId {
+        self.outbox.connection
+    }
+
+    /// The vhost, once the connection has entered it.
+    pub fn vhost(&self) -> Option<&Name> {
+        self.entered.then_some(&self.who.vhost)
     }
 
     /// The user, once authenticated.
@@ -262,20 +277,13 @@ impl Client {
     }
 
     fn open(&mut self, request: RequestId, vhost: Name) {
-        let result = self.enter(&vhost);
-        if result.is_ok() {
-            self.who.vhost = vhost;
-            self.entered = true;
+        self.who.vhost = vhost;
+        let result = self.broker.enter(self.outbox.connection, &self.who);
+        self.entered = result.is_ok();
+        if let Ok(Some(quota)) = &result {
+            self.outbox.push(Event::LaneQuota(quota.clone()));
         }
-        self.answer(request, result.map(|()| Reply::Done));
-    }
-
-    fn enter(&self, vhost: &Name) -> Result<(), Refusal> {
-        self.broker.vhost_exists(vhost)?;
-        if self.broker.permissions().may_enter(&self.who.user, vhost) {
-            return Ok(());
-        }
-        Err(Refusal::VhostRefused { vhost: vhost.clone(), user: self.who.user.clone() })
+        self.answer(request, result.map(|_| Reply::Done));
     }
 
     fn define(&mut self, now: Now, request: RequestId, definition: Definition) {

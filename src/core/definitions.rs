@@ -27,6 +27,7 @@ use crossdock_common::refusal::Resource;
 use crossdock_common::{Name, Refusal, Table, UnixMillis};
 use hashbrown::HashMap;
 
+use crate::broker::administer::DocumentChange;
 use crate::log::{Log, RecordKind, Urgency};
 use crate::policies::Policies;
 use crate::record::encode_table;
@@ -147,7 +148,8 @@ impl Definitions {
                 arguments: Table::new(),
                 attributes: Table::new(),
             };
-            if let Ok(made) = Exchange::new(spec, UnixMillis(0), 0) {
+            if let Ok(mut made) = Exchange::new(spec, UnixMillis(0), 0) {
+                made.policy_alternate = self.policies.alternate_exchange(name, &made.spec.name);
                 vhost.exchanges.insert(exchange.into(), made);
             }
         }
@@ -178,7 +180,8 @@ impl Definitions {
     }
 
     pub(crate) fn add_exchange(&mut self, vhost: &Name, spec: ExchangeSpec, now: UnixMillis) -> Result<(), Refusal> {
-        let exchange = Exchange::new(spec, now, self.random.next_u64())?;
+        let mut exchange = Exchange::new(spec, now, self.random.next_u64())?;
+        exchange.policy_alternate = self.policies.alternate_exchange(vhost, &exchange.spec.name);
         self.record_exchange(vhost, &exchange);
         let name = exchange.spec.name.clone();
         self.vhost_mut(vhost)?.exchanges.insert(name, exchange);
@@ -272,11 +275,13 @@ impl Definitions {
         // Messages are on their way with the durability that the queue was made with.
         let settings = QueueSettings { durability: queue.spec.settings.durability, ..settings };
         let spec = QueueSpec { settings, attributes, ..queue.spec.clone() };
-        let settings = crate::settings::effective(&spec, vhost)?;
+        let declared = crate::settings::effective(&spec, vhost)?;
         queue.spec = spec;
         queue.changed_at = now;
         let id = queue.id;
         let table = queue.spec.durable.then(|| persist::queue_to_table(vhost, queue));
+        let spec = queue.spec.clone();
+        let settings = self.policies.settings(vhost, &spec, declared);
         if let Some(table) = table {
             push_table(&mut *self.log, RecordKind::Queue, id.0, &table);
         }
@@ -378,6 +383,58 @@ impl Definitions {
         self.keep_document(kind.into(), key.clone(), document);
     }
 
+    /// Keeps or forgets documents; the caller commits.
+    pub(crate) fn change_documents(&mut self, changes: Vec<DocumentChange>) {
+        for DocumentChange { kind, key, document } in changes {
+            let table = persist::document_to_table(kind, &key, document.as_ref());
+            push_table(&mut *self.log, RecordKind::Document, 0, &table);
+            self.keep_document(kind.into(), key, document);
+        }
+    }
+
+    /// Writes a vhost down that is about to be made; the caller commits.
+    pub(crate) fn record_vhost(&mut self, name: &Name) {
+        if !self.vhosts.contains_key(name) {
+            push_table(&mut *self.log, RecordKind::Vhost, 0, &persist::key_table(name, name));
+        }
+    }
+
+    /// Removes a vhost with everything in it: gives its queues, which shards still have. One record says so; the caller commits.
+    pub(crate) fn remove_vhost(&mut self, name: &Name) -> Vec<QueueId> {
+        let Some(vhost) = self.vhosts.remove(name) else { return Vec::new() };
+        vhost.sessions.values().for_each(|session| self.deadlines.forget(name, session));
+        let queues: Vec<QueueId> = vhost.queues.values().map(|queue| queue.id).collect();
+        queues.iter().for_each(|id| drop(self.queue_names.remove(id)));
+        push_table(&mut *self.log, RecordKind::VhostDeleted, 0, &persist::key_table(name, name));
+        self.routes_changed();
+        queues
+    }
+
+    /// Replaces the policies. Gives what all queues follow now, for their shards.
+    pub(crate) fn set_policies(&mut self, policies: Policies) -> Vec<(QueueId, QueueSettings)> {
+        self.policies = policies;
+        let mut settings = Vec::new();
+        for (name, vhost) in &mut self.vhosts {
+            for exchange in vhost.exchanges.values_mut() {
+                exchange.policy_alternate = self.policies.alternate_exchange(name, &exchange.spec.name);
+            }
+            let of_queue = |queue: &QueueEntry| (queue.id, queue.settings(name, &self.policies));
+            settings.extend(vhost.queues.values().map(|queue| of_queue(queue)));
+        }
+        self.routes_changed();
+        settings
+    }
+
+    /// Looks at every queue's durability again: no message is on its way yet.
+    pub(crate) fn set_durability_of_all(&mut self) {
+        for (name, vhost) in &mut self.vhosts {
+            for queue in vhost.queues.values_mut() {
+                let declared = crate::settings::effective(&queue.spec, name).unwrap_or_default();
+                queue.durability = self.policies.durability(name, &queue.spec, &declared);
+            }
+        }
+    }
+
     fn keep_document(&mut self, kind: Name, key: Name, document: Option<Bytes>) {
         match document {
             Some(document) => self.documents.insert((kind, key), document),
@@ -421,9 +478,10 @@ impl Definitions {
 
 impl QueueEntry {
     /// What the specification means. Not kept: only the shard needs it.
-    pub(crate) fn settings(&self, vhost: &Name) -> QueueSettings {
+    pub(crate) fn settings(&self, vhost: &Name, policies: &Policies) -> QueueSettings {
         // It was looked at when the queue was made.
-        crate::settings::effective(&self.spec, vhost).unwrap_or_default()
+        let declared = crate::settings::effective(&self.spec, vhost).unwrap_or_default();
+        policies.settings(vhost, &self.spec, declared)
     }
 
     /// Whether a publisher may keep a route to it.

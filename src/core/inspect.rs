@@ -152,6 +152,7 @@ impl RecordKind {
             Self::Vhost => "vhost",
             Self::NextQueue => "next_queue",
             Self::Document => "document",
+            Self::VhostDeleted => "vhost_deleted",
             Self::Landings => "landings",
         }
     }

@@ -150,6 +150,8 @@ pub enum RecordKind {
     NextQueue = 25,
     /// What other parts of the broker keep.
     Document = 26,
+    /// A vhost is gone, with everything in it.
+    VhostDeleted = 27,
     /// Publications of a session that have come to queues of the shard (in snapshots).
     Landings = 30,
 }
@@ -184,6 +186,7 @@ impl RecordKind {
             24 => Self::Vhost,
             25 => Self::NextQueue,
             26 => Self::Document,
+            27 => Self::VhostDeleted,
             30 => Self::Landings,
             _ => return None,
         })

@@ -1,11 +1,15 @@
 //! Who may do what: the one place that decides. Every path that reads or writes a resource asks here.
 
+mod topic;
+
 use std::sync::Arc;
 
 use crossdock_common::refusal::{Access, Resource};
 use crossdock_common::{Name, Refusal};
 use hashbrown::HashMap;
 use regex::bytes::Regex;
+
+pub use topic::TopicGrant;
 
 /// What a user may do in one vhost: a name is allowed when the expression matches it from end to end or in part, as
 /// RabbitMQ does; an empty expression allows nothing.
@@ -34,10 +38,14 @@ impl Grant {
     }
 }
 
+/// What a user may do with the topic exchanges of a vhost, by their names.
+type OfExchanges = Vec<(Name, Arc<TopicGrant>)>;
+
 /// All grants, replaced as a whole.
 #[derive(Clone, Debug, Default)]
 pub struct Permissions {
     grants: HashMap<(Name, Name), Arc<Grant>>,
+    topic_grants: HashMap<(Name, Name), OfExchanges>,
     everything: bool,
 }
 
@@ -50,6 +58,34 @@ impl Permissions {
     /// Gives a user a grant in a vhost, in place of an earlier one.
     pub fn grant(&mut self, user: Name, vhost: Name, grant: Grant) {
         self.grants.insert((user, vhost), Arc::new(grant));
+    }
+
+    /// Restricts the routing keys that a user publishes to and binds from a topic exchange of a vhost.
+    pub fn grant_topics(&mut self, user: Name, vhost: Name, exchange: Name, grant: TopicGrant) {
+        self.topic_grants.entry((user, vhost)).or_default().push((exchange, Arc::new(grant)));
+    }
+
+    /// Whether the user may publish with that routing key to the topic exchange, or bind with it. Where nobody has said anything
+    /// of the user and the exchange, every key will do.
+    ///
+    /// # Errors
+    /// [`Refusal::TopicRefused`].
+    pub fn check_topic(&self, who: &Who, access: Access, exchange: &Name, key: &[u8]) -> Result<(), Refusal> {
+        if self.everything || self.topic_grants.is_empty() {
+            return Ok(());
+        }
+        let of_user = self.topic_grants.get(&(who.user.clone(), who.vhost.clone()));
+        let grant = of_user.and_then(|grants| grants.iter().find(|(known, _)| known == exchange));
+        if grant.is_none_or(|(_, grant)| grant.allows(who, access, key)) {
+            return Ok(());
+        }
+        Err(Refusal::TopicRefused {
+            access,
+            key: String::from_utf8_lossy(key).into_owned().into(),
+            exchange: exchange.clone(),
+            vhost: who.vhost.clone(),
+            user: who.user.clone(),
+        })
     }
 
     /// Whether the user may enter the vhost at all.
@@ -88,6 +124,8 @@ pub struct Who {
     pub user: Name,
     /// The vhost.
     pub vhost: Name,
+    /// What its client calls itself, where the protocol has such a name.
+    pub client_id: Option<Name>,
 }
 
 #[cfg(test)]
@@ -95,7 +133,7 @@ mod tests {
     use super::*;
 
     fn who(user: &str) -> Who {
-        Who { user: user.into(), vhost: "/".into() }
+        Who { user: user.into(), vhost: "/".into(), client_id: Some("device.1".into()) }
     }
 
     #[test]
@@ -110,5 +148,22 @@ mod tests {
         assert!(permissions.may_enter(&"alice".into(), &"/".into()));
         assert!(!permissions.may_enter(&"bob".into(), &"/".into()));
         assert!(permissions.check(&who("bob"), Access::Read, Resource::Queue, &"a-1".into()).is_err());
+    }
+
+    #[test]
+    fn topics_are_free_until_somebody_says_something_of_the_exchange() {
+        let mut permissions = Permissions::default();
+        let check = |permissions: &Permissions, access, exchange: &str, key: &str| {
+            permissions.check_topic(&who("alice"), access, &exchange.into(), key.as_bytes())
+        };
+        assert_eq!(check(&permissions, Access::Write, "t", "any"), Ok(()));
+        let grant = TopicGrant::new("^{username}\\.{client_id}$", "").expect("valid");
+        permissions.grant_topics("alice".into(), "/".into(), "t".into(), grant);
+        assert_eq!(check(&permissions, Access::Write, "t", "alice.device.1"), Ok(()));
+        assert!(check(&permissions, Access::Write, "t", "alice.device-1").is_err(), "a name is no expression");
+        assert_eq!(check(&permissions, Access::Write, "other", "any"), Ok(()));
+        let refusal = check(&permissions, Access::Read, "t", "a.b").expect_err("refused");
+        let text = "read access to topic 'a.b' in exchange 't' in vhost '/' refused for user 'alice'";
+        assert_eq!(refusal.to_string(), text);
     }
 }

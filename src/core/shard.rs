@@ -34,7 +34,9 @@ mod settle;
 pub(crate) mod snapshot;
 pub(crate) mod stored;
 mod timers;
+pub(crate) mod traffic;
 mod unsettled;
+pub(crate) mod view;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -94,6 +96,8 @@ pub(crate) struct Shard {
     arrived: Vec<Confirmee>,
     /// The ledgers of queues that are gone.
     closed: ledger::Ledger,
+    /// What they handed out.
+    closed_traffic: traffic::Traffic,
     scratch: BytesMut,
 }
 
@@ -132,6 +136,7 @@ impl Shard {
             leaving: Vec::new(),
             arrived: Vec::new(),
             closed: ledger::Ledger::default(),
+            closed_traffic: traffic::Traffic::default(),
             scratch: BytesMut::new(),
         }
     }

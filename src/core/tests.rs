@@ -1,5 +1,6 @@
 //! The core as a whole, under virtual time, with a log in memory.
 
+mod administration;
 mod choices;
 mod crashes;
 mod dead_letters;

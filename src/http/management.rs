@@ -1,39 +1,153 @@
-//! The management listener: health and metrics. They need no login and tell nothing about messages.
+//! The management listener: health, metrics, and RabbitMQ's management API under `/api`. Health and metrics need no login and tell nothing
+//! about messages; everything under `/api` does.
 
-use std::sync::Arc;
+mod access;
+mod answer;
+mod bindings;
+mod call;
+mod changes;
+mod connections;
+mod definitions;
+mod exchanges;
+mod health;
+mod listing;
+mod messages;
+mod nodes;
+mod overview;
+mod parameters;
+mod permissions;
+mod policies;
+mod prometheus;
+mod queues;
+mod rates;
+mod session;
+mod users;
+mod values;
+mod vhosts;
+
+use std::sync::{Arc, OnceLock};
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use crossdock_common::Limits;
+use tower_service::Service as _;
 
-use crate::broker::{Health, Startup};
+use crate::broker::{Engine, Health, Startup};
+use crate::config::{Settings, TlsSettings};
+use crate::net::{Listening, machine_limits};
 use crate::telemetry::Metrics;
+use answer::Failure;
+use rates::Rates;
 
-/// The content type of Prometheus' text format.
-const METRICS_CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// A message's body in JSON, base64 or with every byte escaped, and room for its properties.
+const SPELLING_MAX: usize = 2;
+const PROPERTIES_BYTES: usize = 1 << 20;
 
 /// What the listener knows: it answers from the first moment, when there is no engine yet.
-#[derive(Clone)]
-struct Known {
+pub struct Management {
     startup: Arc<Startup>,
     metrics: Arc<Metrics>,
+    rates: Arc<Rates>,
+    listening: OnceLock<Vec<Listening>>,
+    node: String,
+    data_dir: String,
+    limits: Limits,
+    connections_max: usize,
+    tls: TlsSettings,
+}
+
+impl Management {
+    /// Knows nothing of what listens yet.
+    pub fn new(startup: Arc<Startup>, metrics: Arc<Metrics>, settings: &Settings) -> Arc<Self> {
+        Arc::new(Self {
+            startup,
+            metrics,
+            rates: Arc::default(),
+            listening: OnceLock::new(),
+            node: settings.node_name.clone(),
+            data_dir: settings.data_dir.display().to_string(),
+            limits: machine_limits(settings),
+            connections_max: settings.limits.connections_max as usize,
+            tls: settings.tls.clone(),
+        })
+    }
+
+    /// All listeners run.
+    pub fn set_listeners(&self, listening: &[Listening]) {
+        self.listening.get_or_init(|| listening.to_vec());
+    }
+
+    fn listeners(&self) -> &[Listening] {
+        self.listening.get().map_or(&[], Vec::as_slice)
+    }
+
+    fn engine(&self) -> Result<Arc<Engine>, Failure> {
+        self.startup.engine().cloned().ok_or_else(|| Failure::unavailable("the broker is starting"))
+    }
 }
 
 /// `/livez`: the process answers. `/readyz`: 200 while clients are served, also when publishers have to wait (the body says
-/// why); 503 while journals are replayed, when one has failed, and while the broker is being stopped. `/metrics`: its numbers.
-pub fn router(startup: Arc<Startup>, metrics: Arc<Metrics>) -> Router {
+/// why); 503 while journals are replayed, when one has failed, and while the broker is being stopped. `/metrics`: its numbers,
+/// `/metrics/per-object` with those of every queue.
+/// `/api`: RabbitMQ's management API, with or without a slash at the end.
+pub fn router(management: Arc<Management>) -> Router {
+    let routes = routes(management);
+    Router::new().fallback(move |request| without_last_slash(routes.clone(), request))
+}
+
+async fn without_last_slash(mut routes: Router, mut request: Request) -> Response {
+    let trimmed = request
+        .uri()
+        .path()
+        .strip_suffix('/')
+        .filter(|path| !path.is_empty())
+        .map(|path| request.uri().query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}")));
+    if let Some(uri) = trimmed.and_then(|path| path.parse().ok()) {
+        *request.uri_mut() = uri;
+    }
+    match routes.call(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
+}
+
+fn routes(management: Arc<Management>) -> Router {
     Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .route("/metrics", get(metrics_page))
-        .with_state(Known { startup, metrics })
+        .route("/metrics", get(prometheus::page))
+        .route("/metrics/per-object", get(prometheus::page_per_queue))
+        .nest("/api", api(&management))
+        .with_state(management)
 }
 
-async fn ready(State(known): State<Known>) -> Response {
-    let Some(engine) = known.startup.engine() else {
-        return recovering(&known.startup);
+fn api(management: &Arc<Management>) -> Router<Arc<Management>> {
+    let body_bytes_max = management.limits.message_bytes_max * SPELLING_MAX + PROPERTIES_BYTES;
+    overview::routes()
+        .merge(nodes::routes())
+        .merge(health::routes())
+        .merge(vhosts::routes())
+        .merge(connections::routes())
+        .merge(exchanges::routes())
+        .merge(queues::routes())
+        .merge(bindings::routes())
+        .merge(messages::routes())
+        .merge(users::routes())
+        .merge(permissions::routes())
+        .merge(policies::routes())
+        .merge(parameters::routes())
+        .merge(definitions::routes())
+        .fallback(answer::nothing)
+        .layer(axum::middleware::from_fn_with_state(management.clone(), access::admit))
+        .layer(DefaultBodyLimit::max(body_bytes_max))
+}
+
+async fn ready(State(management): State<Arc<Management>>) -> Response {
+    let Some(engine) = management.startup.engine() else {
+        return recovering(&management.startup);
     };
     match engine.health() {
         Health::Ready => "ok\n".into_response(),
@@ -48,20 +162,13 @@ fn recovering(startup: &Startup) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, [(header::CONTENT_TYPE, "application/json")], progress).into_response()
 }
 
-async fn metrics_page(State(known): State<Known>) -> impl IntoResponse {
-    if let Some(engine) = known.startup.engine() {
-        engine.measure();
-    }
-    ([(header::CONTENT_TYPE, METRICS_CONTENT_TYPE)], known.metrics.encode())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     async fn answer(startup: Arc<Startup>) -> (StatusCode, String) {
-        let known = Known { startup, metrics: Arc::default() };
-        let response = ready(State(known)).await;
+        let management = Management::new(startup, Arc::default(), &Settings::default());
+        let response = ready(State(management)).await;
         let status = response.status();
         let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
         (status, String::from_utf8(body.to_vec()).unwrap())

@@ -4,4 +4,4 @@ mod aws;
 mod management;
 
 pub use aws::{GUEST, router as aws_router};
-pub use management::router as management_router;
+pub use management::{Management, router as management_router};

@@ -27,7 +27,7 @@ use super::outcome::Ending;
 use super::scratch;
 use super::transport::Transport;
 use crate::auth::AuthenticationError;
-use crate::broker::{Engine, SyncWatch};
+use crate::broker::{Connection, Engine, Newcomer, SyncWatch};
 use crate::telemetry::events::AuthenticationFailed;
 use crate::telemetry::{Protocol, ProtocolMetrics};
 
@@ -47,6 +47,10 @@ pub(super) struct Driver {
     pub engine: Arc<Engine>,
     pub protocol: Protocol,
     pub peer: SocketAddr,
+    /// The name in the peer's verified certificate.
+    certificate_name: Option<Name>,
+    /// Our end of it.
+    local: SocketAddr,
     transport: Transport,
     machine: Box<dyn Machine>,
     client: Client,
@@ -67,6 +71,8 @@ pub(super) struct Driver {
     heard: Instant,
     /// A sync that it waits for awake.
     watch: Option<SyncWatch>,
+    /// Its entry among the connections, once it has logged in.
+    entry: Option<Arc<Connection>>,
     /// The core knows that the connection is over.
     ended: bool,
     counters: ProtocolMetrics,
@@ -86,8 +92,8 @@ impl Driver {
     pub(super) fn new(
         engine: Arc<Engine>,
         protocol: Protocol,
-        peer: SocketAddr,
-        transport: Transport,
+        (peer, local): (SocketAddr, SocketAddr),
+        (transport, certificate_name): (Transport, Option<Name>),
         machine: Box<dyn Machine>,
     ) -> Self {
         let notify = Arc::new(Notify::new());
@@ -98,6 +104,8 @@ impl Driver {
             engine,
             protocol,
             peer,
+            certificate_name,
+            local,
             transport,
             machine,
             client,
@@ -112,13 +120,14 @@ impl Driver {
             read_first: false,
             heard: Instant(0),
             watch: None,
+            entry: None,
             ended: false,
             counters,
         }
     }
 
-    /// Serves the connection to its end, and reports it.
-    pub(super) async fn run(mut self) {
+    /// Serves the connection to its end, and reports it. Boxed, because a future keeps what it was given twice.
+    pub(super) async fn run(mut self: Box<Self>) {
         let ending = match self.serve().await {
             Ok(ending) => ending,
             Err(error) => Ending::Broken(error),
@@ -144,6 +153,9 @@ impl Driver {
         self.client.finish(now, &mut self.commands);
         self.client.end(now);
         self.ended = true;
+        if let Some(entry) = self.entry.take() {
+            self.engine.connections.remove(entry.id);
+        }
     }
 
     async fn serve(&mut self) -> std::io::Result<Ending> {
@@ -172,9 +184,11 @@ impl Driver {
                 Wake::Read(0) => return Ok(Ending::PeerGone),
                 Wake::Read(count) => {
                     self.counters.received_bytes.inc_by(count as u64);
+                    self.entry.iter().for_each(|entry| entry.octets.read(count));
                     self.receive();
                 }
-                Wake::Written | Wake::Events | Wake::Disk => {}
+                Wake::Events => self.describe(),
+                Wake::Written | Wake::Disk => {}
                 Wake::Deadline => {
                     armed = Instant(0);
                     let now = self.engine.clock.now();
@@ -187,6 +201,31 @@ impl Driver {
                 }
             }
         }
+    }
+
+    /// Somebody may want to know about the connection.
+    fn describe(&mut self) {
+        for answer in self.entry.iter().flat_map(|entry| entry.take_askers()) {
+            // Whoever asked may have gone.
+            let _ = answer.send(self.machine.describe());
+        }
+    }
+
+    /// Enters the connection among those that have logged in.
+    fn enter(&mut self) {
+        let Some(vhost) = self.client.vhost() else { return };
+        let newcomer = Newcomer {
+            id: self.client.connection(),
+            protocol: self.protocol,
+            peer: self.peer,
+            local: self.local,
+            tls: matches!(self.transport, Transport::Tls(_)),
+            user: self.client.user().clone(),
+            vhost: vhost.clone(),
+            connected_at: self.engine.clock.now().unix,
+            wake: self.notify.clone(),
+        };
+        self.entry = Some(self.engine.connections.add(newcomer));
     }
 
     async fn leave(&mut self) -> Close {
@@ -215,7 +254,8 @@ impl Driver {
             if !self.commands.is_empty()
                 && let Execution::Authenticate { request, credentials } = self.client.execute(now, &mut self.commands)
             {
-                self.authenticate(request, credentials).await;
+                // Boxed: it happens once, and every connection would keep room for it.
+                Box::pin(self.authenticate(request, credentials)).await;
             }
             if let (Some(hurried), true) = (self.client.take_hurried(), is_next) {
                 self.watch = self.engine.watch_sync(hurried);
@@ -224,6 +264,9 @@ impl Driver {
             if self.events.is_empty() {
                 if self.output.bytes.is_empty() && !self.unflushed {
                     self.release_written();
+                }
+                if self.entry.is_none() {
+                    self.enter();
                 }
                 return;
             }
@@ -244,16 +287,28 @@ impl Driver {
     }
 
     async fn authenticate(&mut self, request: RequestId, credentials: Credentials) {
-        let Credentials::Password { user, password } = &credentials else {
-            return self.client.rejected(request, Refusal::InvalidCredentials);
+        let (authenticator, peer) = (&self.engine.authenticator, self.peer.ip());
+        let result = match &credentials {
+            Credentials::Password { user, password } => authenticator.authenticate(peer, user, password).await,
+            Credentials::Anonymous => authenticator.admit_anonymous(peer),
+            Credentials::Certificate => match &self.certificate_name {
+                Some(name) => authenticator.admit(peer, name),
+                None => Err(AuthenticationError::Refused),
+            },
         };
-        match self.engine.authenticator.authenticate(self.peer.ip(), user, password).await {
+        match result {
             Ok(principal) => {
+                self.counters.authentications.inc();
                 let tags = principal.tags.iter().map(|tag| Name::from(tag.as_str())).collect();
                 self.client.authenticated(request, Principal { name: Name::from(&*principal.name), tags });
             }
             Err(AuthenticationError::Refused) => {
                 let (protocol, peer) = (self.protocol, self.peer);
+                let user = match &credentials {
+                    Credentials::Password { user, .. } => user.as_str(),
+                    Credentials::Anonymous => "",
+                    Credentials::Certificate => self.certificate_name.as_deref().unwrap_or_default(),
+                };
                 AuthenticationFailed { protocol, peer, user }.emit(&self.engine.metrics);
                 self.client.rejected(request, Refusal::InvalidCredentials);
             }
@@ -346,6 +401,7 @@ impl Driver {
                 return Poll::Ready(Err(std::io::ErrorKind::WriteZero.into()));
             }
             self.counters.sent_bytes.inc_by(count as u64);
+            self.entry.iter().for_each(|entry| entry.octets.wrote(count));
             self.output.bytes.advance(count);
             self.unflushed = true;
         }
@@ -384,6 +440,9 @@ impl Drop for Driver {
             return;
         }
         let now = self.engine.clock.now();
+        if let Some(entry) = &self.entry {
+            self.engine.connections.remove(entry.id);
+        }
         let client = std::panic::AssertUnwindSafe(&mut self.client);
         let _ = std::panic::catch_unwind(move || { client }.0.end(now));
     }

@@ -15,6 +15,6 @@ mod workers;
 
 pub use http::listen_http;
 pub use listener::{Listening, Reception, listen};
-pub use machines::formats;
+pub use machines::{formats, limits as machine_limits};
 pub use shutdown::{Shutdown, ShutdownSignal};
 pub use workers::Workers;

@@ -10,6 +10,7 @@ use super::{login, seed};
 use crate::auth::Authenticator;
 use crate::broker::{Engine, Startup};
 use crate::config::{Listener, ListenerKind, Settings};
+use crate::http::Management;
 use crate::net::{Listening, Reception, Shutdown, Workers, formats, listen, listen_http};
 use crate::telemetry::Metrics;
 use crate::{auth, broker, http};
@@ -24,6 +25,8 @@ pub(super) struct Starting {
     authenticator: Arc<Authenticator>,
     reception: Arc<Reception>,
     workers: Arc<Workers>,
+    /// What the management listener knows.
+    pub(super) management: Arc<Management>,
     /// How far it is.
     pub(super) startup: Arc<Startup>,
 }
@@ -36,10 +39,12 @@ impl Starting {
             Some(_) => Some(auth::tls::server_config(&settings.tls, &[])?),
             None => None,
         };
+        let startup: Arc<Startup> = Arc::default();
         Ok(Self {
+            management: Management::new(startup.clone(), metrics.clone(), &settings),
             authenticator: Arc::new(login::authenticator(&settings)?),
             reception: Reception::new(metrics.clone(), workers.clone(), &settings, tls, seed()?),
-            startup: Arc::default(),
+            startup,
             workers,
             metrics,
             settings,
@@ -50,7 +55,7 @@ impl Starting {
     pub(super) fn listen_to_management(&self, shutdown: &Shutdown) -> Result<Option<Listening>> {
         let is_management = |listener: &Listener| listener.kind == ListenerKind::Management;
         let Some(listener) = self.settings.active_listeners().into_iter().find(is_management) else { return Ok(None) };
-        let router = http::management_router(self.startup.clone(), self.metrics.clone());
+        let router = http::management_router(self.management.clone());
         listen_http(&self.reception, listener, router, shutdown.signal()).map(Some)
     }
 

@@ -117,6 +117,14 @@ pub struct JournalFigures {
     pub damaged_segments: u64,
 }
 
+/// Resources that alarms watch, in bytes; 0 for a bound that is not set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ResourceFigures {
+    pub disk_free: i64,
+    pub disk_free_min: i64,
+    pub memory_max: i64,
+}
+
 /// What all queues hold, and what holding it takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MessageFigures {
@@ -169,6 +177,12 @@ protocol_metrics! {
     messages_settled: Counter => "messages_settled";
     /// Publishes that were confirmed to their publisher
     messages_confirmed: Counter => "messages_confirmed";
+    /// Mandatory messages that went back to their publisher: no queue took them
+    messages_returned: Counter => "messages_returned";
+    /// Messages that no queue took and whose publisher did not want them back
+    messages_unroutable: Counter => "messages_unroutable";
+    /// Logins that were accepted
+    authentications: Counter => "authentications";
     /// Logins that were refused
     authentication_failures: Counter => "authentication_failures";
 }
@@ -296,6 +310,15 @@ impl Metrics {
     /// What the memory alarm compares it with.
     pub fn set_memory_max(&self, bytes: u64) {
         set(&self.memory_max, bytes);
+    }
+
+    /// What the alarms measured last.
+    pub fn resources(&self) -> ResourceFigures {
+        ResourceFigures {
+            disk_free: self.disk_free.get(),
+            disk_free_min: self.disk_free_min.get(),
+            memory_max: self.memory_max.get(),
+        }
     }
 
     /// What became of so many messages since the start.

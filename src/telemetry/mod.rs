@@ -7,8 +7,9 @@ pub mod events;
 mod log;
 mod metrics;
 mod process;
+pub mod rabbitmq;
 mod traffic;
 
 pub use log::{TelemetryError, start};
-pub use metrics::{Alarm, JournalFigures, MessageFigures, Metrics, Protocol, ProtocolMetrics};
-pub use process::anonymous_bytes;
+pub use metrics::{Alarm, JournalFigures, MessageFigures, Metrics, Protocol, ProtocolMetrics, ResourceFigures};
+pub use process::{anonymous_bytes, open_descriptors, resident_bytes};

@@ -32,7 +32,8 @@ pub fn anonymous_bytes() -> Option<u64> {
     u64::try_from(bytes).ok()
 }
 
-fn resident_bytes() -> Option<i64> {
+/// Memory of the process that is in RAM.
+pub fn resident_bytes() -> Option<i64> {
     bytes_in(&std::fs::read_to_string(STATUS_PATH).ok()?, "VmRSS:")
 }
 
@@ -41,7 +42,8 @@ fn bytes_in(status: &str, name: &str) -> Option<i64> {
     line.trim().strip_suffix(" kB")?.trim().parse::<i64>().ok()?.checked_mul(1024)
 }
 
-fn open_descriptors() -> Option<i64> {
+/// Open file descriptors of the process.
+pub fn open_descriptors() -> Option<i64> {
     // The directory itself is open while it is counted.
     i64::try_from(std::fs::read_dir("/proc/self/fd").ok()?.count()).ok().map(|count| count - 1)
 }

@@ -32,6 +32,8 @@ impl ProtocolMetrics {
             Event::Confirmed { confirms, .. } => {
                 self.messages_confirmed.inc_by(confirms.len() as u64);
             }
+            Event::Unroutable { mandatory: true, .. } => drop(self.messages_returned.inc()),
+            Event::Unroutable { mandatory: false, .. } => drop(self.messages_unroutable.inc()),
             _ => {}
         }
     }

@@ -3,6 +3,7 @@
 mod confirms;
 mod consumers;
 mod deliver;
+mod describe;
 mod exchange;
 mod patience;
 mod publish;
@@ -37,7 +38,7 @@ use replies::Replies;
 use transaction::Transaction;
 use unsettled::Unsettled;
 
-pub(crate) use deliver::release;
+pub(crate) use deliver::{counted, release};
 
 /// A body frame of at least this size is kept as a slice of the read buffer; smaller ones are copied. The read buffer is
 /// some 10 times larger, which bounds what a slice can keep alive.
@@ -55,7 +56,8 @@ pub(crate) struct Channel {
     last_queue: LastQueue,
     /// For consumers to come.
     prefetch: u16,
-    has_lane_window: bool,
+    /// Of all consumers together; 0 for any number.
+    prefetch_global: u16,
     last_delivery_tag: u64,
     unsettled: Unsettled,
     patience: Patience,
@@ -90,7 +92,7 @@ impl Channel {
             repeat: None,
             last_queue: LastQueue::None,
             prefetch: 0,
-            has_lane_window: false,
+            prefetch_global: 0,
             last_delivery_tag: 0,
             unsettled: Unsettled::default(),
             patience: Patience::default(),
@@ -288,7 +290,7 @@ impl Channel {
             cx.shared.consumers.remove(consumer);
             self.request(cx, MethodId::NONE, Pending::Ignored, |request| Command::Unsubscribe { request, consumer });
         }
-        if self.has_lane_window {
+        if self.prefetch_global != 0 {
             cx.command(Command::LaneWindow { lane: Lane(self.number), window: 0 });
         }
         let last_number = match &self.mode {

@@ -1,5 +1,6 @@
 //! The machine: phases of a connection, and what both sides say on channel 0. See `LIFECYCLE.md`.
 
+mod describe;
 mod handshake;
 pub(crate) mod requests;
 mod session;
@@ -10,9 +11,10 @@ use std::sync::Arc;
 
 use bytes::{Buf, BufMut, BytesMut};
 use crossdock_common::event::{Principal, Reply};
+use crossdock_common::lane_quota::LaneShare;
 use crossdock_common::output::Close;
 use crossdock_common::random::Random;
-use crossdock_common::{Command, Event, Instant, Machine, Name, Now, Output, Refusal, RequestId};
+use crossdock_common::{Command, Description, Event, Instant, Machine, Name, Now, Output, Refusal, RequestId};
 
 use crate::channel::SLICE_BYTES_MIN;
 use crate::error::{Fault, Interrupt, ReplyCode};
@@ -39,6 +41,10 @@ pub struct Connection {
     agreed: Agreed,
     requests: Requests,
     alarm: Alarm,
+    /// What the connection uses of its user's channels, until its session has it.
+    lane_share: LaneShare,
+    /// Who the client is, once that is known.
+    client: Option<Box<describe::Client>>,
     /// Undecoded bytes that the last call left: more than these are news from the peer.
     left_bytes: usize,
 }
@@ -104,6 +110,8 @@ impl Connection {
             agreed,
             requests: Requests::default(),
             alarm: Alarm::default(),
+            lane_share: LaneShare::default(),
+            client: None,
             left_bytes: 0,
             options,
         }
@@ -265,6 +273,7 @@ impl Connection {
         let mechanism = handshake::mechanism(&self.options, mechanism)?;
         let credentials = handshake::credentials(mechanism, response, &self.options.limits)?;
         let request = self.requests.number();
+        self.client = Some(Box::new(describe::Client::new(properties, mechanism)));
         output.commands.push(Command::Authenticate { request, credentials });
         self.phase = Phase::Authenticating { request, mechanism };
         Ok(())
@@ -317,6 +326,7 @@ impl Connection {
             secrets,
             check_at: None,
             publishes: false,
+            lane_share: std::mem::take(&mut self.lane_share),
         };
         self.phase = Phase::Running(Box::new(Session::new(shared, self.agreed.channel_max)));
     }
@@ -420,6 +430,12 @@ impl Machine for Connection {
         match (&mut self.phase, event) {
             (_, Event::Blocked { reason }) => self.alarm.reason = Some(reason),
             (_, Event::Unblocked) => self.alarm.reason = None,
+            (Phase::ProtocolHeader, Event::Forced { .. }) => self.close_now(Close::Shutdown, output),
+            (_, Event::Forced { reason }) => {
+                let fault = Fault::new(ReplyCode::ConnectionForced, reason.as_str());
+                self.fail_as(now, &fault, Close::Shutdown, output);
+            }
+            (_, Event::LaneQuota(quota)) => self.lane_share = LaneShare::new(quota),
             (Phase::Running(session), event) => {
                 if let Err(fault) = session.handle(now, event, output) {
                     self.fail(now, &fault, output);
@@ -491,6 +507,10 @@ impl Machine for Connection {
                 self.fail_as(now, &Fault::new(ReplyCode::ConnectionForced, text), Close::Shutdown, output);
             }
         }
+    }
+
+    fn describe(&self) -> Description {
+        self.description()
     }
 
     fn end(&mut self, _: Now, _: &mut Output) {

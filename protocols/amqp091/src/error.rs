@@ -175,6 +175,7 @@ impl From<Refusal> for Fault {
             Refusal::NotFound { .. } => ReplyCode::NotFound,
             Refusal::VhostNotFound { .. } | Refusal::VhostRefused { .. } => ReplyCode::NotAllowed,
             Refusal::AccessRefused { .. }
+            | Refusal::TopicRefused { .. }
             | Refusal::Forbidden(_)
             | Refusal::ExclusiveUse { .. }
             | Refusal::InvalidCredentials => ReplyCode::AccessRefused,

@@ -13,6 +13,7 @@ mod convert;
 mod error;
 pub mod frame;
 mod options;
+pub mod outside;
 
 pub use connection::Connection;
 pub use convert::{AmqpFormat, FORMAT, from_hub};

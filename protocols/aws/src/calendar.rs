@@ -5,7 +5,7 @@ use crossdock_common::UnixMillis;
 const DAY_S: i64 = 86_400;
 
 /// `2026-01-02T03:04:05.678Z`.
-pub(crate) fn iso8601(time: UnixMillis) -> String {
+pub fn iso8601(time: UnixMillis) -> String {
     let seconds = i64::try_from(time.0 / 1000).unwrap_or_default();
     let (year, month, day) = date(seconds.div_euclid(DAY_S));
     let second = seconds.rem_euclid(DAY_S);

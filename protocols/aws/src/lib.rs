@@ -20,6 +20,7 @@ mod sqs;
 mod sts;
 mod wire;
 
+pub use calendar::iso8601;
 pub use call::{Call, Caller, Environment, refuse};
 pub use convert::{AwsFormat, FORMAT};
 pub use error::Failure;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::definition::{BindingSpec, DelayedInfo, ExchangeInfo, QueueInfo};
+use crate::lane_quota::LaneQuota;
 use crate::names::{DeliveryId, QueueId};
 use crate::{ConsumerId, Instant, Lane, Message, Name, Refusal, RequestId, UnixMillis};
 
@@ -39,6 +40,10 @@ pub enum Event {
     Unblocked,
     /// Another connection took the session.
     TakenOver,
+    /// An operator ends the connection: it says goodbye, with this reason where its protocol has room for one.
+    Forced { reason: Name },
+    /// How many lanes the user's connections may have open together. Comes before the answer to [`crate::Command::Open`].
+    LaneQuota(Arc<LaneQuota>),
 }
 
 /// Who the peer is.

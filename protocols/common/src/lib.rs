@@ -6,9 +6,11 @@
 
 pub mod command;
 pub mod definition;
+pub mod description;
 pub mod envelope;
 pub mod event;
 pub mod hub;
+pub mod lane_quota;
 pub mod limits;
 pub mod machine;
 pub mod message;
@@ -24,11 +26,12 @@ pub mod value_text;
 
 pub use bytestring::ByteString as Text;
 pub use command::Command;
+pub use description::Description;
 pub use event::Event;
 pub use hub::Hub;
 pub use limits::Limits;
 pub use machine::Machine;
-pub use message::{Format, FormatTag, Message};
+pub use message::{Arrived, Format, FormatTag, Message};
 pub use names::{ConsumerId, Lane, Name, RequestId};
 pub use output::Output;
 pub use refusal::Refusal;

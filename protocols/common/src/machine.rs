@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 
-use crate::{Event, Instant, Now, Output};
+use crate::{Description, Event, Instant, Now, Output};
 
 /// One side of one connection of one protocol, without a socket, a clock or a queue.
 ///
@@ -38,6 +38,11 @@ pub trait Machine: Send {
 
     /// The broker drains: say goodbye in the protocol's own way.
     fn shutdown(&mut self, now: Now, output: &mut Output);
+
+    /// What there is to say about the connection.
+    fn describe(&self) -> Description {
+        Description::default()
+    }
 
     /// The peer closed or broke the connection without a goodbye.
     fn end(&mut self, now: Now, output: &mut Output);

@@ -1,5 +1,7 @@
 //! The message: what arrived as it arrived, with the broker's own facts beside it.
 
+mod arrived;
+
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -7,6 +9,8 @@ use bytes::Bytes;
 
 use crate::names::QueueId;
 use crate::{Hub, Name, Text, UnixMillis};
+
+pub use arrived::Arrived;
 
 /// Which protocol's property sections a message carries. Written to disk: a number is never given twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

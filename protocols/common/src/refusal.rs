@@ -64,6 +64,9 @@ pub enum Refusal {
     /// AMQP 403.
     #[error("{} access to {} '{name}' in vhost '{vhost}' refused for user '{user}'", access.word(), resource.word())]
     AccessRefused { access: Access, resource: Resource, name: Name, vhost: Name, user: Name },
+    /// AMQP 403. The user may not use that key with that topic exchange.
+    #[error("{} access to topic '{key}' in exchange '{exchange}' in vhost '{vhost}' refused for user '{user}'", access.word())]
+    TopicRefused { access: Access, key: Name, exchange: Name, vhost: Name, user: Name },
     /// AMQP 403. Reserved names, the default exchange and the like; the text says which.
     #[error("{0}")]
     Forbidden(String),

@@ -15,7 +15,7 @@ use crate::packet::connack::ConnAck;
 use crate::packet::connect::{self, Connect, Wishes};
 use crate::packet::properties::Property;
 use crate::packet::{Qos, Version};
-use crate::reason::{Fault, Reason};
+use crate::reason::{FORCED, Fault, Reason};
 use crate::requests::{Peer, Requests};
 use crate::session::{Session, expiry_ms};
 use crate::subscribing::OWN_CONSUMER;
@@ -123,6 +123,7 @@ impl Connecting {
             (Event::TakenOver, _) => {
                 return Err(Fault::new(Reason::SESSION_TAKEN_OVER, "session taken over [MQTT-3.1.4-3]"));
             }
+            (Event::Forced { .. }, _) => return Err(FORCED),
             _ => {}
         }
         Ok(None)

@@ -2,7 +2,7 @@
 
 use bytes::{Buf, BytesMut};
 use crossdock_common::output::Close;
-use crossdock_common::{Event, Instant, Machine, Now, Output};
+use crossdock_common::{Description, Event, Instant, Machine, Now, Output};
 
 use crate::connecting::Connecting;
 use crate::inbound::Frame;
@@ -214,6 +214,13 @@ impl Machine for Connection {
     fn shutdown(&mut self, _: Now, output: &mut Output) {
         self.fail(Fault::new(Reason::SERVER_SHUTTING_DOWN, "the broker shuts down"), output);
         self.settle_up(output);
+    }
+
+    fn describe(&self) -> Description {
+        match &self.phase {
+            Phase::Connected(session) => session.description(),
+            _ => Description::default(),
+        }
     }
 
     fn end(&mut self, _: Now, output: &mut Output) {

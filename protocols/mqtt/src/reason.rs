@@ -60,6 +60,7 @@ impl From<&Refusal> for Reason {
         match refusal {
             Refusal::InvalidCredentials => Self::BAD_USER_NAME_OR_PASSWORD,
             Refusal::AccessRefused { .. }
+            | Refusal::TopicRefused { .. }
             | Refusal::Forbidden(_)
             | Refusal::VhostNotFound { .. }
             | Refusal::VhostRefused { .. }
@@ -81,6 +82,9 @@ pub struct Fault {
     /// The rule that was broken.
     pub rule: &'static str,
 }
+
+/// An operator ended the connection.
+pub const FORCED: Fault = Fault::new(Reason::ADMINISTRATIVE_ACTION, "an operator ended the connection");
 
 impl Fault {
     /// With any code.

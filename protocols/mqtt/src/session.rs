@@ -1,6 +1,7 @@
 //! A connected client: packets and events go to whoever deals with them.
 
 mod delivering;
+mod describe;
 
 use crossdock_common::event::{Reply, SessionInfo};
 use crossdock_common::output::Close;
@@ -9,7 +10,7 @@ use crossdock_common::{Command, Event, Instant, Now, Output, Refusal, RequestId,
 use crate::inbound::{self, Frame, Inbound};
 use crate::outbound::Outbound;
 use crate::packet::{FixedHeader, Kind, ack, disconnect, publish, subscribe, unsubscribe};
-use crate::reason::{Fault, Reason};
+use crate::reason::{FORCED, Fault, Reason};
 use crate::requests::{Asked, Context, Peer, Requests, STATE_OUTBOUND, STATE_SHARED, bounds};
 use crate::subscribing::{OWN_CONSUMER, Subscribing};
 
@@ -180,8 +181,9 @@ impl Session {
                 Ok(())
             }
             Event::TakenOver => Err(Fault::new(Reason::SESSION_TAKEN_OVER, "session taken over [MQTT-3.1.4-3]")),
+            Event::Forced { .. } => Err(FORCED),
             // While publishers are stopped, the driver reads no further: MQTT has no word for it.
-            Event::Blocked { .. } | Event::Unblocked => Ok(()),
+            Event::Blocked { .. } | Event::Unblocked | Event::LaneQuota(_) => Ok(()),
             Event::Authenticated { .. } | Event::Fetched { .. } | Event::Placed { .. } => Ok(()),
         }
     }

@@ -5,7 +5,7 @@ mod heartbeat;
 
 use bytes::{Bytes, BytesMut};
 use crossdock_common::output::{Close, OutgoingBytes};
-use crossdock_common::{Event, Instant, Machine, Now, Output, RequestId};
+use crossdock_common::{Description, Event, Instant, Machine, Now, Output, RequestId};
 
 use crate::error::Fault;
 use crate::frame::{Decoder, Frame, Rules, ServerFrame, Verb, Version};
@@ -224,6 +224,13 @@ impl Machine for Connection {
             write_error(&fault, session.version(), &mut output.bytes);
         }
         self.close(Close::Shutdown, output);
+    }
+
+    fn describe(&self) -> Description {
+        match &self.phase {
+            Phase::Connected { session, .. } => session.description(),
+            _ => Description::default(),
+        }
     }
 
     fn end(&mut self, _now: Now, _output: &mut Output) {

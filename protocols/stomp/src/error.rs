@@ -56,7 +56,10 @@ impl From<Refusal> for Fault {
         let message = match &refusal {
             Refusal::NotFound { .. } | Refusal::VhostNotFound { .. } => "not_found",
             Refusal::VhostRefused { .. } => "not_allowed",
-            Refusal::AccessRefused { .. } | Refusal::Forbidden(_) | Refusal::ExclusiveUse { .. } => "access_refused",
+            Refusal::AccessRefused { .. }
+            | Refusal::TopicRefused { .. }
+            | Refusal::Forbidden(_)
+            | Refusal::ExclusiveUse { .. } => "access_refused",
             Refusal::PreconditionFailed(_) | Refusal::Invalid(_) => "precondition_failed",
             Refusal::ResourceLocked { .. } => "resource_locked",
             Refusal::LimitReached(_) => "resource_error",

@@ -1,6 +1,7 @@
 //! What a connected client asks for. Each concern has its file; this one hands frames and events out.
 
 mod deliver;
+mod describe;
 mod requests;
 mod send;
 mod settle;
@@ -136,7 +137,9 @@ impl Session {
             Event::Unroutable { confirm, message, .. } => self.unroutable(confirm, &message),
             Event::ConsumerCancelled { consumer } => self.cancelled(consumer),
             Event::TakenOver => Err(Fault::refused("taken over", "Another connection took the session")),
+            Event::Forced { reason } => Err(Fault::refused("connection closed", reason.as_str())),
             Event::Authenticated { .. }
+            | Event::LaneQuota(_)
             | Event::Fetched { .. }
             | Event::Placed { .. }
             | Event::Blocked { .. }

@@ -134,9 +134,29 @@ fn policies_need_a_pattern_an_effect_and_a_vhost_that_exists() {
     let policy = &settings.policies[0];
     assert_eq!((policy.vhost.as_str(), policy.priority, policy.durability), ("/", 3, Some(Durability::Memory)));
     let found = problems("[[policies]]\nvhost = 'b'\npattern = '('\n");
-    assert!(found[0].starts_with("c.toml:1:1: policies[0]: has no effect"), "{found:?}");
-    assert!(found[1].starts_with("c.toml:2:9: policies[0].vhost: \"b\" is not among vhosts"), "{found:?}");
-    assert!(found[2].starts_with("c.toml:3:11: policies[0].pattern: regex parse error"), "{found:?}");
+    assert!(found[0].starts_with("c.toml:2:9: policies[0].vhost: \"b\" is not among vhosts"), "{found:?}");
+    assert!(found[1].starts_with("c.toml:3:11: policies[0].pattern: regex parse error"), "{found:?}");
+    assert!(problems("[[policies]]\npattern = 'a'\n")[0].starts_with("c.toml:1:1: policies[0]: has no effect"));
+}
+
+#[test]
+fn a_policy_says_what_rabbitmqs_do() {
+    let file = "[[policies]]\nname = 'p'\npattern = 'a'\napply_to = 'queues'\noperator = true\n\
+                definition = { message-ttl = 5, max-length = 7 }\n";
+    let policy = load_with(file, &[], &[]).unwrap().policies[0].record(0);
+    assert_eq!((policy.name.as_str(), policy.apply_to.as_str()), ("p", "queues"));
+    assert_eq!(serde_json::Value::from(policy.definition), serde_json::json!({"message-ttl": 5, "max-length": 7}));
+    let unnamed = load_with("[[policies]]\npattern = 'a'\ndurability = 'os'\n", &[], &[]).unwrap();
+    assert_eq!(unnamed.policies[0].record(3).name, "policies[3]");
+    for (line, complaint) in [
+        ("definition = { message-ttl = 'x' }", "<<\"x\">> is not a valid message TTL"),
+        ("definition = { nonsense = 1 }", "[{<<\"nonsense\">>,1}] are not recognised policy settings"),
+        ("definition = { expires = 1 }\napply_to = 'x'", "apply-to 'x' unrecognised"),
+        ("definition = 5", "expected a table of texts and numbers"),
+    ] {
+        let found = problems(&format!("[[policies]]\npattern = 'a'\n{line}\n"));
+        assert!(found[0].contains(complaint), "{line}: {found:?}");
+    }
 }
 
 #[test]

@@ -7,11 +7,12 @@ use crossdock_common::event::Reply;
 use crossdock_common::names::{ConnectionId, QueueId};
 use crossdock_common::value::lookup;
 use crossdock_common::value_text::to_text;
-use crossdock_common::{Name, Now, Refusal, Table, Value};
+use crossdock_common::{Name, Now, Refusal, Table, Text, Value};
 
 use super::Broker;
 use super::define::{Caller, accessible, forbid_default};
 use crate::definitions::{Definitions, QueueEntry, delay_queue_name, shard_of};
+use crate::policies::Policies;
 use crate::settings::QUEUE_TYPE;
 use crate::shard::command::NewQueue;
 use crate::wording::type_name;
@@ -88,6 +89,7 @@ impl Broker {
         if !is_reply_address && spec.name.starts_with(REPLY_ADDRESS) {
             return reply_address(definitions, vhost, &spec.name);
         }
+        self.apply_default_type(vhost, &mut spec);
         if spec.name.is_empty() {
             spec.name = definitions.generate_queue_name();
         } else if definitions.vhost(vhost)?.queues.contains_key(&spec.name) {
@@ -107,6 +109,19 @@ impl Broker {
         Ok(Reply::Queue { name, ready: 0, consumers: 0 })
     }
 
+    /// The vhost's kind of queue, for declarations that name none and could be of that kind, as in RabbitMQ.
+    fn apply_default_type(&self, vhost: &Name, spec: &mut QueueSpec) {
+        if spec.settings.inner.is_some() || lookup(&spec.arguments, QUEUE_TYPE).is_some() {
+            return;
+        }
+        let rules = self.rules();
+        let Some(kind) = rules.vhost(vhost).and_then(|rules| rules.default_queue_type.as_ref()) else { return };
+        let is_replicated_kind = matches!(kind.as_str(), "quorum" | "stream");
+        if !is_replicated_kind || (spec.durable && !spec.exclusive && !spec.auto_delete) {
+            spec.arguments.push((Text::from_static(QUEUE_TYPE), Value::string(kind.as_str())));
+        }
+    }
+
     /// Makes a queue in the definitions and in its shard.
     pub(super) fn create_queue(
         &self,
@@ -117,8 +132,10 @@ impl Broker {
         now: Now,
     ) -> Result<QueueId, Refusal> {
         let name = spec.name.clone();
+        let known = definitions.vhost(vhost)?.queues.values().map(|queue| &queue.spec);
+        self.rules().may_have_queue(vhost, &spec, known)?;
         let id = definitions.add_queue(vhost, spec, owner, now.unix)?;
-        let new = definitions.vhost(vhost)?.queue(vhost, &name)?.for_shard(vhost);
+        let new = definitions.vhost(vhost)?.queue(vhost, &name)?.for_shard(vhost, &definitions.policies);
         self.with_shard(shard_of(id), |shard| shard.add_queue(new, now));
         Ok(id)
     }
@@ -126,7 +143,7 @@ impl Broker {
 
 impl QueueEntry {
     /// What the shard needs to know of the queue.
-    pub(crate) fn for_shard(&self, vhost: &Name) -> NewQueue {
+    pub(crate) fn for_shard(&self, vhost: &Name, policies: &Policies) -> NewQueue {
         NewQueue {
             id: self.id,
             vhost: vhost.clone(),
@@ -134,7 +151,7 @@ impl QueueEntry {
             durable: self.spec.durable,
             auto_delete: self.spec.auto_delete,
             durability: self.durability,
-            settings: self.settings(vhost),
+            settings: self.settings(vhost, policies),
         }
     }
 }

@@ -36,9 +36,19 @@ impl Broker {
         caller: &Caller<'_>,
         definition: Definition,
     ) -> (Result<Reply, Refusal>, Option<Sequence>) {
-        if let Err(refusal) = authorise(&self.permissions(), caller, &definition) {
+        if let Err(refusal) = self.authorise(caller, &definition) {
             return (Err(refusal), None);
         }
+        self.define_authorised(now, caller, definition)
+    }
+
+    /// The same without asking whether the caller may.
+    pub(super) fn define_authorised(
+        self: &Arc<Self>,
+        now: Now,
+        caller: &Caller<'_>,
+        definition: Definition,
+    ) -> (Result<Reply, Refusal>, Option<Sequence>) {
         if is_question(&definition) {
             return (self.answer(now, &self.definitions.read(), caller, definition), None);
         }
@@ -55,6 +65,22 @@ impl Broker {
         drop(definitions);
         self.follow_up(now, effects);
         (result, (changed || known).then_some(last))
+    }
+
+    fn authorise(&self, caller: &Caller<'_>, definition: &Definition) -> Result<(), Refusal> {
+        let permissions = self.permissions();
+        authorise(&permissions, caller, definition)?;
+        let (Definition::Bind(spec) | Definition::Unbind(spec)) = definition else { return Ok(()) };
+        if self.is_topic_exchange(&caller.who.vhost, &spec.source) {
+            permissions.check_topic(caller.who, Access::Read, &spec.source, &spec.key)?;
+        }
+        Ok(())
+    }
+
+    fn is_topic_exchange(&self, vhost: &Name, name: &Name) -> bool {
+        let definitions = self.definitions.read();
+        let exchange = definitions.vhosts.get(vhost).and_then(|vhost| vhost.exchanges.get(name));
+        exchange.is_some_and(Exchange::is_topic)
     }
 
     fn change(

@@ -52,13 +52,24 @@ impl Recovery {
         self.definitions.replay(kind, payload)
     }
 
+    /// What was kept with the definitions under a kind, as far as they are read.
+    pub fn documents(&self, kind: &str) -> Vec<(Name, Bytes)> {
+        self.definitions.documents(kind)
+    }
+
+    /// The definitions are complete, and with them the operator's policies: queues follow these.
+    pub fn set_policies(&mut self, policies: Policies) {
+        self.definitions.set_policies(policies);
+        self.definitions.set_durability_of_all();
+    }
+
     /// The definitions are complete: makes the queues that the shards' records speak of, and gives for each shard what
     /// replays its log. They are independent of each other: each may have a thread of its own.
     pub fn begin_shards(&mut self) -> Vec<ShardReplay<'_>> {
         for (vhost, queue) in self.definitions.queues() {
             let shard = shard_of(queue.id);
             if let Some(shard) = self.shards.get_mut(shard) {
-                shard.add_queue(queue.for_shard(vhost), self.now);
+                shard.add_queue(queue.for_shard(vhost, &self.definitions.policies), self.now);
             }
         }
         self.queue_max = vec![QueueId(0); self.shards.len()];
@@ -87,6 +98,7 @@ impl Recovery {
             shards: self.shards.into_iter().map(Mutex::new).collect(),
             definitions_durable: AtomicU64::new(durable.0),
             answers: Mutex::new(HeldAnswers { durable, ..HeldAnswers::default() }),
+            rules: RwLock::default(),
             connections: Mutex::default(),
             next_connection: AtomicU64::new(1),
             blocked: RwLock::new(None),

@@ -117,7 +117,7 @@ impl Broker {
         let Some(old) = session.attached.take() else { return };
         old.push(Event::TakenOver);
         effects.wake(&old);
-        let who = Who { user: session.user.clone(), vhost: vhost.clone() };
+        let who = Who { user: session.user.clone(), vhost: vhost.clone(), client_id: Some(name.clone()) };
         // A will that may wait is not sent when the session goes on (MQTT 5 section 3.1.3.2.2).
         let due = session.will.take().filter(|will| !resumed || will.delay_ms == 0);
         wills.extend(due.map(|will| (who, will)));
@@ -216,7 +216,7 @@ impl Broker {
         for (vhost, name) in definitions.due_sessions(now.instant) {
             let session = definitions.vhosts.get_mut(&vhost).and_then(|entry| entry.sessions.get_mut(&name));
             let Some(session) = session else { continue };
-            let who = Who { user: session.user.clone(), vhost };
+            let who = Who { user: session.user.clone(), vhost, client_id: Some(name.clone()) };
             if session.ends_at.is_some_and(|at| at <= now.instant) {
                 self.end_session(&mut definitions, &who, &name, &mut effects, &mut wills);
             } else {

@@ -156,6 +156,12 @@ impl Broker {
         let vhost = definitions.vhost(&who.vhost)?;
         let exchange = vhost.exchange(&who.vhost, &message.exchange)?;
         self.permissions().check(who, Access::Write, Resource::Exchange, &message.exchange)?;
+        let keys = routing_keys(message);
+        if exchange.is_topic() {
+            let permissions = self.permissions();
+            let check = |key: &Bytes| permissions.check_topic(who, Access::Write, &message.exchange, key);
+            keys.iter().try_for_each(check)?;
+        }
         if exchange.spec.internal {
             let name = &message.exchange;
             return Err(Refusal::Forbidden(format!(
@@ -163,7 +169,7 @@ impl Broker {
                 who.vhost
             )));
         }
-        let found = route(vhost, &message.exchange, &routing_keys(message), message).unwrap_or_default();
+        let found = route(vhost, &message.exchange, &keys, message).unwrap_or_default();
         Ok(Route { defined: definitions.last_sequence(), ..found })
     }
 

@@ -24,6 +24,7 @@ impl Client {
         let (name, consumer, window) = (open.name.clone(), open.consumer, open.window);
         let broker = self.broker.clone();
         let (result, wait, queue) = broker.open_session(now, &self.who, &self.outbox, open);
+        self.who.client_id = Some(name.clone());
         if let (Ok(Reply::Session(info)), Some(queue)) = (&result, queue) {
             let queue_name = info.queue.clone();
             self.session = Some(OwnSession { name, queue, queue_name, consumer, window });

@@ -21,6 +21,8 @@ const DELAYED: &str = "x-delayed-message";
 pub(crate) struct Exchange {
     pub spec: ExchangeSpec,
     pub created_at: UnixMillis,
+    /// The alternate exchange that a policy gives it.
+    pub policy_alternate: Option<Name>,
     routes: Routes,
     bindings: HashMap<BindingIdentity, Arc<Binding>>,
     /// Exchanges with a binding to this one: they are looked at when it is deleted.
@@ -44,7 +46,21 @@ impl Exchange {
     pub(crate) fn new(spec: ExchangeSpec, created_at: UnixMillis, seed: u64) -> Result<Self, Refusal> {
         let routes = Routes::of_kind(&spec, seed)?;
         let (bindings, sources) = (HashMap::default(), BTreeMap::new());
-        Ok(Self { spec, created_at, routes, bindings, sources, delays: None, had_binding: false })
+        Ok(Self {
+            spec,
+            created_at,
+            policy_alternate: None,
+            routes,
+            bindings,
+            sources,
+            delays: None,
+            had_binding: false,
+        })
+    }
+
+    /// Whether its routing keys are topics, for which there are permissions of their own.
+    pub(crate) fn is_topic(&self) -> bool {
+        matches!(self.routes, Routes::Topic(_))
     }
 
     /// Whether the same key always leads to the same bindings.

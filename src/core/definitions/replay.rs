@@ -50,6 +50,10 @@ impl Definitions {
                 let (vhost, name) = key_from_table(&table);
                 self.quietly(|definitions| definitions.remove_session(&vhost, &name));
             }
+            RecordKind::VhostDeleted => {
+                let name = key_from_table(&table).1;
+                self.quietly(|definitions| definitions.remove_vhost(&name));
+            }
             RecordKind::Document => {
                 let (kind, key, document) = document_from_table(&table);
                 self.keep_document(kind, key, document);

@@ -168,6 +168,7 @@ impl Walk<'_> {
 
     fn alternate(&self, name: &Name) -> Option<Name> {
         let exchange = self.vhost.exchanges.get(name)?;
-        lookup(&exchange.spec.arguments, "alternate-exchange")?.as_str().map(Name::from)
+        let declared = lookup(&exchange.spec.arguments, "alternate-exchange").and_then(Value::as_str).map(Name::from);
+        declared.or_else(|| exchange.policy_alternate.clone())
     }
 }

@@ -7,6 +7,7 @@ use crossdock_common::event::Delivery;
 use crossdock_common::names::ConnectionId;
 
 use super::command::{Effects, NewConsumer};
+use super::traffic::Traffic;
 use crate::outbox::Outbox;
 use crate::window::LaneWindow;
 
@@ -37,6 +38,14 @@ impl Consumer {
         in_window && self.outbox.has_room()
     }
 
+    pub(crate) fn priority(&self) -> i32 {
+        self.priority
+    }
+
+    pub(crate) fn window(&self) -> u32 {
+        self.window
+    }
+
     /// Takes room for one delivery, if there is.
     fn acquire(&mut self) -> bool {
         if !self.outbox.has_room() {
@@ -59,8 +68,10 @@ impl Consumer {
         self.outgoing.push(delivery);
     }
 
-    fn flush(&mut self, effects: &mut Effects) {
+    fn flush(&mut self, effects: &mut Effects, traffic: &mut Traffic) {
         if !self.outgoing.is_empty() {
+            let counter = if self.presettled { &mut traffic.delivered_settled } else { &mut traffic.delivered };
+            *counter += self.outgoing.len() as u64;
             self.outbox.deliver(&mut self.outgoing);
             effects.wake(&self.outbox);
         }
@@ -159,8 +170,8 @@ impl Consumers {
     }
 
     /// Sends what was handed out since the last flush.
-    pub(crate) fn flush(&mut self, effects: &mut Effects) {
-        self.all.iter_mut().for_each(|consumer| consumer.flush(effects));
+    pub(crate) fn flush(&mut self, effects: &mut Effects, traffic: &mut Traffic) {
+        self.all.iter_mut().for_each(|consumer| consumer.flush(effects, traffic));
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Consumer> {

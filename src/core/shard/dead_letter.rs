@@ -32,6 +32,7 @@ impl Shard {
             queue.burying.insert(entry.position, (entry, reason));
             return self.mark(id);
         };
+        queue.traffic.dead_lettered.count(reason);
         effects.followups.push_back(Followup::DeadLetter(Box::new(letter)));
         if entry.logged {
             queue.departing.insert(entry.position, entry);

@@ -34,7 +34,7 @@ impl Queue {
             self.answer_impatient(effects);
         }
         self.serve_consumers(now, unload, &mut gone);
-        self.consumers.flush(effects);
+        self.consumers.flush(effects, &mut self.traffic);
         self.schedule_expiry(timers);
     }
 
@@ -55,14 +55,16 @@ impl Queue {
         while self.ready.head(unload).is_some_and(|head| !head.is_expired(now.instant)) {
             let Some(consumer) = self.consumers.next(single) else { return };
             let Some(mut entry) = self.ready.pop_head() else { return };
-            let Some(delivery) = entry.hand_out(self.id, consumer.id, counted, now) else { return };
             let Entry { position, logged, stored, .. } = entry;
-            consumer.send(delivery);
             if consumer.presettled {
+                let Some(delivery) = entry.hand_over((self.id, consumer.id), counted, now) else { return };
+                consumer.send(delivery);
                 self.ledger.settled += 1;
                 gone(HandOut::Settled { position, logged, stored });
                 continue;
             }
+            let Some(delivery) = entry.hand_out((self.id, consumer.id), counted, now) else { return };
+            consumer.send(delivery);
             entry.message.iter().for_each(|message| self.ready.hold(position, message));
             if unload {
                 entry.unload();
@@ -95,6 +97,7 @@ impl Queue {
         if !fetch.presettled {
             deliveries.iter().for_each(|delivery| self.ready.hold(delivery.id.position, &delivery.message));
         }
+        self.traffic.count_fetch(fetch.presettled, deliveries.len());
         let ready = self.ready.len();
         fetch.outbox.push(Event::Fetched { request: fetch.request, deliveries, ready });
         effects.wake(&fetch.outbox);
@@ -108,7 +111,7 @@ impl Queue {
         timers: &mut Timers,
         gone: &mut impl FnMut(HandOut),
     ) -> Option<Delivery> {
-        let delivery = entry.hand_out(self.id, ConsumerId(0), self.settings.delivery_limit.is_some(), now)?;
+        let delivery = entry.hand_out((self.id, ConsumerId(0)), self.settings.delivery_limit.is_some(), now)?;
         let Entry { position, logged, stored, .. } = entry;
         if fetch.presettled {
             self.ledger.settled += 1;

@@ -36,6 +36,20 @@ impl Shard {
         }
     }
 
+    /// Queues follow other settings from now on, and whatever follows from that is done at once.
+    pub(crate) fn reconfigure(&mut self, now: Now, changes: Vec<(QueueId, QueueSettings)>, effects: &mut Effects) {
+        for (id, settings) in changes {
+            let Some(queue) = self.queues.get_mut(&id).filter(|queue| queue.settings != settings) else { continue };
+            let expires_anew = queue.settings.expires_ms != settings.expires_ms;
+            queue.settings = settings;
+            if expires_anew {
+                watch_unused(queue, &mut self.timers, now.instant);
+            }
+            self.mark(id);
+        }
+        self.finish(now, effects);
+    }
+
     /// Removes a queue with its messages; its consumers and fetches are told.
     pub(crate) fn remove_queue(&mut self, id: QueueId, effects: &mut Effects) -> u64 {
         let Some(queue) = self.queues.remove(&id) else { return 0 };
@@ -67,6 +81,7 @@ impl Shard {
         self.memory.change(queue.memory_counted, 0);
         queue.ledger.purged += queue.ledger.held();
         self.closed.add(&queue.ledger);
+        self.closed_traffic.add(&queue.traffic);
         queue.deduplication.iter_mut().for_each(|known| self.arrived.extend(known.give_up()));
         let drained = queue.ready.drain();
         self.drop_stored(&drained);

@@ -25,6 +25,7 @@ use super::publications::Publications;
 use super::ready::Ready;
 use super::stored::PageRef;
 use super::timers::Timers;
+use super::traffic::Traffic;
 use super::unsettled::AllUnsettled;
 use crate::definitions::route::AnnouncedBinding;
 use crate::log::{Location, Urgency};
@@ -73,6 +74,7 @@ pub(crate) struct Queue {
     /// In the shard's list of queues to dispatch.
     pub dirty: bool,
     pub ledger: Ledger,
+    pub traffic: Traffic,
     /// What the shard has counted of [`memory_bytes`](Self::memory_bytes).
     pub memory_counted: u64,
     delayed_bytes: u64,
@@ -121,6 +123,7 @@ impl Queue {
             publications: None,
             dirty: false,
             ledger: Ledger::default(),
+            traffic: Traffic::default(),
             memory_counted: 0,
             delayed_bytes: 0,
             expiry_timer: None,

@@ -49,6 +49,14 @@ impl Retained {
         found.extend(matching.map(|(_, message)| message).filter(alive).cloned());
     }
 
+    /// Takes those of a vhost away, and gives them.
+    fn take_vhost(&mut self, vhost: &Name) -> Vec<Arc<Message>> {
+        let here = |(of, _): &(Name, Name)| of == vhost;
+        let exchanges: Vec<_> = self.exchanges.keys().filter(|key| here(key)).cloned().collect();
+        let taken = exchanges.iter().filter_map(|key| self.exchanges.remove(key));
+        taken.flat_map(BTreeMap::into_values).collect()
+    }
+
     /// Writes all of them, for a snapshot.
     pub(super) fn write(&self, log: &mut dyn Log, scratch: &mut bytes::BytesMut) {
         for ((vhost, _), keys) in &self.exchanges {
@@ -72,6 +80,18 @@ impl Shard {
         if let Some(confirmee) = confirm {
             self.wait(Urgency::Sync, Awaiting::Confirm(confirmee), effects);
         }
+    }
+}
+
+impl Shard {
+    /// The vhost is gone: one of the same name begins without retained messages.
+    pub(crate) fn forget_retained(&mut self, vhost: &Name) {
+        for message in self.retained.take_vhost(vhost) {
+            let mut forgotten = message.to_mutable();
+            forgotten.body = Bytes::new();
+            write_retained(self.log.as_mut(), &mut self.scratch, vhost, &forgotten);
+        }
+        self.commit();
     }
 }
 

@@ -68,7 +68,10 @@ impl Shard {
         let Some(queue) = queues.get_mut(&id) else { return };
         if queue.settings.delivery_limit.is_some_and(|limit| entry.attempts >= limit) {
             self.bury(now, id, entry, DeathReason::DeliveryLimit, effects);
-        } else if delay_ms > 0 {
+            return;
+        }
+        queue.traffic.returned += 1;
+        if delay_ms > 0 {
             queue.delay(entry, now.instant.after_ms(delay_ms), timers);
         } else {
             queue.ready.put_back(entry);

@@ -1,11 +1,12 @@
 //! Who has a say in a queue's durability: the queue, policies, its vhost, the broker.
 
+use crossdock_common::command::{Lease, Outcome};
 use crossdock_common::definition::{Definition, Durability, QueueInfo, QueueSettings, QueueSpec};
 use crossdock_common::event::Reply;
 use crossdock_common::{Refusal, Value};
 
 use super::support::{Tester, World, queue_spec};
-use crate::{Policies, Policy};
+use crate::{AppliesTo, Policies, Policy, PolicyDefinition};
 
 fn world(policies: Policies) -> World {
     let mut world = World::new();
@@ -13,8 +14,14 @@ fn world(policies: Policies) -> World {
     world
 }
 
-fn policy(pattern: &str, priority: u32, durability: impl Into<Option<Durability>>) -> Policy {
-    Policy::new("/".into(), pattern, priority, durability.into()).expect("a pattern")
+fn policy(pattern: &str, priority: i64, durability: impl Into<Option<Durability>>) -> Policy {
+    let definition = PolicyDefinition { durability: durability.into(), ..PolicyDefinition::default() };
+    policy_of(pattern, priority, definition)
+}
+
+fn policy_of(pattern: &str, priority: i64, definition: PolicyDefinition) -> Policy {
+    let (vhost, pattern) = ("/".into(), regex::Regex::new(pattern).expect("a pattern"));
+    Policy { name: "policy".into(), vhost, pattern, applies_to: AppliesTo::ALL, priority, definition }
 }
 
 fn info(world: &World, client: &mut Tester, queue: &str) -> QueueInfo {
@@ -56,7 +63,7 @@ fn the_policy_with_the_highest_priority_applies_and_no_other() {
     policies.add(policy("a", 1, Durability::Memory));
     policies.add(policy("ab", 2, None));
     policies.add(policy("", 0, Durability::Memory));
-    policies.add(Policy::new("other".into(), "a", 9, Some(Durability::Memory)).expect("a pattern"));
+    policies.add(Policy { vhost: "other".into(), ..policy("a", 9, Durability::Memory) });
     let world = world(policies);
     let mut client = world.client("u");
     ["a", "ab", "c"].into_iter().for_each(|queue| client.queue(&world, queue, &[]));
@@ -116,4 +123,37 @@ fn other_words_are_refused_and_a_second_declaration_must_say_the_same() {
     assert_eq!(declare(Value::string("os")), "");
     let differs = declare(Value::string("memory"));
     assert!(differs.starts_with("inequivalent arg 'x-durability' for queue 'q' in vhost '/': received"), "{differs}");
+}
+
+#[test]
+fn a_policy_goes_before_the_delivery_limit_that_quorum_queues_have_of_themselves() {
+    let mut policies = Policies::default();
+    policies.add(policy_of("^much$", 0, PolicyDefinition { delivery_limit: Some(30), ..PolicyDefinition::default() }));
+    let world = world(policies);
+    let mut client = world.client("u");
+    for (queue, times) in [("much", 31), ("usual", 21)] {
+        client.queue(&world, queue, &[("x-queue-type", Value::string("quorum"))]);
+        client.publish(&world, "", queue, "m");
+        for _ in 0..times {
+            let held = client.fetch(&world, queue, 1, Lease::Connection);
+            assert_eq!(held.len(), 1);
+            client.settle(&world, &held, Outcome::Released);
+        }
+        assert!(client.drain(&world, queue).is_empty(), "{queue}");
+    }
+}
+
+#[test]
+fn what_earlier_versions_passed_over_does_not_keep_a_queue_from_coming_back() {
+    let mut world = World::new();
+    let mut client = world.client("u");
+    client.queue(&world, "q", &[]);
+    let strange = [("x-consumer-timeout", "soon"), ("x-message-deduplication", "yes"), ("x-queue-mode", "eager")];
+    for (argument, value) in strange {
+        let spec = QueueSpec { durable: true, ..queue_spec("p", &[(argument, Value::string(value))]) };
+        assert!(client.define(&world, Definition::DeclareQueue { spec: spec.clone(), passive: false }).is_err());
+        assert!(crate::settings::effective(&spec, &"/".into()).is_ok(), "{argument}");
+    }
+    world.restart();
+    assert_eq!(durability(&world, "q"), Durability::Fsync);
 }

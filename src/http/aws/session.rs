@@ -27,6 +27,7 @@ impl Session {
         let notify = Arc::new(Notify::new());
         let wake = notify.clone();
         let client = engine.connect(Box::new(move || wake.notify_one()));
+        client.exempt();
         let counters = engine.metrics.protocol(Protocol::Aws).clone();
         Self { engine, client: Some(client), notify, commands: VecDeque::new(), events: VecDeque::new(), counters }
     }

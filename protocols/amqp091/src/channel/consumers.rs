@@ -40,7 +40,7 @@ impl Channel {
             return Err(Fault::not_implemented(format!("prefetch_size!=0 ({size})")));
         }
         if global {
-            self.has_lane_window = count != 0;
+            self.prefetch_global = count;
             cx.command(Command::LaneWindow { lane: self.lane(), window: count.into() });
         } else {
             self.prefetch = count;
@@ -56,7 +56,14 @@ impl Channel {
             REPLY_TO => self.open_replies(cx, id, &tag, consume.no_ack)?,
             name => self.queue_name(name)?,
         };
-        let entry = Consumer { channel: self.number, tag: tag.clone(), no_ack: consume.no_ack };
+        let entry = Consumer {
+            channel: self.number,
+            tag: tag.clone(),
+            no_ack: consume.no_ack,
+            queue: queue.clone(),
+            prefetch: self.prefetch,
+            arguments: arguments.clone(),
+        };
         let consumer = cx.shared.consumers.add(entry);
         self.consumers.insert(tag.clone(), consumer);
         let priority = lookup(&arguments, "x-priority").and_then(Value::as_i64).unwrap_or(0);

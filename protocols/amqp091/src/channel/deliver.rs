@@ -98,7 +98,7 @@ impl Channel {
 }
 
 /// How often the message was handed out before, where its queue tells.
-fn counted(delivery: &Delivery) -> Option<u32> {
+pub(crate) fn counted(delivery: &Delivery) -> Option<u32> {
     delivery.is_counted.then_some(delivery.delivery_count)
 }
 

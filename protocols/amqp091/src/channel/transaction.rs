@@ -79,6 +79,11 @@ impl Transaction {
         Err(Fault::new(ReplyCode::ContentTooLarge, text))
     }
 
+    /// How many publishes and settlements wait for the commit.
+    pub(crate) fn gathered(&self) -> (u64, u64) {
+        (self.publishes.len() as u64, self.settlements.len() as u64)
+    }
+
     /// Forgets what was gathered, and gives back what was settled.
     pub(crate) fn rollback(&mut self) -> Vec<Entry> {
         self.publishes = Vec::new();

@@ -164,6 +164,14 @@ impl Session {
         }
     }
 
+    /// The channels that are open, by number.
+    pub(crate) fn open_channels(&self) -> impl Iterator<Item = &Channel> {
+        self.slots.iter().filter_map(|slot| match slot {
+            Slot::Open(channel) => Some(&**channel),
+            _ => None,
+        })
+    }
+
     /// The client closes the connection: what its channels hold goes back first. The request to wait for.
     pub(crate) fn leave(&mut self, now: Now, output: &mut Output) -> RequestId {
         for slot in &mut self.slots {
@@ -197,6 +205,13 @@ impl Session {
             );
             return Err(Interrupt::from(Fault::not_allowed(text)).at(OPEN));
         }
+        if let Err(limit) = self.shared.lane_share.take() {
+            let user = self.shared.user();
+            let text = format!(
+                "number of channels opened for user '{user}' has reached the maximum allowed user limit of ({limit})"
+            );
+            return Err(Interrupt::from(Fault::not_allowed(text)).at(OPEN));
+        }
         let at = usize::from(frame.channel);
         if self.slots.len() <= at {
             self.slots.resize_with(at + 1, || Slot::Vacant);
@@ -225,6 +240,7 @@ impl Session {
                 *is_answered = true;
                 if *is_released {
                     *slot = Slot::Vacant;
+                    self.shared.lane_share.release();
                 }
             }
             // The number is about to be free: the core has only to finish.
@@ -401,8 +417,12 @@ impl Session {
                     put_empty(output.bytes.buffer(), number, CLOSE_OK);
                 }
                 *slot = Slot::Vacant;
+                self.shared.lane_share.release();
             }
-            Slot::Closing { is_answered: true, .. } => *slot = Slot::Vacant,
+            Slot::Closing { is_answered: true, .. } => {
+                *slot = Slot::Vacant;
+                self.shared.lane_share.release();
+            }
             Slot::Closing { is_released, .. } => *is_released = true,
             Slot::Vacant | Slot::Open(_) => {}
         }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crossdock_common::event::Principal;
+use crossdock_common::lane_quota::LaneShare;
 use crossdock_common::random::Random;
-use crossdock_common::{Command, ConsumerId, Instant, Limits, Name, Now, Output, Text};
+use crossdock_common::{Command, ConsumerId, Instant, Limits, Name, Now, Output, Table, Text};
 use sha2::{Digest, Sha256};
 
 use super::handshake::Capabilities;
@@ -33,6 +34,8 @@ pub(crate) struct Shared {
     pub check_at: Option<Instant>,
     /// The client is a publisher: it is told when publishers have to stop.
     pub publishes: bool,
+    /// What the connection's channels use of its user's.
+    pub lane_share: LaneShare,
 }
 
 impl Shared {
@@ -94,6 +97,9 @@ pub(crate) struct Consumer {
     pub channel: u16,
     pub tag: Text,
     pub no_ack: bool,
+    pub queue: Name,
+    pub prefetch: u16,
+    pub arguments: Table,
 }
 
 /// The consumers of a connection, by the number that the core knows them by.

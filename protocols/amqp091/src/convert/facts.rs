@@ -1,9 +1,9 @@
 //! What the broker needs to know of a message's properties when it is published.
 
 use bytes::Bytes;
-use crossdock_common::Limits;
+use crossdock_common::{Limits, Message, Name};
 
-use super::milliseconds;
+use super::{FORMAT, milliseconds, outgoing};
 use crate::error::{Fault, ReplyCode};
 use crate::frame::properties::Properties;
 use crate::frame::table::{self, Budget, Entries, Raw};
@@ -30,7 +30,7 @@ pub(crate) struct Facts {
 
 impl Facts {
     /// Reads and checks property flags and list. Allocates only for CC and BCC.
-    pub(crate) fn of(source: &Bytes, user: &Publisher<'_>, limits: &Limits) -> Result<Self, Fault> {
+    pub(crate) fn of(source: &[u8], user: &Publisher<'_>, limits: &Limits) -> Result<Self, Fault> {
         let properties = Properties::parse(source)?;
         user.check(properties.user_id)?;
         let mut facts = Self {
@@ -42,17 +42,36 @@ impl Facts {
         };
         if let Some(headers) = properties.headers {
             table::check(headers, &mut Budget::new(limits))?;
-            facts.read_headers(source, headers)?;
+            facts.read_headers(headers)?;
         }
         Ok(facts)
     }
 
-    fn read_headers(&mut self, source: &Bytes, headers: &[u8]) -> Result<(), Fault> {
+    /// The message is published as it arrived, with one routing key.
+    pub(crate) fn are_plain(&self) -> bool {
+        !self.has_bcc && !self.wants_replies && self.extra_keys.is_empty()
+    }
+
+    /// The message with these facts; who published it and when is the caller's to say.
+    pub(crate) fn message(self, exchange: Name, routing_key: Bytes, properties: Bytes, body: Bytes) -> Message {
+        let properties = if self.has_bcc { outgoing::without_header(&properties, BCC) } else { properties };
+        let mut message = Message::new(&FORMAT, exchange, routing_key, properties, body);
+        message.durable = self.durable;
+        message.priority = self.priority;
+        message.ttl_ms = self.ttl_ms;
+        if !self.extra_keys.is_empty() {
+            let rare = message.rare_mut();
+            (rare.extra_keys, rare.blind_keys) = (self.extra_keys, self.blind_keys);
+        }
+        message
+    }
+
+    fn read_headers(&mut self, headers: &[u8]) -> Result<(), Fault> {
         let mut blind = None;
         for entry in Entries(headers) {
             let entry = entry?;
             match entry.name {
-                CC => self.add_keys(source, "CC", entry.value)?,
+                CC => self.add_keys("CC", entry.value)?,
                 name if name == BCC.as_bytes() => blind = Some(entry.value),
                 _ => {}
             }
@@ -60,21 +79,21 @@ impl Facts {
         if let Some(blind) = blind {
             self.has_bcc = true;
             let seen = self.extra_keys.len();
-            self.add_keys(source, BCC, blind)?;
+            self.add_keys(BCC, blind)?;
             self.blind_keys = self.extra_keys.len() - seen;
         }
         Ok(())
     }
 
     /// Items that are no text are passed over, as by RabbitMQ.
-    fn add_keys(&mut self, source: &Bytes, name: &str, value: Raw<'_>) -> Result<(), Fault> {
+    fn add_keys(&mut self, name: &str, value: Raw<'_>) -> Result<(), Fault> {
         let unacceptable = || {
             let kind = table::type_name(value.letter);
             Fault::precondition(format!("invalid message: {{unacceptable_type_in_header,\"{name}\",{kind}}}"))
         };
         for item in value.items().ok_or_else(unacceptable)? {
             if let Raw { letter: b'S', bytes } = item? {
-                self.extra_keys.push(source.slice_ref(bytes));
+                self.extra_keys.push(Bytes::copy_from_slice(bytes));
             }
         }
         Ok(())
@@ -151,7 +170,7 @@ mod tests {
         let mut content = Vec::new();
         table::put_content(&mut content, &headers);
         let properties = Properties { headers: Some(&content), ..Properties::default() };
-        Facts::of(&properties.to_vec().into(), &ANYBODY, &Limits::default())
+        Facts::of(&properties.to_vec(), &ANYBODY, &Limits::default())
     }
 
     const ANYBODY: Publisher<'static> = Publisher { name: "guest", is_impersonator: false };
@@ -179,7 +198,7 @@ mod tests {
     fn expirations_must_be_numbers() {
         let of = |text: &str| {
             let properties = Properties { expiration: Some(text.as_bytes()), ..Properties::default() };
-            Facts::of(&properties.to_vec().into(), &ANYBODY, &Limits::default()).map(|facts| facts.ttl_ms)
+            Facts::of(&properties.to_vec(), &ANYBODY, &Limits::default()).map(|facts| facts.ttl_ms)
         };
         for (text, ms) in [("0", 0), ("60000", 60_000), ("4294967295", 4_294_967_295)] {
             assert_eq!(of(text), Ok(Some(ms)));
@@ -200,7 +219,7 @@ mod tests {
     #[test]
     fn nobody_publishes_in_another_name() {
         let properties = Properties { user_id: Some(b"root"), ..Properties::default() };
-        let check = |user: Publisher<'_>| Facts::of(&properties.to_vec().into(), &user, &Limits::default());
+        let check = |user: Publisher<'_>| Facts::of(&properties.to_vec(), &user, &Limits::default());
         let text = "PRECONDITION_FAILED - user_id property set to 'root' but authenticated user was 'guest'";
         assert_eq!(check(ANYBODY).unwrap_err().to_string(), text);
         assert!(check(Publisher { name: "root", is_impersonator: false }).is_ok());

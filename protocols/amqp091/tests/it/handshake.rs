@@ -171,6 +171,15 @@ fn both_sides_can_close() {
 }
 
 #[test]
+fn an_operator_ends_a_connection_and_says_why() {
+    let mut rig = Rig::open();
+    rig.event(crossdock_common::Event::Forced { reason: "vhost 'v' is deleted".into() });
+    assert_eq!(rig.read(), ["0 connection.close 320 CONNECTION_FORCED - vhost 'v' is deleted 0/0"]);
+    rig.send(&method(0, 10, 51, Args::new()));
+    assert_eq!(rig.close(), Some(&Close::Shutdown));
+}
+
+#[test]
 fn a_peer_that_does_not_answer_our_close_is_left() {
     let mut rig = Rig::open();
     rig.machine.shutdown(rig.now, &mut rig.output);

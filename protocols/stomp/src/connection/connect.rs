@@ -84,6 +84,7 @@ impl Connect {
                 }
                 Err(refusal) => Err(self.vhost_refused(refusal)),
             },
+            (_, Event::Forced { reason }) => Err(Fault::refused("connection closed", reason.as_str())),
             _ => Ok(false),
         }
     }

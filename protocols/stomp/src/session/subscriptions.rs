@@ -130,6 +130,10 @@ impl Subscriptions {
         Some(subscription)
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&ConsumerId, &Subscription)> {
+        self.by_consumer.iter()
+    }
+
     pub(super) fn of(&self, consumer: ConsumerId) -> Option<&Subscription> {
         self.by_consumer.get(&consumer)
     }

@@ -1,0 +1,24 @@
+//! What an operator is told about a client.
+
+use crossdock_common::description::{ChannelDescription, ConsumerDescription};
+use crossdock_common::{Description, Text};
+
+use super::Session;
+
+impl Session {
+    pub(crate) fn description(&self) -> Description {
+        let consumers = self.subscriptions.iter().map(|(id, subscription)| ConsumerDescription {
+            id: *id,
+            tag: subscription.tag.0.clone(),
+            queue: subscription.queue.clone(),
+            prefetch: 0,
+            arguments: Vec::new(),
+        });
+        let channel = ChannelDescription { number: 1, consumers: consumers.collect(), ..ChannelDescription::default() };
+        Description {
+            protocol: Text::from(format!("STOMP {}", self.version.name())),
+            channels: vec![channel],
+            ..Description::default()
+        }
+    }
+}

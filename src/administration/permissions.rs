@@ -1,0 +1,102 @@
+//! What users may do.
+
+use crossdock_core::{Grant, TopicGrant};
+
+use super::records::{PermissionRecord, TopicPermissionRecord};
+use super::{Administration, AdministrationError, Affects, Change, Made, Origin};
+
+impl Administration {
+    /// All permissions, those of the configuration first.
+    pub fn permissions(&self) -> Vec<(PermissionRecord, Origin)> {
+        let declared = self.declared.permissions.iter().map(|record| (record.clone(), Origin::Configuration));
+        let state = self.state.lock();
+        let own = state.permissions.iter().filter(|own| self.declared.permission(&own.vhost, &own.user).is_none());
+        declared.chain(own.map(|record| (record.clone(), Origin::Runtime))).collect()
+    }
+
+    /// Gives a user permissions in a vhost, in place of earlier ones.
+    ///
+    /// # Errors
+    /// User or vhost is missing, an expression is none, or the configuration declares the user's permissions there.
+    pub fn put_permission(&self, record: PermissionRecord) -> Result<Made, AdministrationError> {
+        self.expect_vhost_and_user(&record.vhost, &record.user)?;
+        self.expect_free_permission(&record.vhost, &record.user)?;
+        Grant::new(&record.configure, &record.write, &record.read).map_err(invalid_expression)?;
+        let mut state = self.state.lock();
+        let mut documents = Vec::new();
+        let change = state.permissions.put(record, &mut documents);
+        Ok(self.commit(&mut state, change, documents, Affects::Permissions))
+    }
+
+    /// Takes a user's permissions in a vhost away.
+    ///
+    /// # Errors
+    /// There are none, or the configuration declares them.
+    pub fn delete_permission(&self, vhost: &str, user: &str) -> Result<Made, AdministrationError> {
+        self.expect_free_permission(vhost, user)?;
+        let mut state = self.state.lock();
+        let mut documents = Vec::new();
+        if state.permissions.remove(&[vhost, user], &mut documents).is_none() {
+            let missing = format!("user '{user}' has no permissions in vhost '{vhost}'");
+            return Err(AdministrationError::NotFound(missing));
+        }
+        Ok(self.commit(&mut state, Change::Deleted, documents, Affects::Permissions))
+    }
+
+    /// All topic permissions.
+    pub fn topic_permissions(&self) -> Vec<TopicPermissionRecord> {
+        self.state.lock().topic_permissions.iter().cloned().collect()
+    }
+
+    /// Restricts a user's routing keys with a topic exchange, in place of an earlier restriction.
+    ///
+    /// # Errors
+    /// User or vhost is missing, or an expression is none.
+    pub fn put_topic_permission(&self, record: TopicPermissionRecord) -> Result<Made, AdministrationError> {
+        self.expect_vhost_and_user(&record.vhost, &record.user)?;
+        TopicGrant::new(&record.write, &record.read).map_err(invalid_expression)?;
+        let mut state = self.state.lock();
+        let mut documents = Vec::new();
+        let change = state.topic_permissions.put(record, &mut documents);
+        Ok(self.commit(&mut state, change, documents, Affects::Permissions))
+    }
+
+    /// Takes the restrictions of a user in a vhost away: those of one exchange, or of all.
+    ///
+    /// # Errors
+    /// There are none.
+    pub fn delete_topic_permissions(
+        &self,
+        vhost: &str,
+        user: &str,
+        exchange: Option<&str>,
+    ) -> Result<Made, AdministrationError> {
+        let mut state = self.state.lock();
+        let mut documents = Vec::new();
+        let concerns = |record: &TopicPermissionRecord| {
+            record.vhost == vhost && record.user == user && exchange.is_none_or(|exchange| record.exchange == exchange)
+        };
+        state.topic_permissions.remove_all(concerns, &mut documents);
+        if documents.is_empty() {
+            let missing = format!("user '{user}' has no topic permissions in vhost '{vhost}'");
+            return Err(AdministrationError::NotFound(missing));
+        }
+        Ok(self.commit(&mut state, Change::Deleted, documents, Affects::Permissions))
+    }
+
+    fn expect_vhost_and_user(&self, vhost: &str, user: &str) -> Result<(), AdministrationError> {
+        let missing = |_| AdministrationError::Invalid("vhost_or_user_not_found".to_owned());
+        self.expect_vhost(vhost).and_then(|()| self.expect_user(user)).map_err(missing)
+    }
+
+    fn expect_free_permission(&self, vhost: &str, user: &str) -> Result<(), AdministrationError> {
+        if self.declared.permission(vhost, user).is_none() {
+            return Ok(());
+        }
+        Err(AdministrationError::Declared(format!("what user '{user}' may do in vhost '{vhost}'")))
+    }
+}
+
+fn invalid_expression(error: impl std::fmt::Display) -> AdministrationError {
+    AdministrationError::Invalid(format!("invalid_regexp: {error}"))
+}
