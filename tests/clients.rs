@@ -3,6 +3,7 @@
 
 mod amqp;
 mod lapin;
+mod lapin_extensions;
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};

@@ -7,6 +7,8 @@ use crossdock_common::value::lookup;
 use hashbrown::HashMap;
 use regex::Regex;
 
+use crate::settings::delivery_limit_default;
+
 /// The operator's rules: for all queues, for those of a vhost, and for those of certain names.
 #[derive(Clone, Debug, Default)]
 pub struct Policies {
@@ -145,13 +147,9 @@ impl Policies {
 
     /// The rules that a queue follows: those of its declaration, with what policies add and bound.
     pub(crate) fn settings(&self, vhost: &Name, spec: &QueueSpec, declared: QueueSettings) -> QueueSettings {
-        let applied = self.of_spec(vhost, spec);
-        let is_said = lookup(&spec.arguments, "x-delivery-limit").is_some() || spec.settings.delivery_limit.is_some();
-        let by_default = declared.delivery_limit.filter(|_| !is_said);
-        let settings =
-            applied.settings(QueueSettings { delivery_limit: declared.delivery_limit.filter(|_| is_said), ..declared });
-        // What a kind of queue has where nobody says anything is no bound for those who do.
-        QueueSettings { delivery_limit: settings.delivery_limit.or(by_default), ..settings }
+        let settings = self.of_spec(vhost, spec).settings(declared);
+        let delivery_limit = settings.delivery_limit.or_else(|| delivery_limit_default(spec));
+        QueueSettings { delivery_limit, ..settings }
     }
 
     /// The exchange that a policy makes another's alternate.

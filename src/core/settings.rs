@@ -35,6 +35,8 @@ pub(crate) fn check(spec: &QueueSpec, vhost: &Name) -> Result<(), Refusal> {
     arguments.at_most("x-message-ttl", TIME_MS_MAX)?;
     arguments.at_most("x-expires", TIME_MS_MAX)?;
     arguments.check_strategy()?;
+    arguments.at_least("x-consumer-timeout", 0)?;
+    arguments.deduplication()?;
     if arguments.is_quorum() { arguments.check_quorum() } else { Ok(()) }
 }
 
@@ -51,12 +53,13 @@ pub(crate) fn effective(spec: &QueueSpec, vhost: &Name) -> Result<QueueSettings,
         bytes_max: arguments.at_least("x-max-length-bytes", 0)?,
         overflow: arguments.overflow()?,
         dead_letter: arguments.dead_letter()?,
-        delivery_limit: arguments.delivery_limit()?.or(arguments.delivery_limit_default()),
+        delivery_limit: arguments.delivery_limit()?,
         priority_max: arguments.priority_max()?,
         single_active_consumer: arguments.flag("x-single-active-consumer")?,
         durability: arguments.durability()?,
-        consumer_timeout_ms: arguments.at_least("x-consumer-timeout", 0)?,
-        deduplication: arguments.deduplication()?,
+        // Earlier versions passed these over, whatever they said.
+        consumer_timeout_ms: arguments.at_least("x-consumer-timeout", 0).unwrap_or_default(),
+        deduplication: arguments.deduplication().unwrap_or_default(),
         ..spec.settings.clone()
     };
     let direct = &spec.settings;
@@ -74,12 +77,10 @@ pub(crate) fn effective(spec: &QueueSpec, vhost: &Name) -> Result<QueueSettings,
     Ok(settings)
 }
 
-/// A number of any width; a time or a truth value is none.
-fn integer(value: &Value) -> Option<i64> {
-    match value {
-        Value::Bool(_) | Value::Timestamp(_) => None,
-        other => other.as_i64(),
-    }
+/// How often a message may be handed out where neither the queue nor a policy says it.
+pub(crate) fn delivery_limit_default(spec: &QueueSpec) -> Option<u32> {
+    let is_quorum = lookup(&spec.arguments, QUEUE_TYPE).and_then(Value::as_str) == Some("quorum");
+    is_quorum.then_some(QUORUM_DELIVERY_LIMIT + 1)
 }
 
 /// Whether a queue could be declared so.
@@ -116,7 +117,7 @@ impl Arguments<'_> {
 
     fn at_least(&self, name: &str, least: i64) -> Result<Option<u64>, Refusal> {
         let Some(value) = self.value(name) else { return Ok(None) };
-        let number = integer(value).ok_or_else(|| self.invalid(name, &not_an_integer(value)))?;
+        let number = value.as_i64().ok_or_else(|| self.invalid(name, &not_an_integer(value)))?;
         if number < least {
             let reason = if number == 0 { "{value_zero,0}".to_owned() } else { format!("{{value_negative,{number}}}") };
             return Err(self.invalid(name, &reason));
@@ -172,7 +173,7 @@ impl Arguments<'_> {
 
     /// RabbitMQ counts returns: a message handed out once more than the limit is dead-lettered when it comes back again.
     fn delivery_limit(&self) -> Result<Option<u32>, Refusal> {
-        if self.value("x-delivery-limit").and_then(integer) == Some(-1) {
+        if self.value("x-delivery-limit").and_then(Value::as_i64) == Some(-1) {
             // Any number; they are counted all the same.
             return Ok(Some(u32::MAX));
         }
@@ -190,10 +191,6 @@ impl Arguments<'_> {
             size_max: u32::try_from(size_max).unwrap_or(u32::MAX),
             ttl_ms: self.at_least("x-cache-ttl", 1)?,
         }))
-    }
-
-    fn delivery_limit_default(&self) -> Option<u32> {
-        self.is_quorum().then_some(QUORUM_DELIVERY_LIMIT + 1)
     }
 
     fn is_quorum(&self) -> bool {
@@ -254,7 +251,7 @@ impl Arguments<'_> {
     }
 
     fn at_most(&self, name: &str, most: i64) -> Result<(), Refusal> {
-        match self.value(name).and_then(integer) {
+        match self.value(name).and_then(Value::as_i64) {
             Some(number) if number > most => Err(self.invalid(name, &format!("{{value_too_large,{number}}}"))),
             _ => Ok(()),
         }
@@ -262,7 +259,7 @@ impl Arguments<'_> {
 
     fn priority_max(&self) -> Result<Option<u8>, Refusal> {
         let Some(value) = self.value("x-max-priority") else { return Ok(None) };
-        let number = integer(value).ok_or_else(|| self.invalid("x-max-priority", &not_an_integer(value)))?;
+        let number = value.as_i64().ok_or_else(|| self.invalid("x-max-priority", &not_an_integer(value)))?;
         if !(0..=PRIORITY_MAX).contains(&number) {
             let reason = if number < 0 { "value_negative" } else { "max_value_exceeded" };
             return Err(self.invalid("x-max-priority", &format!("{{{reason},{number}}}")));

@@ -86,6 +86,9 @@ impl Broker {
         let vhost = &caller.who.vhost;
         check_length("queue", &spec.name)?;
         let is_reply_address = spec.settings.inner == Some(Inner::Replies) && spec.name.starts_with(REPLY_ADDRESS);
+        if !is_reply_address && spec.name.starts_with(REPLY_ADDRESS) {
+            return reply_address(definitions, vhost, &spec.name);
+        }
         self.apply_default_type(vhost, &mut spec);
         if spec.name.is_empty() {
             spec.name = definitions.generate_queue_name();
@@ -151,6 +154,12 @@ impl QueueEntry {
             settings: self.settings(vhost, policies),
         }
     }
+}
+
+/// Whoever has the name of a queue for replies may ask whether anybody still waits there. Every declaration is such a question.
+pub(super) fn reply_address(definitions: &Definitions, vhost: &Name, name: &Name) -> Result<Reply, Refusal> {
+    let queue = definitions.vhost(vhost)?.queue(vhost, name)?;
+    Ok(Reply::Queue { name: queue.spec.name.clone(), ready: 0, consumers: 1 })
 }
 
 fn check_length(what: &str, name: &Name) -> Result<(), Refusal> {

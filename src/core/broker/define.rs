@@ -12,6 +12,7 @@ use crossdock_common::value::lookup;
 use crossdock_common::{Name, Now, Refusal, Table, Value};
 
 use super::Broker;
+use super::declare::reply_address;
 use crate::definitions::exchange::Exchange;
 use crate::definitions::{Definitions, QueueEntry, Vhost, not_found, shard_of};
 use crate::log::{Sequence, Urgency};
@@ -126,9 +127,7 @@ impl Broker {
                 vhost.exchange(&caller.who.vhost, &spec.name).map(|_| Reply::Done)
             }
             Definition::DeclareQueue { spec, .. } if spec.name.starts_with(REPLY_ADDRESS) => {
-                // Who has the name may ask whether anybody still waits there.
-                let queue = vhost.queue(&caller.who.vhost, &spec.name)?;
-                Ok(Reply::Queue { name: queue.spec.name.clone(), ready: 0, consumers: 1 })
+                reply_address(definitions, &caller.who.vhost, &spec.name)
             }
             Definition::DeclareQueue { spec, .. } => {
                 accessible(definitions, caller, &spec.name).map(|queue| self.queue_reply(queue))

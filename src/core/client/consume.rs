@@ -9,7 +9,7 @@ use crossdock_common::event::Reply;
 use crossdock_common::names::{DeliveryId, QueueId};
 use crossdock_common::refusal::{Access, Resource};
 use crossdock_common::value::lookup;
-use crossdock_common::{ConsumerId, Lane, Name, Now, Refusal, RequestId, Value};
+use crossdock_common::{ConsumerId, Lane, Name, Now, Refusal, RequestId};
 
 use super::{Client, ConsumerPlace};
 use crate::broker::define::accessible;
@@ -45,7 +45,7 @@ impl Client {
 
     fn check_priority(&self, subscribe: &Subscribe) -> Result<(), Refusal> {
         let Some(value) = lookup(&subscribe.arguments, "x-priority") else { return Ok(()) };
-        if matches!(value, Value::Bool(_)) || value.as_i64().is_none() {
+        if value.as_i64().is_none() {
             let (queue, vhost, reason) = (&subscribe.queue, &self.who.vhost, not_an_integer(value));
             let text = format!("invalid arg 'x-priority' for queue '{queue}' in vhost '{vhost}': {reason}");
             return Err(Refusal::PreconditionFailed(text));

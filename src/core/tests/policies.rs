@@ -1,5 +1,6 @@
 //! Who has a say in a queue's durability: the queue, policies, its vhost, the broker.
 
+use crossdock_common::command::{Lease, Outcome};
 use crossdock_common::definition::{Definition, Durability, QueueInfo, QueueSettings, QueueSpec};
 use crossdock_common::event::Reply;
 use crossdock_common::{Refusal, Value};
@@ -122,4 +123,37 @@ fn other_words_are_refused_and_a_second_declaration_must_say_the_same() {
     assert_eq!(declare(Value::string("os")), "");
     let differs = declare(Value::string("memory"));
     assert!(differs.starts_with("inequivalent arg 'x-durability' for queue 'q' in vhost '/': received"), "{differs}");
+}
+
+#[test]
+fn a_policy_goes_before_the_delivery_limit_that_quorum_queues_have_of_themselves() {
+    let mut policies = Policies::default();
+    policies.add(policy_of("^much$", 0, PolicyDefinition { delivery_limit: Some(30), ..PolicyDefinition::default() }));
+    let world = world(policies);
+    let mut client = world.client("u");
+    for (queue, times) in [("much", 31), ("usual", 21)] {
+        client.queue(&world, queue, &[("x-queue-type", Value::string("quorum"))]);
+        client.publish(&world, "", queue, "m");
+        for _ in 0..times {
+            let held = client.fetch(&world, queue, 1, Lease::Connection);
+            assert_eq!(held.len(), 1);
+            client.settle(&world, &held, Outcome::Released);
+        }
+        assert!(client.drain(&world, queue).is_empty(), "{queue}");
+    }
+}
+
+#[test]
+fn what_earlier_versions_passed_over_does_not_keep_a_queue_from_coming_back() {
+    let mut world = World::new();
+    let mut client = world.client("u");
+    client.queue(&world, "q", &[]);
+    let strange = [("x-consumer-timeout", "soon"), ("x-message-deduplication", "yes"), ("x-queue-mode", "eager")];
+    for (argument, value) in strange {
+        let spec = QueueSpec { durable: true, ..queue_spec("p", &[(argument, Value::string(value))]) };
+        assert!(client.define(&world, Definition::DeclareQueue { spec: spec.clone(), passive: false }).is_err());
+        assert!(crate::settings::effective(&spec, &"/".into()).is_ok(), "{argument}");
+    }
+    world.restart();
+    assert_eq!(durability(&world, "q"), Durability::Fsync);
 }
