@@ -1,6 +1,7 @@
 //! Real clients, written by other people. Each program in `tests/clients` gets the ports as JSON in `CROSSDOCK_PORTS`, uses
 //! its client as its users do, and ends with 0.
 
+mod amqp;
 mod lapin;
 
 use std::io::{BufRead, BufReader, Write};
@@ -90,11 +91,6 @@ fn paho_keeps_qos_2_over_kills_of_the_broker() {
 }
 
 #[test]
-fn pika() {
-    python("pika_client.py");
-}
-
-#[test]
 fn paho_3_1_1_and_5() {
     python("paho_client.py");
 }
@@ -123,18 +119,6 @@ fn aws_cli() {
 fn mqtt_js() {
     let modules = folder().join("node/node_modules/mqtt");
     run("MQTT.js", &[modules], Command::new("node").arg(folder().join("node/mqtt.mjs")));
-}
-
-#[test]
-fn amqp091_go() {
-    let program = folder().join("go/client");
-    run("amqp091-go", std::slice::from_ref(&program), &mut Command::new(&program));
-}
-
-#[test]
-fn rabbitmq_java_client() {
-    let jar = folder().join("java/target/client.jar");
-    run("RabbitMQ Java client", std::slice::from_ref(&jar), Command::new("java").arg("-jar").arg(&jar));
 }
 
 #[test]

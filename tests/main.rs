@@ -1,6 +1,7 @@
 //! Tests of the whole program. They spawn the binary beside their own executable, so build the workspace first:
 //! `tests/run` does, and installs what the client libraries need.
 
+mod administration;
 mod alarms;
 mod architecture;
 mod backlog;

@@ -69,11 +69,37 @@ pub fn declare_durable(queue: &str) -> Vec<u8> {
     method(50, 10, &[&[0, 0][..], &text(queue), &[0b10, 0, 0, 0, 0]].concat())
 }
 
+/// A binding that is not answered, to be written among others.
+pub fn bind_topic(queue: &str, key: &str) -> Vec<u8> {
+    method(50, 20, &[&[0, 0][..], &text(queue), &text("amq.topic"), &text(key), &[1, 0, 0, 0, 0]].concat())
+}
+
 /// An acknowledgement.
 pub fn ack(tag: u64, multiple: bool) -> [u8; 21] {
     let mut frame = [1, 0, 1, 0, 0, 0, 13, 0, 60, 0, 80, 0, 0, 0, 0, 0, 0, 0, 0, u8::from(multiple), 0xce];
     frame[11..19].copy_from_slice(&tag.to_be_bytes());
     frame
+}
+
+/// An argument of a declaration.
+pub type Argument = (&'static str, Value);
+
+/// What an argument says.
+#[derive(Clone, Copy)]
+pub enum Value {
+    Text(&'static str),
+    Number(i32),
+    Flag(bool),
+}
+
+impl Value {
+    fn encode(self) -> Vec<u8> {
+        match self {
+            Self::Text(text) => [b"S", &(text.len() as u32).to_be_bytes()[..], text.as_bytes()].concat(),
+            Self::Number(number) => [b"I", &number.to_be_bytes()[..]].concat(),
+            Self::Flag(flag) => vec![b't', u8::from(flag)],
+        }
+    }
 }
 
 impl Amqp {
@@ -95,12 +121,9 @@ impl Amqp {
         Ok(amqp)
     }
 
-    /// Declares a queue: durable or not, with `x-queue-type` if given.
-    pub fn declare(&mut self, queue: &str, durable: bool, kind: Option<&str>) -> Result<()> {
-        let table = kind.map(|kind| {
-            [&text("x-queue-type")[..], b"S", &(kind.len() as u32).to_be_bytes(), kind.as_bytes()].concat()
-        });
-        let table = table.unwrap_or_default();
+    /// Declares a queue.
+    pub fn declare(&mut self, queue: &str, durable: bool, arguments: &[Argument]) -> Result<()> {
+        let table: Vec<u8> = arguments.iter().flat_map(|(name, value)| [text(name), value.encode()].concat()).collect();
         let flags = if durable { 0b10 } else { 0 };
         let arguments = [&[0, 0][..], &text(queue), &[flags], &(table.len() as u32).to_be_bytes(), &table].concat();
         self.call(50, 10, &arguments, 11)?;
@@ -110,6 +133,22 @@ impl Amqp {
     /// Binds a queue to an exchange, with an empty key.
     pub fn bind(&mut self, queue: &str, exchange: &str) -> Result<()> {
         self.call(50, 20, &[&[0, 0][..], &text(queue), &text(exchange), &[0, 0, 0, 0, 0, 0]].concat(), 21)?;
+        Ok(())
+    }
+
+    /// Opens a further channel, and waits until it is open.
+    pub fn open_channel(&mut self, number: u16) -> Result<()> {
+        let mut open = method(20, 10, &[0]);
+        open[1..3].copy_from_slice(&number.to_be_bytes());
+        self.stream.write_all(&open)?;
+        self.expect(20, 11)?;
+        Ok(())
+    }
+
+    /// Says goodbye, and waits for the answer.
+    pub fn close(mut self) -> Result<()> {
+        self.stream.write_all(&on_connection(method(10, 50, &[0; 7])))?;
+        self.expect(10, 51)?;
         Ok(())
     }
 

@@ -7,10 +7,12 @@
 
 mod amqp;
 mod block;
+mod breadth;
 mod calls;
 mod confirms;
 mod cpu;
 mod disk;
+mod findings;
 mod idle;
 mod inbox;
 mod journal;
@@ -67,12 +69,16 @@ struct Arguments {
 enum Commands {
     /// What durability costs and a backlog weighs: the journal against the bare disk, long queues, restarts, many queues.
     Journal(journal::Arguments),
+    /// How much of everything AMQP allows: bindings, channels, queues, connections.
+    Breadth(breadth::Arguments),
 }
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    if let Some(Commands::Journal(arguments)) = &arguments.command {
-        return journal::run(arguments);
+    match &arguments.command {
+        Some(Commands::Journal(arguments)) => return journal::run(arguments),
+        Some(Commands::Breadth(arguments)) => return breadth::run(arguments),
+        None => {}
     }
     if let Some(port) = arguments.rumqttd_port {
         return server::be_rumqttd(port);

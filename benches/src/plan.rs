@@ -13,7 +13,7 @@ use crate::receive::Receiver;
 use crate::send::Sender;
 use crate::server::{Ports, Server, pause};
 use crate::wire::{Acknowledge, Acks, Ear, Wire};
-use crate::workload::{Protocol, Workload};
+use crate::workload::{Protocol, QUORUM, Workload};
 
 const FANOUT: &str = "amq.fanout";
 
@@ -25,8 +25,6 @@ pub struct Plan<'a> {
     /// The broker as the table calls it.
     pub label: String,
     pub wire: Wire,
-    /// `x-queue-type`
-    kind: Option<&'static str>,
     /// There is no broker, only the relay: no handshake, no queues.
     is_bare: bool,
 }
@@ -41,20 +39,23 @@ impl<'a> Plan<'a> {
             workload,
             label: label.to_owned(),
             wire,
-            kind: None,
             is_bare: ports.relay.is_some(),
         };
         match workload.wire() {
             // Neither acknowledges nor confirms anything: on both sides that is left out.
             wire if ports.relay.is_some() => vec![plan(name, wire).plain()],
             _ if ports.nats.is_some() && workload.is_plain() => vec![plan(name, Wire::Nats)],
-            wire if name == "rabbitmq" && workload.is_durable() => vec![
-                plan("rabbitmq classic (no sync)", wire),
-                Self { kind: Some("quorum"), ..plan("rabbitmq quorum (syncs)", wire) },
-            ],
+            wire if name == "rabbitmq" && workload.is_durable() => {
+                vec![plan("rabbitmq classic (no sync)", wire), plan("rabbitmq quorum (syncs)", wire).quorum()]
+            }
             wire if (is_amqp && ports.amqp.is_some()) || (!is_amqp && ports.mqtt.is_some()) => vec![plan(name, wire)],
             _ => Vec::new(),
         }
+    }
+
+    fn quorum(mut self) -> Self {
+        self.workload.arguments = QUORUM;
+        self
     }
 
     fn plain(mut self) -> Self {
@@ -86,7 +87,7 @@ impl<'a> Plan<'a> {
     fn declare(&self) -> Result<()> {
         let mut amqp = Amqp::open(self.ports().amqp.context("no AMQP")?)?;
         for number in 0..self.workload.queues {
-            amqp.declare(&queue(number), self.workload.is_durable(), self.kind)?;
+            amqp.declare(&queue(number), self.workload.is_durable(), self.workload.arguments)?;
             if self.workload.fan_out {
                 amqp.bind(&queue(number), FANOUT)?;
             }

@@ -1,5 +1,6 @@
 //! The ways to load a broker, as data.
 
+use crate::amqp::{Argument, Value};
 use crate::wire::{Acknowledge, Wire};
 
 /// One way to load a broker.
@@ -12,6 +13,8 @@ pub struct Workload {
     pub queues: usize,
     /// Every queue gets every message, instead of those of the publishers whose turn it is.
     pub fan_out: bool,
+    /// What AMQP queues are declared with.
+    pub arguments: &'static [Argument],
     pub body_bytes: usize,
     /// Messages of one publisher that may be unconfirmed; `None` asks for no confirms.
     pub unconfirmed_max: Option<u64>,
@@ -71,6 +74,7 @@ const AMQP: Workload = Workload {
     publishers: 1,
     queues: 1,
     fan_out: false,
+    arguments: &[],
     body_bytes: 16,
     unconfirmed_max: None,
     prefetch: None,
@@ -97,10 +101,21 @@ const QOS_1: Workload = Workload {
     ..AMQP
 };
 
+/// A queue that does not sync, of RabbitMQ.
+pub const CLASSIC: &[Argument] = &[("x-queue-type", Value::Text("classic"))];
+
+/// A queue that syncs, of RabbitMQ.
+pub const QUORUM: &[Argument] = &[("x-queue-type", Value::Text("quorum"))];
+
+const PRIORITIES: &[Argument] = &[("x-max-priority", Value::Number(10))];
+const SINGLE: &[Argument] = &[("x-single-active-consumer", Value::Flag(true))];
+const EXPIRING: &[Argument] =
+    &[("x-message-ttl", Value::Number(60_000)), ("x-dead-letter-exchange", Value::Text("amq.fanout"))];
+
 const PER_100: Acknowledge = Acknowledge::Every(100);
 
 /// Everything that is measured unless less is asked for.
-pub const WORKLOADS: [Workload; 21] = [
+pub const WORKLOADS: [Workload; 24] = [
     Workload { name: "AMQP 16 B, auto-ack", pace: Pace::ClosedThenHalf, ..AMQP },
     Workload { name: "AMQP 1 KiB, auto-ack", body_bytes: 1 << 10, pace: Pace::ClosedThenHalf, ..AMQP },
     Workload { name: "AMQP 64 KiB, auto-ack", body_bytes: 64 << 10, ..AMQP },
@@ -109,6 +124,9 @@ pub const WORKLOADS: [Workload; 21] = [
     Workload { name: "AMQP 16 B, 500 unconfirmed, auto-ack", unconfirmed_max: Some(500), ..AMQP },
     Workload { name: "AMQP 16 B, 4 → 4, auto-ack", publishers: 4, queues: 4, ..AMQP },
     Workload { name: "AMQP 16 B, 1 → 100, auto-ack", queues: 100, fan_out: true, ..AMQP },
+    Workload { name: "AMQP 16 B, queue with priorities", arguments: PRIORITIES, ..AMQP },
+    Workload { name: "AMQP 16 B, single active consumer", arguments: SINGLE, ..AMQP },
+    Workload { name: "AMQP 16 B, queue with TTL and dead letters", arguments: EXPIRING, ..AMQP },
     Workload { name: "AMQP 1 KiB at 1,000/s, auto-ack", body_bytes: 1 << 10, pace: Pace::Rate(1_000.0), ..AMQP },
     Workload { name: "AMQP durable 1 KiB, ack each", pace: Pace::ClosedThenHalf, ..DURABLE },
     Workload { name: "AMQP durable 1 KiB, ack per 100", acknowledge: PER_100, ..DURABLE },

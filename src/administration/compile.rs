@@ -1,8 +1,12 @@
 //! From records to what the core and the authenticator work with.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use crossdock_common::Name;
 use crossdock_core::{Grant, Permissions, Policies, Rules, TopicGrant, UserRules, VhostRules};
+
+use parking_lot::Mutex;
 
 use super::declared::Declared;
 use super::policy_keys::to_core;
@@ -39,10 +43,10 @@ impl Compiled<'_> {
         let is_user = |name: &str| self.state.users.get(&[name]).is_some() || self.declared.users.contains_key(name);
         if let Some(guest) = self.declared.guest.filter(|guest| !is_user(guest)) {
             // As documented: then every caller may do everything. Nobody else can log in under that name.
-            grant(&mut permissions, &everything(guest, "/"));
+            grant(&mut permissions, &self.state.grants, &everything(guest, "/"));
         }
         for record in self.state.permissions.iter().chain(&self.declared.permissions) {
-            grant(&mut permissions, record);
+            grant(&mut permissions, &self.state.grants, record);
         }
         for record in self.state.topic_permissions.iter() {
             match TopicGrant::new(&record.write, &record.read) {
@@ -107,8 +111,31 @@ fn everything(user: &str, vhost: &str) -> PermissionRecord {
     PermissionRecord { user: user.to_owned(), vhost: vhost.to_owned(), configure: all(), write: all(), read: all() }
 }
 
-fn grant(permissions: &mut Permissions, record: &PermissionRecord) {
-    match Grant::new(&record.configure, &record.write, &record.read) {
+/// Expressions that were compiled: an import of many users would compile all of them again for each.
+#[derive(Default)]
+pub(super) struct Grants(Mutex<HashMap<[String; 3], Grant>>);
+
+/// Grants that are remembered; beyond them it begins anew.
+const GRANTS_MAX: usize = 65_536;
+
+impl Grants {
+    fn of(&self, record: &PermissionRecord) -> Result<Grant, regex::Error> {
+        let expressions = [&record.configure, &record.write, &record.read].map(Clone::clone);
+        let mut known = self.0.lock();
+        if let Some(grant) = known.get(&expressions) {
+            return Ok(grant.clone());
+        }
+        let grant = Grant::new(&record.configure, &record.write, &record.read)?;
+        if known.len() >= GRANTS_MAX {
+            known.clear();
+        }
+        known.insert(expressions, grant.clone());
+        Ok(grant)
+    }
+}
+
+fn grant(permissions: &mut Permissions, grants: &Grants, record: &PermissionRecord) {
+    match grants.of(record) {
         Ok(grant) => permissions.grant(record.user.as_str().into(), record.vhost.as_str().into(), grant),
         Err(error) => tracing::error!(user = record.user, %error, "a stored permission is passed over"),
     }

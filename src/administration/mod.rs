@@ -60,6 +60,20 @@ pub struct Administration {
     state: Mutex<State>,
 }
 
+/// While it is there, changes are only written: see [`Administration::in_bulk`].
+pub struct Bulk<'a>(&'a Administration);
+
+impl Drop for Bulk<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.state.lock();
+        state.bulks -= 1;
+        if state.bulks == 0 {
+            let pending = std::mem::take(&mut state.pending);
+            pending.into_iter().for_each(|affected| self.0.apply(&mut state, affected));
+        }
+    }
+}
+
 /// What a change has an effect on.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Affects {
@@ -86,20 +100,27 @@ impl Administration {
         let administration =
             Arc::new(Self { broker, authenticator, journal, clock, declared, state: Mutex::new(state) });
         users::rehash_at_login(&administration);
-        let state = administration.state.lock();
+        let mut state = administration.state.lock();
         [Affects::Users, Affects::Permissions, Affects::Policies, Affects::Rules]
             .into_iter()
-            .for_each(|affected| administration.apply(&state, affected));
+            .for_each(|affected| administration.apply(&mut state, affected));
         drop(state);
         administration
     }
 
-    /// Waits until a change survives.
+    /// From now until the guard is dropped, changes are written as always and put into effect together at the end. Nobody's change
+    /// is answered before that.
+    pub fn in_bulk(&self) -> Bulk<'_> {
+        self.state.lock().bulks += 1;
+        Bulk(self)
+    }
+
+    /// Waits until a change survives, and is in effect.
     ///
     /// # Errors
     /// [`AdministrationError::Unavailable`] when the journal has failed.
     pub async fn durable(&self, made: Made) -> Result<Change, AdministrationError> {
-        while self.broker.definitions_are_durable_to() < made.sequence {
+        while self.broker.definitions_are_durable_to() < made.sequence || self.state.lock().bulks > 0 {
             if self.journal.status() != JournalStatus::Healthy {
                 return Err(AdministrationError::Unavailable("the journal of the definitions has failed".to_owned()));
             }
@@ -123,7 +144,13 @@ impl Administration {
         Made { change, sequence: state.last }
     }
 
-    fn apply(&self, state: &State, affected: Affects) {
+    fn apply(&self, state: &mut State, affected: Affects) {
+        if state.bulks > 0 {
+            if !state.pending.contains(&affected) {
+                state.pending.push(affected);
+            }
+            return;
+        }
         let compiled = Compiled { declared: &self.declared, state };
         match affected {
             Affects::Users => self.authenticator.replace_users(compiled.users()),

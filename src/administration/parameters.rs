@@ -72,6 +72,11 @@ impl Administration {
         self.state.lock().global_parameters.get(&[name]).map(|record| record.value.clone())
     }
 
+    /// What an operator calls the broker, if anybody has said so.
+    pub fn cluster_name(&self) -> Option<String> {
+        self.global_parameter("cluster_name")?.as_str().map(str::to_owned)
+    }
+
     /// Sets a global parameter, such as `cluster_name`.
     pub fn put_global_parameter(&self, record: GlobalParameterRecord) -> Made {
         let mut state = self.state.lock();

@@ -127,7 +127,6 @@ keyed! {
 }
 
 /// All records of a kind, and what has to be written when they change.
-#[derive(Clone)]
 pub(super) struct Records<R> {
     kind: &'static str,
     all: BTreeMap<Key, R>,

@@ -4,13 +4,14 @@ use bytes::Bytes;
 use crossdock_common::Name;
 use crossdock_core::Sequence;
 
+use super::Affects;
+use super::compile::Grants;
 use super::records::{
     GlobalParameterRecord, LimitsRecord, ParameterRecord, PermissionRecord, PolicyRecord, Records,
     TopicPermissionRecord, VhostRecord,
 };
 use crate::auth::UserRecord;
 
-#[derive(Clone)]
 pub(super) struct State {
     pub vhosts: Records<VhostRecord>,
     pub users: Records<UserRecord>,
@@ -24,6 +25,10 @@ pub(super) struct State {
     pub global_parameters: Records<GlobalParameterRecord>,
     /// What was written last.
     pub last: Sequence,
+    pub grants: Grants,
+    /// Many changes are being made: what they have an effect on is put into effect after the last of them.
+    pub bulks: usize,
+    pub pending: Vec<Affects>,
 }
 
 impl State {
@@ -41,6 +46,9 @@ impl State {
             parameters: Records::load("parameter", documents),
             global_parameters: Records::load("global-parameter", documents),
             last: Sequence(0),
+            grants: Grants::default(),
+            bulks: 0,
+            pending: Vec::new(),
         }
     }
 }

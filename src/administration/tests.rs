@@ -31,6 +31,10 @@ fn engine(settings: &Settings) -> Arc<Engine> {
     let mut users = Users::default();
     let password_hash = Some(PasswordHash::parse("kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR").unwrap());
     users.insert(UserRecord { name: "filed".into(), password_hash, tags: vec![] });
+    engine_with(settings, users)
+}
+
+fn engine_with(settings: &Settings, users: Users) -> Arc<Engine> {
     let options = AuthenticatorOptions { verifications_concurrent_max: 1, ..AuthenticatorOptions::default() };
     let authenticator = Arc::new(Authenticator::new(users, options).unwrap());
     let runtime = tokio::runtime::Handle::current();
@@ -256,4 +260,21 @@ async fn applied_policies_are_shown_merged() {
     let merged = json!({"max-length": 5, "message-ttl": 7, "overflow": "reject-publish"});
     assert_eq!(serde_json::Value::from(q.definition.clone()), merged);
     assert_eq!(*other, AppliedPolicies::default());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_administrator_of_an_earlier_version_comes_along() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings { data_dir: folder.path().to_owned(), ..Settings::default() };
+    let engine = engine_with(&settings, Users::default());
+    let administration = &engine.administration;
+    let document = Some(bytes::Bytes::from_static(b"kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR"));
+    administration.broker().change_documents(vec![DocumentChange { kind: "user", key: "admin".into(), document }]);
+    assert!(administration.ensure_administrator().await.unwrap().is_none(), "nobody has to be made");
+    assert!(administration.broker().documents("user").is_empty());
+    let (admin, origin) = administration.user("admin").unwrap();
+    assert_eq!((admin.tags.as_slice(), origin), (&["administrator".to_owned()][..], Origin::Runtime));
+    assert_eq!(administration.permissions()[0].0, permission("admin", "/"));
+    let _ = administration.delete_user("admin").unwrap();
+    assert!(administration.ensure_administrator().await.unwrap().is_some(), "nobody could log in any more");
 }

@@ -9,16 +9,21 @@ use crate::auth::{PasswordHash, UserRecord};
 impl Administration {
     /// All users, by name.
     pub fn users(&self) -> Vec<(UserRecord, Origin)> {
-        let origin = |name: &str| match self.declared.users.contains_key(name) {
-            true => Origin::Configuration,
-            false => Origin::Runtime,
-        };
-        self.authenticator.users().iter().map(|user| (user.clone(), origin(&user.name))).collect()
+        let state = self.state.lock();
+        let own = state.users.iter().filter(|user| !self.declared.users.contains_key(&user.name));
+        let own = own.map(|user| (user.clone(), Origin::Runtime));
+        let of_file = self.declared.users.values().map(|user| (user.clone(), Origin::Configuration));
+        let mut users: Vec<_> = own.chain(of_file).collect();
+        users.sort_by(|(one, _), (other, _)| one.name.cmp(&other.name));
+        users
     }
 
     /// One user.
     pub fn user(&self, name: &str) -> Option<(UserRecord, Origin)> {
-        self.users().into_iter().find(|(user, _)| user.name == name)
+        match self.declared.users.get(name) {
+            Some(user) => Some((user.clone(), Origin::Configuration)),
+            None => self.state.lock().users.get(&[name]).map(|user| (user.clone(), Origin::Runtime)),
+        }
     }
 
     /// Makes a user, or changes password and tags. Connections that are open stay.
@@ -48,15 +53,15 @@ impl Administration {
         state.permissions.remove_all(|record| record.user == name, &mut documents);
         state.topic_permissions.remove_all(|record| record.user == name, &mut documents);
         let made = self.commit(&mut state, Change::Deleted, documents, Affects::Users);
-        self.apply(&state, Affects::Permissions);
-        self.apply(&state, Affects::Rules);
+        self.apply(&mut state, Affects::Permissions);
+        self.apply(&mut state, Affects::Rules);
         drop(state);
         self.broker.end_connections_of(&name.into());
         Ok(made)
     }
 
     pub(super) fn expect_user(&self, name: &str) -> Result<(), AdministrationError> {
-        if self.authenticator.users().get(name).is_some() {
+        if self.user(name).is_some() {
             return Ok(());
         }
         Err(AdministrationError::NotFound(format!("user '{name}' not found")))

@@ -45,7 +45,7 @@ impl Administration {
         if !exists {
             let sequence = self.broker.create_vhost(&record.name.as_str().into(), documents);
             let sequence = self.sequence_of(&mut state, sequence);
-            self.apply(&state, Affects::Rules);
+            self.apply(&mut state, Affects::Rules);
             return Ok(Made { change: Change::Created, sequence });
         }
         let change = if change == Change::Created { Change::Updated } else { change };
@@ -73,7 +73,7 @@ impl Administration {
         let sequence = self.broker.delete_vhost(self.clock.now(), &name.into(), documents);
         let sequence = self.sequence_of(&mut state, sequence);
         for affected in [Affects::Permissions, Affects::Policies, Affects::Rules] {
-            self.apply(&state, affected);
+            self.apply(&mut state, affected);
         }
         Ok(Made { change: Change::Deleted, sequence })
     }

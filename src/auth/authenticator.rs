@@ -45,6 +45,8 @@ pub struct AuthenticatorOptions {
     pub accept_all_from_loopback: bool,
     /// Users who may log in from loopback addresses only.
     pub loopback_users: Vec<String>,
+    /// The user that clients are who show nothing; `None` refuses them.
+    pub anonymous_user: Option<String>,
 }
 
 /// Is told of the user, the hash that a right password was checked against, and a better one of the same password.
@@ -56,6 +58,7 @@ impl From<&Settings> for AuthenticatorOptions {
             verifications_concurrent_max: settings.limits.password_verifications_concurrent_max.into(),
             accept_all_from_loopback: settings.dev,
             loopback_users: settings.loopback_users.clone(),
+            anonymous_user: settings.anonymous_user.clone(),
         }
     }
 }
@@ -74,6 +77,7 @@ pub struct Authenticator {
     decoy: PasswordHash,
     accept_all_from_loopback: bool,
     loopback_users: Vec<String>,
+    anonymous_user: Option<String>,
     rehashed: OnceLock<Rehashed>,
     /// Checks that were not answered from memory, for metrics and tests.
     checks_begun: AtomicU64,
@@ -96,6 +100,7 @@ impl Authenticator {
             decoy: PasswordHash::create(&decoy_password)?,
             accept_all_from_loopback: options.accept_all_from_loopback,
             loopback_users: options.loopback_users,
+            anonymous_user: options.anonymous_user,
             rehashed: OnceLock::new(),
             checks_begun: AtomicU64::new(0),
         })
@@ -116,7 +121,16 @@ impl Authenticator {
         let _ = self.rehashed.set(rehashed);
     }
 
-    /// Somebody whose name the caller has proved otherwise: by a certificate, or because the configuration lets everybody be it.
+    /// Somebody who shows nothing, if the configuration has a user for that.
+    ///
+    /// # Errors
+    /// It has none, or there is no such user, or not from that address.
+    pub fn admit_anonymous(&self, peer: IpAddr) -> Result<Principal, AuthenticationError> {
+        let name = self.anonymous_user.as_deref().ok_or(AuthenticationError::Refused)?;
+        self.admit(peer, name)
+    }
+
+    /// Somebody whose name is proved otherwise, by a certificate.
     ///
     /// # Errors
     /// There is no such user, or not from that address.
@@ -246,8 +260,12 @@ mod tests {
 
     fn authenticator(users: Users, accept_all_from_loopback: bool) -> Authenticator {
         let loopback_users = vec!["local".to_owned()];
-        let options =
-            AuthenticatorOptions { verifications_concurrent_max: 1, accept_all_from_loopback, loopback_users };
+        let options = AuthenticatorOptions {
+            verifications_concurrent_max: 1,
+            accept_all_from_loopback,
+            loopback_users,
+            anonymous_user: Some("local".to_owned()),
+        };
         Authenticator::new(users, options).unwrap()
     }
 
@@ -361,6 +379,7 @@ mod tests {
         for (peer, is_let_in) in [(LOOPBACK, true), ("::1".parse().unwrap(), true), (ELSEWHERE, false)] {
             assert_eq!(authenticator.authenticate(peer, "local", b"right").await.is_ok(), is_let_in, "{peer}");
             assert_eq!(authenticator.admit(peer, "local").is_ok(), is_let_in, "{peer}");
+            assert_eq!(authenticator.admit_anonymous(peer).is_ok(), is_let_in, "{peer}");
         }
         assert_eq!(authenticator.admit(LOOPBACK, "nobody"), Err(AuthenticationError::Refused));
     }

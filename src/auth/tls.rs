@@ -1,6 +1,9 @@
 //! Loads certificates and makes the TLS side of listeners. TLS 1.2 and 1.3, with aws-lc-rs and nothing else.
 
+mod certificate_name;
 mod expiry;
+
+pub use certificate_name::certificate_name;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

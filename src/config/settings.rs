@@ -172,6 +172,19 @@ section! {
         pub client_ca: Option<PathBuf> = None, example "\"certs/ca.pem\"";
         /// Whether clients show a certificate: "off", "optional" or "required".
         pub client_certificates: ClientCertificates = ClientCertificates::Off;
+        /// Which name of a client's certificate is its user's (AMQP's EXTERNAL, MQTT and STOMP without a login):
+        /// "distinguished_name", such as CN=orders,O=Shop, or "common_name".
+        pub certificate_login: CertificateLogin = CertificateLogin::DistinguishedName;
+    }
+}
+
+choice! {
+    /// Which name of a client's certificate is its user's.
+    pub enum CertificateLogin {
+        /// All of the subject, as RabbitMQ writes it.
+        DistinguishedName = "distinguished_name",
+        /// The subject's common name.
+        CommonName = "common_name",
     }
 }
 

@@ -24,6 +24,9 @@ use crate::shard::command::ShardCommand;
 use crate::window::LaneWindow;
 use publish::RouteCache;
 
+/// Exclusive queues that a connection remembers without looking which of them are still there.
+const EXCLUSIVE_MAX: usize = 64;
+
 /// A connection as the core sees it. The driver gives it the machine's commands and takes its events.
 pub struct Client {
     broker: Arc<Broker>,
@@ -38,6 +41,8 @@ pub struct Client {
     /// Queues where something of the connection may have to be cleaned up.
     touched: HashSet<QueueId>,
     exclusive: Vec<Name>,
+    /// With so many, it is looked which of them are still there.
+    exclusive_max: usize,
     session: Option<session::OwnSession>,
     /// Answers to definition commands and purges that are not durable yet: other commands wait for them.
     held_answers: usize,
@@ -91,6 +96,7 @@ impl Client {
             lanes: HashMap::default(),
             touched: HashSet::default(),
             exclusive: Vec::new(),
+            exclusive_max: EXCLUSIVE_MAX,
             session: None,
             held_answers: 0,
             purging: false,
@@ -254,6 +260,9 @@ impl Client {
                 let outbox = self.outbox.clone();
                 self.push(delivery.queue, ShardCommand::ExtendLease { delivery, lease_ms, request, outbox });
             }
+            Command::CancelDelayed { request, exchange, position } => {
+                self.cancel_delayed(now, request, &exchange, position);
+            }
             Command::FetchRetained { request, exchange, pattern } => {
                 self.fetch_retained(now, request, &exchange, &pattern);
             }
@@ -287,8 +296,23 @@ impl Client {
         let (result, wait) = broker.define(now, &self.caller(), definition);
         if let (true, Ok(Reply::Queue { name, .. })) = (exclusive, &result) {
             self.exclusive.push(name.clone());
+            self.forget_deleted();
         }
         self.answer_after(request, result, wait);
+    }
+
+    /// Exclusive queues that were deleted need not be deleted again: a connection that makes and deletes them for ever does not grow.
+    fn forget_deleted(&mut self) {
+        if self.exclusive.len() < self.exclusive_max {
+            return;
+        }
+        let broker = self.broker.clone();
+        let (definitions, connection) = (broker.definitions(), self.outbox.connection);
+        if let Ok(vhost) = definitions.vhost(&self.who.vhost) {
+            let is_mine = |name: &Name| vhost.queues.get(name).is_some_and(|queue| queue.owner == Some(connection));
+            self.exclusive.retain(is_mine);
+        }
+        self.exclusive_max = (self.exclusive.len() * 2).max(EXCLUSIVE_MAX);
     }
 
     fn caller(&self) -> Caller<'_> {

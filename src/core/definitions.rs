@@ -5,6 +5,7 @@
 //! hot path reads one atomic and takes no lock. A new queue moves nothing: nobody keeps a route that found no queue of its name.
 
 pub(crate) mod binding;
+mod choice;
 pub(crate) mod exchange;
 mod persist;
 mod replay;
@@ -17,7 +18,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::{Bytes, BytesMut};
-use crossdock_common::definition::{BindingSpec, Destination, Durability, ExchangeSpec, QueueSettings, QueueSpec};
+use crossdock_common::definition::{
+    BindingSpec, Destination, Durability, ExchangeSpec, Inner, QueueSettings, QueueSpec,
+};
 use crossdock_common::names::{ConnectionId, QueueId};
 use crossdock_common::random::Random;
 use crossdock_common::refusal::Resource;
@@ -48,6 +51,8 @@ pub(crate) struct Definitions {
     version: Arc<AtomicU64>,
     /// Records are read: what one change brought about stands in records of its own.
     replaying: bool,
+    /// The queues of delayed-message exchanges that are gone: their shards have to be told.
+    orphans: Vec<QueueId>,
     pub log: Box<dyn Log>,
 }
 
@@ -86,6 +91,11 @@ const PREDECLARED: [(&str, &str); 6] = [
     ("amq.topic", "topic"),
 ];
 
+/// The queue in which the messages of a delayed-message exchange wait.
+pub(crate) fn delay_queue_name(exchange: &Name) -> Name {
+    Name::from(format!("amq.delayed.{exchange}"))
+}
+
 /// The shard of a queue: the low byte of its number.
 pub(crate) fn shard_of(queue: QueueId) -> usize {
     (queue.0 & 0xff) as usize
@@ -106,6 +116,7 @@ impl Definitions {
             deadlines: Deadlines::default(),
             version: Arc::new(AtomicU64::new(1)),
             replaying: false,
+            orphans: Vec::new(),
             log,
         }
     }
@@ -137,7 +148,7 @@ impl Definitions {
                 arguments: Table::new(),
                 attributes: Table::new(),
             };
-            if let Ok(mut made) = Exchange::new(spec, UnixMillis(0)) {
+            if let Ok(mut made) = Exchange::new(spec, UnixMillis(0), 0) {
                 made.policy_alternate = self.policies.alternate_exchange(name, &made.spec.name);
                 vhost.exchanges.insert(exchange.into(), made);
             }
@@ -169,7 +180,7 @@ impl Definitions {
     }
 
     pub(crate) fn add_exchange(&mut self, vhost: &Name, spec: ExchangeSpec, now: UnixMillis) -> Result<(), Refusal> {
-        let mut exchange = Exchange::new(spec, now)?;
+        let mut exchange = Exchange::new(spec, now, self.random.next_u64())?;
         exchange.policy_alternate = self.policies.alternate_exchange(vhost, &exchange.spec.name);
         self.record_exchange(vhost, &exchange);
         let name = exchange.spec.name.clone();
@@ -211,6 +222,10 @@ impl Definitions {
             push_table(&mut *self.log, RecordKind::ExchangeDeleted, 0, &persist::key_table(vhost, name));
         }
         self.routes_changed();
+        if exchange.delays.is_some() {
+            let orphan = self.remove_queue(vhost, &delay_queue_name(name))?;
+            self.orphans.extend(orphan);
+        }
         for spec in doomed {
             self.unbind(vhost, &spec)?;
         }
@@ -238,7 +253,13 @@ impl Definitions {
     fn insert_queue(&mut self, vhost: &Name, queue: QueueEntry) -> Result<(), Refusal> {
         let name = queue.spec.name.clone();
         self.queue_names.insert(queue.id, (vhost.clone(), name.clone()));
-        self.vhost_mut(vhost)?.queues.insert(name, Box::new(queue));
+        let entry = self.vhost_mut(vhost)?;
+        if let Some(Inner::Delays { exchange }) = &queue.spec.settings.inner
+            && let Some(exchange) = entry.exchanges.get_mut(exchange)
+        {
+            exchange.delays = Some(queue.id);
+        }
+        entry.queues.insert(name, Box::new(queue));
         Ok(())
     }
 
@@ -265,6 +286,11 @@ impl Definitions {
             push_table(&mut *self.log, RecordKind::Queue, id.0, &table);
         }
         Ok((id, settings))
+    }
+
+    /// The queues that went with their exchanges since the last call.
+    pub(crate) fn take_orphans(&mut self) -> Vec<QueueId> {
+        std::mem::take(&mut self.orphans)
     }
 
     /// Removes a queue and its bindings, and auto-delete exchanges that this leaves unused.
@@ -496,6 +522,7 @@ impl Vhost {
         };
         let (identity, source) = (identity(&spec), spec.source.clone());
         let exchange = self.exchange_mut(vhost, &source)?;
+        exchange.check_binding(&spec)?;
         // Binding again keeps the number: messages on disk name it.
         let serial = exchange.find(&identity).map_or(serial, |kept| kept.serial);
         let binding = Arc::new(Binding::new(spec, target, serial)?);
@@ -550,6 +577,6 @@ impl Vhost {
     }
 }
 
-fn not_found(resource: Resource, vhost: &Name, name: &Name) -> Refusal {
+pub(crate) fn not_found(resource: Resource, vhost: &Name, name: &Name) -> Refusal {
     Refusal::NotFound { resource, name: name.clone(), vhost: vhost.clone() }
 }

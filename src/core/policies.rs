@@ -133,9 +133,17 @@ impl Policies {
         Applied { policy: self.policies.iter().find(applies), operator_policy: self.operator.iter().find(applies) }
     }
 
+    /// Queues that the broker has for itself follow no policy.
+    fn of_spec(&self, vhost: &Name, spec: &QueueSpec) -> Applied<'_> {
+        match spec.settings.inner {
+            Some(_) => Applied { policy: None, operator_policy: None },
+            None => self.of_queue(vhost, &spec.name, QueueKind::of(spec)),
+        }
+    }
+
     /// The rules that a queue follows: those of its declaration, with what policies add and bound.
     pub(crate) fn settings(&self, vhost: &Name, spec: &QueueSpec, declared: QueueSettings) -> QueueSettings {
-        self.of_queue(vhost, &spec.name, QueueKind::of(spec)).settings(declared)
+        self.of_spec(vhost, spec).settings(declared)
     }
 
     /// The exchange that a policy makes another's alternate.
@@ -149,7 +157,7 @@ impl Policies {
         if !spec.durable {
             return Durability::Memory;
         }
-        let applied = self.of_queue(vhost, &spec.name, QueueKind::of(spec));
+        let applied = self.of_spec(vhost, spec);
         let of_policy = || applied.first(|definition| definition.durability);
         let of_vhost = || self.vhosts.get(vhost).copied();
         settings.durability.or_else(of_policy).or_else(of_vhost).unwrap_or(self.durability)

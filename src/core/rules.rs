@@ -1,5 +1,6 @@
 //! What an operator allows a vhost or a user to have, and what a vhost's queues are where nobody says.
 
+use crossdock_common::definition::QueueSpec;
 use crossdock_common::{Name, Refusal};
 use hashbrown::HashMap;
 
@@ -49,16 +50,23 @@ impl Rules {
         self.users.get(user).copied().unwrap_or_default()
     }
 
-    /// Whether a vhost with so many queues may have another one.
+    /// Whether a vhost that has these queues may have another one. Those that the broker has for itself do not count.
     ///
     /// # Errors
     /// [`Refusal::PreconditionFailed`] in RabbitMQ's words.
-    pub(crate) fn may_have_queue(&self, vhost: &Name, queue: &Name, count: usize) -> Result<(), Refusal> {
-        match self.vhost(vhost).and_then(|rules| rules.queues_max) {
-            Some(max) if count as u64 >= max => Err(Refusal::PreconditionFailed(format!(
-                "cannot declare queue '{queue}': queue limit in vhost '{vhost}' ({max}) is reached"
-            ))),
-            _ => Ok(()),
+    pub(crate) fn may_have_queue<'a>(
+        &self,
+        vhost: &Name,
+        queue: &QueueSpec,
+        known: impl Iterator<Item = &'a QueueSpec>,
+    ) -> Result<(), Refusal> {
+        let Some(max) = self.vhost(vhost).and_then(|rules| rules.queues_max) else { return Ok(()) };
+        let is_counted = |queue: &QueueSpec| queue.settings.inner.is_none();
+        if !is_counted(queue) || (known.filter(|known| is_counted(known)).count() as u64) < max {
+            return Ok(());
         }
+        let name = &queue.name;
+        let text = format!("cannot declare queue '{name}': queue limit in vhost '{vhost}' ({max}) is reached");
+        Err(Refusal::PreconditionFailed(text))
     }
 }

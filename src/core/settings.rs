@@ -55,7 +55,7 @@ pub fn validate_queue(spec: &QueueSpec, vhost: &Name) -> Result<(), Refusal> {
 /// # Errors
 /// The refusal that the declaration would get.
 pub fn validate_exchange(spec: &ExchangeSpec) -> Result<(), Refusal> {
-    Exchange::new(spec.clone(), UnixMillis(0)).map(drop)
+    Exchange::new(spec.clone(), UnixMillis(0), 0).map(drop)
 }
 
 struct Arguments<'a> {

@@ -11,6 +11,7 @@ mod consume;
 mod consumers;
 mod dead_letter;
 mod deduplication;
+mod delays;
 mod entry;
 pub(crate) mod exactly_once;
 mod groups;
@@ -200,6 +201,9 @@ impl Shard {
             ShardCommand::ExtendLease { delivery, lease_ms, request, outbox } => {
                 self.extend_lease(now, delivery, lease_ms, request, &outbox, effects);
             }
+            ShardCommand::CancelDelayed { queue, position, request, outbox } => {
+                self.cancel_delayed(queue, position, request, outbox, effects);
+            }
             ShardCommand::Detach { queue, connection } => self.detach(now, queue, connection, effects),
             ShardCommand::Retain { vhost, message, confirm } => self.retain(&vhost, message, confirm, effects),
             ShardCommand::SessionState { queue, key, value, request } => {
@@ -211,7 +215,10 @@ impl Shard {
             ShardCommand::ReleasePublication { session, id, request } => {
                 self.release_publication(session, id, request, effects);
             }
-            ShardCommand::Departed { queue, position } => self.departed(queue, position),
+            ShardCommand::Departed { queue, position } => {
+                self.departed(queue, position);
+                self.send_due(now, queue, effects);
+            }
         }
     }
 
@@ -219,7 +226,7 @@ impl Shard {
         match timer {
             Timer::Lease { queue, position, lease } => self.lease_ended(now, queue, position, lease, effects),
             Timer::Expiry { queue } => self.with_queue(queue, Queue::expiry_timer_fired),
-            Timer::Delay { queue } => self.with_queue(queue, |queue| queue.wake_delayed(now.instant)),
+            Timer::Delay { queue } => self.delay_ended(now, queue, effects),
             Timer::Fetch { queue, connection, request } => self.fetch_timed_out(queue, connection, request, effects),
             Timer::Unused { queue } => self.unused(now, queue, effects),
         }

@@ -1,7 +1,10 @@
 //! The core as a whole, under virtual time, with a log in memory.
 
+mod administration;
+mod choices;
 mod crashes;
 mod dead_letters;
+mod delayed;
 mod exactly_once;
 mod fifo;
 mod large_bodies;
@@ -13,6 +16,7 @@ mod permissions;
 mod policies;
 mod purges;
 mod queues;
+mod replies;
 mod routing;
 mod sessions;
 mod simulation;

@@ -5,7 +5,7 @@ use crossdock_common::{Now, Refusal, Table};
 use crossdock_core::{validate_exchange, validate_queue};
 
 use super::arguments::to_table;
-use super::entries::{BindingEntry, Entry, ExchangeEntry, QueueEntry, UserEntry};
+use super::entries::{BindingEntry, Entry, ExchangeEntry, QueueEntry, Section, UserEntry};
 use super::plan::{Fate, Plan};
 use crate::administration::{Administration, AdministrationError, Change, Made};
 use crate::auth::{PasswordHash, UserRecord};
@@ -17,8 +17,13 @@ use crate::auth::{PasswordHash, UserRecord};
 /// [`AdministrationError::Unavailable`] when the journal has failed.
 pub async fn apply(mut plan: Plan, administration: &Administration, now: Now) -> Result<Plan, AdministrationError> {
     let mut last: Option<Made> = None;
+    let mut bulk = Some(administration.in_bulk());
     for step in &mut plan.steps {
         let Some(entry) = step.entry.take() else { continue };
+        if step.section >= Section::Exchanges {
+            // Policies and limits are in effect before the queues come that they concern.
+            bulk = None;
+        }
         match carry_out(entry, administration, now) {
             Ok(made) => last = Some(last.map_or(made, |last| last.and(made))),
             Err(error @ AdministrationError::Unavailable(_)) => return Err(error),
@@ -28,6 +33,7 @@ pub async fn apply(mut plan: Plan, administration: &Administration, now: Now) ->
             }
         }
     }
+    drop(bulk);
     if let Some(last) = last {
         administration.durable(last).await?;
     }

@@ -54,7 +54,7 @@ impl Plan {
 
     /// Nothing would be done.
     pub fn is_empty(&self) -> bool {
-        self.steps.iter().all(|step| step.entry.is_none())
+        self.steps.iter().all(|step| matches!(step.fate, Fate::Present | Fate::Dropped))
     }
 }
 

@@ -49,6 +49,8 @@ pub(super) struct Driver {
     pub peer: SocketAddr,
     /// Our end of it.
     local: SocketAddr,
+    /// The name in the peer's verified certificate.
+    certificate_name: Option<Name>,
     transport: Transport,
     machine: Box<dyn Machine>,
     client: Client,
@@ -91,7 +93,7 @@ impl Driver {
         engine: Arc<Engine>,
         protocol: Protocol,
         (peer, local): (SocketAddr, SocketAddr),
-        transport: Transport,
+        (transport, certificate_name): (Transport, Option<Name>),
         machine: Box<dyn Machine>,
     ) -> Self {
         let notify = Arc::new(Notify::new());
@@ -103,6 +105,7 @@ impl Driver {
             protocol,
             peer,
             local,
+            certificate_name,
             transport,
             machine,
             client,
@@ -123,8 +126,8 @@ impl Driver {
         }
     }
 
-    /// Serves the connection to its end, and reports it.
-    pub(super) async fn run(mut self) {
+    /// Serves the connection to its end, and reports it. Boxed, because a future keeps what it was given twice.
+    pub(super) async fn run(mut self: Box<Self>) {
         let ending = match self.serve().await {
             Ok(ending) => ending,
             Err(error) => Ending::Broken(error),
@@ -251,7 +254,8 @@ impl Driver {
             if !self.commands.is_empty()
                 && let Execution::Authenticate { request, credentials } = self.client.execute(now, &mut self.commands)
             {
-                self.authenticate(request, credentials).await;
+                // Boxed: it happens once, and every connection would keep room for it.
+                Box::pin(self.authenticate(request, credentials)).await;
             }
             if let (Some(hurried), true) = (self.client.take_hurried(), is_next) {
                 self.watch = self.engine.watch_sync(hurried);
@@ -283,10 +287,16 @@ impl Driver {
     }
 
     async fn authenticate(&mut self, request: RequestId, credentials: Credentials) {
-        let Credentials::Password { user, password } = &credentials else {
-            return self.client.rejected(request, Refusal::InvalidCredentials);
+        let (authenticator, peer) = (&self.engine.authenticator, self.peer.ip());
+        let result = match &credentials {
+            Credentials::Password { user, password } => authenticator.authenticate(peer, user, password).await,
+            Credentials::Anonymous => authenticator.admit_anonymous(peer),
+            Credentials::Certificate => match &self.certificate_name {
+                Some(name) => authenticator.admit(peer, name),
+                None => Err(AuthenticationError::Refused),
+            },
         };
-        match self.engine.authenticator.authenticate(self.peer.ip(), user, password).await {
+        match result {
             Ok(principal) => {
                 self.counters.authentications.inc();
                 let tags = principal.tags.iter().map(|tag| Name::from(tag.as_str())).collect();
@@ -294,6 +304,11 @@ impl Driver {
             }
             Err(AuthenticationError::Refused) => {
                 let (protocol, peer) = (self.protocol, self.peer);
+                let user = match &credentials {
+                    Credentials::Password { user, .. } => user.as_str(),
+                    Credentials::Anonymous => "",
+                    Credentials::Certificate => self.certificate_name.as_deref().unwrap_or_default(),
+                };
                 AuthenticationFailed { protocol, peer, user }.emit(&self.engine.metrics);
                 self.client.rejected(request, Refusal::InvalidCredentials);
             }

@@ -6,16 +6,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use crossdock_common::Name;
+use rustls::pki_types::CertificateDer;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 use super::driver::Driver;
-use super::machines::MachineFactory;
+use super::machines::{MachineFactory, Names};
 use super::shutdown::ShutdownSignal;
 use super::transport::Transport;
 use super::workers::Workers;
+use crate::auth::tls::certificate_name;
 use crate::broker::Engine;
-use crate::config::{Listener, ListenerKind};
+use crate::config::{CertificateLogin, Listener, ListenerKind};
 use crate::telemetry::Metrics;
 use crate::telemetry::events::{ConnectionOpened, ListenerStarted};
 
@@ -40,6 +43,7 @@ pub struct Reception {
     workers: Arc<Workers>,
     factory: MachineFactory,
     tls: Option<TlsAcceptor>,
+    certificate_login: CertificateLogin,
     tls_handshake_timeout: Duration,
     http_idle_timeout: Duration,
     connections: AtomicUsize,
@@ -60,6 +64,7 @@ impl Reception {
             workers,
             factory: MachineFactory::new(settings, seed),
             tls: tls.map(TlsAcceptor::from),
+            certificate_login: settings.tls.certificate_login,
             tls_handshake_timeout: settings.limits.tls_handshake_timeout_ms.duration(),
             http_idle_timeout: settings.limits.http_idle_timeout_ms.duration(),
             connections: AtomicUsize::new(0),
@@ -129,12 +134,10 @@ pub(super) async fn accept<F>(
                 // Latency matters more than a packet saved; writes are whole batches already.
                 let _ = stream.set_nodelay(true);
                 let serve = serve.clone();
-                let served = reception.workers.serve(stream, move |stream| {
-                    let served = serve(stream, peer);
-                    async move {
-                        served.await;
-                        drop(place);
-                    }
+                // Called within the block: a future that is made outside is kept twice, as what was captured and as what is awaited.
+                let served = reception.workers.serve(stream, move |stream| async move {
+                    serve(stream, peer).await;
+                    drop(place);
                 });
                 if let Err(error) = served {
                     tracing::warn!(listener = kind.name(), %peer, %error, "cannot serve a connection");
@@ -160,9 +163,11 @@ async fn serve(
     let Ok(local) = stream.local_addr() else { return };
     let Some(transport) = reception.transport(kind, stream, peer).await else { return };
     let protocol = MachineFactory::protocol(kind);
-    let Some(machine) = reception.factory.make(kind, engine.clock.now()) else { return };
+    let name = transport.certificate().and_then(|certificate| reception.certificate_name(certificate));
+    let names = Names { of_certificate: name.clone(), of_cluster: engine.administration.cluster_name() };
+    let Some(machine) = reception.factory.make(kind, engine.clock.now(), names) else { return };
     ConnectionOpened { protocol, peer }.emit(&reception.metrics);
-    Driver::new(engine, protocol, (peer, local), transport, machine).run().await;
+    Box::new(Driver::new(engine, protocol, (peer, local), (transport, name), machine)).run().await;
     // Kept until here: whoever waits for the drain waits for this connection.
     drop(shutdown);
 }
@@ -176,11 +181,18 @@ impl Reception {
         self.http_idle_timeout
     }
 
+    /// What the holder of the certificate is called.
+    fn certificate_name(&self, certificate: &CertificateDer<'_>) -> Option<Name> {
+        certificate_name(certificate, self.certificate_login).map(|name| Name::from(name.as_str()))
+    }
+
     async fn transport(&self, kind: ListenerKind, stream: TcpStream, peer: SocketAddr) -> Option<Transport> {
         let Some(acceptor) = self.tls.as_ref().filter(|_| kind.is_tls()) else {
             return Some(Transport::Plain(stream));
         };
-        let failure = match tokio::time::timeout(self.tls_handshake_timeout, acceptor.accept(stream)).await {
+        // Boxed: a connection without TLS should not keep room for a handshake.
+        let handshake = Box::pin(tokio::time::timeout(self.tls_handshake_timeout, acceptor.accept(stream)));
+        let failure = match handshake.await {
             Ok(Ok(stream)) => return Some(Transport::Tls(Box::new(stream))),
             Ok(Err(error)) => error.to_string(),
             Err(_) => "the peer was too slow".to_owned(),

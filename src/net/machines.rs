@@ -14,11 +14,22 @@ pub fn formats() -> Vec<&'static dyn Format> {
     vec![&amqp091::FORMAT, &mqtt::FORMAT, &stomp::FORMAT, &crossdock_aws::FORMAT]
 }
 
+/// Names that a new connection is made with.
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    /// Its peer's, by a certificate that was verified.
+    pub of_certificate: Option<Name>,
+    /// The broker's, if an operator has given it one (`cluster_name`).
+    pub of_cluster: Option<String>,
+}
+
 /// Makes the machines of new connections.
 pub struct MachineFactory {
     limits: Arc<Limits>,
     node: Text,
     mqtt: mqtt::ConnectionOptions,
+    /// There is a user for clients that show nothing.
+    allow_anonymous: bool,
     seeds: AtomicU64,
 }
 
@@ -30,6 +41,7 @@ impl MachineFactory {
             node: Text::from(settings.node_name.as_str()),
             mqtt: mqtt_options(settings, limits.clone()),
             limits,
+            allow_anonymous: settings.anonymous_user.is_some(),
             seeds: AtomicU64::new(seed),
         }
     }
@@ -46,26 +58,35 @@ impl MachineFactory {
     }
 
     /// A machine for a new connection of a messaging protocol; `None` for listeners that speak HTTP.
-    pub fn make(&self, kind: ListenerKind, now: Now) -> Option<Box<dyn Machine>> {
+    pub fn make(&self, kind: ListenerKind, now: Now, names: Names) -> Option<Box<dyn Machine>> {
         let seed = self.seeds.fetch_add(1, Ordering::Relaxed);
         Some(match Self::protocol(kind) {
-            Protocol::Amqp091 => Box::new(amqp091::Connection::new(now, self.amqp091_options(seed))),
+            Protocol::Amqp091 => Box::new(amqp091::Connection::new(now, self.amqp091_options(seed, names))),
             Protocol::Mqtt => {
-                let options = mqtt::ConnectionOptions { seed, ..self.mqtt.clone() };
+                let options =
+                    mqtt::ConnectionOptions { seed, certificate_name: names.of_certificate, ..self.mqtt.clone() };
                 Box::new(mqtt::Connection::new(now, options))
             }
-            Protocol::Stomp => Box::new(stomp::Connection::new(now, self.stomp_options(seed))),
+            Protocol::Stomp => Box::new(stomp::Connection::new(now, self.stomp_options(seed, names.of_certificate))),
             Protocol::Aws | Protocol::Management => return None,
         })
     }
 
-    fn amqp091_options(&self, seed: u64) -> amqp091::ConnectionOptions {
-        let (limits, node) = (self.limits.clone(), self.node.clone());
-        amqp091::ConnectionOptions { limits, node, seed, ..amqp091::ConnectionOptions::default() }
+    fn amqp091_options(&self, seed: u64, names: Names) -> amqp091::ConnectionOptions {
+        let limits = self.limits.clone();
+        let node = names.of_cluster.map_or_else(|| self.node.clone(), Text::from);
+        let certificate_name = names.of_certificate;
+        let default = amqp091::ConnectionOptions::default();
+        let mut mechanisms = default.mechanisms.clone();
+        if self.allow_anonymous {
+            mechanisms.push(amqp091::Mechanism::Anonymous);
+        }
+        amqp091::ConnectionOptions { limits, node, seed, mechanisms, certificate_name, ..default }
     }
 
-    fn stomp_options(&self, seed: u64) -> stomp::ConnectionOptions {
-        stomp::ConnectionOptions { limits: self.limits.clone(), seed, ..stomp::ConnectionOptions::default() }
+    fn stomp_options(&self, seed: u64, certificate_name: Option<Name>) -> stomp::ConnectionOptions {
+        let (limits, allow_anonymous) = (self.limits.clone(), self.allow_anonymous);
+        stomp::ConnectionOptions { limits, seed, certificate_name, allow_anonymous, ..Default::default() }
     }
 }
 
@@ -76,6 +97,7 @@ fn mqtt_options(settings: &Settings, limits: Arc<Limits>) -> mqtt::ConnectionOpt
         exchange: Name::from(mqtt.exchange.as_str()),
         receive_maximum: mqtt.receive_maximum,
         topic_alias_maximum: mqtt.topic_alias_maximum,
+        allow_anonymous: settings.anonymous_user.is_some(),
         session_expiry_ms_max: Some(mqtt.session_expiry_ms_max.0),
         ..mqtt::ConnectionOptions::default()
     }

@@ -69,6 +69,7 @@ impl Housekeeper {
     /// Takes a job on. Its parts are done by [`Housekeeper::step`].
     pub(crate) fn start(&mut self, job: Job) {
         match job {
+            Job::Remove(file) => drop(self.disk.remove(&file)),
             Job::Snapshot(at, snapshot) => {
                 self.refill_reserve();
                 match self.disk.create(&self.folder.join(names::SNAPSHOT_TEMPORARY)) {

@@ -1,5 +1,7 @@
 //! The one job that may be under way beside the journal, from the request to its end.
 
+use std::path::PathBuf;
+
 use crate::batch::Snapshot;
 use crate::clean::Survivors;
 use crate::table::ClosedSegment;
@@ -7,6 +9,8 @@ use crate::types::{BatchSequence, FilePlace};
 
 /// Something for the housekeeper.
 pub(crate) enum Job {
+    /// A file that nobody needs: removing one takes milliseconds. If it stays, the next recovery removes it.
+    Remove(PathBuf),
     Snapshot(BatchSequence, Snapshot),
     Clean(ClosedSegment, Box<dyn Survivors>),
     /// The end of a cleaning.

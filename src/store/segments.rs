@@ -112,15 +112,17 @@ impl Segments {
         self.disk.sync_folder(&self.folder).map_err(|error| Trouble::fatal("sync the journal's folder", &error))
     }
 
-    /// Gives a segment back. A file that can't be renamed or removed stays; the next recovery finds it again.
-    pub(crate) fn free(&mut self, segment: &ClosedSegment) {
+    /// Gives a segment back, or returns its file: whoever waits for the journal should not wait while it is removed. A file that
+    /// can't be renamed or removed stays; the next recovery finds it again.
+    pub(crate) fn free(&mut self, segment: &ClosedSegment) -> Option<PathBuf> {
         let name = segment.file_name();
         let path = self.folder.join(&name);
         if segment.damaged {
             let _ = self.disk.rename(&path, &names::quarantined(&self.folder, &name));
-        } else if segment.compact || segment.len_bytes != self.segment_bytes || !self.recycle(&path) {
-            let _ = self.disk.remove(&path);
+            return None;
         }
+        let has_other_size = segment.compact || segment.len_bytes != self.segment_bytes;
+        (has_other_size || !self.recycle(&path)).then_some(path)
     }
 
     /// Removes all spares: an idle journal gives space back. One that stays is found by the next recovery.

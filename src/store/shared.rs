@@ -27,6 +27,8 @@ struct State {
     full: bool,
     failure: Option<String>,
     stage: Stage,
+    /// Files that nobody needs, for the housekeeper.
+    garbage: Vec<PathBuf>,
     snapshot_at: BatchSequence,
     segments: SegmentTable,
     growth: Growth,
@@ -55,6 +57,7 @@ impl Start {
             full: false,
             failure: None,
             stage: Stage::None,
+            garbage: Vec::new(),
             snapshot_at: self.snapshot_at,
             segments: self.segments,
             growth: Growth::new(self.last, self.replayed_bytes),
@@ -183,6 +186,14 @@ impl Shared {
         self.state().segments.take_freeable(self.durable())
     }
 
+    /// Lets the housekeeper remove a file.
+    pub(crate) fn discard(&self, file: Option<PathBuf>) {
+        if let Some(file) = file {
+            self.state().garbage.push(file);
+            self.jobs.notify_all();
+        }
+    }
+
     /// Notes whether the disk is full; true if that is news.
     pub(crate) fn set_full(&self, full: bool) -> bool {
         std::mem::replace(&mut self.state().full, full) != full
@@ -254,17 +265,18 @@ impl Shared {
     // ---- housekeeping thread ----
 
     pub(crate) fn take_job(&self) -> Option<Job> {
-        self.state().stage.take_job()
+        self.state().take_job()
     }
 
     /// Blocks until there is something to do; `None` when the journal ends.
     pub(crate) fn wait_for_job(&self) -> Option<Job> {
         let mut state = self.state();
         loop {
-            if state.closing || state.failure.is_some() {
+            let is_ending = state.closing || state.failure.is_some();
+            if is_ending && state.garbage.is_empty() {
                 return None;
             }
-            if let Some(job) = state.stage.take_job() {
+            if let Some(job) = state.take_job() {
                 return Some(job);
             }
             state = self.jobs.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -318,6 +330,11 @@ impl Shared {
 }
 
 impl State {
+    /// What the housekeeper is to do next. Files are removed first: somebody may wait for the space.
+    fn take_job(&mut self) -> Option<Job> {
+        self.garbage.pop().map(Job::Remove).or_else(|| self.stage.take_job())
+    }
+
     fn has_work(&self, durable: BatchSequence) -> bool {
         let job = self.stage.has_work(durable);
         job || self.sync_to.is_some() || !self.batches.is_empty() || self.segments.has_freeable(durable)

@@ -157,7 +157,8 @@ impl Default for Options {
         Options {
             segment_bytes: 32 * 1024 * 1024,
             group_bytes_max: 4 * 1024 * 1024,
-            spare_segments_max: 2,
+            // As many as a snapshot frees, which is taken every 128 MiB: what is written at full speed makes and removes no files.
+            spare_segments_max: 4,
             keep_segments: false,
             reserve_bytes: 4 * 1024 * 1024,
             identity: RandomState::new().hash_one("crossdock journal"),

@@ -278,8 +278,9 @@ impl Writer {
             return Ok(());
         }
         for segment in &freeable {
-            self.segments.free(segment);
+            let garbage = self.segments.free(segment);
             self.shared.files.forget(segment.first);
+            self.shared.discard(garbage);
         }
         self.publish_disk_bytes();
         self.segments.sync_folder()

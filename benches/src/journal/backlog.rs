@@ -6,10 +6,11 @@ use anyhow::{Result, bail};
 
 use super::bare::{Bare, SLICE, Turns};
 use super::client::{Acknowledge, Drainer, Publisher, drain};
-use super::findings::Findings;
 use super::{Arguments, median, mib};
-use crate::amqp::Amqp;
+use crate::amqp::{Amqp, Argument};
+use crate::findings::Findings;
 use crate::server::{Server, pause};
+use crate::workload::{CLASSIC, QUORUM};
 use crate::{cpu, disk};
 
 const QUEUE: &str = "backlog";
@@ -43,8 +44,8 @@ pub fn fill_and_drain(arguments: &Arguments, findings: &mut Findings) -> Result<
     }
     drop(server);
     let Some(peer) = arguments.rabbitmq(findings) else { return Ok(()) };
-    for kind in ["classic", "quorum"] {
-        peers_backlog(&peer, kind, &mut bare, arguments.peer_messages, findings)?;
+    for (name, kind) in [("classic", CLASSIC), ("quorum", QUORUM)] {
+        peers_backlog(&peer, (name, kind), &mut bare, arguments.peer_messages, findings)?;
     }
     Ok(())
 }
@@ -57,7 +58,7 @@ fn own_backlog(
     (acknowledge, how): (Acknowledge, &str),
     findings: &mut Findings,
 ) -> Result<()> {
-    let share = report_fill(findings, "crossdock", count, &fill(server, None, count, bare)?);
+    let share = report_fill(findings, "crossdock", count, &fill(server, &[], count, bare)?);
     let ratio = (share / empty.share(), "the share while drained");
     findings.compare("backlog", "crossdock", "a backlog against none", format!("{share:.2}"), ratio, "≥ 0.80");
     let memory = if count > 5_000_000 { "≤ 200 MiB" } else { "≤ 100 MiB" };
@@ -73,10 +74,16 @@ fn own_backlog(
     delete(server)
 }
 
-fn peers_backlog(server: &Server, kind: &str, bare: &mut Bare, count: u64, findings: &mut Findings) -> Result<()> {
-    let who = format!("rabbitmq {kind}");
+fn peers_backlog(
+    server: &Server,
+    (name, kind): (&str, &[Argument]),
+    bare: &mut Bare,
+    count: u64,
+    findings: &mut Findings,
+) -> Result<()> {
+    let who = format!("rabbitmq {name}");
     for (acknowledge, how) in WAYS {
-        report_fill(findings, &who, count, &fill(server, Some(kind), count, bare)?);
+        report_fill(findings, &who, count, &fill(server, kind, count, bare)?);
         findings.add("backlog", &who, "resident afterwards", resident(server));
         let time = drain(server.ports.amqp.unwrap_or(0), QUEUE, count, acknowledge)?;
         findings.add("backlog", &who, how, format!("{:.0}/s", count as f64 / time.as_secs_f64()));
@@ -110,7 +117,7 @@ fn report_fill(findings: &mut Findings, who: &str, count: u64, parts: &[Turns]) 
 pub fn restart(arguments: &Arguments, findings: &mut Findings) -> Result<()> {
     let mut server = arguments.crossdock()?;
     let count = arguments.messages;
-    fill(&server, None, count, &mut Bare::in_folder(&arguments.folder)?)?;
+    fill(&server, &[], count, &mut Bare::in_folder(&arguments.folder)?)?;
     server.kill()?;
     let start = Instant::now();
     server.start_again()?;
@@ -146,7 +153,7 @@ pub fn wait_for(server: &Server, queue: &str, count: u64, start: Instant) -> Res
 }
 
 /// Fills the queue in parts, each followed by a turn of the bare disk.
-fn fill(server: &Server, kind: Option<&str>, count: u64, bare: &mut Bare) -> Result<Vec<Turns>> {
+fn fill(server: &Server, kind: &[Argument], count: u64, bare: &mut Bare) -> Result<Vec<Turns>> {
     let port = server.ports.amqp.unwrap_or(0);
     Amqp::open(port)?.declare(QUEUE, true, kind)?;
     let mut publisher = Publisher::open(port, QUEUE)?;
@@ -162,7 +169,7 @@ fn fill(server: &Server, kind: Option<&str>, count: u64, bare: &mut Bare) -> Res
 
 fn publish_while_drained(server: &Server, bare: &mut Bare, time: Duration) -> Result<Turns> {
     let port = server.ports.amqp.unwrap_or(0);
-    Amqp::open(port)?.declare(QUEUE, true, None)?;
+    Amqp::open(port)?.declare(QUEUE, true, &[])?;
     let drainer = Drainer::open(port, QUEUE)?;
     let mut publisher = Publisher::open(port, QUEUE)?;
     let (begun, mut turns) = (Instant::now(), Turns::default());

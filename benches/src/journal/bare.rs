@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use super::findings::Findings;
 use super::{Arguments, BODY_BYTES, median};
+use crate::findings::Findings;
 use crate::latency::Histogram;
 
 /// The file is as large as a segment of the journal, and written over from its start when it is full.

@@ -6,7 +6,6 @@
 mod backlog;
 mod bare;
 mod client;
-mod findings;
 mod publish;
 mod queues;
 mod settle;
@@ -17,8 +16,8 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use clap::Args;
 
+use crate::findings::Findings;
 use crate::server::Server;
-use findings::Findings;
 
 /// Bytes of a message's body.
 const BODY_BYTES: usize = 1024;

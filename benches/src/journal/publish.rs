@@ -7,11 +7,12 @@ use anyhow::Result;
 use super::Arguments;
 use super::bare::{Bare, SLICE, Turns};
 use super::client::{Drainer, Publisher};
-use super::findings::Findings;
-use crate::amqp::Amqp;
+use crate::amqp::{Amqp, Argument};
 use crate::cpu;
+use crate::findings::Findings;
 use crate::latency::Histogram;
 use crate::server::{Server, pause};
+use crate::workload::{CLASSIC, QUORUM};
 
 const QUEUE: &str = "journal";
 /// Messages that may be unconfirmed.
@@ -35,16 +36,16 @@ struct Run {
 pub fn throughput(arguments: &Arguments, findings: &mut Findings) -> Result<()> {
     let mut bare = Bare::in_folder(&arguments.folder)?;
     let server = arguments.crossdock()?;
-    let own = measure(&server, None, false, &mut bare, arguments)?;
+    let own = measure(&server, &[], false, &mut bare, arguments)?;
     let figure = |it: &Turns| format!("{:.0}/s", it.bare_per_second());
     findings.add("publish", "no broker", &format!("{:.0} × 1 KiB with each fdatasync", own.batch), figure(&own.turns));
     report(findings, "crossdock", "256 unconfirmed, no consumer", &own, None, "≥ 0.70");
-    let drained = measure(&server, None, true, &mut bare, arguments)?;
+    let drained = measure(&server, &[], true, &mut bare, arguments)?;
     report(findings, "crossdock", "256 unconfirmed, auto-ack consumer", &drained, None, "");
     drop(server);
     let Some(peer) = arguments.rabbitmq(findings) else { return Ok(()) };
-    for (kind, who) in [("classic", "rabbitmq classic (no sync)"), ("quorum", "rabbitmq quorum")] {
-        let run = measure(&peer, Some(kind), false, &mut bare, arguments)?;
+    for (kind, who) in [(CLASSIC, "rabbitmq classic (no sync)"), (QUORUM, "rabbitmq quorum")] {
+        let run = measure(&peer, kind, false, &mut bare, arguments)?;
         report(findings, who, "256 unconfirmed, no consumer", &run, Some(&own), "");
     }
     Ok(())
@@ -65,14 +66,14 @@ fn report(findings: &mut Findings, who: &str, what: &str, run: &Run, against: Op
 }
 
 /// The run whose share of the disk is the median.
-fn measure(server: &Server, kind: Option<&str>, drained: bool, bare: &mut Bare, arguments: &Arguments) -> Result<Run> {
+fn measure(server: &Server, kind: &[Argument], drained: bool, bare: &mut Bare, arguments: &Arguments) -> Result<Run> {
     let runs = (0..arguments.runs.max(1)).map(|_| publish(server, kind, drained, bare, arguments.time()));
     let mut runs = runs.collect::<Result<Vec<_>>>()?;
     runs.sort_by(|a, b| a.turns.share().total_cmp(&b.turns.share()));
     Ok(runs.swap_remove(runs.len() / 2))
 }
 
-fn publish(server: &Server, kind: Option<&str>, drained: bool, bare: &mut Bare, time: Duration) -> Result<Run> {
+fn publish(server: &Server, kind: &[Argument], drained: bool, bare: &mut Bare, time: Duration) -> Result<Run> {
     let port = server.ports.amqp.unwrap_or(0);
     let mut admin = Amqp::open(port)?;
     admin.declare(QUEUE, true, kind)?;
@@ -108,15 +109,15 @@ fn publish(server: &Server, kind: Option<&str>, drained: bool, bare: &mut Bare, 
 pub fn latency(arguments: &Arguments, findings: &mut Findings) -> Result<()> {
     let server = arguments.crossdock()?;
     let mut bare = Bare::in_folder(&arguments.folder)?;
-    let (floor, own) = wait_for_each(&server, None, &mut bare, arguments)?;
+    let (floor, own) = wait_for_each(&server, &[], &mut bare, arguments)?;
     findings.add("wait", "no broker", "1 KiB and fdatasync, p50 / p99", figure(&floor));
     report_latency(findings, "crossdock", &own, &floor, "≤ 1.3");
     let without_disk = transient(&server, arguments.time())?;
     findings.add("wait", "crossdock", "1 unconfirmed, transient, p50 / p99", figure(&without_disk));
     drop(server);
     let Some(peer) = arguments.rabbitmq(findings) else { return Ok(()) };
-    for (kind, who) in [("classic", "rabbitmq classic (no sync)"), ("quorum", "rabbitmq quorum")] {
-        let (floor, latencies) = wait_for_each(&peer, Some(kind), &mut bare, arguments)?;
+    for (kind, who) in [(CLASSIC, "rabbitmq classic (no sync)"), (QUORUM, "rabbitmq quorum")] {
+        let (floor, latencies) = wait_for_each(&peer, kind, &mut bare, arguments)?;
         report_latency(findings, who, &latencies, &floor, "");
     }
     Ok(())
@@ -136,7 +137,7 @@ fn figure(histogram: &Histogram) -> String {
 /// Latencies of the bare disk and of confirms, in turns.
 fn wait_for_each(
     server: &Server,
-    kind: Option<&str>,
+    kind: &[Argument],
     bare: &mut Bare,
     arguments: &Arguments,
 ) -> Result<(Histogram, Histogram)> {
@@ -159,7 +160,7 @@ fn wait_for_each(
 fn transient(server: &Server, time: Duration) -> Result<Histogram> {
     let port = server.ports.amqp.unwrap_or(0);
     let mut admin = Amqp::open(port)?;
-    admin.declare(QUEUE, true, None)?;
+    admin.declare(QUEUE, true, &[])?;
     let mut latencies = Histogram::default();
     one_by_one(&mut Publisher::transient(port, QUEUE)?, time, &mut latencies)?;
     admin.delete(QUEUE)?;

@@ -7,9 +7,9 @@ use anyhow::{Result, anyhow, bail};
 
 use super::backlog::wait_for;
 use super::bare::{Bare, SLICE};
-use super::findings::Findings;
 use super::{Arguments, mib};
 use crate::amqp::{self, Amqp, Heard};
+use crate::findings::Findings;
 use crate::latency::Histogram;
 use crate::server::pause;
 use crate::{cpu, disk};
@@ -72,7 +72,7 @@ fn declare_alone(port: u16, arguments: &Arguments) -> Result<(f64, f64)> {
             floor.merge(&bare.latencies(SLICE)?);
         }
         let start = Instant::now();
-        amqp.declare(&name(number), true, None)?;
+        amqp.declare(&name(number), true, &[])?;
         each.add(start.elapsed());
     }
     let p50 = |it: &Histogram| it.percentile_ms(0.5).unwrap_or(f64::NAN);

@@ -7,9 +7,9 @@ use anyhow::{Result, bail};
 
 use super::backlog::wait_for;
 use super::client::Publisher;
-use super::findings::Findings;
 use super::{Arguments, mib};
 use crate::amqp::{self, Amqp, Heard};
+use crate::findings::Findings;
 use crate::server::{Server, pause};
 use crate::{cpu, disk};
 
@@ -28,7 +28,7 @@ pub fn measure(arguments: &Arguments, findings: &mut Findings) -> Result<()> {
     let idle_us = idle_us_per_second(&server);
     let count = arguments.messages;
     let port = server.ports.amqp.unwrap_or(0);
-    Amqp::open(port)?.declare(QUEUE, true, None)?;
+    Amqp::open(port)?.declare(QUEUE, true, &[])?;
     let before_bytes = disk::allocated_bytes(server.folder());
     let watch = disk::Watch::over(server.folder());
     Publisher::open(port, QUEUE)?.publish_count(count, 500)?;

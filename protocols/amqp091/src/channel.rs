@@ -8,6 +8,7 @@ mod exchange;
 mod publish;
 mod queue;
 mod repeat;
+mod replies;
 mod settle;
 mod transaction;
 mod unsettled;
@@ -31,6 +32,7 @@ use confirms::Confirms;
 use publish::Assembly;
 pub(crate) use publish::Piece;
 use repeat::Repeat;
+use replies::Replies;
 use transaction::Transaction;
 use unsettled::Unsettled;
 
@@ -58,6 +60,8 @@ pub(crate) struct Channel {
     unsettled: Unsettled,
     mode: Mode,
     consumers: BTreeMap<Text, ConsumerId>,
+    /// Where answers to this channel's messages go, if it consumes them.
+    replies: Option<Replies>,
     /// Requests and replies that are open: a reply that needs no core waits for them.
     open_requests: usize,
 }
@@ -90,6 +94,7 @@ impl Channel {
             unsettled: Unsettled::default(),
             mode: Mode::Plain,
             consumers: BTreeMap::new(),
+            replies: None,
             open_requests: 0,
         }
     }

@@ -25,7 +25,7 @@ use crate::options::{ConnectionOptions, Mechanism};
 use handshake::{Agreed, Capabilities};
 use requests::Requests;
 use session::Session;
-use shared::{Consumers, Shared};
+use shared::{Consumers, Secrets, Shared};
 use timers::{Due, Timers};
 
 /// The driver may hold at least so many undecoded bytes of an authenticated client, however small its frames: one read
@@ -310,6 +310,8 @@ impl Connection {
         }
         put_method(output.bytes.buffer(), 0, &wire::OpenOk);
         self.timers.end_handshake();
+        let mut random = Random::from_seed(self.options.seed);
+        let secrets = Secrets::new(&mut random);
         let shared = Shared {
             limits: Arc::clone(&self.options.limits),
             is_impersonator: principal.tags.iter().any(|tag| tag.as_str() == "impersonator"),
@@ -320,7 +322,8 @@ impl Connection {
             consumers: Consumers::default(),
             unsettled: 0,
             confirm_floor: 0,
-            random: Random::from_seed(self.options.seed),
+            random,
+            secrets,
             publishes: false,
             lane_share: std::mem::take(&mut self.lane_share),
         };

@@ -36,6 +36,9 @@ pub enum Command {
     /// Remove a queue's ready messages. Answered by a reply with their number, after that is as durable as they were; later
     /// commands wait for it.
     Purge { request: RequestId, queue: Name },
+    /// Take a message away that waits at a delayed-message exchange, known by its position
+    /// ([`crate::definition::DelayedInfo`]). Answered by a reply after that is durable; refused if it is gone.
+    CancelDelayed { request: RequestId, exchange: Name, position: u64 },
     /// Let a delivery's lease end that many milliseconds from now. Answered by a reply.
     ExtendLease { request: RequestId, delivery: DeliveryId, lease_ms: u64 },
     /// The retained messages whose routing key the topic pattern matches. Answered by a reply.

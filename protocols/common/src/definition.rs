@@ -1,15 +1,18 @@
 //! What exists in a vhost, as it is declared, changed and shown.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
-use crate::{Name, Table, UnixMillis};
+use crate::{Instant, Message, Name, Table, UnixMillis};
 
 /// An exchange as declared.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExchangeSpec {
     /// Its name; the empty name is the default exchange.
     pub name: Name,
-    /// `direct`, `fanout`, `topic`, `headers`; another word is refused.
+    /// `direct`, `fanout`, `topic`, `headers`, `x-consistent-hash`, `x-modulus-hash`, `x-random`, `x-local-random`,
+    /// `x-delayed-message`; another word is refused.
     pub kind: Name,
     /// Survives a restart.
     pub durable: bool,
@@ -71,7 +74,22 @@ pub struct QueueSettings {
     pub durability: Option<Durability>,
     /// A FIFO queue: message groups in order, and no duplicates (SQS FifoQueue). Whether it is one is fixed when it is made.
     pub fifo: Option<Fifo>,
+    /// A queue that the broker has for a purpose of its own: it is not listed, and nobody else's command reaches it.
+    pub inner: Option<Inner>,
 }
+
+/// What a queue of the broker's own is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Inner {
+    /// Messages that wait at a delayed-message exchange: each goes on through the exchange's bindings when its delay is over.
+    Delays { exchange: Name },
+    /// Replies to one connection, which consumes them; whoever knows the name may publish to it through the default exchange.
+    /// Its name begins with [`REPLY_ADDRESS`] and must be unguessable.
+    Replies,
+}
+
+/// What the names of queues for replies begin with, as RabbitMQ has it.
+pub const REPLY_ADDRESS: &str = "amq.rabbitmq.reply-to.";
 
 /// What makes a queue a FIFO queue. Of each message group, one holder at a time has messages, in order; the other groups go on
 /// meanwhile. Messages without a group are one group. A message with a deduplication id that was used in the last five minutes is
@@ -214,6 +232,8 @@ pub enum Definition {
     ListQueues { prefix: Name, after: Option<Name>, count_max: usize },
     /// Exchanges whose names begin so, in name order, after `after`, `count_max` at most.
     ListExchanges { prefix: Name, after: Option<Name>, count_max: usize },
+    /// The messages that wait at a delayed-message exchange, by when they are due, after `after`, `count_max` at most.
+    ListDelayed { exchange: Name, after: Option<(Instant, u64)>, count_max: usize },
     /// The bindings of an exchange (as source), in the order in which they were made; of all exchanges if `None`.
     ListBindings { source: Option<Name> },
 }
@@ -237,6 +257,21 @@ pub struct QueueInfo {
     pub created_at: UnixMillis,
     /// When its settings or attributes were changed last.
     pub changed_at: UnixMillis,
+}
+
+/// A message that waits at a delayed-message exchange.
+#[derive(Clone, Debug)]
+pub struct DelayedInfo {
+    /// Its place in the list, together with the position.
+    pub due: Instant,
+    /// What tells it from others of the exchange.
+    pub position: u64,
+    /// When it goes on, by the clock on the wall.
+    pub due_at: UnixMillis,
+    /// Bytes of its body.
+    pub body_bytes: u64,
+    /// The message, if it is in memory: one of a large backlog is on disk only.
+    pub message: Option<Arc<Message>>,
 }
 
 /// An exchange as it is now.

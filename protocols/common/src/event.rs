@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::definition::{BindingSpec, ExchangeInfo, QueueInfo};
+use crate::definition::{BindingSpec, DelayedInfo, ExchangeInfo, QueueInfo};
 use crate::lane_quota::LaneQuota;
 use crate::names::DeliveryId;
 use crate::{ConsumerId, Instant, Lane, Message, Name, Refusal, RequestId, UnixMillis};
@@ -74,6 +74,8 @@ pub enum Reply {
     Exchanges(Vec<ExchangeInfo>),
     /// Several bindings.
     Bindings(Vec<BindingSpec>),
+    /// Messages that wait at a delayed-message exchange.
+    Delayed(Vec<DelayedInfo>),
     /// Retained messages.
     Messages(Vec<Arc<Message>>),
     /// A session.

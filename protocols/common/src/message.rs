@@ -1,5 +1,7 @@
 //! The message: what arrived as it arrived, with the broker's own facts beside it.
 
+mod arrived;
+
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -7,6 +9,8 @@ use bytes::Bytes;
 
 use crate::names::QueueId;
 use crate::{Hub, Name, Text, UnixMillis};
+
+pub use arrived::Arrived;
 
 /// Which protocol's property sections a message carries. Written to disk: a number is never given twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -69,6 +73,9 @@ pub struct Rare {
     pub extra_keys: Vec<Bytes>,
     /// Becomes visible only after this many milliseconds.
     pub delay_ms: Option<u64>,
+    /// Its delay at a delayed-message exchange in milliseconds (AMQP 0-9-1 `x-delay`): above 0 it has still to wait there, below 0
+    /// it has waited.
+    pub exchange_delay_ms: Option<i64>,
     /// Messages of one group are handed out in order (SQS `MessageGroupId`, JMSXGroupID).
     pub group: Option<Text>,
     /// What makes another message the same one for a FIFO queue.

@@ -42,7 +42,12 @@ impl Random {
 
 fn split_mix(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut z = *state;
+    scramble(*state)
+}
+
+/// Spreads a number over all 64 bits: neighbours have nothing in common, and no two numbers become the same.
+pub fn scramble(number: u64) -> u64 {
+    let mut z = number;
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use crossdock_common::command::{ExactlyOnce, Publish as PublishCommand};
-use crossdock_common::{Command, Lane, Message, Refusal};
+use crossdock_common::{Arrived, Command, Lane, Message, Refusal};
 use hashbrown::HashMap;
 
 use crate::convert::{self, FORMAT};
@@ -96,11 +96,8 @@ impl Inbound {
             return Ok(());
         }
         let confirm = self.admit(cx, publish)?;
-        let mut message = message(cx, publish, frame, routing_key)?;
-        if names_session || publish.retain {
-            message.rare_mut().session = Some(cx.peer.client_id.clone());
-        }
-        let (message, retain) = (Arc::new(message), publish.retain);
+        let names_session = names_session || publish.retain;
+        let (message, retain) = (message(cx, publish, frame, routing_key, names_session)?, publish.retain);
         let is_kept = publish.qos == Qos::ExactlyOnce && cx.peer.is_persistent;
         let exactly_once = is_kept.then_some(ExactlyOnce { id: publish.packet_id, again: publish.dup });
         let lane = Lane(0);
@@ -287,15 +284,41 @@ pub(crate) fn put_ack(cx: &mut Context<'_>, kind: Kind, packet_id: u16, reason: 
     Ack { packet_id, reason }.put(cx.buffer(), kind, version);
 }
 
-fn message(cx: &Context<'_>, publish: &Publish<'_>, frame: &Frame<'_>, routing_key: Bytes) -> Result<Message, Fault> {
+/// The message. Only what is small and has no rare facts may use an earlier one's memory again.
+fn message(
+    cx: &Context<'_>,
+    publish: &Publish<'_>,
+    frame: &Frame<'_>,
+    routing_key: Bytes,
+    names_session: bool,
+) -> Result<Arc<Message>, Fault> {
     let properties = convert::stored(publish.qos, publish.retain, publish.properties);
-    let exchange = cx.peer.options.exchange.clone();
-    let mut message = Message::new(&FORMAT, exchange, routing_key, properties, frame.keep(publish.payload));
-    message.durable = publish.qos != Qos::AtMostOnce;
+    let (durable, ttl_ms) = (publish.qos != Qos::AtMostOnce, expiry_ms(publish)?);
+    let exchange = &cx.peer.options.exchange;
+    if frame.shared.is_none() && publish.qos != Qos::ExactlyOnce && !names_session {
+        let arrived = Arrived {
+            format: &FORMAT,
+            exchange,
+            routing_key: &routing_key,
+            properties: &properties,
+            body: publish.payload,
+            durable,
+            priority: 0,
+            ttl_ms,
+            user: &cx.peer.user,
+            received_at: cx.now.unix,
+        };
+        return Ok(arrived.to_message());
+    }
+    let mut message = Message::new(&FORMAT, exchange.clone(), routing_key, properties, frame.keep(publish.payload));
+    message.durable = durable;
     message.user = cx.peer.user.clone();
     message.received_at = cx.now.unix;
-    message.ttl_ms = expiry_ms(publish)?;
-    Ok(message)
+    message.ttl_ms = ttl_ms;
+    if names_session {
+        message.rare_mut().session = Some(cx.peer.client_id.clone());
+    }
+    Ok(Arc::new(message))
 }
 
 /// The message expiry; and what else of the properties has to be right ([MQTT-3.3.2-14], section 3.3.2.3.2).

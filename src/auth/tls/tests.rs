@@ -32,6 +32,7 @@ impl Certificates {
             private_key: Some(self.path("server.key")),
             client_ca: Some(self.path("ca.pem")),
             client_certificates,
+            ..TlsSettings::default()
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crossdock_common::definition::{ExchangeSpec, QueueSpec};
+use crossdock_common::definition::{ExchangeSpec, Inner, QueueSettings, QueueSpec, REPLY_ADDRESS};
 use crossdock_common::event::Reply;
 use crossdock_common::names::{ConnectionId, QueueId};
 use crossdock_common::value::lookup;
@@ -11,7 +11,7 @@ use crossdock_common::{Name, Now, Refusal, Table, Text, Value};
 
 use super::Broker;
 use super::define::{Caller, accessible, forbid_default};
-use crate::definitions::{Definitions, QueueEntry, shard_of};
+use crate::definitions::{Definitions, QueueEntry, delay_queue_name, shard_of};
 use crate::policies::Policies;
 use crate::shard::command::NewQueue;
 
@@ -54,7 +54,18 @@ impl Broker {
             let name = &spec.name;
             return Err(Refusal::Forbidden(format!("exchange name '{name}' contains reserved prefix 'amq.*'")));
         }
-        definitions.add_exchange(vhost, spec, now.unix).map(|()| Reply::Done)
+        let (name, durable) = (spec.name.clone(), spec.durable);
+        definitions.add_exchange(vhost, spec, now.unix)?;
+        if definitions.vhost(vhost)?.exchange(vhost, &name)?.is_delayed() {
+            let spec = QueueSpec {
+                name: delay_queue_name(&name),
+                durable,
+                settings: QueueSettings { inner: Some(Inner::Delays { exchange: name }), ..QueueSettings::default() },
+                ..QueueSpec::default()
+            };
+            self.create_queue(definitions, vhost, spec, None, now)?;
+        }
+        Ok(Reply::Done)
     }
 
     pub(super) fn declare_queue(
@@ -66,6 +77,7 @@ impl Broker {
     ) -> Result<Reply, Refusal> {
         let vhost = &caller.who.vhost;
         check_length("queue", &spec.name)?;
+        let is_reply_address = spec.settings.inner == Some(Inner::Replies) && spec.name.starts_with(REPLY_ADDRESS);
         self.apply_default_type(vhost, &mut spec);
         if spec.name.is_empty() {
             spec.name = definitions.generate_queue_name();
@@ -73,7 +85,7 @@ impl Broker {
             let known = accessible(definitions, caller, &spec.name)?;
             same_queue(known, &spec, vhost)?;
             return Ok(self.queue_reply(known));
-        } else if spec.name.starts_with("amq.") {
+        } else if spec.name.starts_with("amq.") && !is_reply_address {
             let name = &spec.name;
             return Err(Refusal::Forbidden(format!("queue name '{name}' contains reserved prefix 'amq.*'")));
         }
@@ -87,7 +99,7 @@ impl Broker {
 
     /// The vhost's kind of queue, for declarations that name none and could be of that kind, as in RabbitMQ.
     fn apply_default_type(&self, vhost: &Name, spec: &mut QueueSpec) {
-        if lookup(&spec.arguments, QUEUE_TYPE).is_some() {
+        if spec.settings.inner.is_some() || lookup(&spec.arguments, QUEUE_TYPE).is_some() {
             return;
         }
         let rules = self.rules();
@@ -108,7 +120,8 @@ impl Broker {
         now: Now,
     ) -> Result<QueueId, Refusal> {
         let name = spec.name.clone();
-        self.rules().may_have_queue(vhost, &name, definitions.vhost(vhost)?.queues.len())?;
+        let known = definitions.vhost(vhost)?.queues.values().map(|queue| &queue.spec);
+        self.rules().may_have_queue(vhost, &spec, known)?;
         let id = definitions.add_queue(vhost, spec, owner, now.unix)?;
         let new = definitions.vhost(vhost)?.queue(vhost, &name)?.for_shard(vhost, &definitions.policies);
         self.with_shard(shard_of(id), |shard| shard.add_queue(new, now));

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crossdock_common::definition::{BindingSpec, Definition, Destination, ExchangeInfo, QueueInfo};
+use crossdock_common::definition::{
+    BindingSpec, Definition, Destination, ExchangeInfo, Inner, QueueInfo, REPLY_ADDRESS,
+};
 use crossdock_common::event::Reply;
 use crossdock_common::names::{ConnectionId, QueueId};
 use crossdock_common::refusal::{Access, Resource};
@@ -11,9 +13,10 @@ use crossdock_common::{Name, Now, Refusal, Table, Value};
 
 use super::Broker;
 use crate::definitions::exchange::Exchange;
-use crate::definitions::{Definitions, QueueEntry, shard_of};
+use crate::definitions::{Definitions, QueueEntry, Vhost, not_found, shard_of};
 use crate::log::{Sequence, Urgency};
 use crate::permissions::{Permissions, Who};
+use crate::shard::Shard;
 use crate::shard::command::Effects;
 
 /// On whose behalf a definition is asked about or changed.
@@ -46,12 +49,13 @@ impl Broker {
         definition: Definition,
     ) -> (Result<Reply, Refusal>, Option<Sequence>) {
         if is_question(&definition) {
-            return (self.answer(&self.definitions.read(), caller, definition), None);
+            return (self.answer(now, &self.definitions.read(), caller, definition), None);
         }
         let mut effects = Effects::default();
         let mut definitions = self.definitions.write();
         let before = definitions.log.next_sequence();
         let result = self.change(now, &mut definitions, caller, definition, &mut effects);
+        self.remove_orphans(&mut definitions, &mut effects);
         definitions.log.commit(Urgency::Sync);
         let changed = definitions.log.next_sequence() != before;
         // What is there already may be another connection's, and not durable yet.
@@ -109,11 +113,22 @@ impl Broker {
         }
     }
 
-    fn answer(&self, definitions: &Definitions, caller: &Caller<'_>, definition: Definition) -> Result<Reply, Refusal> {
+    fn answer(
+        &self,
+        now: Now,
+        definitions: &Definitions,
+        caller: &Caller<'_>,
+        definition: Definition,
+    ) -> Result<Reply, Refusal> {
         let vhost = definitions.vhost(&caller.who.vhost)?;
         match definition {
             Definition::DeclareExchange { spec, .. } => {
                 vhost.exchange(&caller.who.vhost, &spec.name).map(|_| Reply::Done)
+            }
+            Definition::DeclareQueue { spec, .. } if spec.name.starts_with(REPLY_ADDRESS) => {
+                // Who has the name may ask whether anybody still waits there.
+                let queue = vhost.queue(&caller.who.vhost, &spec.name)?;
+                Ok(Reply::Queue { name: queue.spec.name.clone(), ready: 0, consumers: 1 })
             }
             Definition::DeclareQueue { spec, .. } => {
                 accessible(definitions, caller, &spec.name).map(|queue| self.queue_reply(queue))
@@ -126,11 +141,17 @@ impl Broker {
                 .map(|exchange| Reply::ExchangeInfo(Box::new(exchange_info(exchange)))),
             Definition::ListQueues { prefix, after, count_max } => {
                 let queues = range(&vhost.queues, &prefix, after.as_ref()).map(|(_, queue)| queue);
+                let queues = queues.filter(|queue| queue.spec.settings.inner.is_none());
                 Ok(Reply::Queues(queues.take(count_max).map(|queue| self.queue_info(queue)).collect()))
             }
             Definition::ListExchanges { prefix, after, count_max } => {
                 let exchanges = range(&vhost.exchanges, &prefix, after.as_ref()).map(|(_, exchange)| exchange);
                 Ok(Reply::Exchanges(exchanges.take(count_max).map(exchange_info).collect()))
+            }
+            Definition::ListDelayed { exchange, after, count_max } => {
+                let queue = delays_of(vhost, &caller.who.vhost, &exchange)?;
+                let list = |shard: &mut Shard| shard.delayed(now, queue, after, count_max);
+                Ok(Reply::Delayed(self.with_shard(shard_of(queue), list).unwrap_or_default()))
             }
             Definition::ListBindings { source } => {
                 let exchanges: Vec<&Exchange> = match &source {
@@ -180,6 +201,7 @@ impl Broker {
             return;
         }
         if definitions.remove_queue(&vhost, &name).is_ok() {
+            self.remove_orphans(&mut definitions, effects);
             definitions.log.commit(Urgency::Sync);
             self.with_shard(shard_of(id), |shard| shard.remove_queue(id, effects));
         }
@@ -196,9 +218,23 @@ impl Broker {
                 self.with_shard(shard_of(id), |shard| shard.remove_queue(id, &mut effects));
             }
         }
+        self.remove_orphans(&mut definitions, &mut effects);
         definitions.log.commit(Urgency::Sync);
         drop(definitions);
         self.follow_up(now, effects);
+    }
+
+    /// The queues of exchanges that are gone go with their messages.
+    pub(super) fn remove_orphans(&self, definitions: &mut Definitions, effects: &mut Effects) {
+        for id in definitions.take_orphans() {
+            self.with_shard(shard_of(id), |shard| shard.remove_queue(id, effects));
+        }
+    }
+
+    /// The queue in which the messages of a delayed-message exchange wait, if whoever asks may change the exchange.
+    pub(crate) fn delays_to_change(&self, who: &Who, exchange: &Name) -> Result<QueueId, Refusal> {
+        self.permissions().check(who, Access::Configure, Resource::Exchange, exchange)?;
+        delays_of(self.definitions.read().vhost(&who.vhost)?, &who.vhost, exchange)
     }
 
     pub(super) fn queue_reply(&self, queue: &QueueEntry) -> Reply {
@@ -221,7 +257,13 @@ impl Broker {
     }
 }
 
-/// The queue, if it is not exclusive to another connection.
+fn delays_of(entry: &Vhost, vhost: &Name, exchange: &Name) -> Result<QueueId, Refusal> {
+    let not_delayed =
+        || Refusal::PreconditionFailed(format!("exchange '{exchange}' in vhost '{vhost}' does not delay"));
+    entry.exchange(vhost, exchange)?.delays.ok_or_else(not_delayed)
+}
+
+/// The queue, if it is not the broker's own, nor exclusive to another connection.
 pub(crate) fn accessible<'a>(
     definitions: &'a Definitions,
     caller: &Caller<'_>,
@@ -229,6 +271,14 @@ pub(crate) fn accessible<'a>(
 ) -> Result<&'a QueueEntry, Refusal> {
     let vhost = &caller.who.vhost;
     let queue = definitions.vhost(vhost)?.queue(vhost, name)?;
+    let is_reachable = match queue.spec.settings.inner {
+        None => true,
+        Some(Inner::Delays { .. }) => false,
+        Some(Inner::Replies) => queue.owner == Some(caller.connection),
+    };
+    if !is_reachable {
+        return Err(not_found(Resource::Queue, vhost, name));
+    }
     if queue.owner.is_some_and(|owner| owner != caller.connection) {
         return Err(Refusal::ResourceLocked { name: name.clone(), vhost: vhost.clone() });
     }
@@ -314,6 +364,7 @@ fn is_question(definition: &Definition) -> bool {
         | Definition::InspectExchange { .. }
         | Definition::ListQueues { .. }
         | Definition::ListExchanges { .. }
+        | Definition::ListDelayed { .. }
         | Definition::ListBindings { .. } => true,
         _ => false,
     }
@@ -327,6 +378,8 @@ fn authorise(permissions: &Permissions, caller: &Caller<'_>, definition: &Defini
     };
     let exchange = |access, name: &Name| check(access, Resource::Exchange, name);
     match definition {
+        // Its name is the permission.
+        Definition::DeclareQueue { spec, .. } if spec.name.starts_with(REPLY_ADDRESS) => Ok(()),
         // A question tells that something exists: any right on it will do, none is not enough.
         Definition::DeclareExchange { spec, passive: true } => any_access(|access| exchange(access, &spec.name)),
         Definition::DeclareQueue { spec, passive: true } => any_access(|access| queue(access, &spec.name)),
@@ -360,6 +413,7 @@ fn authorise(permissions: &Permissions, caller: &Caller<'_>, definition: &Defini
             exchange(Access::Configure, name)
         }
         Definition::DeleteQueue { name, .. } => queue(Access::Configure, name),
+        Definition::ListDelayed { exchange: name, .. } => exchange(Access::Read, name),
         Definition::Bind(spec) | Definition::Unbind(spec) => {
             match &spec.destination {
                 Destination::Queue(name) => queue(Access::Write, name)?,

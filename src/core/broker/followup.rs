@@ -46,10 +46,11 @@ impl Broker {
         self.with_shard(index, |shard| shard.handle(now, &mut vec![command], effects));
     }
 
-    /// Publishes a dead letter where its queue's policy says.
+    /// Publishes a letter where its queue says.
     fn forward(self: &Arc<Self>, now: Now, letter: DeadLetterOut, effects: &mut Effects) {
-        let shares = self.route_letter(&letter).map(|route| split_by_shard(self.shard_count(), &route));
-        let shares: Vec<(usize, Targets)> = shares.unwrap_or_default();
+        let found = self.route_letter(&letter).unwrap_or_default();
+        let letter = DeadLetterOut { message: found.prepare(letter.message), ..letter };
+        let shares: Vec<(usize, Targets)> = split_by_shard(self.shard_count(), &found);
         let Some(position) = letter.position else {
             for (index, targets) in shares {
                 let message = letter.message.clone();
@@ -71,8 +72,11 @@ impl Broker {
     fn route_letter(&self, letter: &DeadLetterOut) -> Option<Route> {
         let definitions = self.definitions.read();
         let vhost = definitions.vhosts.get(&letter.vhost)?;
-        let mut found = route(vhost, &letter.message.exchange, &letter.keys, &letter.message)?;
+        let mut found = route(vhost, &letter.exchange, &letter.keys, &letter.message)?;
         found.targets.retain(|target| {
+            if !letter.is_dead {
+                return true;
+            }
             let name = definitions.queue_name(target.queue).map(|(_, name)| name);
             name.is_none_or(|name| !is_cycle(&letter.message, name))
         });

@@ -160,6 +160,7 @@ impl Broker {
         if let Ok(Some(queue)) = definitions.remove_queue(&who.vhost, &session.queue) {
             self.with_shard(shard_of(queue), |shard| shard.remove_queue(queue, effects));
         }
+        self.remove_orphans(definitions, effects);
     }
 
     /// The session ends so long after its connection.

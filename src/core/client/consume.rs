@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use crossdock_common::command::{Fetch, Outcome, Subscribe};
+use crossdock_common::definition::REPLY_ADDRESS;
 use crossdock_common::event::Reply;
 use crossdock_common::names::{DeliveryId, QueueId};
 use crossdock_common::refusal::{Access, Resource};
@@ -154,6 +155,18 @@ impl Client {
         self.push(queue, ShardCommand::Purge { queue, purge, shares });
     }
 
+    /// Answered once it is durable.
+    pub(super) fn cancel_delayed(&mut self, now: Now, request: RequestId, exchange: &Name, position: u64) {
+        self.flush(now);
+        match self.broker.delays_to_change(&self.who, exchange) {
+            Ok(queue) => {
+                let outbox = self.outbox.clone();
+                self.push(queue, ShardCommand::CancelDelayed { queue, position, request, outbox });
+            }
+            Err(refusal) => self.answer(request, Err(refusal)),
+        }
+    }
+
     pub(super) fn fetch_retained(&mut self, now: Now, request: RequestId, exchange: &Name, pattern: &[u8]) {
         self.flush(now);
         let result = self.broker.retained(now, &self.who, exchange, pattern).map(Reply::Messages);
@@ -163,7 +176,10 @@ impl Client {
     /// The queue, if it exists, is not somebody else's, and may be read.
     fn readable(&self, name: &Name) -> Result<QueueId, Refusal> {
         let caller = self.caller();
-        self.broker.permissions().check(caller.who, Access::Read, Resource::Queue, name)?;
+        // Only the connection that replies go to finds such a queue.
+        if !name.starts_with(REPLY_ADDRESS) {
+            self.broker.permissions().check(caller.who, Access::Read, Resource::Queue, name)?;
+        }
         accessible(&self.broker.definitions(), &caller, name).map(|queue| queue.id)
     }
 }

@@ -61,12 +61,12 @@ impl RouteCache {
 }
 
 impl Client {
-    pub(super) fn publish(&mut self, now: Now, publish: Publish) {
+    pub(super) fn publish(&mut self, now: Now, mut publish: Publish) {
         self.published = true;
         let version = self.broker.version();
         let found = match self.routes.get(version, &publish.message) {
             Some(found) => Ok(found),
-            None => self.find_route(&publish.message),
+            None => self.find_route(&mut publish.message),
         };
         let found = match found {
             Ok(found) => found,
@@ -90,9 +90,11 @@ impl Client {
         }
     }
 
-    fn find_route(&mut self, message: &Message) -> Result<Arc<Route>, Refusal> {
+    /// Looks the route up, and makes of the message what goes there.
+    fn find_route(&mut self, message: &mut Arc<Message>) -> Result<Arc<Route>, Refusal> {
         let found = Arc::new(self.broker.find_route(&self.who, message)?);
         self.routes.keep(message, &found);
+        *message = found.prepare(message.clone());
         Ok(found)
     }
 
@@ -174,6 +176,7 @@ impl Broker {
     /// Publishes on behalf of a user whose connection is gone.
     pub(crate) fn publish_for(self: &Arc<Self>, now: Now, who: &Who, message: Arc<Message>, retain: bool) {
         let Ok(found) = self.find_route(who, &message) else { return };
+        let message = found.prepare(message);
         if retain {
             let index = retained_shard(&message.routing_key, self.shard_count());
             let command = ShardCommand::Retain { vhost: who.vhost.clone(), message: message.clone(), confirm: None };

@@ -4,12 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use crossdock_common::definition::ExchangeSpec;
-use crossdock_common::{Message, Name, Refusal, UnixMillis};
+use crossdock_common::definition::{BindingSpec, ExchangeSpec};
+use crossdock_common::names::QueueId;
+use crossdock_common::value::lookup;
+use crossdock_common::{Message, Name, Refusal, UnixMillis, Value};
 use hashbrown::HashMap;
 
 use super::binding::{Binding, BindingIdentity};
+use super::choice::Choice;
 use super::trie::Trie;
+
+/// The kind of exchanges where messages wait.
+const DELAYED: &str = "x-delayed-message";
 
 /// An exchange that exists.
 pub(crate) struct Exchange {
@@ -21,6 +27,8 @@ pub(crate) struct Exchange {
     bindings: HashMap<BindingIdentity, Arc<Binding>>,
     /// Exchanges with a binding to this one: they are looked at when it is deleted.
     pub sources: BTreeMap<Name, usize>,
+    /// Of a delayed-message exchange: where its messages wait.
+    pub delays: Option<QueueId>,
     had_binding: bool,
 }
 
@@ -30,13 +38,24 @@ enum Routes {
     Fanout(Vec<Arc<Binding>>),
     Topic(Trie),
     Headers(Vec<Arc<Binding>>),
+    Choice(Choice),
 }
 
 impl Exchange {
-    pub(crate) fn new(spec: ExchangeSpec, created_at: UnixMillis) -> Result<Self, Refusal> {
-        let routes = Routes::of_kind(&spec.kind)?;
+    /// An exchange without bindings. What it leaves to chance begins with `seed`.
+    pub(crate) fn new(spec: ExchangeSpec, created_at: UnixMillis, seed: u64) -> Result<Self, Refusal> {
+        let routes = Routes::of_kind(&spec, seed)?;
         let (bindings, sources) = (HashMap::default(), BTreeMap::new());
-        Ok(Self { spec, created_at, policy_alternate: None, routes, bindings, sources, had_binding: false })
+        Ok(Self {
+            spec,
+            created_at,
+            policy_alternate: None,
+            routes,
+            bindings,
+            sources,
+            delays: None,
+            had_binding: false,
+        })
     }
 
     /// Whether its routing keys are topics, for which there are permissions of their own.
@@ -46,7 +65,31 @@ impl Exchange {
 
     /// Whether the same key always leads to the same bindings.
     pub(crate) fn routes_by_key_alone(&self) -> bool {
-        !matches!(self.routes, Routes::Headers(_))
+        match &self.routes {
+            _ if self.is_delayed() => false,
+            Routes::Direct(_) | Routes::Fanout(_) | Routes::Topic(_) => true,
+            Routes::Headers(_) => false,
+            Routes::Choice(choice) => choice.is_by_key_alone(),
+        }
+    }
+
+    /// Whether it is a delayed-message exchange.
+    pub(crate) fn is_delayed(&self) -> bool {
+        self.spec.kind.as_str() == DELAYED
+    }
+
+    /// Whether a message follows one binding at most, however many keys it has.
+    pub(crate) fn routes_once(&self) -> bool {
+        matches!(self.routes, Routes::Choice(_))
+    }
+
+    /// # Errors
+    /// The exchange's kind has no use for such a binding.
+    pub(crate) fn check_binding(&self, spec: &BindingSpec) -> Result<(), Refusal> {
+        match &self.routes {
+            Routes::Choice(choice) => choice.check(spec),
+            _ => Ok(()),
+        }
     }
 
     /// Adds a binding, or replaces the one of that identity, which is given back.
@@ -96,13 +139,30 @@ impl Exchange {
                 let headers = &message.hub().application_properties;
                 all.iter().filter(|binding| binding.headers_match(headers)).for_each(&mut found);
             }
+            Routes::Choice(choice) => choice.choose(key, message).into_iter().for_each(found),
         }
     }
 }
 
+/// The exchange that messages find when their delay is over.
+fn behind_delay(spec: &ExchangeSpec) -> Result<ExchangeSpec, Refusal> {
+    let kind = lookup(&spec.arguments, "x-delayed-type").and_then(Value::as_str);
+    let Some(kind) = kind.filter(|kind| *kind != DELAYED) else {
+        let text = "Invalid argument, 'x-delayed-type' must be an existing exchange type";
+        return Err(Refusal::PreconditionFailed(text.to_owned()));
+    };
+    Ok(ExchangeSpec { kind: kind.into(), ..spec.clone() })
+}
+
 impl Routes {
-    fn of_kind(kind: &Name) -> Result<Self, Refusal> {
-        Ok(match kind.as_str() {
+    fn of_kind(spec: &ExchangeSpec, seed: u64) -> Result<Self, Refusal> {
+        if spec.kind.as_str() == DELAYED {
+            return Self::of_kind(&behind_delay(spec)?, seed);
+        }
+        if let Some(choice) = Choice::of_kind(spec, seed)? {
+            return Ok(Self::Choice(choice));
+        }
+        Ok(match spec.kind.as_str() {
             "direct" => Self::Direct(HashMap::default()),
             "fanout" => Self::Fanout(Vec::new()),
             "topic" => Self::Topic(Trie::default()),
@@ -116,6 +176,7 @@ impl Routes {
             Self::Direct(keys) => keys.entry(binding.spec.key.clone()).or_default().push(binding),
             Self::Fanout(all) | Self::Headers(all) => all.push(binding),
             Self::Topic(trie) => trie.insert(binding),
+            Self::Choice(choice) => choice.insert(binding),
         }
     }
 
@@ -131,6 +192,7 @@ impl Routes {
             }
             Self::Fanout(all) | Self::Headers(all) => all.retain(|kept| !Arc::ptr_eq(kept, binding)),
             Self::Topic(trie) => trie.remove(binding),
+            Self::Choice(choice) => choice.remove(binding),
         }
     }
 }

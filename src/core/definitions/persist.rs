@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use crossdock_common::definition::{
-    BindingSpec, DeadLetter, DeduplicationScope, Destination, Durability, ExchangeSpec, Fifo, Overflow, QueueSettings,
-    QueueSpec,
+    BindingSpec, DeadLetter, DeduplicationScope, Destination, Durability, ExchangeSpec, Fifo, Inner, Overflow,
+    QueueSettings, QueueSpec,
 };
 use crossdock_common::{Name, Table, Text, UnixMillis, Value};
 
@@ -101,6 +101,9 @@ fn settings_to_table(settings: &QueueSettings) -> Table {
     if let Some(fifo) = settings.fifo {
         writer = writer.text("fifo", fifo.deduplication_scope.word());
     }
+    if let Some(Inner::Delays { exchange }) = &settings.inner {
+        writer = writer.text("delays_for", exchange);
+    }
     if let Some(overflow) = settings.overflow {
         writer = writer.text("overflow", overflow_word(overflow));
     }
@@ -135,6 +138,7 @@ fn settings_from_table(table: &Table) -> QueueSettings {
             .value("fifo")
             .and_then(Value::as_str)
             .map(|scope| Fifo { deduplication_scope: DeduplicationScope::from_word(scope).unwrap_or_default() }),
+        inner: reader.optional_name("delays_for").map(|exchange| Inner::Delays { exchange }),
     }
 }
 

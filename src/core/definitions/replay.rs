@@ -121,7 +121,8 @@ impl Definitions {
             known.spec = spec;
             return Ok(());
         }
-        let exchange = Exchange::new(spec, created_at).map_err(|_| RecordError("unknown exchange type"))?;
+        let exchange = Exchange::new(spec, created_at, self.random.next_u64())
+            .map_err(|_| RecordError("unknown exchange type"))?;
         entry.exchanges.insert(exchange.spec.name.clone(), exchange);
         Ok(())
     }

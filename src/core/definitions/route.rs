@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use crossdock_common::definition::BindingSpec;
+use crossdock_common::definition::{BindingSpec, Inner};
 use crossdock_common::names::QueueId;
 use crossdock_common::value::lookup;
 use crossdock_common::{Message, Name, Value};
@@ -19,6 +19,8 @@ use crate::log::Sequence;
 pub(crate) struct Route {
     /// Each queue once.
     pub targets: SmallVec<[RouteTarget; 1]>,
+    /// How long it waits at a delayed-message exchange before it goes on, in milliseconds.
+    pub delay_ms: Option<u64>,
     /// The same exchange and key always give this result, until the definitions' version moves.
     pub cacheable: bool,
     /// The batch of the definitions' log that has to be durable for the route to survive a crash.
@@ -42,12 +44,36 @@ pub(crate) struct AnnouncedBinding {
 }
 
 impl Route {
+    /// The message as it goes there.
+    pub(crate) fn prepare(&self, message: Arc<Message>) -> Arc<Message> {
+        let Some(delay_ms) = self.delay_ms else { return message };
+        let mut message = Arc::try_unwrap(message).unwrap_or_else(|shared| shared.to_mutable());
+        message.rare_mut().exchange_delay_ms = i64::try_from(delay_ms).ok();
+        Arc::new(message)
+    }
+
     fn keep_each_queue_once(&mut self) {
         if self.targets.len() > 1 {
             self.targets.sort_by_key(|target| (target.queue, target.binding.is_none()));
             self.targets.dedup_by_key(|target| target.queue);
         }
     }
+}
+
+/// Longest delay in milliseconds, as RabbitMQ's plugin: what asks for more is not delayed.
+const DELAY_MS_MAX: i64 = 4_294_967_295;
+
+/// How long the message asks to wait at a delayed-message exchange, unless it has waited already.
+fn delay_of(message: &Message) -> Option<u64> {
+    let known = message.rare.as_ref().and_then(|rare| rare.exchange_delay_ms);
+    let asked = || match lookup(&message.hub().application_properties, "x-delay")? {
+        Value::String(text) => text.parse().ok(),
+        Value::F32(number) => Some(f64::from(*number) as i64),
+        Value::F64(number) => Some(*number as i64),
+        other => other.as_i64(),
+    };
+    let delay_ms = known.or_else(asked)?;
+    u64::try_from(delay_ms).ok().filter(|_| (1..=DELAY_MS_MAX).contains(&delay_ms))
 }
 
 /// Exchange hops of one message; more are a loop that declares new exchanges as it goes.
@@ -97,6 +123,13 @@ impl Walk<'_> {
         let Some(exchange) = self.vhost.exchanges.get(name) else { return };
         self.route.cacheable &= exchange.routes_by_key_alone();
         let (message, keys) = (self.message, self.keys);
+        if let Some(queue) = exchange.delays
+            && let Some(delay_ms) = delay_of(message)
+        {
+            self.route.delay_ms = Some(delay_ms);
+            return self.route.targets.push(RouteTarget { queue, binding: None });
+        }
+        let keys = if exchange.routes_once() { keys.get(..1).unwrap_or_default() } else { keys };
         for key in keys {
             exchange.matches(key, message, |binding| self.take(binding, pending));
         }
@@ -105,13 +138,18 @@ impl Walk<'_> {
     fn visit_default(&mut self) {
         for key in self.keys {
             let queue = std::str::from_utf8(key).ok().and_then(|name| self.vhost.queues.get(name));
-            let Some(queue) = queue else {
+            match queue.map(|queue| (queue, &queue.spec.settings.inner)) {
                 // A queue may be made at any time, and nobody would be told.
-                self.route.cacheable = false;
-                continue;
-            };
-            queue.found_by_name.store(true, Ordering::Relaxed);
-            self.route.targets.push(RouteTarget { queue: queue.id, binding: None });
+                None | Some((_, Some(Inner::Delays { .. }))) => {
+                    self.route.cacheable = false;
+                    continue;
+                }
+                // Those come and go, and nobody has to look up their routes again for that.
+                Some((_, Some(Inner::Replies))) => self.route.cacheable = false,
+                Some((queue, None)) => queue.found_by_name.store(true, Ordering::Relaxed),
+            }
+            let targets = queue.map(|queue| RouteTarget { queue: queue.id, binding: None });
+            self.route.targets.extend(targets);
         }
     }
 

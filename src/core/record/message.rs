@@ -117,10 +117,11 @@ fn encode_head(out: &mut BytesMut, message: &Message) {
 
 /// Whether there is anything beside the publication.
 fn has_facts(rare: &Rare) -> bool {
-    let Rare { extra_keys, delay_ms, group, deduplication, session, publication: _, deaths } = rare;
+    let Rare { extra_keys, delay_ms, exchange_delay_ms, group, deduplication, session, publication: _, deaths } = rare;
     !extra_keys.is_empty()
         || !deaths.is_empty()
         || delay_ms.is_some()
+        || exchange_delay_ms.is_some()
         || group.is_some()
         || deduplication.is_some()
         || session.is_some()
@@ -149,6 +150,9 @@ fn rare_to_table(rare: &Rare) -> Table {
     if !rare.extra_keys.is_empty() {
         writer = writer.put("extra_keys", keys(&rare.extra_keys));
     }
+    if let Some(delay_ms) = rare.exchange_delay_ms {
+        writer = writer.put("exchange_delay_ms", Value::I64(delay_ms));
+    }
     if let Some(group) = &rare.group {
         writer = writer.text("group", group);
     }
@@ -169,6 +173,7 @@ pub(super) fn rare_from_table(table: &Table) -> Rare {
     Rare {
         extra_keys: binaries(reader.list("extra_keys")),
         delay_ms: reader.number("delay_ms"),
+        exchange_delay_ms: reader.value("exchange_delay_ms").and_then(Value::as_i64),
         group: text("group"),
         deduplication: text("deduplication_id").map(|id| Deduplication { id, message_id: message_id(&reader) }),
         session: reader.optional_name("session"),

@@ -41,6 +41,8 @@ pub(crate) enum ShardCommand {
     Purge { queue: QueueId, purge: Arc<Purge>, shares: Shares },
     /// A lease shall end at another time.
     ExtendLease { delivery: DeliveryId, lease_ms: u64, request: RequestId, outbox: Arc<Outbox> },
+    /// A message that waits at a delayed-message exchange goes.
+    CancelDelayed { queue: QueueId, position: u64, request: RequestId, outbox: Arc<Outbox> },
     /// The connection is gone (or loses this queue to another): its consumers end, its leases are released.
     Detach { queue: QueueId, connection: ConnectionId },
     /// The retained message of an exchange and key; an empty body forgets it.
@@ -142,9 +144,12 @@ pub(crate) enum Followup {
     Publication { session: QueueId, id: u16, number: u64, accepted: bool },
 }
 
-/// A dead letter on its way out of its queue.
+/// A letter on its way out of its queue: a dead one, or one that has waited at a delayed-message exchange.
 pub(crate) struct DeadLetterOut {
     pub vhost: Name,
+    /// Where it goes.
+    pub exchange: Name,
+    pub is_dead: bool,
     pub message: Arc<Message>,
     pub keys: Vec<Bytes>,
     pub source: QueueId,

@@ -12,6 +12,7 @@ use crossdock_common::{Message, Now};
 
 use super::Shard;
 use super::command::{DeadLetterOut, Effects, Followup};
+use super::delays::due_letter;
 use super::entry::Entry;
 use super::ledger::Ledger;
 use super::queue::Queue;
@@ -20,11 +21,14 @@ impl Shard {
     /// Sends the entry to the queue's dead-letter exchange, or forgets it if the queue has none.
     pub(super) fn bury(&mut self, now: Now, id: QueueId, entry: Entry, reason: DeathReason, effects: &mut Effects) {
         let Some(queue) = self.queues.get_mut(&id) else { return };
-        if queue.settings.dead_letter.is_none() {
+        if queue.settings.dead_letter.is_none() && !queue.is_delaying() {
             return self.forget(id, &entry, |ledger| account(ledger, reason));
         }
-        let Some(letter) = dead_letter(queue, &entry, reason, now) else {
+        let letter =
+            if queue.is_delaying() { due_letter(queue, &entry, now) } else { dead_letter(queue, &entry, reason, now) };
+        let Some(letter) = letter else {
             // It has to be read first.
+            queue.to_read.push(entry.position);
             queue.burying.insert(entry.position, (entry, reason));
             return self.mark(id);
         };
@@ -33,7 +37,7 @@ impl Shard {
         if entry.logged {
             queue.departing.insert(entry.position, entry);
         } else {
-            self.forget(id, &entry, |ledger| &mut ledger.dead_lettered);
+            self.has_left(id, &entry);
         }
     }
 
@@ -41,8 +45,13 @@ impl Shard {
     pub(super) fn departed(&mut self, id: QueueId, position: u64) {
         let entry = self.queues.get_mut(&id).and_then(|queue| queue.departing.remove(&position));
         if let Some(entry) = entry {
-            self.forget(id, &entry, |ledger| &mut ledger.dead_lettered);
+            self.has_left(id, &entry);
         }
+    }
+
+    fn has_left(&mut self, id: QueueId, entry: &Entry) {
+        let is_delaying = self.queues.get(&id).is_some_and(|queue| queue.is_delaying());
+        self.forget(id, entry, |ledger| if is_delaying { &mut ledger.settled } else { &mut ledger.dead_lettered });
     }
 
     pub(super) fn drop_expired(&mut self, now: Now, id: QueueId, effects: &mut Effects) {
@@ -83,6 +92,8 @@ fn dead_letter(queue: &Queue, entry: &Entry, reason: DeathReason, now: Now) -> O
     message.rare_mut().delay_ms = None;
     Some(DeadLetterOut {
         vhost: queue.vhost.clone(),
+        exchange: policy.exchange.clone(),
+        is_dead: true,
         message: Arc::new(message),
         keys,
         source: queue.id,

@@ -48,12 +48,22 @@ impl Entry {
     /// Marks one more handing-out and describes it. `None` if the message is not here.
     pub(crate) fn hand_out(&mut self, queue: QueueId, consumer: ConsumerId, now: Now) -> Option<Delivery> {
         let message = self.message.clone()?;
+        Some(self.delivery(message, queue, consumer, now))
+    }
+
+    /// As [`hand_out`](Self::hand_out), for good: the delivery has the message.
+    pub(crate) fn hand_over(mut self, queue: QueueId, consumer: ConsumerId, now: Now) -> Option<Delivery> {
+        let message = self.message.take()?;
+        Some(self.delivery(message, queue, consumer, now))
+    }
+
+    fn delivery(&mut self, message: Arc<Message>, queue: QueueId, consumer: ConsumerId, now: Now) -> Delivery {
         let delivery_count = self.attempts;
         self.attempts += 1;
         if delivery_count == 0 {
             self.first_delivered_at = now.unix;
         }
-        Some(Delivery {
+        Delivery {
             consumer,
             id: DeliveryId { queue, position: self.position, lease: self.attempts },
             message,
@@ -61,7 +71,7 @@ impl Entry {
             first_delivered_at: self.first_delivered_at,
             expires_at: self.expires_at,
             binding: self.binding.as_ref().map(|binding| binding.spec.clone()),
-        })
+        }
     }
 
     pub(crate) fn is_expired(&self, now: Instant) -> bool {

@@ -54,14 +54,16 @@ impl Queue {
         while self.ready.head(unload).is_some_and(|head| !head.is_expired(now.instant)) {
             let Some(consumer) = self.consumers.next(single) else { return };
             let Some(mut entry) = self.ready.pop_head() else { return };
-            let Some(delivery) = entry.hand_out(self.id, consumer.id, now) else { return };
             let Entry { position, logged, stored, .. } = entry;
-            consumer.send(delivery);
             if consumer.presettled {
+                let Some(delivery) = entry.hand_over(self.id, consumer.id, now) else { return };
+                consumer.send(delivery);
                 self.ledger.settled += 1;
                 gone(HandOut::Settled { position, logged, stored });
                 continue;
             }
+            let Some(delivery) = entry.hand_out(self.id, consumer.id, now) else { return };
+            consumer.send(delivery);
             entry.message.iter().for_each(|message| self.ready.hold(position, message));
             if unload {
                 entry.unload();

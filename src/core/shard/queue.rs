@@ -49,6 +49,8 @@ pub(crate) struct Queue {
     pub departing: HashMap<u64, Entry>,
     /// Dead letters that have to be read first.
     pub burying: HashMap<u64, (Entry, DeathReason)>,
+    /// Those of them that are not being read yet, in the order in which they died.
+    pub to_read: Vec<u64>,
     /// What could not be read: kept for the experts, and tried again after a restart.
     pub damaged: Vec<Entry>,
     pub damaged_pages: Vec<PageRef>,
@@ -107,6 +109,7 @@ impl Queue {
             delayed: BTreeMap::new(),
             departing: HashMap::default(),
             burying: HashMap::default(),
+            to_read: Vec::new(),
             damaged: Vec::new(),
             damaged_pages: Vec::new(),
             consumers: Consumers::default(),
@@ -170,7 +173,13 @@ impl Queue {
     pub(crate) fn admit(&mut self, entry: Entry, keep: bool, now: Now, timers: &mut Timers) {
         match self.visible_at(entry.message.as_deref(), now.instant) {
             None => self.ready.append(entry, keep),
-            Some(at) => self.delay(entry, at, timers),
+            Some(at) => {
+                let mut entry = entry;
+                if !keep {
+                    entry.unload();
+                }
+                self.delay(entry, at, timers);
+            }
         }
     }
 

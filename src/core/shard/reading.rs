@@ -145,8 +145,12 @@ impl Shard {
             let to_read = |(position, location)| ToRead { position, location, parts: segments.parts_of(id, position) };
             Wanted::Messages(chosen.into_iter().map(to_read).collect())
         };
-        let graves = queue.burying.values_mut().filter(|(entry, _)| !entry.requested);
-        let graves: Vec<(u64, Location)> = graves.filter_map(|(entry, _)| entry.request()).collect();
+        let to_read = std::mem::take(&mut queue.to_read);
+        let mut request = |position: &u64| {
+            let (entry, _) = queue.burying.get_mut(position).filter(|(entry, _)| !entry.requested)?;
+            entry.request()
+        };
+        let graves: Vec<(u64, Location)> = to_read.iter().filter_map(&mut request).collect();
         if !graves.is_empty() {
             ask(messages(graves));
         }
@@ -237,6 +241,7 @@ impl Shard {
         for (entry, reason) in graves {
             self.bury(now, id, entry, reason, effects);
         }
+        self.send_due(now, id, effects);
         count
     }
 }

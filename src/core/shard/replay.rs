@@ -161,6 +161,10 @@ impl Shard {
                 };
                 segments.add(&stored.location);
                 let mut due = due.filter(|due| *due > replay.now.instant);
+                if queue.is_delaying() {
+                    // Whatever waits there waits for its time.
+                    due = due.or(Some(replay.now.instant));
+                }
                 if queue.settings.fifo.is_some() {
                     // Nothing goes past another; and whoever gave it back for later is gone.
                     due = if entry.attempts == 0 { due.max(last_due) } else { None };

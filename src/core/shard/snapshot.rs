@@ -202,7 +202,7 @@ fn write_delayed(queue: &Queue, now: Now, log: &mut dyn Log, scratch: &mut Bytes
     }
 }
 
-fn due_at(now: Now, until_us: u64) -> UnixMillis {
+pub(super) fn due_at(now: Now, until_us: u64) -> UnixMillis {
     let left_ms = until_us.saturating_sub(now.instant.0).div_ceil(1_000);
     UnixMillis(now.unix.0.saturating_add(left_ms))
 }

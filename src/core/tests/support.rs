@@ -143,10 +143,15 @@ impl World {
         assert_eq!(self.broker.ledger().1, 0, "a ledger does not add up");
     }
 
+    /// A connection that has said nothing yet.
+    pub(super) fn stranger(&self) -> Tester {
+        let client = self.broker.connect(Box::new(|| {}));
+        Tester { client, next_request: 1, commands: VecDeque::new(), events: VecDeque::new() }
+    }
+
     pub(super) fn client(&self, user: &str) -> Tester {
-        let mut client = self.broker.connect(Box::new(|| {}));
-        client.authenticated(RequestId(0), Principal { name: user.into(), tags: vec![] });
-        let mut tester = Tester { client, next_request: 1, commands: VecDeque::new(), events: VecDeque::new() };
+        let mut tester = self.stranger();
+        tester.client.authenticated(RequestId(0), Principal { name: user.into(), tags: vec![] });
         tester.request(self, |request| Command::Open { request, vhost: "/".into() }).expect("enters");
         tester
     }

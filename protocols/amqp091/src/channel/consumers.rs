@@ -5,6 +5,7 @@ use crossdock_common::value::lookup;
 use crossdock_common::{Command, ConsumerId, Text, Value};
 
 use super::Channel;
+use super::replies::REPLY_TO;
 use crate::connection::requests::Pending;
 use crate::connection::shared::{Consumer, Context};
 use crate::error::{Fault, Interrupt};
@@ -49,9 +50,12 @@ impl Channel {
     }
 
     fn consume(&mut self, cx: &mut Context<'_>, id: MethodId, consume: Consume<'_>) -> Result<(), Interrupt> {
-        let queue = self.queue_name(consume.queue)?;
         let arguments = table::decode_copy(consume.arguments, &cx.shared.limits).map_err(Fault::from)?;
         let tag = self.new_tag(cx, consume.consumer_tag)?;
+        let queue = match consume.queue {
+            REPLY_TO => self.open_replies(cx, id, &tag, consume.no_ack)?,
+            name => self.queue_name(name)?,
+        };
         let entry = Consumer {
             channel: self.number,
             tag: tag.clone(),
@@ -99,6 +103,7 @@ impl Channel {
     }
 
     fn cancel(&mut self, cx: &mut Context<'_>, id: MethodId, tag: &str, no_wait: bool) {
+        self.close_replies(tag);
         let Some((tag, consumer)) = self.consumers.remove_entry(tag) else {
             if !no_wait {
                 self.answer(cx, |buffer, number| put_method(buffer, number, &CancelOk(tag)));
@@ -122,6 +127,7 @@ impl Channel {
         // A tag that was cancelled may be another consumer's by now.
         if self.consumers.get(tag) == Some(&consumer) {
             self.consumers.remove(tag);
+            self.close_replies(tag);
         }
         if cx.shared.capabilities.consumer_cancel_notify {
             put_method(cx.output.bytes.buffer(), self.number, &Cancel(tag));

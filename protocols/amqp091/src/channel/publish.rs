@@ -1,17 +1,17 @@
 //! From `basic.publish`, header and body frames to a message.
 //!
-//! Small messages that are whole in the read buffer take the fast path: their sections are copied into one allocation,
-//! so that a small message never keeps a large read buffer alive. Large bodies are slices of the read buffer when they
-//! come in one frame, and are gathered in one buffer when they come in several.
+//! Small messages that are whole in the read buffer take the fast path ([`Arrived`]). Large bodies are slices of the read buffer
+//! when they come in one frame, and are gathered in one buffer when they come in several.
 
 use std::sync::Arc;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use crossdock_common::command::Publish as PublishCommand;
-use crossdock_common::{Command, Name};
+use crossdock_common::{Arrived, Command, Message, Name};
 
 use super::{Channel, Mode};
 use crate::connection::shared::Context;
+use crate::convert::FORMAT;
 use crate::convert::facts::{Facts, check_sizes};
 use crate::error::{Fault, Interrupt, ReplyCode};
 use crate::frame::basic::{PUBLISH, Publish};
@@ -38,6 +38,13 @@ pub(super) struct Gathering {
     properties: Bytes,
     body_size: usize,
     body: BytesMut,
+}
+
+/// A message that is whole in the read buffer.
+pub(super) struct Content<'a> {
+    pub routing_key: &'a [u8],
+    pub properties: &'a [u8],
+    pub body: &'a [u8],
 }
 
 /// A part of a body.
@@ -106,12 +113,16 @@ impl Channel {
         if let Some((header, body, used)) = self.whole_content(rest, cx.shared.frame_max) {
             check_sizes(header.body_size, header.properties.len(), &cx.shared.limits)?;
             let header_bytes = FRAME_OVERHEAD + HEADER_BYTES_MIN + header.properties.len();
-            let (routing_key, properties, body) = pack(publish.routing_key, header.properties, body);
-            let announced = Announced { exchange, routing_key, mandatory };
-            let facts = Facts::of(&properties, &cx.shared.publisher(), &cx.shared.limits)?;
-            let header = rest.get(..header_bytes).unwrap_or_default();
-            self.repeat.get_or_insert_default().learn(method, header, &announced, &facts);
-            return Ok(self.send_message(cx, announced, properties, body, facts).map(|()| used)?);
+            let facts = Facts::of(header.properties, &cx.shared.publisher(), &cx.shared.limits)?;
+            let frame = rest.get(..header_bytes).unwrap_or_default();
+            let content = Content { routing_key: publish.routing_key, properties: header.properties, body };
+            self.repeat.get_or_insert_default().learn(
+                method,
+                frame,
+                (&exchange, publish.routing_key.len(), mandatory),
+                &facts,
+            );
+            return Ok(self.send_whole(cx, &exchange, mandatory, content, facts).map(|()| used)?);
         }
         let routing_key = Bytes::copy_from_slice(publish.routing_key);
         self.assembly = Assembly::Header(Announced { exchange, routing_key, mandatory });
@@ -193,8 +204,39 @@ impl Channel {
         self.send_message(cx, announced, properties, body, facts)
     }
 
-    /// Publishes a message whose properties are known.
-    pub(super) fn send_message(
+    /// Publishes a message that is whole and whose properties are understood.
+    pub(super) fn send_whole(
+        &mut self,
+        cx: &mut Context<'_>,
+        exchange: &Name,
+        mandatory: bool,
+        content: Content<'_>,
+        facts: Facts,
+    ) -> Result<(), Fault> {
+        let Content { routing_key, properties, body } = content;
+        if !facts.are_plain() {
+            let copy = Bytes::copy_from_slice;
+            let announced = Announced { exchange: exchange.clone(), routing_key: copy(routing_key), mandatory };
+            return self.send_message(cx, announced, copy(properties), copy(body), facts);
+        }
+        let arrived = Arrived {
+            format: &FORMAT,
+            exchange,
+            routing_key,
+            properties,
+            body,
+            durable: facts.durable,
+            priority: facts.priority,
+            ttl_ms: facts.ttl_ms,
+            user: &cx.shared.principal.name,
+            received_at: cx.now.unix,
+        };
+        let message = arrived.to_message();
+        self.send_publish(cx, message, mandatory)
+    }
+
+    /// Publishes a message whose properties are understood.
+    fn send_message(
         &mut self,
         cx: &mut Context<'_>,
         announced: Announced,
@@ -203,17 +245,17 @@ impl Channel {
         facts: Facts,
     ) -> Result<(), Fault> {
         let Announced { exchange, routing_key, mandatory } = announced;
+        let properties = if facts.wants_replies { self.with_reply_address(&properties)? } else { properties };
         let mut message = facts.message(exchange, routing_key, properties, body);
         message.user = cx.shared.user();
         message.received_at = cx.now.unix;
-        let message = Arc::new(message);
-        let publish =
-            PublishCommand { lane: self.lane(), confirm: None, message, mandatory, retain: false, exactly_once: None };
-        self.send_publish(cx, publish)
+        self.send_publish(cx, Arc::new(message), mandatory)
     }
 
-    fn send_publish(&mut self, cx: &mut Context<'_>, mut publish: PublishCommand) -> Result<(), Fault> {
+    fn send_publish(&mut self, cx: &mut Context<'_>, message: Arc<Message>, mandatory: bool) -> Result<(), Fault> {
         cx.shared.publishes = true;
+        let lane = self.lane();
+        let mut publish = PublishCommand { lane, confirm: None, message, mandatory, retain: false, exactly_once: None };
         match &mut self.mode {
             Mode::Transaction(transaction) => return transaction.publish(publish),
             Mode::Confirm(confirms) => publish.confirm = Some(confirms.publish()),
@@ -243,47 +285,6 @@ impl Gathering {
         self.body.extend_from_slice(piece.bytes());
         Ok((more == missing).then(|| std::mem::take(&mut self.body).freeze()))
     }
-}
-
-/// Bytes that live inside the allocation of their own reference count: a vector would cost a second one.
-struct Inline<const N: usize> {
-    bytes: [u8; N],
-    length: usize,
-}
-
-impl<const N: usize> AsRef<[u8]> for Inline<N> {
-    fn as_ref(&self) -> &[u8] {
-        self.bytes.get(..self.length).unwrap_or_default()
-    }
-}
-
-/// The sections one behind the other, which must be `length <= N` bytes together.
-fn join<const N: usize>(sections: [&[u8]; 3], length: usize) -> Bytes {
-    let mut bytes = [0; N];
-    let mut free = &mut bytes[..];
-    for section in sections {
-        free.put_slice(section);
-    }
-    Bytes::from_owner(Inline { bytes, length })
-}
-
-/// Three small sections in one allocation.
-pub(super) fn pack(routing_key: &[u8], properties: &[u8], body: &[u8]) -> (Bytes, Bytes, Bytes) {
-    let sections = [routing_key, properties, body];
-    let mut rest = match routing_key.len() + properties.len() + body.len() {
-        length @ ..=64 => join::<64>(sections, length),
-        length @ ..=128 => join::<128>(sections, length),
-        length @ ..=256 => join::<256>(sections, length),
-        length @ ..=384 => join::<384>(sections, length),
-        length @ ..=512 => join::<512>(sections, length),
-        length @ ..=1024 => join::<1024>(sections, length),
-        length @ ..=1280 => join::<1280>(sections, length),
-        length @ ..=2048 => join::<2048>(sections, length),
-        _ => Bytes::from(sections.concat()),
-    };
-    let routing_key = rest.split_to(routing_key.len());
-    let properties = rest.split_to(properties.len());
-    (routing_key, properties, rest)
 }
 
 fn check_class(header: &Header<'_>) -> Result<(), Fault> {

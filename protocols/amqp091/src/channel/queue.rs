@@ -1,10 +1,11 @@
 //! Class `queue`.
 
 use bytes::Bytes;
-use crossdock_common::definition::{BindingSpec, Definition, Destination, QueueSpec};
+use crossdock_common::definition::{BindingSpec, Definition, Destination, QueueSpec, REPLY_ADDRESS};
 use crossdock_common::{Command, Name};
 
 use super::exchange::pending;
+use super::replies::REPLY_TO;
 use super::{Channel, LastQueue};
 use crate::connection::requests::Pending;
 use crate::connection::shared::Context;
@@ -49,7 +50,15 @@ impl Channel {
     }
 
     fn declare_queue(&mut self, cx: &mut Context<'_>, id: MethodId, declare: Declare<'_>) -> Result<(), Interrupt> {
-        let name = if declare.passive { self.queue_name(declare.queue)? } else { Name::from(declare.queue) };
+        if declare.queue == REPLY_TO {
+            // It is always there, and has a consumer, as RabbitMQ says.
+            self.answer(cx, |buffer, number| {
+                put_method(buffer, number, &DeclareOk { queue: REPLY_TO, messages: 0, consumers: 1 });
+            });
+            return Ok(());
+        }
+        let passive = declare.passive || declare.queue.starts_with(REPLY_ADDRESS);
+        let name = if passive { self.queue_name(declare.queue)? } else { Name::from(declare.queue) };
         // If the core refuses, the channel is closed, so it may be believed already.
         let last_queue = if name.is_empty() { LastQueue::Pending } else { LastQueue::Named(name.clone()) };
         let spec = QueueSpec {
@@ -61,7 +70,7 @@ impl Channel {
             ..QueueSpec::default()
         };
         self.last_queue = last_queue;
-        let definition = Definition::DeclareQueue { spec, passive: declare.passive };
+        let definition = Definition::DeclareQueue { spec, passive };
         self.define(cx, id, Pending::DeclareQueue { no_wait: declare.no_wait }, definition);
         Ok(())
     }

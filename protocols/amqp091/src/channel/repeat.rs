@@ -2,7 +2,7 @@
 
 use crossdock_common::Name;
 
-use super::publish::{Announced, pack};
+use super::publish::Content;
 use super::{Channel, SLICE_BYTES_MIN};
 use crate::connection::shared::Context;
 use crate::convert::facts::Facts;
@@ -29,24 +29,28 @@ pub(super) struct Repeat {
 
 /// Content that is whole in the read buffer and differs from the last one in its body only.
 struct Repeated<'a> {
-    routing_key: &'a [u8],
-    properties: &'a [u8],
-    body: &'a [u8],
+    content: Content<'a>,
     used: usize,
 }
 
 impl Repeat {
     /// Remembers a publish whose content was whole: `header` is the header frame.
-    pub(super) fn learn(&mut self, method: &[u8], header: &[u8], announced: &Announced, facts: &Facts) {
+    pub(super) fn learn(
+        &mut self,
+        method: &[u8],
+        header: &[u8],
+        (exchange, routing_key_bytes, mandatory): (&Name, usize, bool),
+        facts: &Facts,
+    ) {
         self.method.clear();
-        if method.len().max(header.len()) > BYTES_MAX || facts.has_bcc || !facts.extra_keys.is_empty() {
+        if method.len().max(header.len()) > BYTES_MAX || !facts.are_plain() {
             return;
         }
         self.method.extend_from_slice(method);
         self.header.clear();
         self.header.extend_from_slice(header);
-        self.exchange.clone_from(&announced.exchange);
-        (self.routing_key_bytes, self.mandatory) = (announced.routing_key.len(), announced.mandatory);
+        self.exchange.clone_from(exchange);
+        (self.routing_key_bytes, self.mandatory) = (routing_key_bytes, mandatory);
         self.facts =
             Facts { durable: facts.durable, priority: facts.priority, ttl_ms: facts.ttl_ms, ..Facts::default() };
     }
@@ -70,13 +74,13 @@ impl Repeat {
         if !is_body || u32::from_be_bytes([a, b, c, d]) as usize != size {
             return None;
         }
-        Some(Repeated {
+        let content = Content {
             // One octet of flags follows the key.
             routing_key: method.get(method.len() - 1 - self.routing_key_bytes..method.len() - 1)?,
             properties: header.get(SIZE.end..header.len() - 1)?,
             body: frame.get(HEAD_BYTES..frame.len() - 1)?,
-            used: header.len() + frame.len(),
-        })
+        };
+        Some(Repeated { content, used: header.len() + frame.len() })
     }
 }
 
@@ -97,11 +101,11 @@ impl Channel {
         if !self.is_idle() || self.is_full(cx) {
             return Ok(None);
         }
-        let (routing_key, properties, body) = pack(found.routing_key, found.properties, found.body);
-        let Repeat { exchange, mandatory, facts, .. } = &**repeat;
-        let announced = Announced { exchange: exchange.clone(), routing_key, mandatory: *mandatory };
-        let facts = Facts { extra_keys: Vec::new(), ..*facts };
-        self.send_message(cx, announced, properties, body, facts)?;
-        Ok(Some(found.used))
+        // Taken and put back: a name that is counted up and down for every message costs more than that.
+        let Some(repeat) = self.repeat.take() else { return Ok(None) };
+        let facts = Facts { extra_keys: Vec::new(), ..repeat.facts };
+        let sent = self.send_whole(cx, &repeat.exchange, repeat.mandatory, found.content, facts);
+        self.repeat = Some(repeat);
+        sent.map(|()| Some(found.used))
     }
 }

@@ -20,7 +20,7 @@ const SERVER_CAPABILITIES: [(&str, bool); 9] = [
     ("consumer_priorities", true),
     ("authentication_failure_close", true),
     ("per_consumer_qos", true),
-    ("direct_reply_to", false),
+    ("direct_reply_to", true),
 ];
 
 /// `connection.start` with RabbitMQ's server properties.

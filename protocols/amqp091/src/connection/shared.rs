@@ -9,6 +9,7 @@ use crossdock_common::event::Principal;
 use crossdock_common::lane_quota::LaneShare;
 use crossdock_common::random::Random;
 use crossdock_common::{Command, ConsumerId, Limits, Name, Now, Output, Table, Text};
+use sha2::{Digest, Sha256};
 
 use super::handshake::Capabilities;
 use super::requests::Requests;
@@ -28,6 +29,7 @@ pub(crate) struct Shared {
     /// Every confirm number up to this may belong to a channel that is closed.
     pub confirm_floor: u64,
     pub random: Random,
+    pub secrets: Secrets,
     /// The client is a publisher: it is told when publishers have to stop.
     pub publishes: bool,
     /// What the connection's channels use of its user's.
@@ -47,6 +49,25 @@ impl Shared {
 
     pub(crate) fn user(&self) -> Name {
         self.principal.name.clone()
+    }
+}
+
+/// Makes names that nobody can guess, also who knows earlier ones.
+pub(crate) struct Secrets {
+    key: [u8; 16],
+    count: u64,
+}
+
+impl Secrets {
+    pub(crate) fn new(random: &mut Random) -> Self {
+        Self { key: random.uuid().to_be_bytes(), count: 0 }
+    }
+
+    /// Another 128 bits.
+    pub(crate) fn token(&mut self) -> [u8; 16] {
+        self.count += 1;
+        let digest = Sha256::new().chain_update(self.key).chain_update(self.count.to_be_bytes()).finalize();
+        std::array::from_fn(|index| digest[index])
     }
 }
 

@@ -10,6 +10,8 @@ use crate::frame::table::{self, Budget, Entries, Raw};
 
 /// The header whose keys are used for routing and seen by nobody.
 pub(crate) const BCC: &str = "BCC";
+/// The name that stands for the channel's own address in `reply-to` and in `basic.consume`.
+pub(crate) const REPLY_TO: &str = "amq.rabbitmq.reply-to";
 const CC: &[u8] = b"CC";
 
 /// Facts beside the properties that the message keeps.
@@ -20,22 +22,25 @@ pub(crate) struct Facts {
     pub ttl_ms: Option<u64>,
     pub extra_keys: Vec<Bytes>,
     pub has_bcc: bool,
+    /// Answers shall go to the channel itself.
+    pub wants_replies: bool,
 }
 
 impl Facts {
     /// Reads and checks property flags and list. Allocates only for CC and BCC.
-    pub(crate) fn of(source: &Bytes, user: &Publisher<'_>, limits: &Limits) -> Result<Self, Fault> {
+    pub(crate) fn of(source: &[u8], user: &Publisher<'_>, limits: &Limits) -> Result<Self, Fault> {
         let properties = Properties::parse(source)?;
         user.check(properties.user_id)?;
         let mut facts = Self {
             durable: properties.delivery_mode == Some(2),
             priority: properties.priority.unwrap_or(0),
             ttl_ms: properties.expiration.map(expiration).transpose()?,
+            wants_replies: properties.reply_to == Some(REPLY_TO.as_bytes()),
             ..Self::default()
         };
         if let Some(headers) = properties.headers {
             table::check(headers, &mut Budget::new(limits))?;
-            facts.read_headers(source, headers)?;
+            facts.read_headers(headers)?;
         }
         Ok(facts)
     }
@@ -53,14 +58,19 @@ impl Facts {
         message
     }
 
-    fn read_headers(&mut self, source: &Bytes, headers: &[u8]) -> Result<(), Fault> {
+    /// The message is published as it arrived, with one routing key.
+    pub(crate) fn are_plain(&self) -> bool {
+        !self.has_bcc && !self.wants_replies && self.extra_keys.is_empty()
+    }
+
+    fn read_headers(&mut self, headers: &[u8]) -> Result<(), Fault> {
         for entry in Entries(headers) {
             let entry = entry?;
             match entry.name {
-                CC => self.add_keys(source, "CC", entry.value)?,
+                CC => self.add_keys("CC", entry.value)?,
                 name if name == BCC.as_bytes() => {
                     self.has_bcc = true;
-                    self.add_keys(source, BCC, entry.value)?;
+                    self.add_keys(BCC, entry.value)?;
                 }
                 _ => {}
             }
@@ -68,11 +78,11 @@ impl Facts {
         Ok(())
     }
 
-    fn add_keys(&mut self, source: &Bytes, name: &str, value: Raw<'_>) -> Result<(), Fault> {
+    fn add_keys(&mut self, name: &str, value: Raw<'_>) -> Result<(), Fault> {
         let unacceptable = || Fault::precondition(format!("invalid message: unacceptable type in header '{name}'"));
         for item in value.items().ok_or_else(unacceptable)? {
             match item? {
-                Raw { letter: b'S', bytes } => self.extra_keys.push(source.slice_ref(bytes)),
+                Raw { letter: b'S', bytes } => self.extra_keys.push(Bytes::copy_from_slice(bytes)),
                 _ => return Err(unacceptable()),
             }
         }
@@ -133,7 +143,7 @@ mod tests {
         let mut content = Vec::new();
         table::put_content(&mut content, &headers);
         let properties = Properties { headers: Some(&content), ..Properties::default() };
-        Facts::of(&properties.to_vec().into(), &ANYBODY, &Limits::default())
+        Facts::of(&properties.to_vec(), &ANYBODY, &Limits::default())
     }
 
     const ANYBODY: Publisher<'static> = Publisher { name: "guest", is_impersonator: false };
@@ -157,14 +167,14 @@ mod tests {
     fn expirations_must_be_numbers() {
         for (text, fits) in [("0", true), ("60000", true), ("", false), ("-1", false), ("1s", false), ("1e3", false)] {
             let properties = Properties { expiration: Some(text.as_bytes()), ..Properties::default() };
-            assert_eq!(Facts::of(&properties.to_vec().into(), &ANYBODY, &Limits::default()).is_ok(), fits, "{text}");
+            assert_eq!(Facts::of(&properties.to_vec(), &ANYBODY, &Limits::default()).is_ok(), fits, "{text}");
         }
     }
 
     #[test]
     fn nobody_publishes_in_another_name() {
         let properties = Properties { user_id: Some(b"root"), ..Properties::default() };
-        let check = |user: Publisher<'_>| Facts::of(&properties.to_vec().into(), &user, &Limits::default());
+        let check = |user: Publisher<'_>| Facts::of(&properties.to_vec(), &user, &Limits::default());
         let text = "PRECONDITION_FAILED - user_id property set to 'root' but authenticated user was 'guest'";
         assert_eq!(check(ANYBODY).unwrap_err().to_string(), text);
         assert!(check(Publisher { name: "root", is_impersonator: false }).is_ok());

@@ -12,6 +12,7 @@ use crate::frame::properties::Properties;
 use crate::frame::table::{self, Entries};
 
 const DELIVERY_COUNT: &str = "x-delivery-count";
+const DELAY: &str = "x-delay";
 const ROUTING_KEY: &str = "crossdock.routing-key";
 
 /// Property flags and list for a delivery. The usual AMQP 0-9-1 message costs nothing.
@@ -20,7 +21,9 @@ pub(crate) fn properties(message: &Message, delivery_count: u32) -> Cow<'_, Byte
         FormatTag::AMQP_0_9_1 => Cow::Borrowed(&message.properties),
         _ => Cow::Owned(from_hub(message.hub())),
     };
-    if message.deaths().is_empty() && delivery_count == 0 && message.routing_key.len() <= SHORT_MAX {
+    let has_history =
+        message.rare.as_ref().is_some_and(|rare| !rare.deaths.is_empty() || rare.exchange_delay_ms.is_some());
+    if !has_history && delivery_count == 0 && message.routing_key.len() <= SHORT_MAX {
         return properties;
     }
     Cow::Owned(merge(&properties, message, own_headers(message, delivery_count)))
@@ -66,12 +69,21 @@ fn own_headers(message: &Message, delivery_count: u32) -> Table {
     if delivery_count > 0 {
         headers.push((Text::from_static(DELIVERY_COUNT), Value::I64(delivery_count.into())));
     }
+    if let Some(delay_ms) = waited_ms(message) {
+        let delay = i32::try_from(delay_ms).map_or(Value::I64(delay_ms), Value::I32);
+        headers.push((Text::from_static(DELAY), delay));
+    }
     if message.routing_key.len() > SHORT_MAX {
         // A short string cannot hold it: the method carries its beginning, this header all of it.
         let whole = table::text_or_binary(&message.routing_key, &message.routing_key);
         headers.push((Text::from_static(ROUTING_KEY), whole));
     }
     headers
+}
+
+/// What the message has waited at a delayed-message exchange, as RabbitMQ's plugin says it: below 0.
+fn waited_ms(message: &Message) -> Option<i64> {
+    message.rare.as_ref()?.exchange_delay_ms.filter(|delay_ms| *delay_ms < 0)
 }
 
 /// `x-death` and what RabbitMQ puts beside it; `deaths` is newest first.
@@ -166,6 +178,18 @@ mod tests {
         assert_eq!(lookup(newest, "original-expiration"), Some(&Value::string("10")));
         assert_eq!(lookup(newest, "time"), Some(&Value::Timestamp(5000)));
         assert_eq!(lookup(newest, "routing-keys"), Some(&Value::List(vec![Value::string("k")])));
+    }
+
+    #[test]
+    fn a_message_that_has_waited_says_so() {
+        for (exchange_delay_ms, told) in [(None, 5), (Some(5), 5), (Some(-5), -5)] {
+            let asked = vec![("x-delay".into(), Value::I32(5)), ("mine".into(), Value::I32(1))];
+            let mut message = message(&Hub { application_properties: asked, ..Hub::default() });
+            message.rare_mut().exchange_delay_ms = exchange_delay_ms;
+            let hub = to_hub(&properties(&message, 0));
+            assert_eq!(lookup(&hub.application_properties, "x-delay"), Some(&Value::I32(told)));
+            assert_eq!(lookup(&hub.application_properties, "mine"), Some(&Value::I32(1)));
+        }
     }
 
     #[test]

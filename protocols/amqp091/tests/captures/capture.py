@@ -92,7 +92,7 @@ def publisher(connection):
         content_type="text/plain", delivery_mode=2, priority=5, expiration="60000", message_id="m-1", timestamp=1700000000,
         headers={"a": 1, "b": "text", "c": [1, "x"], "d": {"e": None, "f": True}, "g": 2**40}), mandatory=True)
     ch.basic_publish("orders", "eu.fr", b"")
-    ch.basic_publish("", "q", bytes(range(256)) * 33, pika.BasicProperties(correlation_id="c", reply_to="amq.rabbitmq.reply-to"))
+    ch.basic_publish("", "q", bytes(range(256)) * 33, pika.BasicProperties(correlation_id="c", reply_to="answers.to.my.message"))
     ch.close()
 
 

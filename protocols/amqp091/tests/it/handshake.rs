@@ -20,7 +20,7 @@ fn the_server_properties_are_those_of_rabbitmq() {
     let capabilities: &[u8] = b"\x0ccapabilitiesF\x00\x00\x00\xc7\x12publisher_confirmst\x01\
         \x1aexchange_exchange_bindingst\x01\x0abasic.nackt\x01\x16consumer_cancel_notifyt\x01\
         \x12connection.blockedt\x01\x13consumer_prioritiest\x01\x1cauthentication_failure_closet\x01\
-        \x10per_consumer_qost\x01\x0fdirect_reply_tot\x00";
+        \x10per_consumer_qost\x01\x0fdirect_reply_tot\x01";
     assert_eq!(&start[..6], &[0, 10, 0, 10, 0, 9]);
     assert_eq!(&start[10..10 + capabilities.len()], capabilities);
     let tail = b"\x00\x00\x00\x0ePLAIN AMQPLAIN\x00\x00\x00\x05en_US";
@@ -166,6 +166,15 @@ fn both_sides_can_close() {
     );
     rig.send(&publish(1, "", "q", b"late"));
     assert!(rig.core.log.is_empty(), "frames after our close are ignored");
+    rig.send(&method(0, 10, 51, Args::new()));
+    assert_eq!(rig.close(), Some(&Close::Shutdown));
+}
+
+#[test]
+fn an_operator_ends_a_connection_and_says_why() {
+    let mut rig = Rig::open();
+    rig.event(crossdock_common::Event::Forced { reason: "vhost 'v' is deleted".into() });
+    assert_eq!(rig.read(), ["0 connection.close 320 CONNECTION_FORCED - vhost 'v' is deleted 0/0"]);
     rig.send(&method(0, 10, 51, Args::new()));
     assert_eq!(rig.close(), Some(&Close::Shutdown));
 }

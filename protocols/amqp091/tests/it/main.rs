@@ -10,6 +10,7 @@ mod handshake;
 mod hostile;
 mod link;
 mod publishing;
+mod replies;
 mod support;
 
 #[global_allocator]

@@ -19,8 +19,15 @@ impl Queue {
 
     /// How long a new message is not visible. In a FIFO queue, all have the same delay.
     pub(crate) fn delay_ms(&self, rare: Option<&Rare>) -> u64 {
-        let own_delay_ms = rare.filter(|_| self.settings.fifo.is_none()).and_then(|rare| rare.delay_ms);
+        let own_delay_ms = rare.filter(|_| self.settings.fifo.is_none()).and_then(|rare| self.own_delay_ms(rare));
         own_delay_ms.or(self.settings.delay_ms).unwrap_or(0)
+    }
+
+    fn own_delay_ms(&self, rare: &Rare) -> Option<u64> {
+        if self.is_delaying() {
+            return rare.exchange_delay_ms.and_then(|delay_ms| u64::try_from(delay_ms).ok());
+        }
+        rare.delay_ms
     }
 
     /// When a new message becomes visible, if that is not now. In a FIFO queue, nothing overtakes what came before.
@@ -40,14 +47,30 @@ impl Queue {
         self.delayed.insert((until, entry.position), entry);
     }
 
+    /// The next delayed entry whose time has come.
+    pub(crate) fn next_due(&self, now: Instant) -> Option<&Entry> {
+        self.delayed.first_key_value().filter(|((at, _), _)| *at <= now).map(|(_, entry)| entry)
+    }
+
+    /// Takes out the next delayed entry whose time has come.
+    pub(crate) fn take_due(&mut self, now: Instant) -> Option<Entry> {
+        let first = self.delayed.first_entry().filter(|first| first.key().0 <= now)?;
+        let entry = first.remove();
+        self.delayed_bytes -= entry.memory_bytes();
+        Some(entry)
+    }
+
+    /// Takes out a delayed entry, whenever it is due.
+    pub(crate) fn take_delayed(&mut self, position: u64) -> Option<Entry> {
+        let key = *self.delayed.keys().find(|(_, of)| *of == position)?;
+        let entry = self.delayed.remove(&key)?;
+        self.delayed_bytes -= entry.memory_bytes();
+        Some(entry)
+    }
+
     /// Makes delayed entries ready whose time has come.
     pub(crate) fn wake_delayed(&mut self, now: Instant) {
-        while let Some(first) = self.delayed.first_entry() {
-            if first.key().0 > now {
-                return;
-            }
-            let entry = first.remove();
-            self.delayed_bytes -= entry.memory_bytes();
+        while let Some(entry) = self.take_due(now) {
             self.ready.wake(entry);
         }
     }
