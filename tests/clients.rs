@@ -91,6 +91,23 @@ fn paho_keeps_qos_2_over_kills_of_the_broker() {
 }
 
 #[test]
+fn every_behaviour_is_rabbitmqs_or_a_known_difference() {
+    python("rabbit_behaviours.py");
+}
+
+#[test]
+fn known_differences_to_rabbitmq_are_documented() {
+    let read = |path: PathBuf| std::fs::read_to_string(path).expect("is there");
+    let differences = read(folder().join("python/rabbit_differences.json"));
+    let page = read(folder().join("../../docs/amqp-0-9-1.md"));
+    let differences: serde_json::Value = serde_json::from_str(&differences).expect("JSON");
+    for (name, difference) in differences.as_object().expect("names") {
+        let row = format!("| `{name}` | {} |", difference["reason"].as_str().expect("text"));
+        assert!(page.contains(&row), "docs/amqp-0-9-1.md does not say: {row}");
+    }
+}
+
+#[test]
 fn paho_3_1_1_and_5() {
     python("paho_client.py");
 }

@@ -221,6 +221,9 @@ section! {
         pub aws_message_bytes_max: ByteSize = ByteSize(MIB), in KIB..=16 * MIB;
         /// Heartbeat offered to AMQP and STOMP clients; 0 for none.
         pub heartbeat_ms: Milliseconds = Milliseconds(60_000), in 0..=3_600_000;
+        /// How long an AMQP 0-9-1 client may take to acknowledge a delivery, where the queue's `x-consumer-timeout` says nothing else; then
+        /// its channel is closed. 0 for as long as it likes.
+        pub consumer_timeout_ms: Milliseconds = Milliseconds(1_800_000), in 0..=4_294_967_295;
         /// AMQP channels of one connection.
         pub channels_per_connection_max: u16 = 2047, in 1..=65535;
         /// Nesting of field tables and arrays.

@@ -331,6 +331,12 @@ impl Definitions {
         Ok(())
     }
 
+    /// Whether there is such a binding.
+    pub(crate) fn is_bound(&self, vhost: &Name, spec: &BindingSpec) -> bool {
+        let source = self.vhosts.get(vhost).and_then(|entry| entry.exchanges.get(&spec.source));
+        source.is_some_and(|exchange| exchange.find(&identity(spec)).is_some())
+    }
+
     /// Removes a binding if it is there, and its source if that is an auto-delete exchange and now unused.
     pub(crate) fn unbind(&mut self, vhost: &Name, spec: &BindingSpec) -> Result<(), Refusal> {
         let entry = self.vhost_mut(vhost)?;
@@ -525,7 +531,7 @@ impl Vhost {
         exchange.check_binding(&spec)?;
         // Binding again keeps the number: messages on disk name it.
         let serial = exchange.find(&identity).map_or(serial, |kept| kept.serial);
-        let binding = Arc::new(Binding::new(spec, target, serial)?);
+        let binding = Arc::new(Binding::new(spec, target, serial));
         let durable = exchange.spec.durable && target_durable;
         if exchange.insert(identity.clone(), binding.clone()).is_none() {
             self.remember_target(source, identity, &binding);

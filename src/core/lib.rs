@@ -21,6 +21,7 @@ mod shard;
 #[cfg(test)]
 mod tests;
 mod window;
+mod wording;
 
 pub use broker::administer::DocumentChange;
 pub use broker::recovery::{Recovery, ShardReplay};

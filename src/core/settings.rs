@@ -1,13 +1,43 @@
 //! What a queue's declaration arguments mean.
 
-use crossdock_common::definition::{DeadLetter, Durability, ExchangeSpec, Overflow, QueueSettings, QueueSpec};
+use crossdock_common::definition::{
+    DeadLetter, Durability, ExchangeSpec, HeaderDeduplication, Overflow, QueueSettings, QueueSpec,
+};
 use crossdock_common::value::lookup;
 use crossdock_common::{Name, Refusal, UnixMillis, Value};
 
 use crate::definitions::exchange::Exchange;
 
+use crate::wording::{not_an_integer, type_name, unacceptable};
+
+/// The argument that says which kind of queue it is.
+pub(crate) const QUEUE_TYPE: &str = "x-queue-type";
 /// Most priorities above 0, as RabbitMQ.
 const PRIORITY_MAX: i64 = 255;
+/// Longest times to live and until a queue expires in milliseconds, as RabbitMQ.
+const TIME_MS_MAX: i64 = 4_294_967_295;
+/// How often a quorum queue's messages may come back where nobody says how often, as RabbitMQ 4.
+const QUORUM_DELIVERY_LIMIT: u32 = 20;
+/// Values that a queue with deduplication remembers where its arguments do not say how many, as LavinMQ, and most of them.
+const CACHE_SIZE: u64 = 128;
+const CACHE_SIZE_MAX: u64 = 1 << 20;
+/// Arguments that RabbitMQ's quorum queues do not have.
+const NOT_OF_QUORUM_QUEUES: [&str; 2] = ["x-queue-mode", "x-queue-version"];
+
+/// Whether a queue may be declared like this. What is there already is not asked again: earlier versions accepted more.
+///
+/// # Errors
+/// [`Refusal::PreconditionFailed`] in RabbitMQ's wording.
+pub(crate) fn check(spec: &QueueSpec, vhost: &Name) -> Result<(), Refusal> {
+    let arguments = Arguments { spec, vhost };
+    arguments.one_of(QUEUE_TYPE, "queue type", &["classic", "quorum", "stream"])?;
+    arguments.one_of("x-queue-mode", "queue mode", &["default", "lazy"])?;
+    arguments.check_version()?;
+    arguments.at_most("x-message-ttl", TIME_MS_MAX)?;
+    arguments.at_most("x-expires", TIME_MS_MAX)?;
+    arguments.check_strategy()?;
+    if arguments.is_quorum() { arguments.check_quorum() } else { Ok(()) }
+}
 
 /// The rules that a queue of this specification follows: those of its arguments, overridden by those it was given directly.
 ///
@@ -22,10 +52,12 @@ pub(crate) fn effective(spec: &QueueSpec, vhost: &Name) -> Result<QueueSettings,
         bytes_max: arguments.at_least("x-max-length-bytes", 0)?,
         overflow: arguments.overflow()?,
         dead_letter: arguments.dead_letter()?,
-        delivery_limit: arguments.delivery_limit()?,
+        delivery_limit: arguments.delivery_limit()?.or(arguments.delivery_limit_default()),
         priority_max: arguments.priority_max()?,
         single_active_consumer: arguments.flag("x-single-active-consumer")?,
         durability: arguments.durability()?,
+        consumer_timeout_ms: arguments.at_least("x-consumer-timeout", 0)?,
+        deduplication: arguments.deduplication()?,
         ..spec.settings.clone()
     };
     let direct = &spec.settings;
@@ -37,9 +69,18 @@ pub(crate) fn effective(spec: &QueueSpec, vhost: &Name) -> Result<QueueSettings,
     settings.dead_letter = direct.dead_letter.clone().or(settings.dead_letter);
     settings.delivery_limit = direct.delivery_limit.or(settings.delivery_limit);
     settings.priority_max = direct.priority_max.or(settings.priority_max);
+    settings.consumer_timeout_ms = direct.consumer_timeout_ms.or(settings.consumer_timeout_ms);
     settings.durability = direct.durability.or(settings.durability);
     settings.single_active_consumer |= direct.single_active_consumer;
     Ok(settings)
+}
+
+/// A number of any width; a time or a truth value is none.
+fn integer(value: &Value) -> Option<i64> {
+    match value {
+        Value::Bool(_) | Value::Timestamp(_) => None,
+        other => other.as_i64(),
+    }
 }
 
 /// Whether a queue could be declared so.
@@ -47,6 +88,7 @@ pub(crate) fn effective(spec: &QueueSpec, vhost: &Name) -> Result<QueueSettings,
 /// # Errors
 /// The refusal that the declaration would get.
 pub fn validate_queue(spec: &QueueSpec, vhost: &Name) -> Result<(), Refusal> {
+    check(spec, vhost)?;
     effective(spec, vhost).map(drop)
 }
 
@@ -75,7 +117,7 @@ impl Arguments<'_> {
 
     fn at_least(&self, name: &str, least: i64) -> Result<Option<u64>, Refusal> {
         let Some(value) = self.value(name) else { return Ok(None) };
-        let number = value.as_i64().ok_or_else(|| self.invalid(name, "unacceptable_type"))?;
+        let number = integer(value).ok_or_else(|| self.invalid(name, &not_an_integer(value)))?;
         if number < least {
             let reason = if number == 0 { "{value_zero,0}".to_owned() } else { format!("{{value_negative,{number}}}") };
             return Err(self.invalid(name, &reason));
@@ -87,7 +129,7 @@ impl Arguments<'_> {
         match self.value(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
-            Some(_) => Err(self.invalid(name, "unacceptable_type")),
+            Some(other) => Err(self.invalid(name, &unacceptable(other))),
         }
     }
 
@@ -95,7 +137,7 @@ impl Arguments<'_> {
         match self.value(name) {
             None => Ok(false),
             Some(Value::Bool(flag)) => Ok(*flag),
-            Some(_) => Err(self.invalid(name, "unacceptable_type")),
+            Some(other) => Err(self.invalid(name, &unacceptable(other))),
         }
     }
 
@@ -115,6 +157,7 @@ impl Arguments<'_> {
     }
 
     fn dead_letter(&self) -> Result<Option<DeadLetter>, Refusal> {
+        self.check_dead_letter_exchange()?;
         let routing_key = self.text("x-dead-letter-routing-key")?;
         match self.text("x-dead-letter-exchange")? {
             Some(exchange) => Ok(Some(DeadLetter {
@@ -130,15 +173,100 @@ impl Arguments<'_> {
 
     /// RabbitMQ counts returns: a message handed out once more than the limit is dead-lettered when it comes back again.
     fn delivery_limit(&self) -> Result<Option<u32>, Refusal> {
+        if self.value("x-delivery-limit").and_then(integer) == Some(-1) {
+            // Any number; they are counted all the same.
+            return Ok(Some(u32::MAX));
+        }
         let limit = self.at_least("x-delivery-limit", 0)?;
         Ok(limit.map(|limit| u32::try_from(limit).unwrap_or(u32::MAX).saturating_add(1)))
     }
 
+    fn deduplication(&self) -> Result<Option<HeaderDeduplication>, Refusal> {
+        if !self.flag("x-message-deduplication")? {
+            return Ok(None);
+        }
+        let size_max = self.at_least("x-cache-size", 1)?.unwrap_or(CACHE_SIZE).min(CACHE_SIZE_MAX);
+        Ok(Some(HeaderDeduplication {
+            header: self.text("x-deduplication-header")?.unwrap_or("x-deduplication-header").into(),
+            size_max: u32::try_from(size_max).unwrap_or(u32::MAX),
+            ttl_ms: self.at_least("x-cache-ttl", 1)?,
+        }))
+    }
+
+    fn delivery_limit_default(&self) -> Option<u32> {
+        self.is_quorum().then_some(QUORUM_DELIVERY_LIMIT + 1)
+    }
+
+    fn is_quorum(&self) -> bool {
+        self.value(QUEUE_TYPE).and_then(Value::as_str) == Some("quorum")
+    }
+
+    fn check_quorum(&self) -> Result<(), Refusal> {
+        let (queue, vhost, spec) = (&self.spec.name, self.vhost, self.spec);
+        let properties =
+            [("non-durable", !spec.durable), ("exclusive-owner", spec.exclusive), ("auto-delete", spec.auto_delete)];
+        if let Some((property, _)) = properties.iter().find(|(_, is_set)| *is_set) {
+            let text = format!("invalid property '{property}' for queue '{queue}' in vhost '{vhost}'");
+            return Err(Refusal::PreconditionFailed(text));
+        }
+        let unknown = NOT_OF_QUORUM_QUEUES.iter().find(|name| self.value(name).is_some());
+        unknown.map_or(Ok(()), |name| {
+            Err(Refusal::PreconditionFailed(format!(
+                "invalid arg '{name}' for queue '{queue}' in vhost '{vhost}' of queue type rabbit_quorum_queue"
+            )))
+        })
+    }
+
+    fn one_of(&self, name: &str, what: &str, words: &[&str]) -> Result<(), Refusal> {
+        match self.text(name)? {
+            Some(word) if !words.contains(&word) => {
+                Err(self.invalid(name, &format!("\"unsupported {what} '{word}'\"")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_version(&self) -> Result<(), Refusal> {
+        match self.at_least("x-queue-version", 0)? {
+            None | Some(1 | 2) => Ok(()),
+            Some(version) => {
+                Err(self.invalid("x-queue-version", &format!("\"unsupported queue version '{version}'\"")))
+            }
+        }
+    }
+
+    fn check_strategy(&self) -> Result<(), Refusal> {
+        // All dead letters are safe where they go before they leave: both strategies are kept.
+        match self.text("x-dead-letter-strategy")? {
+            None | Some("at-most-once" | "at-least-once") => Ok(()),
+            Some(_) => Err(self.invalid("x-dead-letter-strategy", "invalid_dlx_strategy")),
+        }
+    }
+
+    fn check_dead_letter_exchange(&self) -> Result<(), Refusal> {
+        let (name, queue, vhost) = ("x-dead-letter-exchange", &self.spec.name, self.vhost);
+        match self.value(name) {
+            None | Some(Value::String(_)) => Ok(()),
+            Some(other) => Err(Refusal::PreconditionFailed(format!(
+                "invalid type '{}' for arg '{name}' in queue '{queue}' in vhost '{vhost}'",
+                type_name(other)
+            ))),
+        }
+    }
+
+    fn at_most(&self, name: &str, most: i64) -> Result<(), Refusal> {
+        match self.value(name).and_then(integer) {
+            Some(number) if number > most => Err(self.invalid(name, &format!("{{value_too_large,{number}}}"))),
+            _ => Ok(()),
+        }
+    }
+
     fn priority_max(&self) -> Result<Option<u8>, Refusal> {
         let Some(value) = self.value("x-max-priority") else { return Ok(None) };
-        let number = value.as_i64().ok_or_else(|| self.invalid("x-max-priority", "unacceptable_type"))?;
+        let number = integer(value).ok_or_else(|| self.invalid("x-max-priority", &not_an_integer(value)))?;
         if !(0..=PRIORITY_MAX).contains(&number) {
-            return Err(self.invalid("x-max-priority", &format!("{{value_out_of_range,{number},255}}")));
+            let reason = if number < 0 { "value_negative" } else { "max_value_exceeded" };
+            return Err(self.invalid("x-max-priority", &format!("{{{reason},{number}}}")));
         }
         Ok(u8::try_from(number).ok().filter(|&number| number > 0))
     }

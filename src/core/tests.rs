@@ -4,6 +4,7 @@ mod administration;
 mod choices;
 mod crashes;
 mod dead_letters;
+mod deduplication;
 mod delayed;
 mod exactly_once;
 mod fifo;

@@ -112,8 +112,8 @@ async fn a_file_of_rabbitmq_4_says_what_is_changed_and_dropped_and_why() {
         [
             "permissions gone in /: there is no user 'gone'",
             "policies unknown in /: [{<<\"no-such-key\">>,1}] are not recognised policy settings",
-            "exchanges odd in /: invalid exchange type 'x-no-such-kind'",
-            "queues wrong in /: invalid arg 'x-message-ttl' for queue 'wrong' in vhost '/': unacceptable_type",
+            "exchanges odd in /: unknown exchange type 'x-no-such-kind'",
+            "queues wrong in /: invalid arg 'x-message-ttl' for queue 'wrong' in vhost '/': \"expected integer, got longstr\"",
             "bindings odd to queue wrong in /, key '': there is no exchange 'odd'",
         ]
     );

@@ -112,6 +112,7 @@ pub fn limits(settings: &Settings) -> Limits {
         frame_bytes_max: limits.frame_bytes_max.as_usize(),
         message_bytes_max: limits.message_bytes_max.as_usize(),
         heartbeat_ms: limits.heartbeat_ms.0,
+        consumer_timeout_ms: limits.consumer_timeout_ms.0,
         channels_max: limits.channels_per_connection_max,
         table_depth_max: usize::from(limits.table_depth_max),
         table_entries_max: limits.table_entries_max as usize,

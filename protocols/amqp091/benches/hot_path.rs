@@ -142,6 +142,7 @@ fn main() {
                 id: DeliveryId { queue: QueueId(1), position, lease: 0 },
                 message: message.message.clone(),
                 delivery_count: 0,
+                is_counted: false,
                 first_delivered_at: UnixMillis(0),
                 expires_at: None,
                 binding: None,

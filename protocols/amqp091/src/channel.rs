@@ -5,6 +5,7 @@ mod consumers;
 mod deliver;
 mod describe;
 mod exchange;
+mod patience;
 mod publish;
 mod queue;
 mod repeat;
@@ -18,10 +19,10 @@ use std::collections::BTreeMap;
 use bytes::BytesMut;
 use crossdock_common::definition::Definition;
 use crossdock_common::event::Reply;
-use crossdock_common::{Command, ConsumerId, Lane, Name, Refusal, RequestId, Text};
+use crossdock_common::{Command, ConsumerId, Lane, Name, Now, Refusal, RequestId, Text};
 
 use crate::connection::requests::{Open, Pending};
-use crate::connection::shared::Context;
+use crate::connection::shared::{Context, Shared};
 use crate::error::{Fault, Interrupt, ReplyCode};
 use crate::frame::basic::outgoing::ConsumeOk;
 use crate::frame::channel::{FlowOk, Request};
@@ -29,6 +30,7 @@ use crate::frame::method::{self, Method, MethodId};
 use crate::frame::{access, confirm, put_empty, put_method, tx};
 
 use confirms::Confirms;
+use patience::Patience;
 use publish::Assembly;
 pub(crate) use publish::Piece;
 use repeat::Repeat;
@@ -58,6 +60,7 @@ pub(crate) struct Channel {
     prefetch_global: u16,
     last_delivery_tag: u64,
     unsettled: Unsettled,
+    patience: Patience,
     mode: Mode,
     consumers: BTreeMap<Text, ConsumerId>,
     /// Where answers to this channel's messages go, if it consumes them.
@@ -92,6 +95,7 @@ impl Channel {
             prefetch_global: 0,
             last_delivery_tag: 0,
             unsettled: Unsettled::default(),
+            patience: Patience::default(),
             mode: Mode::Plain,
             consumers: BTreeMap::new(),
             replies: None,
@@ -116,10 +120,7 @@ impl Channel {
                 self.answer(cx, |buffer, number| put_method(buffer, number, &access::RequestOk));
                 Ok(())
             }
-            Method::Connection(_) => {
-                let text = format!("connection method on channel {}", self.number);
-                Err(Fault::new(ReplyCode::CommandInvalid, text).into())
-            }
+            Method::Connection(_) => Err(Fault::new(ReplyCode::CommandInvalid, "unimplemented method").into()),
         }
     }
 
@@ -226,6 +227,9 @@ impl Channel {
     }
 
     fn accepted(&mut self, cx: &mut Context<'_>, pending: Pending, reply: Reply) -> Result<(), Fault> {
+        if let Reply::Consumer { queue, consumer_timeout_ms } = reply {
+            self.patience.set_own(queue, consumer_timeout_ms);
+        }
         let (number, count) = (self.number, count_of(&reply));
         match (pending, reply) {
             (Pending::Empty(ok), _) => put_empty(cx.output.bytes.buffer(), number, ok),
@@ -252,6 +256,30 @@ impl Channel {
             && let Some(consumer) = cx.shared.consumers.remove(*consumer)
         {
             self.consumers.remove(&consumer.tag);
+        }
+    }
+
+    /// A delivery that has to be settled was handed out.
+    #[inline]
+    pub(crate) fn handed_out(&mut self, now: Now, shared: &mut Shared) {
+        let tag = self.last_delivery_tag;
+        if let Some(at) = self.patience.note(tag, now.instant, shared.limits.consumer_timeout_ms) {
+            shared.check_at(Some(at));
+        }
+    }
+
+    /// Refuses to go on if something has been unsettled for too long.
+    pub(crate) fn check_patience(&mut self, now: Now, shared: &mut Shared) -> Result<(), Fault> {
+        match self.patience.overdue(&self.unsettled, now.instant, shared.limits.consumer_timeout_ms) {
+            Ok(check_at) => {
+                shared.check_at(check_at);
+                Ok(())
+            }
+            Err(timeout_ms) => Err(Fault::precondition(format!(
+                "delivery acknowledgement on channel {} timed out. Timeout value used: {timeout_ms} ms. This timeout \
+                 value can be configured, see consumers doc guide to learn more",
+                self.number
+            ))),
         }
     }
 

@@ -324,10 +324,18 @@ impl Connection {
             confirm_floor: 0,
             random,
             secrets,
+            check_at: None,
             publishes: false,
             lane_share: std::mem::take(&mut self.lane_share),
         };
         self.phase = Phase::Running(Box::new(Session::new(shared, self.agreed.channel_max)));
+    }
+
+    fn check_at(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::Running(session) => session.shared.check_at,
+            _ => None,
+        }
     }
 
     /// Tells publishers that know the word to stop or to go on.
@@ -459,6 +467,11 @@ impl Machine for Connection {
     }
 
     fn timeout(&mut self, now: Now, output: &mut Output) {
+        if self.check_at().is_some_and(|at| at <= now.instant)
+            && let Phase::Running(session) = &mut self.phase
+        {
+            session.check_patience(now, output);
+        }
         let Some((_, due)) = self.timers.next().filter(|(at, _)| *at <= now.instant) else { return };
         let close = match due {
             Due::Heartbeat => {
@@ -482,7 +495,7 @@ impl Machine for Connection {
     fn deadline(&self) -> Option<Instant> {
         match self.phase {
             Phase::Closed => None,
-            _ => self.timers.next().map(|(at, _)| at),
+            _ => [self.timers.next().map(|(at, _)| at), self.check_at()].into_iter().flatten().min(),
         }
     }
 

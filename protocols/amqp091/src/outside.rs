@@ -1,7 +1,7 @@
 //! Messages that come and go without a connection: the management API publishes and shows them.
 
 use bytes::Bytes;
-use crossdock_common::event::Principal;
+use crossdock_common::event::{Delivery, Principal};
 use crossdock_common::{Limits, Message, Name, Now};
 
 use crate::convert::facts::{Facts, Publisher, check_sizes};
@@ -41,6 +41,8 @@ pub fn message(now: Now, publisher: &Principal, content: Content, limits: &Limit
 }
 
 /// Property flags and list, and body, as a consumer would get them.
-pub fn shown(message: &Message, delivery_count: u32) -> (Bytes, Bytes) {
+pub fn shown(delivery: &Delivery) -> (Bytes, Bytes) {
+    let message = &delivery.message;
+    let delivery_count = delivery.is_counted.then_some(delivery.delivery_count);
     (outgoing::properties(message, delivery_count).into_owned(), outgoing::body(message).clone())
 }

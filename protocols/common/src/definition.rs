@@ -68,12 +68,16 @@ pub struct QueueSettings {
     pub single_active_consumer: bool,
     /// How long a fetch without its own lease time hides a message, in milliseconds (SQS VisibilityTimeout).
     pub lease_ms: Option<u64>,
+    /// How long a consumer may take to settle a delivery, in milliseconds; 0 means for ever (`x-consumer-timeout`).
+    pub consumer_timeout_ms: Option<u64>,
     /// Every message becomes visible only after this many milliseconds (SQS DelaySeconds).
     pub delay_ms: Option<u64>,
     /// When a durable message is confirmed (`x-durability`); fixed when the queue is made.
     pub durability: Option<Durability>,
     /// A FIFO queue: message groups in order, and no duplicates (SQS FifoQueue). Whether it is one is fixed when it is made.
     pub fifo: Option<Fifo>,
+    /// Of messages that say the same in a header, only the first is kept (`x-message-deduplication`). FIFO queues have their own way.
+    pub deduplication: Option<HeaderDeduplication>,
     /// A queue that the broker has for a purpose of its own: it is not listed, and nobody else's command reaches it.
     pub inner: Option<Inner>,
 }
@@ -125,6 +129,18 @@ impl DeduplicationScope {
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|scope| scope.word() == word)
     }
+}
+
+/// How a queue knows a message that it had already, as LavinMQ has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeaderDeduplication {
+    /// The header that tells messages apart; those without it are all kept (`x-deduplication-header`).
+    pub header: Name,
+    /// Most values that are remembered; of more, the oldest are forgotten (`x-cache-size`).
+    pub size_max: u32,
+    /// How long a value is remembered, in milliseconds, where the message's header `x-cache-ttl` says nothing; as long as there is
+    /// room if `None` (`x-cache-ttl`).
+    pub ttl_ms: Option<u64>,
 }
 
 /// When a durable message of a durable queue is confirmed and delivered.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::definition::{BindingSpec, DelayedInfo, ExchangeInfo, QueueInfo};
 use crate::lane_quota::LaneQuota;
-use crate::names::DeliveryId;
+use crate::names::{DeliveryId, QueueId};
 use crate::{ConsumerId, Instant, Lane, Message, Name, Refusal, RequestId, UnixMillis};
 
 /// One event.
@@ -62,6 +62,8 @@ pub enum Reply {
     Done,
     /// A declared queue.
     Queue { name: Name, ready: u64, consumers: u32 },
+    /// A consumer of a queue that says how long it may take to settle a delivery, in milliseconds; 0 means for ever.
+    Consumer { queue: QueueId, consumer_timeout_ms: u64 },
     /// How many messages were purged or deleted.
     Count(u64),
     /// One queue.
@@ -117,6 +119,8 @@ pub struct Delivery {
     pub message: Arc<Message>,
     /// How often it was handed out before: above 0 means redelivered.
     pub delivery_count: u32,
+    /// The queue counts, and consumers see it (AMQP `x-delivery-count`).
+    pub is_counted: bool,
     /// When it was handed out first.
     pub first_delivered_at: UnixMillis,
     /// When it will expire, if it will.

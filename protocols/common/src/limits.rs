@@ -27,6 +27,8 @@ pub struct Limits {
     pub consumers_max: usize,
     /// Most unsettled messages that a connection may hold in either direction.
     pub unsettled_max: usize,
+    /// How long a delivery may stay unsettled where its queue does not say, in milliseconds; 0 means for ever.
+    pub consumer_timeout_ms: u64,
 }
 
 impl Default for Limits {
@@ -44,6 +46,7 @@ impl Default for Limits {
             topic_levels_max: 128,
             consumers_max: 10_000,
             unsettled_max: 1 << 20,
+            consumer_timeout_ms: 1_800_000,
         }
     }
 }

@@ -71,6 +71,8 @@ pub struct Message {
 pub struct Rare {
     /// Further routing keys (AMQP `CC` and `BCC`).
     pub extra_keys: Vec<Bytes>,
+    /// So many of the last of them are shown to nobody (AMQP `BCC`).
+    pub blind_keys: usize,
     /// Becomes visible only after this many milliseconds.
     pub delay_ms: Option<u64>,
     /// Its delay at a delayed-message exchange in milliseconds (AMQP 0-9-1 `x-delay`): above 0 it has still to wait there, below 0

@@ -13,28 +13,35 @@ use super::Broker;
 use super::define::{Caller, accessible, forbid_default};
 use crate::definitions::{Definitions, QueueEntry, delay_queue_name, shard_of};
 use crate::policies::Policies;
+use crate::settings::QUEUE_TYPE;
 use crate::shard::command::NewQueue;
+use crate::wording::type_name;
 
 /// Longest name of a queue or exchange in bytes, as AMQP 0-9-1's short strings.
 const NAME_BYTES_MAX: usize = 255;
 
-/// The argument that names the kind of a queue.
-const QUEUE_TYPE: &str = "x-queue-type";
-
 /// Arguments that RabbitMQ compares when a queue is declared again.
-const QUEUE_ARGUMENTS: [&str; 12] = [
+const QUEUE_ARGUMENTS: [&str; 20] = [
     "x-expires",
     "x-message-ttl",
     "x-dead-letter-exchange",
     "x-dead-letter-routing-key",
+    "x-dead-letter-strategy",
     "x-max-length",
     "x-max-length-bytes",
     "x-max-priority",
     "x-overflow",
     "x-single-active-consumer",
     "x-delivery-limit",
+    "x-consumer-timeout",
     "x-durability",
-    "x-queue-type",
+    "x-message-deduplication",
+    "x-deduplication-header",
+    "x-cache-size",
+    "x-cache-ttl",
+    "x-queue-mode",
+    "x-queue-version",
+    QUEUE_TYPE,
 ];
 
 impl Broker {
@@ -54,6 +61,7 @@ impl Broker {
             let name = &spec.name;
             return Err(Refusal::Forbidden(format!("exchange name '{name}' contains reserved prefix 'amq.*'")));
         }
+        check_alternate(&spec, vhost)?;
         let (name, durable) = (spec.name.clone(), spec.durable);
         definitions.add_exchange(vhost, spec, now.unix)?;
         if definitions.vhost(vhost)?.exchange(vhost, &name)?.is_delayed() {
@@ -89,6 +97,7 @@ impl Broker {
             let name = &spec.name;
             return Err(Refusal::Forbidden(format!("queue name '{name}' contains reserved prefix 'amq.*'")));
         }
+        crate::settings::check(&spec, vhost)?;
         let name = spec.name.clone();
         let owner = spec.exclusive.then_some(caller.connection);
         // An exclusive queue goes with its connection: writing it down would be for nothing.
@@ -151,6 +160,17 @@ fn check_length(what: &str, name: &Name) -> Result<(), Refusal> {
     Ok(())
 }
 
+fn check_alternate(spec: &ExchangeSpec, vhost: &Name) -> Result<(), Refusal> {
+    match lookup(&spec.arguments, "alternate-exchange") {
+        None | Some(Value::String(_)) => Ok(()),
+        Some(other) => Err(Refusal::PreconditionFailed(format!(
+            "invalid type '{}' for arg 'alternate-exchange' in exchange '{}' in vhost '{vhost}'",
+            type_name(other),
+            spec.name
+        ))),
+    }
+}
+
 fn same_exchange(known: &ExchangeSpec, asked: &ExchangeSpec, vhost: &Name) -> Result<(), Refusal> {
     let thing = Thing { word: "exchange", name: &asked.name, vhost };
     thing.same("type", &asked.kind, &known.kind)?;
@@ -197,14 +217,16 @@ impl Thing<'_> {
                 _ => asked == known,
             },
             (None, None) => true,
-            _ => false,
+            // A queue without a type is a classic one.
+            (None, Some(kind)) | (Some(kind), None) => argument == QUEUE_TYPE && kind.as_str() == Some("classic"),
         };
         if equal {
             return Ok(());
         }
-        let (asked, known) = (described(asked), described(known));
-        let received = asked.map_or_else(|| "none".to_owned(), |asked| format!("the value {asked}"));
-        let current = known.map_or_else(|| "none".to_owned(), |known| format!("the value {known}"));
+        let (received, current) = match (asked, known) {
+            (Some(asked), Some(known)) => (format!("'{}'", to_text(asked)), format!("'{}'", to_text(known))),
+            _ => (described(asked), described(known)),
+        };
         Err(self.differs(argument, &format!("received {received} but current is {current}")))
     }
 
@@ -215,26 +237,9 @@ impl Thing<'_> {
 }
 
 /// A value with RabbitMQ's name of its type.
-fn described(value: Option<&Value>) -> Option<String> {
-    let value = value?;
-    let kind = match value {
-        Value::Null => "void",
-        Value::Bool(_) => "bool",
-        Value::I8(_) => "byte",
-        Value::U8(_) => "unsignedbyte",
-        Value::I16(_) => "short",
-        Value::U16(_) => "unsignedshort",
-        Value::I32(_) => "signedint",
-        Value::U32(_) => "unsignedint",
-        Value::I64(_) | Value::U64(_) => "long",
-        Value::F32(_) => "float",
-        Value::F64(_) => "double",
-        Value::Decimal { .. } => "decimal",
-        Value::Timestamp(_) => "timestamp",
-        Value::Binary(_) => "binary",
-        Value::String(_) => "longstr",
-        Value::List(_) => "array",
-        Value::Map(_) => "table",
-    };
-    Some(format!("'{}' of type '{kind}'", to_text(value)))
+fn described(value: Option<&Value>) -> String {
+    value.map_or_else(
+        || "none".to_owned(),
+        |value| format!("the value '{}' of type '{}'", to_text(value), type_name(value)),
+    )
 }

@@ -293,7 +293,8 @@ fn delete_exchange(
 ) -> Result<Reply, Refusal> {
     forbid_default(name)?;
     if name.starts_with("amq.") {
-        return Err(Refusal::Forbidden(format!("exchange name '{name}' contains reserved prefix 'amq.*'")));
+        let text = format!("deletion of system exchange '{name}' in vhost '{vhost}' not allowed");
+        return Err(Refusal::Forbidden(text));
     }
     // Deleting what is not there is fine (RabbitMQ since 3.2).
     let Some(exchange) = definitions.vhost(vhost)?.exchanges.get(name) else { return Ok(Reply::Done) };
@@ -312,7 +313,7 @@ fn bind(definitions: &mut Definitions, caller: &Caller<'_>, spec: BindingSpec) -
 fn unbind(definitions: &mut Definitions, caller: &Caller<'_>, spec: &BindingSpec) -> Result<Reply, Refusal> {
     forbid_default(&spec.source)?;
     if let Destination::Queue(name) = &spec.destination
-        && definitions.vhost(&caller.who.vhost)?.queues.contains_key(name)
+        && definitions.is_bound(&caller.who.vhost, spec)
     {
         accessible(definitions, caller, name)?;
     }

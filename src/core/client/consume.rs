@@ -8,13 +8,15 @@ use crossdock_common::definition::REPLY_ADDRESS;
 use crossdock_common::event::Reply;
 use crossdock_common::names::{DeliveryId, QueueId};
 use crossdock_common::refusal::{Access, Resource};
-use crossdock_common::{ConsumerId, Lane, Name, Now, Refusal, RequestId};
+use crossdock_common::value::lookup;
+use crossdock_common::{ConsumerId, Lane, Name, Now, Refusal, RequestId, Value};
 
 use super::{Client, ConsumerPlace};
 use crate::broker::define::accessible;
 use crate::broker::followup::share_count;
 use crate::definitions::shard_of;
 use crate::shard::command::{Confirmee, NewConsumer, Purge, ShardCommand, ShardFetch};
+use crate::wording::not_an_integer;
 
 impl Client {
     pub(super) fn subscribe(&mut self, now: Now, request: RequestId, subscribe: Subscribe) {
@@ -24,6 +26,9 @@ impl Client {
             Ok(queue) => queue,
             Err(refusal) => return self.answer(request, Err(refusal)),
         };
+        if let Err(refusal) = self.check_priority(&subscribe) {
+            return self.answer(request, Err(refusal));
+        }
         let consumer = NewConsumer {
             outbox: self.outbox.clone(),
             id: subscribe.consumer,
@@ -36,6 +41,16 @@ impl Client {
         self.consumers.insert(subscribe.consumer, ConsumerPlace { queue, lane: subscribe.lane });
         self.touched.insert(queue);
         self.push(queue, ShardCommand::Subscribe { queue, consumer: Box::new(consumer), request: Some(request) });
+    }
+
+    fn check_priority(&self, subscribe: &Subscribe) -> Result<(), Refusal> {
+        let Some(value) = lookup(&subscribe.arguments, "x-priority") else { return Ok(()) };
+        if matches!(value, Value::Bool(_)) || value.as_i64().is_none() {
+            let (queue, vhost, reason) = (&subscribe.queue, &self.who.vhost, not_an_integer(value));
+            let text = format!("invalid arg 'x-priority' for queue '{queue}' in vhost '{vhost}': {reason}");
+            return Err(Refusal::PreconditionFailed(text));
+        }
+        Ok(())
     }
 
     pub(super) fn unsubscribe(&mut self, request: RequestId, consumer: ConsumerId) {

@@ -7,7 +7,10 @@ use crossdock_common::definition::{BindingSpec, Destination};
 use crossdock_common::names::QueueId;
 use crossdock_common::{Name, Refusal, Value};
 
+use crossdock_common::value::lookup;
+
 use crate::record::encode_table;
+use crate::wording::type_name;
 
 /// What makes two bindings of an exchange the same: destination, key and arguments.
 pub(crate) type BindingIdentity = Bytes;
@@ -32,39 +35,50 @@ pub(crate) enum Target {
 }
 
 /// RabbitMQ's `x-match`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct HeadersMatch {
     any: bool,
     with_x: bool,
 }
 
 impl Binding {
-    pub(crate) fn new(spec: BindingSpec, target: Target, serial: u64) -> Result<Self, Refusal> {
-        let headers = HeadersMatch::parse(crossdock_common::value::lookup(&spec.arguments, "x-match"))?;
-        Ok(Self { spec: Arc::new(spec), target, serial, headers })
+    pub(crate) fn new(spec: BindingSpec, target: Target, serial: u64) -> Self {
+        // Only headers exchanges look at it, and they have checked it.
+        let headers = HeadersMatch::parse(lookup(&spec.arguments, "x-match")).unwrap_or_default();
+        Self { spec: Arc::new(spec), target, serial, headers }
     }
 
     /// Whether the message's headers satisfy the arguments. An argument without a value asks only that the header exists.
     pub(crate) fn headers_match(&self, headers: &crossdock_common::Table) -> bool {
         let mut wanted = self.spec.arguments.iter().filter(|(name, _)| self.headers.considers(name));
         let fits = |(name, value): &(crossdock_common::Text, Value)| {
-            crossdock_common::value::lookup(headers, name)
-                .is_some_and(|have| *value == Value::Null || same(have, value))
+            lookup(headers, name).is_some_and(|have| *value == Value::Null || same(have, value))
         };
         if self.headers.any { wanted.any(fits) } else { wanted.all(fits) }
     }
 }
 
 impl HeadersMatch {
+    /// # Errors
+    /// The binding's `x-match` is not one that RabbitMQ knows.
+    pub(crate) fn check(spec: &BindingSpec) -> Result<(), Refusal> {
+        Self::parse(lookup(&spec.arguments, "x-match")).map(drop)
+    }
+
     fn parse(value: Option<&Value>) -> Result<Self, Refusal> {
         let Some(value) = value else { return Ok(Self { any: false, with_x: false }) };
-        match value.as_str() {
+        let word = value.as_str();
+        match word {
             Some("all") => Ok(Self { any: false, with_x: false }),
             Some("any") => Ok(Self { any: true, with_x: false }),
             Some("all-with-x") => Ok(Self { any: false, with_x: true }),
             Some("any-with-x") => Ok(Self { any: true, with_x: true }),
-            _ => Err(Refusal::PreconditionFailed(format!(
-                "Invalid x-match field value {}; expected all, any, all-with-x, or any-with-x",
+            Some(word) => Err(Refusal::PreconditionFailed(format!(
+                "Invalid x-match field value <<\"{word}\">>; expected all, any, all-with-x, or any-with-x"
+            ))),
+            None => Err(Refusal::PreconditionFailed(format!(
+                "Invalid x-match field type {} (value {}); expected longstr",
+                type_name(value),
                 crossdock_common::value_text::to_text(value)
             ))),
         }
@@ -114,7 +128,7 @@ pub(crate) mod tests {
             announced: false,
             attributes: vec![],
         };
-        Arc::new(Binding::new(spec, Target::Queue(QueueId(1)), 1).expect("valid"))
+        Arc::new(Binding::new(spec, Target::Queue(QueueId(1)), 1))
     }
 
     #[test]

@@ -155,10 +155,10 @@ fn weight_of(key: &Bytes) -> Result<f64, Refusal> {
     match number {
         Some(weight @ 1..) => Ok(weight as f64),
         Some(_) => Err(Refusal::PreconditionFailed("The binding key must be greater than 0".to_owned())),
-        None => Err(Refusal::PreconditionFailed(format!(
-            "The binding key must be an integer: <<\"{}\">>",
-            key.escape_ascii()
-        ))),
+        None => {
+            let quoted = if key.is_empty() { String::new() } else { format!("\"{}\"", key.escape_ascii()) };
+            Err(Refusal::PreconditionFailed(format!("The binding key must be an integer: <<{quoted}>>")))
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use crossdock_common::value::lookup;
 use crossdock_common::{Message, Name, Refusal, UnixMillis, Value};
 use hashbrown::HashMap;
 
-use super::binding::{Binding, BindingIdentity};
+use super::binding::{Binding, BindingIdentity, HeadersMatch};
 use super::choice::Choice;
 use super::trie::Trie;
 
@@ -88,6 +88,7 @@ impl Exchange {
     pub(crate) fn check_binding(&self, spec: &BindingSpec) -> Result<(), Refusal> {
         match &self.routes {
             Routes::Choice(choice) => choice.check(spec),
+            Routes::Headers(_) => HeadersMatch::check(spec),
             _ => Ok(()),
         }
     }
@@ -167,7 +168,7 @@ impl Routes {
             "fanout" => Self::Fanout(Vec::new()),
             "topic" => Self::Topic(Trie::default()),
             "headers" => Self::Headers(Vec::new()),
-            other => return Err(Refusal::PreconditionFailed(format!("invalid exchange type '{other}'"))),
+            other => return Err(Refusal::PreconditionFailed(format!("unknown exchange type '{other}'"))),
         })
     }
 

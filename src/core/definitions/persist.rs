@@ -94,6 +94,7 @@ fn settings_to_table(settings: &QueueSettings) -> Table {
         .number("priority_max", settings.priority_max.map(u64::from))
         .number("lease_ms", settings.lease_ms)
         .number("delay_ms", settings.delay_ms)
+        .number("consumer_timeout_ms", settings.consumer_timeout_ms)
         .flag("single_active_consumer", settings.single_active_consumer);
     if let Some(durability) = settings.durability {
         writer = writer.text("durability", durability.word());
@@ -133,11 +134,14 @@ fn settings_from_table(table: &Table) -> QueueSettings {
         single_active_consumer: reader.flag("single_active_consumer"),
         lease_ms: reader.number("lease_ms"),
         delay_ms: reader.number("delay_ms"),
+        consumer_timeout_ms: reader.number("consumer_timeout_ms"),
         durability: reader.value("durability").and_then(Value::as_str).and_then(Durability::from_word),
         fifo: reader
             .value("fifo")
             .and_then(Value::as_str)
             .map(|scope| Fifo { deduplication_scope: DeduplicationScope::from_word(scope).unwrap_or_default() }),
+        // Only arguments say it.
+        deduplication: None,
         inner: reader.optional_name("delays_for").map(|exchange| Inner::Delays { exchange }),
     }
 }

@@ -117,7 +117,17 @@ fn encode_head(out: &mut BytesMut, message: &Message) {
 
 /// Whether there is anything beside the publication.
 fn has_facts(rare: &Rare) -> bool {
-    let Rare { extra_keys, delay_ms, exchange_delay_ms, group, deduplication, session, publication: _, deaths } = rare;
+    let Rare {
+        extra_keys,
+        blind_keys: _,
+        delay_ms,
+        exchange_delay_ms,
+        group,
+        deduplication,
+        session,
+        publication: _,
+        deaths,
+    } = rare;
     !extra_keys.is_empty()
         || !deaths.is_empty()
         || delay_ms.is_some()
@@ -148,7 +158,7 @@ pub(super) fn take_publication(input: &mut impl Buf) -> Result<Publication, Reco
 fn rare_to_table(rare: &Rare) -> Table {
     let mut writer = TableWriter::new().number("delay_ms", rare.delay_ms);
     if !rare.extra_keys.is_empty() {
-        writer = writer.put("extra_keys", keys(&rare.extra_keys));
+        writer = writer.put("extra_keys", keys(&rare.extra_keys)).number("blind_keys", rare.blind_keys as u64);
     }
     if let Some(delay_ms) = rare.exchange_delay_ms {
         writer = writer.put("exchange_delay_ms", Value::I64(delay_ms));
@@ -172,6 +182,7 @@ pub(super) fn rare_from_table(table: &Table) -> Rare {
     let text = |name: &str| reader.value(name).and_then(Value::as_str).map(Text::from);
     Rare {
         extra_keys: binaries(reader.list("extra_keys")),
+        blind_keys: reader.number("blind_keys").and_then(|count| usize::try_from(count).ok()).unwrap_or(0),
         delay_ms: reader.number("delay_ms"),
         exchange_delay_ms: reader.value("exchange_delay_ms").and_then(Value::as_i64),
         group: text("group"),

@@ -13,12 +13,15 @@ impl Shard {
         let Some(queue) = self.queues.get_mut(&id) else {
             return Err(Refusal::Unavailable("the queue was deleted".to_owned()));
         };
-        if queue.consumers.has_exclusive() || (consumer.exclusive && !queue.consumers.is_empty()) {
+        // One that is active alone and one that is there alone exclude each other, as in RabbitMQ.
+        let alone = !queue.consumers.is_empty() || queue.settings.single_active_consumer;
+        if queue.consumers.has_exclusive() || consumer.exclusive && alone {
             return Err(Refusal::ExclusiveUse { name: queue.name.clone(), vhost: queue.vhost.clone() });
         }
         queue.consumers.add(consumer);
+        let timeout = queue.settings.consumer_timeout_ms;
         self.mark(id);
-        Ok(Reply::Done)
+        Ok(timeout.map_or(Reply::Done, |consumer_timeout_ms| Reply::Consumer { queue: id, consumer_timeout_ms }))
     }
 
     pub(super) fn unsubscribe(
@@ -67,7 +70,7 @@ impl Shard {
         };
         queue.unused_since = now.instant;
         let empty = queue.ready.is_exhausted();
-        if empty && fetch.wait_ms > 0 || queue.ready.is_waiting() {
+        if empty && (fetch.wait_ms > 0 || queue.is_awaiting()) || queue.ready.is_waiting() {
             if fetch.wait_ms > 0 {
                 let until = now.instant.after_ms(fetch.wait_ms);
                 let (connection, request) = (fetch.outbox.connection, fetch.request);

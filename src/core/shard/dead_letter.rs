@@ -82,7 +82,8 @@ fn dead_letter(queue: &Queue, entry: &Entry, reason: DeathReason, now: Now) -> O
     let policy = queue.settings.dead_letter.as_ref()?;
     let mut message = entry.message.as_ref()?.to_mutable();
     let old_keys = keys_of(&message);
-    add_death(&mut message, queue, reason, now, old_keys.clone());
+    let seen = old_keys.len() - message.rare.as_ref().map_or(0, |rare| rare.blind_keys).min(old_keys.len());
+    add_death(&mut message, queue, reason, now, old_keys[..seen].to_vec());
     message.exchange = policy.exchange.clone();
     // Times to live and delays are counted from when it comes to a queue.
     message.received_at = now.unix;

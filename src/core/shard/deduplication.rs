@@ -1,27 +1,35 @@
-//! What a FIFO queue had in the last five minutes: a message with an id that is known is confirmed, and not kept.
+//! What a FIFO queue had in the last five minutes, or another queue that is to tell messages apart by a header: a message with an id
+//! that is known is confirmed, and not kept.
 //!
 //! The publisher of such a message hears of the original's place, and of its confirm once the original is as safe as it asked to
-//! be. The window lasts from the original's arrival, whatever becomes of it, and over restarts: message records have the ids, and
-//! snapshots those of messages that are gone.
+//! be. The window lasts from the original's arrival, whatever becomes of it, and over restarts: message records have the ids of FIFO
+//! queues, records of their own those of headers, and snapshots those of messages that are gone.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::{BufMut, Bytes, BytesMut};
-use crossdock_common::definition::DeduplicationScope;
+use crossdock_common::definition::{DeduplicationScope, HeaderDeduplication, QueueSettings};
 use crossdock_common::message::Rare;
 use crossdock_common::names::QueueId;
-use crossdock_common::{Event, Instant, Message, Now, UnixMillis};
+use crossdock_common::value::lookup;
+use crossdock_common::value_text::to_text;
+use crossdock_common::{Event, Instant, Message, Now, UnixMillis, Value};
 use hashbrown::HashMap;
 
 use super::command::{Confirmee, Shares};
+use super::entry::Entry;
 use super::queue::Queue;
 use crate::log::{Log, RecordKind};
 use crate::record::{RecordError, put_bytes, take_bytes, take_u64, take_u128};
 
 /// How long an id is known, as SQS has it.
 const WINDOW_MS: u64 = 300_000;
+/// As good as for ever: values of a header that are forgotten only when there are too many.
+const FOREVER_MS: u64 = 315_360_000_000;
+/// The header that says how long a message's value is remembered.
+const TTL_HEADER: &str = "x-cache-ttl";
 /// Most ids in one record.
 const IDS_MAX: usize = 4_096;
 /// What an id costs beside its bytes.
@@ -29,13 +37,35 @@ const ID_BYTES: u64 = 144;
 
 /// The ids of a queue.
 pub(crate) struct Deduplication {
-    scope: DeduplicationScope,
+    known_by: KnownBy,
     originals: HashMap<Arc<[u8]>, Original>,
     /// In the order of arrival.
     order: VecDeque<(Instant, Arc<[u8]>)>,
     /// Places of originals that are on their way in, and who waits for them.
     arriving: HashMap<u64, Vec<Confirmee>>,
     memory_bytes: u64,
+}
+
+/// What a message is known by.
+enum KnownBy {
+    /// The id that it was published with, within the scope.
+    Id(DeduplicationScope),
+    /// A header.
+    Header(HeaderDeduplication),
+}
+
+/// An id that is to be written down.
+pub(crate) struct NewId {
+    key: Arc<[u8]>,
+    original: Original,
+}
+
+impl NewId {
+    pub(crate) fn write(&self, queue: QueueId, now: Now, log: &mut dyn Log, scratch: &mut BytesMut) {
+        scratch.clear();
+        put_id(scratch, &self.key, &self.original, now);
+        log.push(RecordKind::Deduplication, queue.0, &[scratch]);
+    }
 }
 
 /// The message that came first.
@@ -48,8 +78,15 @@ struct Original {
 }
 
 impl Deduplication {
-    pub(crate) fn new(scope: DeduplicationScope) -> Self {
-        Self { scope, originals: HashMap::new(), order: VecDeque::new(), arriving: HashMap::new(), memory_bytes: 0 }
+    /// What a queue with these settings remembers, if anything.
+    pub(crate) fn of(settings: &QueueSettings) -> Option<Self> {
+        let of_header = || settings.deduplication.clone().map(KnownBy::Header);
+        let known_by = settings.fifo.map(|fifo| KnownBy::Id(fifo.deduplication_scope)).or_else(of_header)?;
+        Some(Self::new(known_by))
+    }
+
+    fn new(known_by: KnownBy) -> Self {
+        Self { known_by, originals: HashMap::new(), order: VecDeque::new(), arriving: HashMap::new(), memory_bytes: 0 }
     }
 
     pub(crate) fn memory_bytes(&self) -> u64 {
@@ -58,14 +95,27 @@ impl Deduplication {
 
     /// Another scope from now on: ids of the other one are not found any more.
     pub(crate) fn set_scope(&mut self, scope: DeduplicationScope) {
-        self.scope = scope;
+        self.known_by = KnownBy::Id(scope);
     }
 
-    /// What the message is known by. A letter is a new message wherever it goes.
-    fn key(&self, rare: Option<&Rare>) -> Option<(Arc<[u8]>, u128)> {
-        let rare = rare.filter(|rare| rare.deaths.is_empty())?;
+    /// The message's id and its publisher's own name for it. A letter is a new message wherever it goes.
+    fn key(&self, message: &Message) -> Option<(Arc<[u8]>, u128)> {
+        match &self.known_by {
+            KnownBy::Id(scope) => Self::id_of(*scope, message.rare.as_deref()?),
+            KnownBy::Header(_) if !message.deaths().is_empty() => None,
+            KnownBy::Header(rules) => {
+                let value = lookup(&message.hub().application_properties, &rules.header)?;
+                Some((Arc::from(&to_text(value).as_bytes()[..]), 0))
+            }
+        }
+    }
+
+    fn id_of(scope: DeduplicationScope, rare: &Rare) -> Option<(Arc<[u8]>, u128)> {
+        if !rare.deaths.is_empty() {
+            return None;
+        }
         let deduplication = rare.deduplication.as_ref()?;
-        let group = match (self.scope, &rare.group) {
+        let group = match (scope, &rare.group) {
             (DeduplicationScope::MessageGroup, Some(group)) => group,
             _ => "",
         };
@@ -74,20 +124,46 @@ impl Deduplication {
     }
 
     fn original(&self, message: &Message, now: Instant) -> Option<Original> {
-        let (key, _) = self.key(message.rare.as_deref())?;
+        let (key, _) = self.key(message)?;
         self.originals.get(&key).copied().filter(|original| original.until > now)
     }
 
-    fn arrives(&mut self, message: &Message, position: u64, now: Instant) {
-        let Some((key, message_id)) = self.key(message.rare.as_deref()) else { return };
-        self.insert(key, Original { position, message_id, until: now.after_ms(WINDOW_MS) });
+    fn arrives(&mut self, message: &Message, position: u64, now: Instant) -> Option<NewId> {
+        let (key, message_id) = self.key(message)?;
+        let original = Original { position, message_id, until: now.after_ms(self.window_ms(message)) };
+        self.insert(key.clone(), original);
         self.arriving.insert(position, Vec::new());
+        // Message records have the ids of FIFO queues.
+        matches!(self.known_by, KnownBy::Header(_)).then_some(NewId { key, original })
+    }
+
+    fn window_ms(&self, message: &Message) -> u64 {
+        let KnownBy::Header(rules) = &self.known_by else { return WINDOW_MS };
+        let own = lookup(&message.hub().application_properties, TTL_HEADER).and_then(Value::as_i64);
+        let own_ms = own.and_then(|ms| u64::try_from(ms).ok());
+        own_ms.or(rules.ttl_ms).unwrap_or(FOREVER_MS).min(FOREVER_MS)
     }
 
     fn insert(&mut self, key: Arc<[u8]>, original: Original) {
         self.memory_bytes += key.len() as u64 + ID_BYTES;
         self.order.push_back((original.until, key.clone()));
         self.originals.insert(key, original);
+        if let KnownBy::Header(rules) = &self.known_by {
+            let size_max = rules.size_max as usize;
+            while self.originals.len() > size_max {
+                self.forget_oldest(|_| true);
+            }
+        }
+    }
+
+    /// Forgets the id that came first, if it may go.
+    fn forget_oldest(&mut self, may_go: impl FnOnce(Instant) -> bool) -> bool {
+        let Some((until, key)) = self.order.pop_front_if(|(until, _)| may_go(*until)) else { return false };
+        self.memory_bytes -= key.len() as u64 + ID_BYTES;
+        if self.originals.get(&key).is_some_and(|original| original.until == until) {
+            self.originals.remove(&key);
+        }
+        true
     }
 
     /// The original is where it should be: gives who waited for it.
@@ -102,23 +178,20 @@ impl Deduplication {
 
     /// Forgets ids whose time is over.
     pub(crate) fn forget_old(&mut self, now: Instant) {
-        while let Some((until, key)) = self.order.pop_front_if(|(until, _)| *until <= now) {
-            self.memory_bytes -= key.len() as u64 + ID_BYTES;
-            if self.originals.get(&key).is_some_and(|original| original.until == until) {
-                self.originals.remove(&key);
-            }
-        }
+        while self.forget_oldest(|until| until <= now) {}
     }
 
     /// A message of the log.
     pub(crate) fn replay(&mut self, position: u64, rare: &Rare, received_at: UnixMillis, now: Now) {
-        let Some((key, message_id)) = self.key(Some(rare)) else { return };
+        let KnownBy::Id(scope) = self.known_by else { return };
+        let Some((key, message_id)) = Self::id_of(scope, rare) else { return };
         self.restore(key, position, message_id, UnixMillis(received_at.0.saturating_add(WINDOW_MS)), now);
     }
 
     fn restore(&mut self, key: Arc<[u8]>, position: u64, message_id: u128, until: UnixMillis, now: Now) {
         // A clock that was set back makes no window longer.
-        let left_ms = until.0.saturating_sub(now.unix.0).min(WINDOW_MS);
+        let longest_ms = if matches!(self.known_by, KnownBy::Id(_)) { WINDOW_MS } else { FOREVER_MS };
+        let left_ms = until.0.saturating_sub(now.unix.0).min(longest_ms);
         if left_ms > 0 {
             self.insert(key, Original { position, message_id, until: now.instant.after_ms(left_ms) });
         }
@@ -148,11 +221,7 @@ impl Deduplication {
         for some in those.chunks(IDS_MAX) {
             scratch.clear();
             for (key, original) in some {
-                let left_ms = original.until.0.saturating_sub(now.instant.0).div_ceil(1_000);
-                put_bytes(scratch, key);
-                scratch.put_u64_le(original.position);
-                scratch.put_u128_le(original.message_id);
-                scratch.put_u64_le(now.unix.0.saturating_add(left_ms));
+                put_id(scratch, key, original, now);
             }
             log.push(RecordKind::Deduplication, queue.0, &[scratch]);
         }
@@ -170,6 +239,14 @@ impl Deduplication {
     }
 }
 
+fn put_id(out: &mut BytesMut, key: &[u8], original: &Original, now: Now) {
+    let left_ms = original.until.0.saturating_sub(now.instant.0).div_ceil(1_000);
+    put_bytes(out, key);
+    out.put_u64_le(original.position);
+    out.put_u128_le(original.message_id);
+    out.put_u64_le(now.unix.0.saturating_add(left_ms));
+}
+
 impl Queue {
     /// The queue has the message already, or had it lately: its publisher hears of the original, and waits for it if need be.
     pub(crate) fn knows(&mut self, message: &Message, confirm: &mut Option<Confirmee>, now: Now) -> bool {
@@ -182,11 +259,18 @@ impl Queue {
         true
     }
 
-    /// A message has got a place in a FIFO queue.
-    pub(crate) fn remember(&mut self, message: &Message, position: u64, confirm: Option<&Confirmee>, now: Now) {
-        let Some(deduplication) = &mut self.deduplication else { return };
-        deduplication.arrives(message, position, now.instant);
-        tell_place(confirm, position, None);
+    /// A message has got a place in a queue that knows its messages. Gives what has to be written down for that to survive.
+    pub(crate) fn remember(
+        &mut self,
+        message: &Message,
+        entry: &Entry,
+        confirm: Option<&Confirmee>,
+        now: Now,
+    ) -> Option<NewId> {
+        let deduplication = self.deduplication.as_mut()?;
+        let id = deduplication.arrives(message, entry.position, now.instant);
+        tell_place(confirm, entry.position, None);
+        id.filter(|_| entry.logged)
     }
 
     /// A message has arrived: gives who published it again meanwhile and is to be told.

@@ -46,18 +46,24 @@ pub(crate) struct Entry {
 
 impl Entry {
     /// Marks one more handing-out and describes it. `None` if the message is not here.
-    pub(crate) fn hand_out(&mut self, queue: QueueId, consumer: ConsumerId, now: Now) -> Option<Delivery> {
+    pub(crate) fn hand_out(&mut self, to: (QueueId, ConsumerId), is_counted: bool, now: Now) -> Option<Delivery> {
         let message = self.message.clone()?;
-        Some(self.delivery(message, queue, consumer, now))
+        Some(self.delivery(message, to, is_counted, now))
     }
 
     /// As [`hand_out`](Self::hand_out), for good: the delivery has the message.
-    pub(crate) fn hand_over(mut self, queue: QueueId, consumer: ConsumerId, now: Now) -> Option<Delivery> {
+    pub(crate) fn hand_over(mut self, to: (QueueId, ConsumerId), is_counted: bool, now: Now) -> Option<Delivery> {
         let message = self.message.take()?;
-        Some(self.delivery(message, queue, consumer, now))
+        Some(self.delivery(message, to, is_counted, now))
     }
 
-    fn delivery(&mut self, message: Arc<Message>, queue: QueueId, consumer: ConsumerId, now: Now) -> Delivery {
+    fn delivery(
+        &mut self,
+        message: Arc<Message>,
+        (queue, consumer): (QueueId, ConsumerId),
+        is_counted: bool,
+        now: Now,
+    ) -> Delivery {
         let delivery_count = self.attempts;
         self.attempts += 1;
         if delivery_count == 0 {
@@ -68,6 +74,7 @@ impl Entry {
             id: DeliveryId { queue, position: self.position, lease: self.attempts },
             message,
             delivery_count,
+            is_counted,
             first_delivered_at: self.first_delivered_at,
             expires_at: self.expires_at,
             binding: self.binding.as_ref().map(|binding| binding.spec.clone()),

@@ -29,7 +29,8 @@ impl Queue {
             let Some(fetch) = self.fetches.pop_front() else { break };
             self.serve_fetch(fetch, (now, unload), timers, effects, &mut gone);
         }
-        if self.ready.is_exhausted() {
+        // What was published before is waited for: it becomes ready when it is durable.
+        if self.ready.is_exhausted() && !self.is_awaiting() {
             self.answer_impatient(effects);
         }
         self.serve_consumers(now, unload, &mut gone);
@@ -56,13 +57,13 @@ impl Queue {
             let Some(mut entry) = self.ready.pop_head() else { return };
             let Entry { position, logged, stored, .. } = entry;
             if consumer.presettled {
-                let Some(delivery) = entry.hand_over(self.id, consumer.id, now) else { return };
+                let Some(delivery) = entry.hand_over((self.id, consumer.id), counted, now) else { return };
                 consumer.send(delivery);
                 self.ledger.settled += 1;
                 gone(HandOut::Settled { position, logged, stored });
                 continue;
             }
-            let Some(delivery) = entry.hand_out(self.id, consumer.id, now) else { return };
+            let Some(delivery) = entry.hand_out((self.id, consumer.id), counted, now) else { return };
             consumer.send(delivery);
             entry.message.iter().for_each(|message| self.ready.hold(position, message));
             if unload {
@@ -110,7 +111,7 @@ impl Queue {
         timers: &mut Timers,
         gone: &mut impl FnMut(HandOut),
     ) -> Option<Delivery> {
-        let delivery = entry.hand_out(self.id, ConsumerId(0), now)?;
+        let delivery = entry.hand_out((self.id, ConsumerId(0)), self.settings.delivery_limit.is_some(), now)?;
         let Entry { position, logged, stored, .. } = entry;
         if fetch.presettled {
             self.ledger.settled += 1;

@@ -45,7 +45,7 @@ impl Shard {
         let mut entries = Entries::new();
         let mut refused = false;
         for target in targets {
-            let Self { queues, timers, memory, dirty, arrived, .. } = self;
+            let Self { queues, timers, memory, dirty, arrived, log, scratch, .. } = self;
             let Some(queue) = queues.get_mut(&target.queue) else { continue };
             if queue.knows(&message, &mut confirm, now) {
                 continue;
@@ -56,7 +56,9 @@ impl Shard {
                 continue;
             }
             let entry = queue.new_entry(message.clone(), target.binding, now);
-            queue.remember(&message, entry.position, confirm.as_ref(), now);
+            if let Some(id) = queue.remember(&message, &entry, confirm.as_ref(), now) {
+                id.write(target.queue, now, log.as_mut(), scratch);
+            }
             let storing = if let (true, Some(urgency)) = (entry.logged, queue.urgency) {
                 Storing::Durable(urgency)
             } else if queue.ready.is_storing(entry.level) || memory.crowds(queue) && !queue.has_unstored() {

@@ -98,7 +98,7 @@ impl Queue {
             durable: new.durable,
             auto_delete: new.auto_delete,
             ready: if new.settings.fifo.is_some() { Ready::fifo() } else { Ready::new(new.settings.priority_max) },
-            deduplication: new.settings.fifo.map(|fifo| Box::new(Deduplication::new(fifo.deduplication_scope))),
+            deduplication: Deduplication::of(&new.settings).map(Box::new),
             settings: new.settings,
             urgency: match new.durability {
                 Durability::Fsync => Some(Urgency::Sync),
@@ -170,17 +170,30 @@ impl Queue {
 
     /// Makes an entry ready, or delays it where the queue or the message says so. Without `keep`, only its reference stays in
     /// memory.
-    pub(crate) fn admit(&mut self, entry: Entry, keep: bool, now: Now, timers: &mut Timers) {
+    pub(crate) fn admit(&mut self, mut entry: Entry, keep: bool, now: Now, timers: &mut Timers) {
+        if entry.expires_at.is_some() {
+            self.spare(&mut entry, now);
+        }
         match self.visible_at(entry.message.as_deref(), now.instant) {
             None => self.ready.append(entry, keep),
-            Some(at) => {
-                let mut entry = entry;
-                if !keep {
-                    entry.unload();
-                }
-                self.delay(entry, at, timers);
-            }
+            Some(at) => self.delay_new(entry, keep, at, timers),
         }
+    }
+
+    /// Who waits for a message already gets it, however short it lives.
+    #[cold]
+    fn spare(&self, entry: &mut Entry, now: Now) {
+        if entry.is_expired(now.instant) && self.is_waited_for() {
+            entry.expires_at = None;
+        }
+    }
+
+    #[cold]
+    fn delay_new(&mut self, mut entry: Entry, keep: bool, at: Instant, timers: &mut Timers) {
+        if !keep {
+            entry.unload();
+        }
+        self.delay(entry, at, timers);
     }
 
     /// Takes a delivery out of the unsettled ones, if its lease is the current one.
@@ -210,6 +223,11 @@ impl Queue {
     /// Nobody consumes or waits.
     pub(crate) fn is_unused(&self) -> bool {
         self.consumers.is_empty() && self.fetches.is_empty()
+    }
+
+    /// The next message to come is taken at once.
+    fn is_waited_for(&self) -> bool {
+        self.ready.len() == 0 && (self.consumers.has_room() || !self.fetches.is_empty())
     }
 
     /// Somebody consumes or waits.

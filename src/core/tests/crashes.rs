@@ -160,16 +160,20 @@ impl Crashes {
         let lease = if self.random.below(2) == 0 { Lease::Connection } else { Lease::Timed { lease_ms: 1_000 } };
         let count = self.random.below(4) as u32;
         for delivery in self.client.fetch(&self.world, queue, count, lease) {
-            let key = (queue, number_of(&delivery));
-            let fate = self.fates.get(&key).copied().unwrap_or(Fate::Gone);
-            assert_ne!(fate, Fate::Gone, "{key:?} was handed out");
-            if queue != DEAD && queue != "q3" && !self.transient.contains(&key.1) {
-                // Who has seen it counts on it, unless the queue itself is not durable yet.
-                self.fates.insert(key, Fate::Safe);
-            }
-            self.away.insert(key);
-            self.held.push(delivery);
+            self.handed_out(queue, delivery);
         }
+    }
+
+    fn handed_out(&mut self, queue: &'static str, delivery: Delivery) {
+        let key = (queue, number_of(&delivery));
+        let fate = self.fates.get(&key).copied().unwrap_or(Fate::Gone);
+        assert_ne!(fate, Fate::Gone, "{key:?} was handed out");
+        if queue != DEAD && queue != "q3" && !self.transient.contains(&key.1) {
+            // Who has seen it counts on it, unless the queue itself is not durable yet.
+            self.fates.insert(key, Fate::Safe);
+        }
+        self.away.insert(key);
+        self.held.push(delivery);
     }
 
     fn name_of(&self, delivery: &Delivery) -> Option<&'static str> {
@@ -259,6 +263,8 @@ impl Crashes {
     }
 
     fn purge(&mut self) {
+        // Fetches may have been answered meanwhile: a purge leaves what was handed out.
+        self.hear();
         let queue = QUEUES[1 + self.random.below(3) as usize];
         self.requests += 1;
         let request = RequestId(self.requests);
@@ -302,6 +308,13 @@ impl Crashes {
                 Event::Reply { request, result } => {
                     let keys = self.leaving.remove(&request.0).filter(|_| result.is_ok());
                     self.fates.extend(keys.into_iter().flatten().map(|key| (key, Fate::Gone)));
+                }
+                Event::Fetched { deliveries, .. } => {
+                    for delivery in deliveries {
+                        if let Some(queue) = self.name_of(&delivery) {
+                            self.handed_out(queue, delivery);
+                        }
+                    }
                 }
                 _ => {}
             }

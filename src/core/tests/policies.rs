@@ -117,7 +117,7 @@ fn other_words_are_refused_and_a_second_declaration_must_say_the_same() {
     };
     let invalid = "invalid arg 'x-durability' for queue 'q' in vhost '/': ";
     assert_eq!(declare(Value::string("disk")), format!("{invalid}invalid_durability"));
-    assert_eq!(declare(Value::I32(1)), format!("{invalid}unacceptable_type"));
+    assert_eq!(declare(Value::I32(1)), format!("{invalid}{{unacceptable_type,signedint}}"));
     assert_eq!(declare(Value::string("os")), "");
     assert_eq!(declare(Value::string("os")), "");
     let differs = declare(Value::string("memory"));

@@ -216,7 +216,7 @@ async fn next(session: &mut Session, queue: &str) -> Result<Option<(Delivery, u6
 
 fn show(delivery: &Delivery, ready: u64, wanted: &Wanted) -> Value {
     let message = &delivery.message;
-    let (properties, body) = shown(message, delivery.delivery_count);
+    let (properties, body) = shown(delivery);
     let length = wanted.truncate_bytes.unwrap_or(body.len()).min(body.len());
     let (payload, encoding) = encode(body.get(..length).unwrap_or_default(), wanted.always_base64);
     json!({

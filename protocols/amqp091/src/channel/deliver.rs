@@ -31,7 +31,7 @@ impl Channel {
             exchange: &message.exchange,
             routing_key: &message.routing_key,
         };
-        self.put_message(output, frame_max, &method, message, delivery.delivery_count);
+        self.put_message(output, frame_max, &method, message, counted(delivery));
     }
 
     /// The answer to `basic.get`.
@@ -54,6 +54,9 @@ impl Channel {
             cx.shared.unsettled += 1;
         }
         let delivery_tag = self.next_delivery_tag(no_ack, delivery);
+        if !no_ack {
+            self.handed_out(cx.now, cx.shared);
+        }
         let message = &*delivery.message;
         let method = GetOk {
             delivery_tag,
@@ -62,14 +65,14 @@ impl Channel {
             routing_key: &message.routing_key,
             message_count: u32::try_from(ready).unwrap_or(u32::MAX),
         };
-        self.put_message(cx.output, cx.shared.frame_max, &method, message, delivery.delivery_count);
+        self.put_message(cx.output, cx.shared.frame_max, &method, message, counted(delivery));
         Ok(())
     }
 
     /// A mandatory message that no queue took.
     pub(crate) fn returned(&mut self, cx: &mut Context<'_>, message: &Message) {
         let method = Return { exchange: &message.exchange, routing_key: &message.routing_key };
-        self.put_message(cx.output, cx.shared.frame_max, &method, message, 0);
+        self.put_message(cx.output, cx.shared.frame_max, &method, message, None);
     }
 
     fn next_delivery_tag(&mut self, no_ack: bool, delivery: &Delivery) -> u64 {
@@ -86,12 +89,17 @@ impl Channel {
         frame_max: usize,
         method: &impl Outgoing,
         message: &Message,
-        delivery_count: u32,
+        delivery_count: Option<u32>,
     ) {
         let properties = outgoing::properties(message, delivery_count);
         put_method(output.bytes.buffer(), self.number, method);
         put_content(&mut output.bytes, self.number, frame_max, &properties, outgoing::body(message));
     }
+}
+
+/// How often the message was handed out before, where its queue tells.
+fn counted(delivery: &Delivery) -> Option<u32> {
+    delivery.is_counted.then_some(delivery.delivery_count)
 }
 
 /// Gives back a delivery that nobody can take.

@@ -58,7 +58,7 @@ impl Channel {
             return Ok(());
         }
         let passive = declare.passive || declare.queue.starts_with(REPLY_ADDRESS);
-        let name = if passive { self.queue_name(declare.queue)? } else { Name::from(declare.queue) };
+        let name = Name::from(declare.queue);
         // If the core refuses, the channel is closed, so it may be believed already.
         let last_queue = if name.is_empty() { LastQueue::Pending } else { LastQueue::Named(name.clone()) };
         let spec = QueueSpec {

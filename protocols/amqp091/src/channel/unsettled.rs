@@ -42,6 +42,16 @@ impl Unsettled {
         self.entries.len() - self.holes
     }
 
+    /// The oldest one.
+    pub(crate) fn oldest(&self) -> Option<&Entry> {
+        self.entries.front()
+    }
+
+    /// All of them, oldest first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(|entry| !entry.is_hole())
+    }
+
     /// Takes one out.
     pub(crate) fn take(&mut self, tag: u64) -> Option<Entry> {
         let at = self.position(tag)?;

@@ -161,6 +161,17 @@ impl Session {
         })
     }
 
+    /// Ends channels that have not settled something for too long.
+    pub(crate) fn check_patience(&mut self, now: Now, output: &mut Output) {
+        self.shared.check_at = None;
+        for number in 1..=u16::try_from(self.slots.len().saturating_sub(1)).unwrap_or(u16::MAX) {
+            let Some(Slot::Open(channel)) = self.slots.get_mut(usize::from(number)) else { continue };
+            if let Err(fault) = channel.check_patience(now, &mut self.shared) {
+                self.fail(now, number, &fault, output);
+            }
+        }
+    }
+
     /// The client closes the connection: what its channels hold goes back first. The request to wait for.
     pub(crate) fn leave(&mut self, now: Now, output: &mut Output) -> RequestId {
         for slot in &mut self.slots {
@@ -174,7 +185,7 @@ impl Session {
 
     fn open(&mut self, frame: &Frame<'_>, output: &mut Output) -> Result<(), Interrupt> {
         if frame.kind == Kind::Heartbeat {
-            return Err(misplaced_heartbeat(frame.channel));
+            return Err(misplaced_heartbeat());
         }
         if frame.kind != Kind::Method {
             return Err(not_open());
@@ -320,7 +331,11 @@ impl Session {
             return self.fail(now, number, &Fault::precondition(text), output);
         }
         shared.unsettled += usize::from(!consumer.no_ack);
-        channel.deliver(output, shared.frame_max, &consumer.tag, consumer.no_ack, delivery);
+        let no_ack = consumer.no_ack;
+        channel.deliver(output, shared.frame_max, &consumer.tag, no_ack, delivery);
+        if !no_ack {
+            channel.handed_out(now, shared);
+        }
     }
 
     fn consumer_ended(&mut self, now: Now, consumer: ConsumerId, output: &mut Output) {
@@ -445,7 +460,7 @@ fn open_frame(channel: &mut Channel, cx: &mut Context<'_>, frame: &Frame<'_>, re
     match frame.kind {
         Kind::Header => channel.content_header(cx, frame.payload)?,
         Kind::Body => channel.content_body(cx, Piece::Borrowed(frame.payload))?,
-        Kind::Heartbeat => return Err(misplaced_heartbeat(frame.channel)),
+        Kind::Heartbeat => return Err(misplaced_heartbeat()),
         Kind::Method => {
             if let Some(used) =
                 channel.publish_again(cx, frame.payload, rest).map_err(|fault| fault.at(basic::PUBLISH))?
@@ -479,6 +494,6 @@ fn not_open() -> Interrupt {
     Fault::new(ReplyCode::ChannelError, "expected 'channel.open'").into()
 }
 
-fn misplaced_heartbeat(channel: u16) -> Interrupt {
-    Fault::unexpected(format!("unexpected heartbeat frame on channel {channel}")).into()
+fn misplaced_heartbeat() -> Interrupt {
+    Fault::unexpected("type 8, all octets = <<>>").into()
 }

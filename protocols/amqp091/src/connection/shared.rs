@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crossdock_common::event::Principal;
 use crossdock_common::lane_quota::LaneShare;
 use crossdock_common::random::Random;
-use crossdock_common::{Command, ConsumerId, Limits, Name, Now, Output, Table, Text};
+use crossdock_common::{Command, ConsumerId, Instant, Limits, Name, Now, Output, Table, Text};
 use sha2::{Digest, Sha256};
 
 use super::handshake::Capabilities;
@@ -30,6 +30,8 @@ pub(crate) struct Shared {
     pub confirm_floor: u64,
     pub random: Random,
     pub secrets: Secrets,
+    /// When channels are asked for deliveries that have been unsettled for too long.
+    pub check_at: Option<Instant>,
     /// The client is a publisher: it is told when publishers have to stop.
     pub publishes: bool,
     /// What the connection's channels use of its user's.
@@ -45,6 +47,11 @@ impl Shared {
     pub(crate) fn new_consumer_tag(&mut self) -> Text {
         let bytes = self.random.uuid().to_be_bytes();
         Text::from(format!("amq.ctag-{}", URL_SAFE_NO_PAD.encode(bytes)))
+    }
+
+    /// Channels are asked then, if not before.
+    pub(crate) fn check_at(&mut self, at: Option<Instant>) {
+        self.check_at = [self.check_at, at].into_iter().flatten().min();
     }
 
     pub(crate) fn user(&self) -> Name {

@@ -21,6 +21,8 @@ pub(crate) struct Facts {
     pub priority: u8,
     pub ttl_ms: Option<u64>,
     pub extra_keys: Vec<Bytes>,
+    /// The last of them that nobody shall see.
+    pub blind_keys: usize,
     pub has_bcc: bool,
     /// Answers shall go to the channel itself.
     pub wants_replies: bool,
@@ -53,7 +55,8 @@ impl Facts {
         message.priority = self.priority;
         message.ttl_ms = self.ttl_ms;
         if !self.extra_keys.is_empty() {
-            message.rare_mut().extra_keys = self.extra_keys;
+            let rare = message.rare_mut();
+            (rare.extra_keys, rare.blind_keys) = (self.extra_keys, self.blind_keys);
         }
         message
     }
@@ -64,36 +67,60 @@ impl Facts {
     }
 
     fn read_headers(&mut self, headers: &[u8]) -> Result<(), Fault> {
+        let mut blind = None;
         for entry in Entries(headers) {
             let entry = entry?;
             match entry.name {
                 CC => self.add_keys("CC", entry.value)?,
-                name if name == BCC.as_bytes() => {
-                    self.has_bcc = true;
-                    self.add_keys(BCC, entry.value)?;
-                }
+                name if name == BCC.as_bytes() => blind = Some(entry.value),
                 _ => {}
             }
+        }
+        if let Some(blind) = blind {
+            self.has_bcc = true;
+            let seen = self.extra_keys.len();
+            self.add_keys(BCC, blind)?;
+            self.blind_keys = self.extra_keys.len() - seen;
         }
         Ok(())
     }
 
+    /// Items that are no text are passed over, as by RabbitMQ.
     fn add_keys(&mut self, name: &str, value: Raw<'_>) -> Result<(), Fault> {
-        let unacceptable = || Fault::precondition(format!("invalid message: unacceptable type in header '{name}'"));
+        let unacceptable = || {
+            let kind = table::type_name(value.letter);
+            Fault::precondition(format!("invalid message: {{unacceptable_type_in_header,\"{name}\",{kind}}}"))
+        };
         for item in value.items().ok_or_else(unacceptable)? {
-            match item? {
-                Raw { letter: b'S', bytes } => self.extra_keys.push(Bytes::copy_from_slice(bytes)),
-                _ => return Err(unacceptable()),
+            if let Raw { letter: b'S', bytes } = item? {
+                self.extra_keys.push(Bytes::copy_from_slice(bytes));
             }
         }
         Ok(())
     }
 }
 
+/// Longest `expiration` in milliseconds, as RabbitMQ.
+const EXPIRATION_MS_MAX: u64 = 4_294_967_295;
+
 fn expiration(text: &[u8]) -> Result<u64, Fault> {
-    milliseconds(text).ok_or_else(|| {
-        Fault::precondition(format!("invalid expiration '{}': not a number of milliseconds", text.escape_ascii()))
+    milliseconds(text).filter(|ms| *ms <= EXPIRATION_MS_MAX).ok_or_else(|| {
+        let text = text.escape_ascii().to_string();
+        Fault::precondition(format!("invalid expiration '{text}': {}", why_no_expiration(&text)))
     })
+}
+
+/// RabbitMQ's words for what is wrong with an `expiration`.
+fn why_no_expiration(text: &str) -> String {
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let digits = unsigned.len() - unsigned.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, rest) = text.split_at(text.len() - unsigned.len() + digits);
+    match rest {
+        _ if digits == 0 => "no_integer".to_owned(),
+        "" if number.starts_with('-') => format!("{{value_negative,{number}}}"),
+        "" => format!("{{value_too_large,{number}}}"),
+        rest => format!("{{leftover_string,\"{rest}\"}}"),
+    }
 }
 
 /// Who publishes, for the check of the `user-id` property.
@@ -159,15 +186,33 @@ mod tests {
         assert!(found.has_bcc);
         assert_eq!(facts(vec![("CC".into(), keys(&[]))]).unwrap(), Facts::default());
         let fault = facts(vec![("CC".into(), Value::string("a"))]).unwrap_err();
-        assert_eq!(fault.to_string(), "PRECONDITION_FAILED - invalid message: unacceptable type in header 'CC'");
-        assert!(facts(vec![("BCC".into(), Value::List(vec![Value::I32(1)]))]).is_err());
+        let text = "PRECONDITION_FAILED - invalid message: {unacceptable_type_in_header,\"CC\",longstr}";
+        assert_eq!(fault.to_string(), text);
+        let mixed = Value::List(vec![Value::I32(1), Value::string("a")]);
+        assert_eq!(facts(vec![("BCC".into(), mixed)]).unwrap().extra_keys, ["a"]);
+        let blind = facts(vec![("BCC".into(), keys(&["c", "d"])), ("CC".into(), keys(&["a"]))]).unwrap();
+        assert_eq!((blind.extra_keys, blind.blind_keys), (vec!["a".into(), "c".into(), "d".into()], 2));
     }
 
     #[test]
     fn expirations_must_be_numbers() {
-        for (text, fits) in [("0", true), ("60000", true), ("", false), ("-1", false), ("1s", false), ("1e3", false)] {
+        let of = |text: &str| {
             let properties = Properties { expiration: Some(text.as_bytes()), ..Properties::default() };
-            assert_eq!(Facts::of(&properties.to_vec(), &ANYBODY, &Limits::default()).is_ok(), fits, "{text}");
+            Facts::of(&properties.to_vec(), &ANYBODY, &Limits::default()).map(|facts| facts.ttl_ms)
+        };
+        for (text, ms) in [("0", 0), ("60000", 60_000), ("4294967295", 4_294_967_295)] {
+            assert_eq!(of(text), Ok(Some(ms)));
+        }
+        for (text, reason) in [
+            ("", "no_integer"),
+            ("soon", "no_integer"),
+            ("-1", "{value_negative,-1}"),
+            ("4294967296", "{value_too_large,4294967296}"),
+            ("1s", "{leftover_string,\"s\"}"),
+            ("1.5", "{leftover_string,\".5\"}"),
+        ] {
+            let expected = format!("PRECONDITION_FAILED - invalid expiration '{text}': {reason}");
+            assert_eq!(of(text).unwrap_err().to_string(), expected);
         }
     }
 

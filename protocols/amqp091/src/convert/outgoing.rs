@@ -16,14 +16,14 @@ const DELAY: &str = "x-delay";
 const ROUTING_KEY: &str = "crossdock.routing-key";
 
 /// Property flags and list for a delivery. The usual AMQP 0-9-1 message costs nothing.
-pub(crate) fn properties(message: &Message, delivery_count: u32) -> Cow<'_, Bytes> {
+pub(crate) fn properties(message: &Message, delivery_count: Option<u32>) -> Cow<'_, Bytes> {
     let properties = match message.format.tag() {
         FormatTag::AMQP_0_9_1 => Cow::Borrowed(&message.properties),
         _ => Cow::Owned(from_hub(message.hub())),
     };
     let has_history =
         message.rare.as_ref().is_some_and(|rare| !rare.deaths.is_empty() || rare.exchange_delay_ms.is_some());
-    if !has_history && delivery_count == 0 && message.routing_key.len() <= SHORT_MAX {
+    if !has_history && delivery_count.is_none() && message.routing_key.len() <= SHORT_MAX {
         return properties;
     }
     Cow::Owned(merge(&properties, message, own_headers(message, delivery_count)))
@@ -64,9 +64,9 @@ fn kept_headers(headers: Option<&[u8]>, keep: impl Fn(&[u8]) -> bool) -> Vec<u8>
     kept
 }
 
-fn own_headers(message: &Message, delivery_count: u32) -> Table {
+fn own_headers(message: &Message, delivery_count: Option<u32>) -> Table {
     let mut headers = death_headers(message.deaths());
-    if delivery_count > 0 {
+    if let Some(delivery_count) = delivery_count {
         headers.push((Text::from_static(DELIVERY_COUNT), Value::I64(delivery_count.into())));
     }
     if let Some(delay_ms) = waited_ms(message) {
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn the_usual_message_is_passed_on_verbatim() {
         let message = message(&Hub { app_id: Some("a".into()), ..Hub::default() });
-        let sent = properties(&message, 0);
+        let sent = properties(&message, None);
         assert_eq!(sent.as_ptr(), message.properties.as_ptr());
     }
 
@@ -165,7 +165,7 @@ mod tests {
         let mut message = message(&Hub { ttl_ms: Some(10), application_properties: forged, ..Hub::default() });
         message.ttl_ms = None;
         message.rare_mut().deaths = vec![death("new"), death("old")];
-        let hub = to_hub(&properties(&message, 3));
+        let hub = to_hub(&properties(&message, Some(3)));
         assert_eq!(hub.ttl_ms, None, "it would expire again");
         let headers = &hub.application_properties;
         assert_eq!(lookup(headers, "mine"), Some(&Value::I32(1)));
@@ -186,7 +186,7 @@ mod tests {
             let asked = vec![("x-delay".into(), Value::I32(5)), ("mine".into(), Value::I32(1))];
             let mut message = message(&Hub { application_properties: asked, ..Hub::default() });
             message.rare_mut().exchange_delay_ms = exchange_delay_ms;
-            let hub = to_hub(&properties(&message, 0));
+            let hub = to_hub(&properties(&message, None));
             assert_eq!(lookup(&hub.application_properties, "x-delay"), Some(&Value::I32(told)));
             assert_eq!(lookup(&hub.application_properties, "mine"), Some(&Value::I32(1)));
         }
@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn other_formats_are_converted() {
         let message = Message::new(plain_format(), Name::from("x"), "k".into(), "junk".into(), "b".into());
-        assert_eq!(*properties(&message, 0), from_hub(&Hub::default()));
+        assert_eq!(*properties(&message, None), from_hub(&Hub::default()));
         assert_eq!(body(&message), "b");
     }
 
@@ -204,7 +204,7 @@ mod tests {
         for length in [255, 256] {
             let mut message = message(&Hub::default());
             message.routing_key = Bytes::from(vec![b'k'; length]);
-            let hub = to_hub(&properties(&message, 0));
+            let hub = to_hub(&properties(&message, None));
             assert_eq!(lookup(&hub.application_properties, ROUTING_KEY).is_some(), length > 255);
         }
     }

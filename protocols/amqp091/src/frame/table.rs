@@ -136,6 +136,29 @@ fn reason(error: nom::Err<Malformed>) -> Malformed {
     }
 }
 
+/// RabbitMQ's name of a type.
+pub(crate) fn type_name(letter: u8) -> &'static str {
+    match letter {
+        b't' => "bool",
+        b'b' => "byte",
+        b'B' => "unsignedbyte",
+        b's' => "short",
+        b'u' => "unsignedshort",
+        b'I' => "signedint",
+        b'i' => "unsignedint",
+        b'l' | b'L' => "long",
+        b'f' => "float",
+        b'd' => "double",
+        b'D' => "decimal",
+        b'T' => "timestamp",
+        b'x' => "binary",
+        b'A' => "array",
+        b'F' => "table",
+        b'S' => "longstr",
+        _ => "void",
+    }
+}
+
 /// One value with its letter.
 fn raw(input: &[u8]) -> Parsed<'_, Raw<'_>> {
     let (input, letter) = be_u8(input)?;

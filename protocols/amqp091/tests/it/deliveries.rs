@@ -232,3 +232,89 @@ fn a_refused_consumer_closes_the_channel() {
     assert_eq!(rig.read(), ["1 channel.close 404 NOT_FOUND - no queue 'missing' in vhost '/' 60/20"]);
     assert!(!rig.core.log.iter().any(|line| line.starts_with("Unsubscribe")));
 }
+
+const TIMED_OUT: &str = "1 channel.close 406 PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out. Timeout \
+                         value used: 100000 ms. This timeout value can be configured, see consumers doc guide to learn more 0/0";
+
+/// A consumer `c` that has 100 seconds for each delivery.
+fn hurried(queue: &str) -> Rig {
+    let mut rig = Rig::open_with(Limits { consumer_timeout_ms: 100_000, ..Limits::default() }, 0);
+    rig.send(&consume(1, queue, "c", 0));
+    rig.read();
+    rig
+}
+
+#[test]
+fn what_is_not_settled_in_time_ends_the_channel() {
+    let mut rig = hurried("q");
+    rig.deliver(1, "one");
+    rig.advance_ms(60_000);
+    rig.deliver(1, "two");
+    rig.read();
+    rig.advance_ms(40_000);
+    assert!(rig.read().is_empty(), "not before its time");
+    rig.core.log.clear();
+    rig.advance_ms(10_000);
+    assert_eq!(rig.read(), [TIMED_OUT]);
+    assert_eq!(rig.settled(), [(vec![1, 2], Released)]);
+    rig.send(&open_channel(2));
+    assert_eq!(rig.read(), ["2 channel.open-ok"], "the connection goes on");
+}
+
+#[test]
+fn what_is_settled_in_time_ends_nothing() {
+    let mut rig = hurried("q");
+    for tag in 1..100 {
+        rig.deliver(1, "m");
+        rig.advance_ms(30_000);
+        if tag > 2 {
+            rig.send(&ack(1, tag - 2, false));
+        }
+        assert_eq!(rig.read().len(), 3);
+    }
+    rig.send(&ack(1, 0, true));
+    rig.advance_ms(10_000_000);
+    assert!(rig.read().is_empty());
+    rig.deliver(1, "late");
+    rig.read();
+    rig.advance_ms(100_000);
+    assert!(rig.read().is_empty(), "its time began when it was handed out");
+    rig.advance_ms(10_000);
+    assert_eq!(rig.read(), [TIMED_OUT]);
+}
+
+#[test]
+fn what_needs_no_settlement_has_all_the_time() {
+    let mut rig = Rig::open_with(Limits { consumer_timeout_ms: 100_000, ..Limits::default() }, 0);
+    rig.send(&consume(1, "q", "c", 2));
+    rig.deliver(1, "m");
+    rig.read();
+    rig.advance_ms(10_000_000);
+    assert!(rig.read().is_empty());
+    let mut rig = Rig::open_with(Limits { consumer_timeout_ms: 0, ..Limits::default() }, 0);
+    rig.send(&consume(1, "q", "c", 0));
+    rig.deliver(1, "m");
+    rig.read();
+    rig.advance_ms(100_000_000);
+    assert!(rig.read().is_empty());
+}
+
+#[test]
+fn fetched_messages_have_to_be_settled_in_time_too() {
+    let mut rig = hurried("other");
+    rig.send(&[publish(1, "", "q", b"m"), get(1, "q", false)].concat());
+    rig.read();
+    rig.advance_ms(110_000);
+    assert_eq!(rig.read(), [TIMED_OUT]);
+}
+
+#[test]
+fn a_queue_may_say_how_long_its_consumers_may_take() {
+    let mut rig = hurried("impatient");
+    rig.deliver(1, "m");
+    rig.read();
+    rig.advance_ms(9_900);
+    assert!(rig.read().is_empty());
+    rig.advance_ms(2_200);
+    assert_eq!(rig.read(), [TIMED_OUT.replace("100000 ms", "10000 ms")]);
+}

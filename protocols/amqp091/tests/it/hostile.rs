@@ -202,6 +202,7 @@ fn limits_of_zero_do_not_panic() {
         header_bytes_max: 0,
         consumers_max: 0,
         unsettled_max: 0,
+        consumer_timeout_ms: 0,
         heartbeat_ms: 0,
         handshake_timeout_ms: 0,
         topic_levels_max: 0,

@@ -102,7 +102,7 @@ fn confirms_count_from_one_and_come_after_returns() {
             "1 header 1",
             "1 body 1",
             "1 basic.ack 2 0",
-            "1 basic.nack 3 0",
+            "1 basic.nack 3 2",
         ]
     );
 }
@@ -120,7 +120,7 @@ fn outcomes_out_of_order_are_acked_with_few_frames() {
     rig.event(confirmed(&[1, 4, 5]));
     assert_eq!(rig.read(), ["1 basic.ack 5 1"]);
     rig.event(Event::Rejected { lane: Lane(1), confirm: 6, reason: RejectReason::Journal });
-    assert_eq!(rig.read(), ["1 basic.nack 6 0"]);
+    assert_eq!(rig.read(), ["1 basic.nack 6 2"]);
 }
 
 #[test]
@@ -175,7 +175,8 @@ fn blind_copies_are_routed_and_forgotten() {
     rig.send(&publish_with(1, "", "q", 0, &properties.0, b"x"));
     let message = &rig.core.queues["q"][0];
     let rare = message.rare.as_ref().unwrap();
-    assert_eq!(rare.extra_keys, ["secret", "open"]);
+    assert_eq!(rare.extra_keys, ["open", "secret"]);
+    assert_eq!(rare.blind_keys, 1);
     assert!(!message.properties.windows(6).any(|part| part == b"secret"));
     assert!(message.properties.windows(4).any(|part| part == b"open"));
 }

@@ -200,6 +200,9 @@ impl Core {
                 let result = Err(missing(Resource::Queue, &subscribe.queue));
                 vec![Event::Reply { request, result }]
             }
+            Command::Subscribe { request, subscribe } if subscribe.queue.contains("impatient") => {
+                done(request, Reply::Consumer { queue: QueueId(1), consumer_timeout_ms: 10_000 })
+            }
             Command::Fetch { request, fetch } => {
                 let queue = self.queues.entry(fetch.queue.to_string()).or_default();
                 let message = queue.pop_front();
@@ -244,6 +247,7 @@ impl Core {
             id: DeliveryId { queue: QueueId(1), position: self.position, lease: 1 },
             message,
             delivery_count,
+            is_counted: delivery_count > 0,
             first_delivered_at: UnixMillis(0),
             expires_at: None,
             binding: None,
@@ -272,7 +276,7 @@ fn define(definition: Definition) -> Result<Reply, Refusal> {
             Err(Refusal::Forbidden("exchange name 'amq.refused' contains reserved prefix 'amq.*'".into()))
         }
         Definition::DeclareExchange { spec, .. } if spec.kind.contains("unknown") => {
-            Err(Refusal::Invalid("invalid exchange type 'unknown'".into()))
+            Err(Refusal::Invalid("unknown exchange type 'unknown'".into()))
         }
         Definition::DeleteQueue { name, .. } if name.contains("missing") => Err(missing(Resource::Queue, &name)),
         Definition::DeleteExchange { name, .. } if name.contains("missing") => Err(missing(Resource::Exchange, &name)),
@@ -363,6 +367,15 @@ impl Rig {
                     }
                 }
             }
+        }
+    }
+
+    /// Time passes, and the machine does what is due.
+    pub fn advance_ms(&mut self, ms: u64) {
+        self.now.instant = self.now.instant.after_ms(ms);
+        while self.machine.deadline().is_some_and(|at| at <= self.now.instant) && self.output.close.is_none() {
+            self.machine.timeout(self.now, &mut self.output);
+            self.run();
         }
     }
 

@@ -66,6 +66,7 @@ pub fn delivery(message: Message, position: u64) -> Delivery {
         id: DeliveryId { queue: QueueId(1), position, lease: 1 },
         message: Arc::new(message),
         delivery_count: 2,
+        is_counted: true,
         first_delivered_at: UnixMillis(1_767_323_045_000),
         expires_at: None,
         binding: None,

@@ -126,6 +126,7 @@ impl Core {
             id: DeliveryId { queue: QueueId(7), position: self.position - 1, lease: 1 },
             message,
             delivery_count: 0,
+            is_counted: false,
             first_delivered_at: UnixMillis(0),
             expires_at: None,
             binding: None,

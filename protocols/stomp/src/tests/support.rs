@@ -180,6 +180,7 @@ pub fn delivery(consumer: u64, position: u64, message: Message) -> Delivery {
         id: DeliveryId { queue: QueueId(7), position, lease: 1 },
         message: Arc::new(message),
         delivery_count: 0,
+        is_counted: false,
         first_delivered_at: UnixMillis(0),
         expires_at: None,
         binding: None,

@@ -73,6 +73,11 @@ impl Queue {
         self.ready.memory_bytes() + self.unsettled.memory_bytes() + self.delayed_bytes + known
     }
 
+    /// Something is on its way in.
+    pub(crate) fn is_awaiting(&self) -> bool {
+        self.awaiting.count() > 0 || !self.behind.is_empty()
+    }
+
     /// Something that is on its way in cannot be read back from the log.
     pub(crate) fn has_unstored(&self) -> bool {
         self.awaiting.unstored > 0 || self.behind.has_unstored()

@@ -195,6 +195,7 @@ impl Outgoing for Nack {
 
     fn put_arguments(&self, buffer: &mut impl BufMut) {
         buffer.put_u64(self.delivery_tag);
-        buffer.put_u8(0);
+        // Not multiple; and requeue, which means nothing here, as RabbitMQ has it.
+        buffer.put_u8(2);
     }
 }
