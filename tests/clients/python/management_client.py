@@ -135,6 +135,12 @@ def errors():
     expect(ask("PUT", "queues/%2F/w1", {"durable": False}), 400, bad(text))
     expect(ask("PUT", "queues/%2F/w2", {"durable": "yes"}), 400, bad(["not_boolean", "yes"]))
     expect(ask("PUT", "queues/%2F/w2", []), 400, bad("not_json"))
+    expect(ask("PUT", "queues/%2F/" + "n" * 256, {}), 400)
+    nested = {}
+    for _ in range(100):
+        nested = {"a": nested}
+    expect(ask("PUT", "queues/%2F/w2", {"arguments": nested}), 400)
+    expect(ask("PUT", "queues/%2F/w2", {"arguments": {"a" * 256: 1}}), 400)
     expect(ask("PUT", "queues/nope/w2", {}), 404, {"error": "not_found", "reason": "vhost_not_found"})
     assert ask("PUT", "queues/%2F/amq.foo", {})[0] == 401 and ask("DELETE", "exchanges/%2F/amq.topic")[0] == 401
     expect(ask("PUT", "exchanges/%2F/ex1", {"type": "topic", "durable": True}), 201)
