@@ -90,7 +90,7 @@ section! {
     pub struct PolicySettings {
         /// The virtual host.
         pub vhost: String = "/".into(), in 1..=255;
-        /// Its name in the management API; without one, its place in the configuration, such as "policies[0]".
+        /// Its name in the management API; without one, its place in the configuration, such as `policies[0]`.
         pub name: Option<String> = None, in 1..=255, example "\"logs\"";
         /// A regular expression over names of queues and exchanges.
         pub pattern: String = String::new(), in 1..=1024, example "\"^logs\\\\.\"";

@@ -7,7 +7,7 @@ mod table;
 
 pub(crate) use decode::{Decoder, Head, decode_parts, decode_places, peek_head};
 pub(crate) use message::{StoredPlace, encode_large_message, encode_message, push_message};
-pub(crate) use table::{TableReader, TableWriter, decode_table, encode_table};
+pub(crate) use table::{TableReader, TableWriter, can_be_kept, decode_table, encode_table};
 
 use std::num::NonZeroU64;
 

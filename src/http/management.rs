@@ -6,6 +6,7 @@ mod answer;
 mod bindings;
 mod call;
 mod changes;
+mod channels;
 mod connections;
 mod definitions;
 mod exchanges;
@@ -131,6 +132,7 @@ fn api(management: &Arc<Management>) -> Router<Arc<Management>> {
         .merge(health::routes())
         .merge(vhosts::routes())
         .merge(connections::routes())
+        .merge(channels::routes())
         .merge(exchanges::routes())
         .merge(queues::routes())
         .merge(bindings::routes())

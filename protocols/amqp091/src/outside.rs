@@ -31,6 +31,10 @@ pub fn message(now: Now, publisher: &Principal, content: Content, limits: &Limit
     check_sizes(body.len() as u64, properties.len(), limits)?;
     let is_impersonator = publisher.tags.iter().any(|tag| tag.as_str() == "impersonator");
     let facts = Facts::of(&properties, &Publisher { name: &publisher.name, is_impersonator }, limits)?;
+    if facts.wants_replies {
+        // There is no channel that an answer could come to.
+        return Err(Fault::precondition("fast reply consumer does not exist"));
+    }
     let mut message = facts.message(exchange, routing_key, properties, body);
     message.user = publisher.name.clone();
     message.received_at = now.unix;

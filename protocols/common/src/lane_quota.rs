@@ -17,6 +17,11 @@ impl Default for LaneQuota {
 }
 
 impl LaneQuota {
+    /// How many are open.
+    pub fn used(&self) -> u64 {
+        self.used.load(Ordering::Acquire)
+    }
+
     /// Sets how many may be open; `None` is any number.
     pub fn set_max(&self, max: Option<u64>) {
         self.max.store(max.unwrap_or(u64::MAX), Ordering::Release);

@@ -38,6 +38,11 @@ impl Connections {
         self.all.insert(outbox.connection, Connection { outbox, who: None, is_counted: true });
     }
 
+    /// Lanes (AMQP channels) that are open.
+    pub(super) fn lanes(&self) -> u64 {
+        self.of_users.values().map(|user| user.lanes.used()).sum()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.all.len()
     }

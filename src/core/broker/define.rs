@@ -17,6 +17,7 @@ use crate::definitions::exchange::Exchange;
 use crate::definitions::{Definitions, QueueEntry, Vhost, not_found, shard_of};
 use crate::log::{Sequence, Urgency};
 use crate::permissions::{Permissions, Who};
+use crate::record::can_be_kept;
 use crate::shard::Shard;
 use crate::shard::command::Effects;
 
@@ -92,6 +93,9 @@ impl Broker {
         effects: &mut Effects,
     ) -> Result<Reply, Refusal> {
         let vhost = &caller.who.vhost;
+        if !arguments(&definition).is_none_or(can_be_kept) {
+            return Err(Refusal::PreconditionFailed("arguments are nested too deeply".to_owned()));
+        }
         match definition {
             Definition::DeclareExchange { spec, .. } => self.declare_exchange(now, definitions, vhost, spec),
             Definition::DeleteExchange { name, if_unused } => delete_exchange(definitions, vhost, &name, if_unused),
@@ -282,6 +286,16 @@ pub(crate) fn accessible<'a>(
         return Err(Refusal::ResourceLocked { name: name.clone(), vhost: vhost.clone() });
     }
     Ok(queue)
+}
+
+/// What a definition is declared with.
+fn arguments(definition: &Definition) -> Option<&Table> {
+    match definition {
+        Definition::DeclareExchange { spec, .. } => Some(&spec.arguments),
+        Definition::DeclareQueue { spec, .. } => Some(&spec.arguments),
+        Definition::Bind(spec) => Some(&spec.arguments),
+        _ => None,
+    }
 }
 
 fn delete_exchange(

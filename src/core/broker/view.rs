@@ -55,6 +55,11 @@ impl Broker {
         self.permissions().may_enter(user, vhost)
     }
 
+    /// Channels that are open.
+    pub fn channel_count(&self) -> u64 {
+        self.connections.lock().lanes()
+    }
+
     /// Whether there is such a vhost.
     pub fn has_vhost(&self, vhost: &Name) -> bool {
         self.definitions.read().vhosts.contains_key(vhost)

@@ -7,6 +7,8 @@ use super::{RecordError, put_bytes, take_bytes, take_u8, take_u32, take_u64};
 
 /// Deepest nesting that is read back; nothing deeper is ever let in.
 const DEPTH_MAX: usize = 64;
+/// Levels of a record around what somebody declared.
+const RECORD_DEPTH: usize = 4;
 
 /// A table being written.
 pub(crate) struct TableWriter(Table);
@@ -107,6 +109,20 @@ pub(crate) fn encode_table(table: &Table, out: &mut BytesMut) {
     }
 }
 
+/// Whether a table that stands within a record's own can be read back.
+pub(crate) fn can_be_kept(table: &Table) -> bool {
+    table.iter().all(|(_, value)| is_at_most(value, DEPTH_MAX - RECORD_DEPTH))
+}
+
+fn is_at_most(value: &Value, depth: usize) -> bool {
+    let Some(deeper) = depth.checked_sub(1) else { return false };
+    match value {
+        Value::List(items) => items.iter().all(|item| is_at_most(item, deeper)),
+        Value::Map(table) => table.iter().all(|(_, value)| is_at_most(value, deeper)),
+        _ => true,
+    }
+}
+
 /// Reads a table.
 pub(crate) fn decode_table(input: &mut Bytes) -> Result<Table, RecordError> {
     decode_entries(input, DEPTH_MAX)
@@ -203,6 +219,22 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn nested(levels: usize) -> Table {
+        let table = |value| vec![(Text::from_static("a"), value)];
+        table((1..levels).fold(Value::Bool(true), |inner, _| Value::Map(table(inner))))
+    }
+
+    #[test]
+    fn what_can_be_kept_can_be_read_back_within_a_record() {
+        let deepest = (1..DEPTH_MAX).filter(|levels| can_be_kept(&nested(*levels))).max().expect("some can");
+        assert_eq!(deepest, DEPTH_MAX - RECORD_DEPTH);
+        let record =
+            (0..RECORD_DEPTH).fold(nested(deepest), |inner, _| vec![(Text::from_static("r"), Value::Map(inner))]);
+        let mut out = BytesMut::new();
+        encode_table(&record, &mut out);
+        assert_eq!(decode_table(&mut out.freeze()), Ok(record));
+    }
 
     proptest! {
         #[test]

@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::Management;
 use super::answer::{Answer, Failure, done, made_at};
-use super::call::{Call, Document};
+use super::call::{Call, Document, short};
 use super::exchanges::{exchange, named};
 use super::queues::queue;
 use super::values::from_table;
@@ -197,8 +197,8 @@ async fn bind(call: Call, Path(ends): Path<Ends>, body: Bytes) -> Answer {
     let spec = BindingSpec {
         source: pair.source,
         destination: pair.destination,
-        key: Bytes::copy_from_slice(document.text("routing_key").as_bytes()),
-        arguments: document.arguments()?,
+        key: Bytes::copy_from_slice(short(document.text("routing_key"))?.as_bytes()),
+        arguments: document.arguments(&call.management.limits)?,
         announced: false,
         attributes: Table::new(),
     };

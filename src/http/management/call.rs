@@ -5,7 +5,8 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use bytes::Bytes;
-use crossdock_common::{Name, Now, Table};
+use crossdock_amqp091::frame::table::{Budget, check, put_content};
+use crossdock_common::{Limits, Name, Now, Table};
 use serde_json::{Map, Value};
 
 use super::Management;
@@ -16,6 +17,8 @@ use super::session::Session;
 use super::values::to_table;
 use crate::broker::Engine;
 
+/// Longest name or routing key, in bytes: what AMQP 0-9-1 can say.
+pub(super) const SHORT_BYTES_MAX: usize = 255;
 /// Width at which Erlang breaks the terms that RabbitMQ prints.
 const TERM_WIDTH: usize = 79;
 
@@ -83,6 +86,11 @@ impl Call {
     }
 }
 
+/// A name or routing key that every protocol can say.
+pub(super) fn short(text: &str) -> Result<&str, Failure> {
+    if text.len() <= SHORT_BYTES_MAX { Ok(text) } else { Err(Failure::bad_request("a name is too long")) }
+}
+
 /// The object that a request brings.
 pub(super) struct Document(Map<String, Value>);
 
@@ -140,12 +148,19 @@ impl Document {
         }
     }
 
-    /// Arguments of a declaration; none if they are not there.
-    pub(super) fn arguments(&self) -> Result<Table, Failure> {
-        match self.get("arguments") {
-            None | Some(Value::Null) => Ok(Table::new()),
-            Some(value) => to_table(value).ok_or_else(|| Failure::bad_request("arguments are not an object")),
+    /// Arguments of a declaration within the limits that hold for AMQP's; none if they are not there.
+    pub(super) fn arguments(&self, limits: &Limits) -> Result<Table, Failure> {
+        let table = match self.get("arguments") {
+            None | Some(Value::Null) => return Ok(Table::new()),
+            Some(value) => to_table(value).ok_or_else(|| Failure::bad_request("arguments are not an object"))?,
+        };
+        let mut content = Vec::new();
+        if table.iter().any(|(name, _)| name.len() > SHORT_BYTES_MAX) {
+            return Err(Failure::bad_request("the name of an argument is too long"));
         }
+        put_content(&mut content, &table);
+        check(&content, &mut Budget::new(limits)).map_err(|error| Failure::bad_request(error.0))?;
+        Ok(table)
     }
 }
 

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::Management;
 use super::answer::{Answer, Failure, done, made};
-use super::call::{Call, Document};
+use super::call::{Call, Document, short};
 use super::policies::Definitions;
 use super::queues::existing_vhost;
 use super::values::{extend, from_table};
@@ -76,7 +76,7 @@ async fn one(call: Call, Path((vhost, name)): Path<(String, String)>) -> Answer 
 
 async fn declare(call: Call, Path((vhost, name)): Path<(String, String)>, body: Bytes) -> Answer {
     let (vhost, document) = (existing_vhost(&call, &vhost)?, Document::parse(&body)?);
-    let name = named(&name);
+    let name = named(short(&name)?);
     let kind = if document.get("type").is_none() { "direct" } else { document.text("type") };
     let spec = ExchangeSpec {
         name: name.clone(),
@@ -84,7 +84,7 @@ async fn declare(call: Call, Path((vhost, name)): Path<(String, String)>, body: 
         durable: document.flag("durable")?,
         auto_delete: document.flag("auto_delete")?,
         internal: document.flag("internal")?,
-        arguments: document.arguments()?,
+        arguments: document.arguments(&call.management.limits)?,
         attributes: Table::new(),
     };
     let is_new = !call.engine.broker.has_exchange(&vhost, &name);

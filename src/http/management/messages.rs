@@ -18,7 +18,7 @@ use serde_json::{Map, Value, json};
 
 use super::Management;
 use super::answer::{Answer, Failure, ok};
-use super::call::{Call, Document};
+use super::call::{Call, Document, SHORT_BYTES_MAX, short};
 use super::exchanges::named;
 use super::queues::existing_vhost;
 use super::session::{Session, principal};
@@ -28,8 +28,6 @@ use super::values::{from_table, to_table};
 const COUNT_MAX: i64 = 10_000;
 /// Bytes of bodies that one request takes at most; the rest stays in the queue.
 const BYTES_MAX: usize = 64 << 20;
-/// Longest text property.
-const SHORT_MAX: usize = 255;
 
 pub(super) fn routes() -> Router<Arc<Management>> {
     Router::new()
@@ -42,7 +40,7 @@ async fn publish(call: Call, Path((vhost, name)): Path<(String, String)>, body: 
     document.require(&["properties", "routing_key", "payload", "payload_encoding"])?;
     let content = Content {
         exchange: named(&name),
-        routing_key: Bytes::copy_from_slice(document.text("routing_key").as_bytes()),
+        routing_key: Bytes::copy_from_slice(short(document.text("routing_key"))?.as_bytes()),
         properties: properties(document.get("properties").unwrap_or(&Value::Null))?,
         body: payload(&document)?,
     };
@@ -101,7 +99,7 @@ fn properties(value: &Value) -> Result<Bytes, Failure> {
 fn text<'a>(members: &'a Map<String, Value>, name: &str) -> Result<Option<&'a [u8]>, Failure> {
     match members.get(name) {
         None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) if text.len() <= SHORT_MAX => Ok(Some(text.as_bytes())),
+        Some(Value::String(text)) if text.len() <= SHORT_BYTES_MAX => Ok(Some(text.as_bytes())),
         Some(other) => Err(Failure::bad_request(json!(["not_a_string", name, other]))),
     }
 }
@@ -124,7 +122,7 @@ fn octet(members: &Map<String, Value>, name: &str) -> Result<Option<u8>, Failure
 fn headers(members: &Map<String, Value>) -> Result<Option<Vec<u8>>, Failure> {
     let Some(value) = members.get("headers").filter(|value| !value.is_null()) else { return Ok(None) };
     let headers: Table = to_table(value).ok_or_else(|| Failure::bad_request("headers are not an object"))?;
-    if headers.iter().any(|(name, _)| name.len() > SHORT_MAX) {
+    if headers.iter().any(|(name, _)| name.len() > SHORT_BYTES_MAX) {
         return Err(Failure::bad_request("a header's name is too long"));
     }
     let mut content = Vec::with_capacity(table::content_len(&headers));

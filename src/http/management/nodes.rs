@@ -14,11 +14,16 @@ use super::values::extend;
 use crate::telemetry::{open_descriptors, resident_bytes};
 
 /// The kinds of exchanges, with RabbitMQ's words for them.
-const EXCHANGE_TYPES: [(&str, &str); 4] = [
+const EXCHANGE_TYPES: [(&str, &str); 9] = [
     ("direct", "AMQP direct exchange, as per the AMQP specification"),
     ("fanout", "AMQP fanout exchange, as per the AMQP specification"),
     ("headers", "AMQP headers exchange, as per the AMQP specification"),
     ("topic", "AMQP topic exchange, as per the AMQP specification"),
+    ("x-consistent-hash", "Consistent Hashing Exchange"),
+    ("x-delayed-message", "Delayed Message Exchange"),
+    ("x-local-random", "Picks one random local binding (queue) to route via (to)."),
+    ("x-modulus-hash", "Modulus Hashing Exchange"),
+    ("x-random", "Exchange type which routes to a random binding"),
 ];
 
 pub(super) fn routes() -> Router<Arc<Management>> {
@@ -78,7 +83,12 @@ fn node(call: &Call) -> Value {
 
 fn auth_mechanisms() -> Value {
     let describe = |name: &str, description: &str| json!({ "name": name, "description": description, "enabled": true });
-    json!([describe("PLAIN", "SASL PLAIN authentication mechanism"), describe("AMQPLAIN", "QPid AMQPLAIN mechanism"),])
+    json!([
+        describe("PLAIN", "SASL PLAIN authentication mechanism"),
+        describe("AMQPLAIN", "QPid AMQPLAIN mechanism"),
+        describe("EXTERNAL", "TLS peer verification-based authentication mechanism"),
+        describe("ANONYMOUS", "SASL ANONYMOUS authentication mechanism")
+    ])
 }
 
 /// How many files the process may have open; 0 where the system does not say.

@@ -99,7 +99,7 @@ fn totals(call: &Call, now: &Totals, between: &Between<Totals>) -> Value {
     json!({
         "queue_totals": lengths(&now.queues, &between.map(|totals| totals.queues)),
         "object_totals": {
-            "connections": engine.connections.count(), "channels": engine.connections.count(), "exchanges": exchanges,
+            "connections": engine.connections.count(), "channels": engine.broker.channel_count(), "exchanges": exchanges,
             "queues": queues, "consumers": engine.broker.counts().consumers,
         },
     })

@@ -86,7 +86,7 @@ fn resources(management: &Management, engine: &Engine) -> Vec<(&'static str, &'s
     let queues: usize = engine.broker.vhost_names().iter().map(of_vhost).sum();
     vec![
         ("connections", "Connections currently open", connections),
-        ("channels", "Channels currently open, as many as connections at least", connections),
+        ("channels", "Channels currently open", number(engine.broker.channel_count())),
         ("queues", "Queues available", i64::try_from(queues).unwrap_or(i64::MAX)),
         ("alarms_memory_used_watermark", "is 1 if memory watermark alarm is in effect", alarms.memory.into()),
         (

@@ -13,8 +13,9 @@ use serde_json::{Value, json};
 
 use super::Management;
 use super::answer::{Answer, Failure, done, made};
-use super::call::{Call, Document};
-use super::connections::{consumers_of, peer_details};
+use super::call::{Call, Document, short};
+use super::channels::consumers_of;
+use super::connections::peer_details;
 use super::policies::Definitions;
 use super::rates::{lengths, queue_stats};
 use super::values::{extend, from_table, time};
@@ -139,12 +140,12 @@ async fn one(call: Call, Path((vhost, name)): Path<(String, String)>) -> Answer 
 
 async fn declare(call: Call, Path((vhost, name)): Path<(String, String)>, body: Bytes) -> Answer {
     let (vhost, document) = (existing_vhost(&call, &vhost)?, Document::parse(&body)?);
-    let name = Name::from(name);
+    let name = Name::from(short(&name)?);
     let spec = QueueSpec {
         name: name.clone(),
         durable: document.flag("durable")?,
         auto_delete: document.flag("auto_delete")?,
-        arguments: document.arguments()?,
+        arguments: document.arguments(&call.management.limits)?,
         ..QueueSpec::default()
     };
     let is_new = !call.engine.broker.has_queue(&vhost, &name);

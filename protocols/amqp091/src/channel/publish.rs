@@ -11,6 +11,7 @@ use crossdock_common::{Arrived, Command, Message, Name};
 
 use super::{Channel, Mode};
 use crate::connection::shared::Context;
+use crate::convert::FORMAT;
 use crate::convert::facts::{Facts, check_sizes};
 use crate::error::{Fault, Interrupt, ReplyCode};
 use crate::frame::basic::{PUBLISH, Publish};
