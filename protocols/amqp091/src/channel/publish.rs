@@ -220,7 +220,7 @@ impl Channel {
             return self.send_message(cx, announced, copy(properties), copy(body), facts);
         }
         let arrived = Arrived {
-            format: &crate::FORMAT,
+            format: &FORMAT,
             exchange,
             routing_key,
             properties,
