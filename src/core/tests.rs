@@ -8,6 +8,7 @@ mod deduplication;
 mod delayed;
 mod exactly_once;
 mod fifo;
+mod hostile;
 mod large_bodies;
 mod leases;
 pub(crate) mod memory_log;
