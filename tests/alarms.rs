@@ -56,6 +56,12 @@ fn high_memory_blocks_publishers_until_consumers_have_drained() {
     let read_bytes = || broker.metric("crossdock_received_bytes_total{protocol=\"amqp091\"}");
     let before = read_bytes();
     assert!((0..50).all(|_| read_bytes() == before), "a publisher that is blocked is not read");
+    let mut http = Http::open(broker.port("management")).expect("connects");
+    let body = r#"{"properties":{},"routing_key":"flood","payload":"x","payload_encoding":"string"}"#;
+    let login = "authorization: Basic Z3Vlc3Q6Z3Vlc3Q=";
+    let head = format!("POST /api/exchanges/%2F/amq.default/publish HTTP/1.1\r\n{login}\r\nx:");
+    let (status, answer) = http.request(&head, body).expect("answers");
+    assert_eq!((status, answer.contains("low on memory")), (503, true), "{answer}");
     let mut consumer = Amqp::open(broker.port("amqp")).expect("connects");
     publisher.set_patience(Duration::from_millis(1));
     let sent = flood.sent();

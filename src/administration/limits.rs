@@ -58,7 +58,7 @@ impl Administration {
     /// # Errors
     /// There is no such user or limit.
     pub fn put_user_limit(&self, user: &str, limit: &str, value: &Value) -> Result<Made, AdministrationError> {
-        self.expect_user(user)?;
+        self.expect_user(&self.state.lock(), user)?;
         let mut limits = self.limits_of_user(user);
         limits.insert(limit.to_owned(), OF_USERS.check(limit, value)?);
         self.replace_user_limits(user, limits)
@@ -69,7 +69,7 @@ impl Administration {
     /// # Errors
     /// There is no such user or limit.
     pub fn put_user_limits(&self, user: &str, value: &Value) -> Result<Made, AdministrationError> {
-        self.expect_user(user)?;
+        self.expect_user(&self.state.lock(), user)?;
         self.replace_user_limits(user, OF_USERS.check_all(value)?)
     }
 
@@ -78,7 +78,7 @@ impl Administration {
     /// # Errors
     /// There is no such user.
     pub fn delete_user_limit(&self, user: &str, limit: Option<&str>) -> Result<Made, AdministrationError> {
-        self.expect_user(user)?;
+        self.expect_user(&self.state.lock(), user)?;
         let mut limits = self.limits_of_user(user);
         limits.retain(|name, _| limit.is_some_and(|limit| limit != name));
         self.replace_user_limits(user, limits)
@@ -100,7 +100,7 @@ impl Administration {
         let change = if limits.is_empty() {
             state.vhost_limits.remove(&[vhost], &mut documents).map_or(Change::Unchanged, |_| Change::Deleted)
         } else {
-            state.vhost_limits.put(LimitsRecord { name: vhost.to_owned(), limits }, &mut documents)
+            state.vhost_limits.put(LimitsRecord { name: vhost.to_owned(), limits }, &mut documents)?
         };
         Ok(self.commit(&mut state, change, documents, Affects::Rules))
     }
@@ -111,7 +111,7 @@ impl Administration {
         let change = if limits.is_empty() {
             state.user_limits.remove(&[user], &mut documents).map_or(Change::Unchanged, |_| Change::Deleted)
         } else {
-            state.user_limits.put(LimitsRecord { name: user.to_owned(), limits }, &mut documents)
+            state.user_limits.put(LimitsRecord { name: user.to_owned(), limits }, &mut documents)?
         };
         Ok(self.commit(&mut state, change, documents, Affects::Rules))
     }

@@ -36,7 +36,7 @@ impl Administration {
             _ => {
                 let mut state = self.state.lock();
                 let mut documents = Vec::new();
-                let change = state.parameters.put(record, &mut documents);
+                let change = state.parameters.put(record, &mut documents)?;
                 Ok(self.commit(&mut state, change, documents, Affects::Nothing))
             }
         }
@@ -78,11 +78,14 @@ impl Administration {
     }
 
     /// Sets a global parameter, such as `cluster_name`.
-    pub fn put_global_parameter(&self, record: GlobalParameterRecord) -> Made {
+    ///
+    /// # Errors
+    /// It is too long.
+    pub fn put_global_parameter(&self, record: GlobalParameterRecord) -> Result<Made, AdministrationError> {
         let mut state = self.state.lock();
         let mut documents = Vec::new();
-        let change = state.global_parameters.put(record, &mut documents);
-        self.commit(&mut state, change, documents, Affects::Nothing)
+        let change = state.global_parameters.put(record, &mut documents)?;
+        Ok(self.commit(&mut state, change, documents, Affects::Nothing))
     }
 
     /// Removes a global parameter.

@@ -3,7 +3,11 @@
 use crossdock_core::{Grant, TopicGrant};
 
 use super::records::{PermissionRecord, TopicPermissionRecord};
+use super::state::State;
 use super::{Administration, AdministrationError, Affects, Change, Made, Origin};
+
+/// Longest expression, in bytes.
+const EXPRESSION_BYTES_MAX: usize = 64 << 10;
 
 impl Administration {
     /// All permissions, those of the configuration first.
@@ -19,12 +23,13 @@ impl Administration {
     /// # Errors
     /// User or vhost is missing, an expression is none, or the configuration declares the user's permissions there.
     pub fn put_permission(&self, record: PermissionRecord) -> Result<Made, AdministrationError> {
-        self.expect_vhost_and_user(&record.vhost, &record.user)?;
-        self.expect_free_permission(&record.vhost, &record.user)?;
-        Grant::new(&record.configure, &record.write, &record.read).map_err(invalid_expression)?;
         let mut state = self.state.lock();
+        self.expect_vhost_and_user(&state, &record.vhost, &record.user)?;
+        self.expect_free_permission(&record.vhost, &record.user)?;
+        check_lengths(&[&record.configure, &record.write, &record.read])?;
+        Grant::new(&record.configure, &record.write, &record.read).map_err(invalid_expression)?;
         let mut documents = Vec::new();
-        let change = state.permissions.put(record, &mut documents);
+        let change = state.permissions.put(record, &mut documents)?;
         Ok(self.commit(&mut state, change, documents, Affects::Permissions))
     }
 
@@ -53,11 +58,12 @@ impl Administration {
     /// # Errors
     /// User or vhost is missing, or an expression is none.
     pub fn put_topic_permission(&self, record: TopicPermissionRecord) -> Result<Made, AdministrationError> {
-        self.expect_vhost_and_user(&record.vhost, &record.user)?;
-        TopicGrant::new(&record.write, &record.read).map_err(invalid_expression)?;
         let mut state = self.state.lock();
+        self.expect_vhost_and_user(&state, &record.vhost, &record.user)?;
+        check_lengths(&[&record.write, &record.read])?;
+        TopicGrant::new(&record.write, &record.read).map_err(invalid_expression)?;
         let mut documents = Vec::new();
-        let change = state.topic_permissions.put(record, &mut documents);
+        let change = state.topic_permissions.put(record, &mut documents)?;
         Ok(self.commit(&mut state, change, documents, Affects::Permissions))
     }
 
@@ -84,9 +90,10 @@ impl Administration {
         Ok(self.commit(&mut state, Change::Deleted, documents, Affects::Permissions))
     }
 
-    fn expect_vhost_and_user(&self, vhost: &str, user: &str) -> Result<(), AdministrationError> {
+    /// Asked under the lock that the change is made under: nobody's permissions outlive the user.
+    fn expect_vhost_and_user(&self, state: &State, vhost: &str, user: &str) -> Result<(), AdministrationError> {
         let missing = |_| AdministrationError::Invalid("vhost_or_user_not_found".to_owned());
-        self.expect_vhost(vhost).and_then(|()| self.expect_user(user)).map_err(missing)
+        self.expect_vhost(vhost).and_then(|()| self.expect_user(state, user)).map_err(missing)
     }
 
     fn expect_free_permission(&self, vhost: &str, user: &str) -> Result<(), AdministrationError> {
@@ -95,6 +102,18 @@ impl Administration {
         }
         Err(AdministrationError::Declared(format!("what user '{user}' may do in vhost '{vhost}'")))
     }
+}
+
+/// An expression costs a hundred times its length and more while it is compiled.
+pub(super) fn check_length(expression: &str) -> Result<(), String> {
+    if expression.len() <= EXPRESSION_BYTES_MAX {
+        return Ok(());
+    }
+    Err(format!("it is longer than {EXPRESSION_BYTES_MAX} bytes"))
+}
+
+fn check_lengths(expressions: &[&str]) -> Result<(), AdministrationError> {
+    expressions.iter().try_for_each(|expression| check_length(expression)).map_err(invalid_expression)
 }
 
 fn invalid_expression(error: impl std::fmt::Display) -> AdministrationError {

@@ -4,6 +4,7 @@ use crossdock_core::QueueKind;
 use serde_json::{Map, Value};
 
 use super::compile::Compiled;
+use super::permissions::check_length;
 use super::policy_keys::{merge, to_core};
 use super::records::{PolicyRecord, Records};
 use super::state::State;
@@ -50,7 +51,7 @@ impl Administration {
         super::validate_policy(kind, &record).map_err(AdministrationError::Invalid)?;
         let mut state = self.state.lock();
         let mut documents = Vec::new();
-        let change = records_mut(&mut state, kind).put(record, &mut documents);
+        let change = records_mut(&mut state, kind).put(record, &mut documents)?;
         Ok(self.commit(&mut state, change, documents, Affects::Policies))
     }
 
@@ -141,6 +142,7 @@ fn records_mut(state: &mut State, kind: PolicyKind) -> &mut Records<PolicyRecord
 
 /// Whether the core understands it, beside what [`super::validate_policy`] finds.
 pub(super) fn check_pattern(record: &PolicyRecord) -> Result<(), String> {
-    let invalid = |error| format!("pattern should be regular expression but is invalid: {error}");
-    to_core(record).map(drop).map_err(invalid)
+    let invalid = |error: String| format!("pattern should be regular expression but is invalid: {error}");
+    check_length(&record.pattern).map_err(invalid)?;
+    to_core(record).map(drop).map_err(|error| invalid(error.to_string()))
 }

@@ -9,8 +9,12 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::Change;
+use super::{AdministrationError, Change};
 use crate::auth::UserRecord;
+
+/// Longest record with its key, in bytes as it is kept. The journal of the definitions takes no batch beyond its segments (4 MiB), and nothing
+/// after one that it does not take.
+const RECORD_BYTES_MAX: usize = 256 << 10;
 
 /// A virtual host's own facts; its exchanges and queues are the core's.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -153,18 +157,26 @@ impl<R: Record> Records<R> {
         self.all.values()
     }
 
-    pub(super) fn put(&mut self, record: R, changes: &mut Vec<DocumentChange>) -> Change {
+    /// # Errors
+    /// The record is too long to be kept.
+    pub(super) fn put(&mut self, record: R, changes: &mut Vec<DocumentChange>) -> Result<Change, AdministrationError> {
         let key = record.key();
         let change = match self.all.get(&key) {
-            Some(known) if *known == record => return Change::Unchanged,
+            Some(known) if *known == record => return Ok(Change::Unchanged),
             Some(_) => Change::Updated,
             None => Change::Created,
         };
         // A record is made of texts and numbers: nothing in it cannot be written.
         let document = serde_json::to_vec(&record).unwrap_or_default();
+        // The key is among the record's members.
+        if document.len() > RECORD_BYTES_MAX {
+            return Err(AdministrationError::Invalid(format!(
+                "the declaration is longer than {RECORD_BYTES_MAX} bytes"
+            )));
+        }
         changes.push(self.document(&key, Some(document.into())));
         self.all.insert(key, record);
-        change
+        Ok(change)
     }
 
     pub(super) fn remove(&mut self, parts: &[&str], changes: &mut Vec<DocumentChange>) -> Option<R> {

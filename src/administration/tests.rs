@@ -119,7 +119,7 @@ async fn what_was_declared_is_there_after_a_restart() {
             administration.put_vhost_limit("v", "max-queues", &json!(2)).unwrap(),
             administration.put_user_limit("u", "max-channels", &json!(3)).unwrap(),
             administration.put_parameter(shovel).unwrap(),
-            administration.put_global_parameter(cluster),
+            administration.put_global_parameter(cluster).unwrap(),
         ];
         for made in all {
             assert_eq!(administration.durable(made).await, Ok(Change::Created));
@@ -204,6 +204,27 @@ async fn a_vhost_goes_with_everything_in_it() {
     let list = Definition::ListQueues { prefix: "".into(), after: None, count_max: 9 };
     let answer = administration.broker().administer(engine.clock.now(), &"v".into(), list).0;
     assert!(matches!(answer, Ok(Reply::Queues(queues)) if queues.is_empty()));
+}
+
+/// The journal of the definitions would take nothing after a batch that is longer than its segments.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_too_long_to_be_kept_is_refused_and_the_next_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = engine(&settings(folder.path()));
+    let administration = &engine.administration;
+    let long = "x".repeat(5 << 20);
+    let parameter = |value: &str| GlobalParameterRecord { name: "n".into(), value: json!(value) };
+    let vhost = VhostRecord { name: "v".into(), description: long.clone(), ..VhostRecord::default() };
+    let expression = PolicyRecord { pattern: long.clone(), ..policy("/", "p", json!({"max-length": 9})) };
+    let refused = [
+        administration.put_global_parameter(parameter(&long)),
+        administration.put_vhost(vhost),
+        administration.put_policy(PolicyKind::Policy, expression),
+    ];
+    assert!(refused.iter().all(|put| matches!(put, Err(AdministrationError::Invalid(_)))), "{refused:?}");
+    assert!(administration.vhost("v").is_none() && administration.global_parameters().is_empty());
+    let made = administration.put_global_parameter(parameter("short")).unwrap();
+    assert_eq!(administration.durable(made).await, Ok(Change::Created));
 }
 
 #[tokio::test(flavor = "multi_thread")]

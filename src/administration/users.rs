@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::state::State;
 use super::vhosts::check_name;
 use super::{Administration, AdministrationError, Affects, Change, Made, Origin};
 use crate::auth::{PasswordHash, UserRecord};
@@ -35,7 +36,7 @@ impl Administration {
         self.expect_free_user(&record.name)?;
         let mut state = self.state.lock();
         let mut documents = Vec::new();
-        let change = state.users.put(record, &mut documents);
+        let change = state.users.put(record, &mut documents)?;
         Ok(self.commit(&mut state, change, documents, Affects::Users))
     }
 
@@ -44,9 +45,9 @@ impl Administration {
     /// # Errors
     /// There is none, or the configuration declares the user.
     pub fn delete_user(&self, name: &str) -> Result<Made, AdministrationError> {
-        self.expect_user(name)?;
-        self.expect_free_user(name)?;
         let mut state = self.state.lock();
+        self.expect_user(&state, name)?;
+        self.expect_free_user(name)?;
         let mut documents = Vec::new();
         state.users.remove(&[name], &mut documents);
         state.user_limits.remove(&[name], &mut documents);
@@ -60,8 +61,8 @@ impl Administration {
         Ok(made)
     }
 
-    pub(super) fn expect_user(&self, name: &str) -> Result<(), AdministrationError> {
-        if self.user(name).is_some() {
+    pub(super) fn expect_user(&self, state: &State, name: &str) -> Result<(), AdministrationError> {
+        if self.declared.users.contains_key(name) || state.users.get(&[name]).is_some() {
             return Ok(());
         }
         Err(AdministrationError::NotFound(format!("user '{name}' not found")))
@@ -82,7 +83,7 @@ impl Administration {
         };
         let record = UserRecord { password_hash: Some(better), ..user.clone() };
         let mut documents = Vec::new();
-        let change = state.users.put(record, &mut documents);
+        let Ok(change) = state.users.put(record, &mut documents) else { return };
         // Nobody waits for it: until it is durable, the old hash is as good.
         let _ = self.commit(&mut state, change, documents, Affects::Users);
         tracing::info!(user = name, "the password is kept as an argon2id hash from now on");

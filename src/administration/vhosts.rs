@@ -40,7 +40,7 @@ impl Administration {
         let mut documents = Vec::new();
         let change = match (exists, state.vhosts.get(&[&record.name]).is_some()) {
             (true, false) if is_plain => Change::Unchanged,
-            _ => state.vhosts.put(record.clone(), &mut documents),
+            _ => state.vhosts.put(record.clone(), &mut documents)?,
         };
         if !exists {
             let sequence = self.broker.create_vhost(&record.name.as_str().into(), documents);

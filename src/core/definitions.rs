@@ -25,7 +25,7 @@ use crossdock_common::names::{ConnectionId, QueueId};
 use crossdock_common::random::Random;
 use crossdock_common::refusal::Resource;
 use crossdock_common::{Name, Refusal, Table, UnixMillis};
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use crate::broker::administer::DocumentChange;
 use crate::log::{Log, RecordKind, Urgency};
@@ -210,9 +210,7 @@ impl Definitions {
         let entry = self.vhost_mut(vhost)?;
         let Some(exchange) = entry.exchanges.remove(name) else { return Ok(()) };
         let mut doomed = Vec::new();
-        for binding in exchange.bindings() {
-            entry.forget_target(name, &binding);
-        }
+        entry.forget_source(name, &exchange.bindings());
         for source in exchange.sources.keys() {
             let bindings = entry.exchanges.get(source).map(Exchange::bindings).unwrap_or_default();
             let here = Target::Exchange(name.clone());
@@ -549,6 +547,25 @@ impl Vhost {
             Destination::Exchange(name) => {
                 if let Some(exchange) = self.exchanges.get_mut(name) {
                     *exchange.sources.entry(source).or_default() += 1;
+                }
+            }
+        }
+    }
+
+    /// An exchange goes with all its bindings. Each target is looked at once: a queue may have a hundred thousand of them.
+    fn forget_source(&mut self, source: &Name, bindings: &[Arc<Binding>]) {
+        let targets: HashSet<&Destination> = bindings.iter().map(|binding| &binding.spec.destination).collect();
+        for target in targets {
+            match target {
+                Destination::Queue(name) => {
+                    if let Some(queue) = self.queues.get_mut(name) {
+                        queue.bindings.retain(|(exchange, _)| exchange != source);
+                    }
+                }
+                Destination::Exchange(name) => {
+                    if let Some(exchange) = self.exchanges.get_mut(name) {
+                        exchange.sources.remove(source);
+                    }
                 }
             }
         }

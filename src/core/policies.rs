@@ -266,9 +266,11 @@ mod tests {
             ..PolicyDefinition::default()
         };
         policies.add(policy("p", 0, definition));
-        let by_default = QueueSettings { delivery_limit: Some(21), ..QueueSettings::default() };
-        assert_eq!(settings(&policies, by_default.clone()).delivery_limit, Some(101));
-        assert_eq!(settings(&Policies::default(), by_default).delivery_limit, Some(21));
+        let arguments = vec![("x-queue-type".into(), Value::string("quorum"))];
+        let quorum = QueueSpec { name: "a".into(), durable: true, arguments, ..QueueSpec::default() };
+        let limit =
+            |policies: &Policies| policies.settings(&"/".into(), &quorum, QueueSettings::default()).delivery_limit;
+        assert_eq!((limit(&policies), limit(&Policies::default())), (Some(101), Some(21)));
         let timeout = |declared| {
             let declared = QueueSettings { consumer_timeout_ms: declared, ..QueueSettings::default() };
             settings(&policies, declared).consumer_timeout_ms

@@ -154,6 +154,7 @@ impl Shard {
     pub(crate) fn tick(&mut self, now: Now, effects: &mut Effects) {
         while let Some(timer) = self.timers.pop_due(now.instant) {
             self.fire(now, timer, effects);
+            self.commit_if_large();
         }
         self.finish(now, effects);
     }
@@ -236,6 +237,8 @@ impl Shard {
     fn finish(&mut self, now: Now, effects: &mut Effects) {
         while let Some(id) = self.dirty.pop() {
             self.dispatch(now, id, effects);
+            // One message can complete a page in each of a thousand queues.
+            self.commit_if_large();
         }
         self.arrived.drain(..).for_each(|confirmee| confirm(confirmee, effects));
         self.write_settled();

@@ -10,6 +10,11 @@ use super::plan::{Fate, Plan};
 use crate::administration::{Administration, AdministrationError, Change, Made};
 use crate::auth::{PasswordHash, UserRecord};
 
+/// Longest routing key or name of an argument, in bytes.
+const NAME_BYTES_MAX: usize = 255;
+/// Longest arguments of a declaration, in bytes of JSON.
+const ARGUMENTS_BYTES_MAX: usize = 1 << 20;
+
 /// Does what the plan says, and waits until all of it is durable. What is refused after all is dropped in the plan that comes
 /// back.
 ///
@@ -49,7 +54,27 @@ pub(super) fn check(entry: &Entry) -> Result<(), Refusal> {
     }
 }
 
+/// Names and keys that AMQP can say, and arguments that the journal of the definitions takes: after a batch beyond its segments (4 MiB) it
+/// takes nothing more.
+fn expect_short(entry: &Entry) -> Result<(), AdministrationError> {
+    let (key, arguments) = match entry {
+        Entry::Exchange(exchange) => ("", &exchange.arguments),
+        Entry::Queue(queue) => ("", &queue.arguments),
+        Entry::Binding(binding) => (binding.routing_key.as_str(), &binding.arguments),
+        _ => return Ok(()),
+    };
+    let mut names = arguments.keys().map(String::as_str).chain([key]);
+    if names.any(|name| name.len() > NAME_BYTES_MAX) {
+        return Err(AdministrationError::Invalid(format!("a key is longer than {NAME_BYTES_MAX} bytes")));
+    }
+    if serde_json::Value::from(arguments.clone()).to_string().len() > ARGUMENTS_BYTES_MAX {
+        return Err(AdministrationError::Invalid(format!("the arguments are longer than {ARGUMENTS_BYTES_MAX} bytes")));
+    }
+    Ok(())
+}
+
 fn carry_out(entry: Entry, administration: &Administration, now: Now) -> Result<Made, AdministrationError> {
+    expect_short(&entry)?;
     let define = |vhost: &str, definition| {
         let (result, sequence) = administration.broker().administer(now, &vhost.into(), definition);
         let refused = |refusal: Refusal| AdministrationError::Invalid(refusal.to_string());
@@ -60,7 +85,7 @@ fn carry_out(entry: Entry, administration: &Administration, now: Now) -> Result<
         Entry::User(user) => put_user(user, administration),
         Entry::Permission(record) => administration.put_permission(record),
         Entry::TopicPermission(record) => administration.put_topic_permission(record),
-        Entry::GlobalParameter(record) => Ok(administration.put_global_parameter(record)),
+        Entry::GlobalParameter(record) => administration.put_global_parameter(record),
         Entry::Parameter(record) => administration.put_parameter(record),
         Entry::Policy(record) => administration.put_policy(crate::administration::PolicyKind::Policy, record),
         Entry::Exchange(exchange) => {

@@ -127,6 +127,33 @@ async fn a_file_of_rabbitmq_4_says_what_is_changed_and_dropped_and_why() {
     assert_eq!(whys(&again, Fate::Changed), Vec::<String>::new());
 }
 
+/// The journal of the definitions would take nothing after a batch that is longer than its segments.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_too_long_is_dropped_and_the_rest_is_imported() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = engine(folder.path());
+    let long = "x".repeat(5 << 20);
+    let binding = |key: &str| {
+        serde_json::json!({
+            "source": "amq.direct", "vhost": "/", "destination": "q", "destination_type": "queue", "routing_key": key,
+            "arguments": {},
+        })
+    };
+    let queue = |name: &str, arguments: serde_json::Value| serde_json::json!({ "name": name, "vhost": "/", "durable": true, "auto_delete": false, "arguments": arguments });
+    let file = serde_json::json!({
+        "global_parameters": [{ "name": "p", "value": long }],
+        "queues": [queue("a", serde_json::json!({ "x": long })), queue("q", serde_json::json!({}))],
+        "bindings": [binding(&long), binding("k")],
+    });
+    let now = engine.clock.now();
+    let planned = plan(Definitions::parse(&file.to_string(), None).unwrap(), &engine.administration, now);
+    let done = apply(planned, &engine.administration, now).await.unwrap();
+    assert_eq!(whys(&done, Fate::Dropped).len(), 3);
+    let broker = engine.administration.broker();
+    assert!(broker.has_queue(&"/".into(), &"q".into()) && !broker.has_queue(&"/".into(), &"a".into()));
+    assert_eq!(broker.bindings_from(&"/".into(), &"amq.direct".into()).len(), 1);
+}
+
 #[test]
 fn what_is_no_definitions_file_is_refused() {
     assert!(matches!(Definitions::parse("{", None), Err(DefinitionsError::Json(_))));

@@ -81,6 +81,11 @@ impl Management {
         self.listening.get_or_init(|| listening.to_vec());
     }
 
+    /// The longest body of a request.
+    fn body_bytes_max(&self) -> usize {
+        self.limits.message_bytes_max * SPELLING_MAX + PROPERTIES_BYTES
+    }
+
     fn listeners(&self) -> &[Listening] {
         self.listening.get().map_or(&[], Vec::as_slice)
     }
@@ -126,7 +131,6 @@ fn routes(management: Arc<Management>) -> Router {
 }
 
 fn api(management: &Arc<Management>) -> Router<Arc<Management>> {
-    let body_bytes_max = management.limits.message_bytes_max * SPELLING_MAX + PROPERTIES_BYTES;
     overview::routes()
         .merge(nodes::routes())
         .merge(health::routes())
@@ -144,7 +148,7 @@ fn api(management: &Arc<Management>) -> Router<Arc<Management>> {
         .merge(definitions::routes())
         .fallback(answer::nothing)
         .layer(axum::middleware::from_fn_with_state(management.clone(), access::admit))
-        .layer(DefaultBodyLimit::max(body_bytes_max))
+        .layer(DefaultBodyLimit::disable())
 }
 
 async fn ready(State(management): State<Arc<Management>>) -> Response {

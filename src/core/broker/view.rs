@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crossdock_common::definition::{BindingSpec, Destination, ExchangeSpec, QueueSpec};
+use crossdock_common::definition::{BindingSpec, Destination, ExchangeSpec, Inner, QueueSpec};
 use crossdock_common::names::{ConnectionId, QueueId};
 use crossdock_common::{Name, Now, UnixMillis};
 
@@ -65,9 +65,13 @@ impl Broker {
         self.definitions.read().vhosts.contains_key(vhost)
     }
 
-    /// A vhost's queues, by name; `None` if there is no such vhost.
+    /// A vhost's queues, by name; `None` if there is no such vhost. Addresses for replies are not among them: whoever knows one may
+    /// answer in another's place.
     pub fn queue_names(&self, vhost: &Name) -> Option<Vec<Name>> {
-        self.in_vhost(vhost, |entry| entry.queues.keys().cloned().collect())
+        self.in_vhost(vhost, |entry| {
+            let listed = entry.queues.values().filter(|queue| queue.spec.settings.inner != Some(Inner::Replies));
+            listed.map(|queue| queue.spec.name.clone()).collect()
+        })
     }
 
     /// A vhost's exchanges, by name; `None` if there is no such vhost.

@@ -63,6 +63,11 @@ impl Batches {
         }
     }
 
+    /// Bytes of the longest batch.
+    pub(super) fn longest_bytes(&self) -> usize {
+        self.all.iter().map(|batch| batch.iter().map(|(_, _, payload)| payload.len()).sum()).max().unwrap_or(0)
+    }
+
     /// Segments that are not freed.
     pub(super) fn segments_kept(&self) -> usize {
         let all = (1..=self.all.len() as u64).step_by(SEGMENT_BATCHES as usize);

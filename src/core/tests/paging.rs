@@ -39,6 +39,25 @@ fn a_backlog_takes_little_memory_and_comes_back_in_order() {
     }
 }
 
+/// The journal takes no batch beyond its segments, and nothing after one that it does not take.
+#[test]
+fn pages_of_many_queues_that_are_completed_at_the_same_time_go_into_several_batches() {
+    const QUEUES: usize = 400;
+    const PAGE: usize = 1_024;
+    let world = World::paging(Paging { page_references: PAGE, ..TINY });
+    let mut client = world.client("u");
+    for number in 0..QUEUES {
+        let name = format!("q{number}");
+        client.queue(&world, &name, &[]);
+        client.bind(&world, "amq.fanout", &name, "");
+    }
+    for _ in 0..PAGE + 8 {
+        client.publish(&world, "amq.fanout", "", "x");
+        world.sync();
+    }
+    assert!((4 << 20..6 << 20).contains(&world.longest_batch_bytes()), "{} bytes", world.longest_batch_bytes());
+}
+
 #[test]
 fn a_consumer_gets_a_backlog_as_it_has_room() {
     let (world, mut client) = filled(&[], true);

@@ -1,7 +1,7 @@
 use crossdock_common::command::Subscribe;
 use crossdock_common::definition::{Definition, Inner, QueueSettings, QueueSpec};
 use crossdock_common::event::Reply;
-use crossdock_common::{Command, ConsumerId, Event, Lane, Refusal};
+use crossdock_common::{Command, ConsumerId, Event, Lane, Name, Refusal};
 
 use super::support::{Tester, World, binding, message, queue_spec};
 use crate::permissions::{Grant, Permissions};
@@ -35,6 +35,15 @@ fn ask_for(name: &str) -> Definition {
 
 fn returned(client: &Tester) -> usize {
     client.events.iter().filter(|event| matches!(event, Event::Unroutable { mandatory: true, .. })).count()
+}
+
+#[test]
+fn an_address_is_in_no_list() {
+    let world = World::new();
+    let mut client = world.client("u");
+    client.queue(&world, "q", &[]);
+    client.define(&world, declare(ADDRESS, Some(Inner::Replies))).expect("declares");
+    assert_eq!(world.broker.queue_names(&"/".into()).expect("a vhost"), [Name::from("q")]);
 }
 
 #[test]

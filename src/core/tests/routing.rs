@@ -213,3 +213,20 @@ fn whoever_keeps_routes_reaches_the_same_queues_as_a_newcomer() {
         }
     }
 }
+
+#[test]
+fn an_exchange_goes_with_its_bindings_and_leaves_those_of_others() {
+    let world = World::new();
+    let mut client = world.client("u");
+    client.queue(&world, "q", &[]);
+    client.exchange(&world, "one", "direct", &[]);
+    client.exchange(&world, "other", "direct", &[]);
+    for number in 0..1_000 {
+        client.bind(&world, "one", "q", &number.to_string());
+    }
+    client.bind(&world, "other", "q", "k");
+    let delete = Definition::DeleteExchange { name: "one".into(), if_unused: false };
+    client.define(&world, delete).expect("deletes");
+    let left = world.broker.bindings_to(&"/".into(), &Destination::Queue("q".into()));
+    assert_eq!(left.iter().map(|spec| spec.source.as_str()).collect::<Vec<_>>(), ["other"]);
+}

@@ -93,6 +93,11 @@ impl World {
         self.crash(&all);
     }
 
+    /// Bytes of the longest batch of any log.
+    pub(super) fn longest_batch_bytes(&self) -> usize {
+        self.logs.iter().map(|batches| batches.lock().longest_bytes()).max().unwrap_or(0)
+    }
+
     /// The process dies and starts again from so many batches of each log; what came after was not durable.
     pub(super) fn crash(&mut self, kept: &[usize]) {
         for (log, &kept) in self.logs.iter().zip(kept) {

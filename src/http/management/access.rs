@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
@@ -19,6 +21,8 @@ use crate::broker::Engine;
 use crate::telemetry::Protocol;
 use crate::telemetry::events::AuthenticationFailed;
 
+/// Time to send a whole body.
+const BODY_TIME_MAX: Duration = Duration::from_secs(30);
 const MONITORING: &str = "monitoring";
 const POLICYMAKER: &str = "policymaker";
 const MANAGEMENT: &str = "management";
@@ -108,7 +112,15 @@ pub(super) async fn admit(
     management.rates.wanted(&engine);
     request.extensions_mut().insert(visitor);
     request.extensions_mut().insert(engine);
-    Ok(next.run(request).await)
+    Ok(next.run(received(request, management.body_bytes_max()).await?).await)
+}
+
+/// The request with all of its body, which has limits of size and time.
+async fn received(request: Request, body_bytes_max: usize) -> Result<Request, Failure> {
+    let (parts, body) = request.into_parts();
+    let body = tokio::time::timeout(BODY_TIME_MAX, to_bytes(body, body_bytes_max));
+    let body = body.await.map_err(|_| Failure::too_slow())?.map_err(|_| Failure::too_large())?;
+    Ok(Request::from_parts(parts, Body::from(body)))
 }
 
 async fn log_in(engine: &Engine, peer: SocketAddr, headers: &HeaderMap) -> Result<Visitor, Failure> {

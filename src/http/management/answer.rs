@@ -56,6 +56,16 @@ impl Failure {
         Self::new(StatusCode::UNAUTHORIZED, "not_authorized", "Login failed")
     }
 
+    /// 408 for a body that does not come.
+    pub(super) fn too_slow() -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, "bad_request", "the body did not come in time")
+    }
+
+    /// 413.
+    pub(super) fn too_large() -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "bad_request", "Exceeded HTTP request body size limit")
+    }
+
     /// 503.
     pub(super) fn unavailable(reason: impl Into<Value>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", reason)

@@ -44,6 +44,10 @@ async fn publish(call: Call, Path((vhost, name)): Path<(String, String)>, body: 
         properties: properties(document.get("properties").unwrap_or(&Value::Null))?,
         body: payload(&document)?,
     };
+    // Connections that publish are not read meanwhile; a request has no connection of the core's to be stopped.
+    if let Some(why) = call.engine.broker.blocked() {
+        return Err(Failure::unavailable(format!("publishers wait: {why}")));
+    }
     let publisher = principal(&call.visitor);
     let message = message(call.now, &publisher, content, &call.management.limits)
         .map_err(|fault| Failure::bad_request(format!("{} {fault}", fault.code.number())))?;

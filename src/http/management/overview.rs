@@ -11,7 +11,8 @@ use super::Management;
 use super::answer::{Answer, done, ok};
 use super::call::{Call, Document};
 use super::changes::keep;
-use super::rates::{Between, Counter, Totals, lengths, total_stats};
+use super::connections::visible;
+use super::rates::{Between, Counter, Totals, lengths, queue_stats, total_stats};
 use super::values::extend;
 use crate::administration::GlobalParameterRecord;
 use crate::definitions::COMPATIBLE_VERSION;
@@ -46,6 +47,10 @@ pub(super) fn routes() -> Router<Arc<Management>> {
 async fn overview(call: Call) -> Answer {
     call.aside(|call| {
         let mut value = identity(call);
+        if !call.visitor.is_monitor() {
+            extend(&mut value, own_part(call));
+            return call.listing()?.one(value);
+        }
         let (now, between) = (Totals::now(&call.engine), call.management.rates.total());
         extend(&mut value, traffic(&now, &between));
         extend(&mut value, totals(call, &now, &between));
@@ -53,6 +58,20 @@ async fn overview(call: Call) -> Answer {
         call.listing()?.one(value)
     })
     .await
+}
+
+/// What is in the visitor's vhosts, and the visitor's own connections: others' are for monitors.
+fn own_part(call: &Call) -> Value {
+    let (broker, vhosts) = (&call.engine.broker, call.visitor.vhosts(&call.engine));
+    let ids: Vec<_> = vhosts.iter().flat_map(|vhost| broker.queue_ids(vhost)).collect();
+    let (sample, between) = (broker.sample_of(&ids), call.management.rates.queues(&ids));
+    let exchanges: usize = vhosts.iter().map(|vhost| broker.object_counts(vhost).exchanges).sum();
+    json!({
+        "queue_totals": lengths(&sample, &between), "message_stats": queue_stats(&sample, &between), "churn_rates": {},
+        "object_totals": {
+            "connections": visible(call).len(), "exchanges": exchanges, "queues": ids.len(),
+        },
+    })
 }
 
 fn identity(call: &Call) -> Value {
@@ -143,7 +162,7 @@ async fn rename_cluster(call: Call, body: Bytes) -> Answer {
     let document = Document::parse(&body)?;
     document.require(&["name"])?;
     let record = GlobalParameterRecord { name: CLUSTER_NAME.to_owned(), value: document.text("name").into() };
-    keep(&call, Ok(call.engine.administration.put_global_parameter(record))).await?;
+    keep(&call, call.engine.administration.put_global_parameter(record)).await?;
     done()
 }
 

@@ -113,7 +113,7 @@ async fn one_global(call: Call, Path(name): Path<String>) -> Answer {
 async fn change_global(call: Call, Path(name): Path<String>, body: Bytes) -> Answer {
     call.visitor.expect_administrator()?;
     let record = GlobalParameterRecord { name, value: value(&body)? };
-    put(&call, Ok(call.engine.administration.put_global_parameter(record))).await
+    put(&call, call.engine.administration.put_global_parameter(record)).await
 }
 
 async fn remove_global(call: Call, Path(name): Path<String>) -> Answer {

@@ -104,7 +104,11 @@ fn record(call: &Call, vhost: &str, name: String, body: &Bytes) -> Result<Policy
         })?,
     };
     let apply_to = if document.get("apply-to").is_none() { "all" } else { document.text("apply-to") };
-    let (pattern, apply_to) = (document.text("pattern").to_owned(), apply_to.to_owned());
+    // An empty pattern means everything: what is no text must not become one.
+    let Some(Value::String(pattern)) = document.get("pattern") else {
+        return Err(invalid("pattern should be a binary".to_owned()));
+    };
+    let (pattern, apply_to) = (pattern.clone(), apply_to.to_owned());
     Ok(PolicyRecord { vhost, name, pattern, apply_to, definition, priority })
 }
 

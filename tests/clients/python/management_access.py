@@ -34,6 +34,12 @@ assert [queue["name"] for queue in ask("boss", "GET", "queues")[1]] == ["q"], "a
 assert ask("boss", "PUT", "queues/%2F/q2", {})[0] == 401, "and may do what the permissions say"
 assert ask("manager", "GET", "vhosts") == (200, []) and [vhost["name"] for vhost in ask("watcher", "GET", "vhosts")[1]] == ["/"]
 
+# The overview is of what they see; listeners are for monitors.
+for user, queues in (("manager", 0), ("maker", 1)):
+    overview = ask(user, "GET", "overview")[1]
+    assert overview["object_totals"]["queues"] == queues and "listeners" not in overview, overview
+assert "listeners" in ask("watcher", "GET", "overview")[1]
+
 # What belongs to others, and to the broker.
 for user, answer in (("manager", NO_MONITOR), ("maker", NO_MONITOR)):
     assert ask(user, "GET", "nodes") == answer and ask(user, "GET", "auth/attempts/x") == answer
@@ -43,6 +49,7 @@ for path in ("users", "permissions", "definitions", "users/maker", "feature-flag
         assert ask(user, "GET", path) == NO_ADMINISTRATOR, (user, path)
 for user in ("manager", "watcher"):
     assert ask(user, "GET", "parameters") == NO_OBJECT and ask(user, "GET", "global-parameters") == NO_OBJECT
+assert ask("maker", "PUT", "policies/%2F/p", {"pattern": 7, "definition": {"max-length": 1}})[0] == 400, "empty would be everything"
 policy = {"pattern": "^x", "definition": {"max-length": 1}}
 assert ask("manager", "PUT", "policies/%2F/p", policy) == NO_OBJECT
 assert ask("maker", "PUT", "policies/%2F/p", policy)[0] == 201 and ask("maker", "GET", "policies/%2F/p")[0] == 200
