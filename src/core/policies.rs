@@ -2,7 +2,7 @@
 
 use crossdock_common::Name;
 use crossdock_common::Value;
-use crossdock_common::definition::{DeadLetter, Durability, Overflow, QueueSettings, QueueSpec};
+use crossdock_common::definition::{DeadLetter, Durability, Overflow, QueueSettings, QueueSpec, Stream};
 use crossdock_common::value::lookup;
 use hashbrown::HashMap;
 use regex::Regex;
@@ -91,6 +91,8 @@ pub struct PolicyDefinition {
     pub alternate_exchange: Option<Name>,
     /// When a publish is confirmed.
     pub durability: Option<Durability>,
+    /// How old a stream's messages become.
+    pub max_age_ms: Option<u64>,
 }
 
 /// The two policies that apply to something: as in RabbitMQ, policies do not add up.
@@ -199,8 +201,15 @@ impl Applied<'_> {
             delivery_limit: self.least(declared.delivery_limit, limit),
             overflow: declared.overflow.or_else(|| self.first(|definition| definition.overflow)),
             dead_letter: self.dead_letter(declared.dead_letter.clone()),
+            stream: declared.stream.map(|stream| self.stream(stream)),
             ..declared
         }
+    }
+
+    /// The declaration goes first, as for everything that is no number to RabbitMQ.
+    fn stream(&self, declared: Stream) -> Stream {
+        let of_policy = || self.first(|definition| definition.max_age_ms);
+        Stream { max_age_ms: declared.max_age_ms.or_else(of_policy).filter(|age_ms| *age_ms > 0) }
     }
 
     fn dead_letter(&self, declared: Option<DeadLetter>) -> Option<DeadLetter> {

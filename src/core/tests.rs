@@ -21,4 +21,5 @@ mod replies;
 mod routing;
 mod sessions;
 mod simulation;
+mod streams;
 mod support;
