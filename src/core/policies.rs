@@ -272,6 +272,18 @@ mod tests {
     }
 
     #[test]
+    fn a_stream_says_itself_how_old_its_messages_become_or_a_policy_does() {
+        let mut policies = Policies::default();
+        policies.add(policy("p", 0, PolicyDefinition { max_age_ms: Some(5), ..PolicyDefinition::default() }));
+        let of = |max_age_ms: Option<u64>| {
+            let declared = QueueSettings { stream: Some(Stream { max_age_ms }), ..QueueSettings::default() };
+            settings(&policies, declared).stream.expect("a stream").max_age_ms
+        };
+        assert_eq!((of(None), of(Some(9))), (Some(5), Some(9)));
+        assert_eq!(settings(&policies, QueueSettings::default()).stream, None);
+    }
+
+    #[test]
     fn one_policy_applies_and_only_to_its_kinds() {
         let mut policies = Policies::default();
         let streams = AppliesTo { exchanges: false, classic_queues: false, quorum_queues: false, streams: true };
