@@ -72,8 +72,18 @@ fn signatures_of_boto3() {
 
 #[test]
 fn paho_keeps_qos_2_over_kills_of_the_broker() {
-    let (interpreter, mut command) = python_program("paho_restart.py");
-    if !is_there("paho_restart.py", &[interpreter]) {
+    python_over_kills("paho_restart.py");
+}
+
+#[test]
+fn a_stream_is_whole_after_a_kill() {
+    python_over_kills("stream_restart.py");
+}
+
+/// Runs a program that says "kill" when it likes, and is told the port of its protocol after that.
+fn python_over_kills(script: &str) {
+    let (interpreter, mut command) = python_program(script);
+    if !is_there(script, &[interpreter]) {
         return;
     }
     let mut broker = Broker::start(&[]);
@@ -86,7 +96,8 @@ fn paho_keeps_qos_2_over_kills_of_the_broker() {
         assert_eq!(request.expect("UTF-8"), "kill");
         broker.kill();
         broker.restart();
-        writeln!(answers, "{}", broker.port("mqtt")).expect("it waits for the port");
+        let protocol = if script.starts_with("paho") { "mqtt" } else { "amqp" };
+        writeln!(answers, "{}", broker.port(protocol)).expect("it waits for the port");
     }
     assert!(program.wait().expect("ends").success());
 }

@@ -1,7 +1,7 @@
 //! What stands in the definitions of policies: which keys there are, what they may be, and what they mean to the core.
 
 use crossdock_common::definition::{Durability, Overflow};
-use crossdock_core::{AppliesTo, Policy, PolicyDefinition};
+use crossdock_core::{AppliesTo, Policy, PolicyDefinition, parse_age_ms};
 use serde_json::{Map, Value};
 
 use super::PolicyKind;
@@ -41,7 +41,7 @@ const KEYS: &[PolicyKey] = &[
     ignored("dead-letter-strategy", "is not a valid dead letter strategy", |value| {
         one_of(value, &["at-most-once", "at-least-once"])
     }),
-    ignored("max-age", "is not a valid max age", is_age),
+    key("max-age", "is not a valid max age", is_age),
     ignored("max-in-memory-length", "is not a valid maximum memory in bytes", Value::is_u64),
     ignored("max-in-memory-bytes", "is not a valid maximum memory in bytes", Value::is_u64),
     ignored("max-segment-size", "is not a valid segment size", Value::is_u64),
@@ -185,6 +185,7 @@ pub(super) fn to_core(record: &PolicyRecord) -> Result<Policy, regex::Error> {
             consumer_timeout_ms: number("consumer-timeout"),
             alternate_exchange: text("alternate-exchange").map(Into::into),
             durability: definition.get("durability").and_then(durability),
+            max_age_ms: text("max-age").and_then(parse_age_ms),
         },
     })
 }
@@ -244,9 +245,7 @@ fn is_promotion(value: &Value) -> bool {
     one_of(value, &["always", "when-synced"])
 }
 
-/// A number and one of RabbitMQ's units: years, months, days, hours, minutes, seconds.
+/// A number and one of RabbitMQ's units.
 fn is_age(value: &Value) -> bool {
-    let Some(text) = value.as_str() else { return false };
-    let digits = text.trim_end_matches(|letter: char| "YMDhms".contains(letter));
-    text.len() == digits.len() + 1 && digits.parse::<u64>().is_ok()
+    value.as_str().and_then(parse_age_ms).is_some()
 }

@@ -4,6 +4,7 @@ mod consume;
 mod exactly_once;
 mod publish;
 mod session;
+mod streams;
 
 use std::collections::VecDeque;
 use std::sync::Arc;

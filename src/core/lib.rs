@@ -6,6 +6,7 @@
 //! Entry points: [`Broker`] is everything there is; [`Client`] is one connection's view of it. Locks are taken in the order
 //! definitions, then one shard at a time.
 
+mod ages;
 mod broker;
 mod client;
 mod definitions;
@@ -23,6 +24,7 @@ mod tests;
 mod window;
 mod wording;
 
+pub use ages::parse_age_ms;
 pub use broker::administer::DocumentChange;
 pub use broker::recovery::{Recovery, ShardReplay};
 pub use broker::view::{AppliedNames, ObjectCounts, QueueView};

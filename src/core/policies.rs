@@ -2,7 +2,7 @@
 
 use crossdock_common::Name;
 use crossdock_common::Value;
-use crossdock_common::definition::{DeadLetter, Durability, Overflow, QueueSettings, QueueSpec};
+use crossdock_common::definition::{DeadLetter, Durability, Overflow, QueueSettings, QueueSpec, Stream};
 use crossdock_common::value::lookup;
 use hashbrown::HashMap;
 use regex::Regex;
@@ -95,6 +95,8 @@ pub struct PolicyDefinition {
     pub alternate_exchange: Option<Name>,
     /// When a publish is confirmed.
     pub durability: Option<Durability>,
+    /// How old a stream's messages become.
+    pub max_age_ms: Option<u64>,
 }
 
 /// The two policies that apply to something: as in RabbitMQ, policies do not add up.
@@ -206,6 +208,7 @@ impl Applied<'_> {
             consumer_timeout_ms: self.consumer_timeout_ms(declared.consumer_timeout_ms),
             overflow: declared.overflow.or_else(|| self.first(|definition| definition.overflow)),
             dead_letter: self.dead_letter(declared.dead_letter.clone()),
+            stream: declared.stream.map(|stream| self.stream(stream)),
             ..declared
         }
     }
@@ -215,6 +218,12 @@ impl Applied<'_> {
         let shortest = |timeout: Option<u64>| timeout.map(|timeout_ms| timeout_ms.wrapping_sub(1));
         let least = self.least(shortest(declared), |definition| shortest(definition.consumer_timeout_ms));
         least.map(|timeout_ms| timeout_ms.wrapping_add(1))
+    }
+
+    /// The declaration goes first, as for everything that is no number to RabbitMQ.
+    fn stream(&self, declared: Stream) -> Stream {
+        let of_policy = || self.first(|definition| definition.max_age_ms);
+        Stream { max_age_ms: declared.max_age_ms.or_else(of_policy).filter(|age_ms| *age_ms > 0) }
     }
 
     fn dead_letter(&self, declared: Option<DeadLetter>) -> Option<DeadLetter> {
@@ -295,6 +304,18 @@ mod tests {
         assert_eq!(found.dead_letter, Some(DeadLetter { exchange: "own".into(), routing_key: Some("key"[..].into()) }));
         let of_policy = settings(&policies, QueueSettings::default()).dead_letter.expect("the policy's");
         assert_eq!(of_policy.exchange.as_str(), "of-policy");
+    }
+
+    #[test]
+    fn a_stream_says_itself_how_old_its_messages_become_or_a_policy_does() {
+        let mut policies = Policies::default();
+        policies.add(policy("p", 0, PolicyDefinition { max_age_ms: Some(5), ..PolicyDefinition::default() }));
+        let of = |max_age_ms: Option<u64>| {
+            let declared = QueueSettings { stream: Some(Stream { max_age_ms }), ..QueueSettings::default() };
+            settings(&policies, declared).stream.expect("a stream").max_age_ms
+        };
+        assert_eq!((of(None), of(Some(9))), (Some(5), Some(9)));
+        assert_eq!(settings(&policies, QueueSettings::default()).stream, None);
     }
 
     #[test]

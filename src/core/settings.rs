@@ -1,5 +1,7 @@
 //! What a queue's declaration arguments mean.
 
+mod stream;
+
 use crossdock_common::definition::{
     DeadLetter, Durability, ExchangeSpec, HeaderDeduplication, Overflow, QueueSettings, QueueSpec,
 };
@@ -37,6 +39,7 @@ pub(crate) fn check(spec: &QueueSpec, vhost: &Name) -> Result<(), Refusal> {
     arguments.check_strategy()?;
     arguments.at_least("x-consumer-timeout", 0)?;
     arguments.deduplication()?;
+    arguments.check_for_streams()?;
     if arguments.is_quorum() { arguments.check_quorum() } else { Ok(()) }
 }
 
@@ -60,6 +63,7 @@ pub(crate) fn effective(spec: &QueueSpec, vhost: &Name) -> Result<QueueSettings,
         // Earlier versions passed these over, whatever they said.
         consumer_timeout_ms: arguments.at_least("x-consumer-timeout", 0).unwrap_or_default(),
         deduplication: arguments.deduplication().unwrap_or_default(),
+        stream: arguments.stream(),
         ..spec.settings.clone()
     };
     let direct = &spec.settings;
@@ -75,6 +79,11 @@ pub(crate) fn effective(spec: &QueueSpec, vhost: &Name) -> Result<QueueSettings,
     settings.durability = direct.durability.or(settings.durability);
     settings.single_active_consumer |= direct.single_active_consumer;
     Ok(settings)
+}
+
+/// Whether a queue of this specification is a stream.
+pub(crate) fn is_stream(spec: &QueueSpec, vhost: &Name) -> bool {
+    Arguments { spec, vhost }.stream().is_some()
 }
 
 /// How often a message may be handed out where neither the queue nor a policy says it.
@@ -198,17 +207,26 @@ impl Arguments<'_> {
     }
 
     fn check_quorum(&self) -> Result<(), Refusal> {
+        self.check_durable_and_shared()?;
+        self.has_none_of(&NOT_OF_QUORUM_QUEUES, "rabbit_quorum_queue")
+    }
+
+    /// What RabbitMQ asks of queues that it would replicate.
+    fn check_durable_and_shared(&self) -> Result<(), Refusal> {
         let (queue, vhost, spec) = (&self.spec.name, self.vhost, self.spec);
         let properties =
-            [("non-durable", !spec.durable), ("exclusive-owner", spec.exclusive), ("auto-delete", spec.auto_delete)];
-        if let Some((property, _)) = properties.iter().find(|(_, is_set)| *is_set) {
-            let text = format!("invalid property '{property}' for queue '{queue}' in vhost '{vhost}'");
-            return Err(Refusal::PreconditionFailed(text));
-        }
-        let unknown = NOT_OF_QUORUM_QUEUES.iter().find(|name| self.value(name).is_some());
+            [("auto-delete", spec.auto_delete), ("exclusive-owner", spec.exclusive), ("non-durable", !spec.durable)];
+        let Some((property, _)) = properties.iter().find(|(_, is_set)| *is_set) else { return Ok(()) };
+        let text = format!("invalid property '{property}' for queue '{queue}' in vhost '{vhost}'");
+        Err(Refusal::PreconditionFailed(text))
+    }
+
+    fn has_none_of(&self, names: &[&str], kind: &str) -> Result<(), Refusal> {
+        let (queue, vhost) = (&self.spec.name, self.vhost);
+        let unknown = names.iter().find(|name| self.value(name).is_some());
         unknown.map_or(Ok(()), |name| {
             Err(Refusal::PreconditionFailed(format!(
-                "invalid arg '{name}' for queue '{queue}' in vhost '{vhost}' of queue type rabbit_quorum_queue"
+                "invalid arg '{name}' for queue '{queue}' in vhost '{vhost}' of queue type {kind}"
             )))
         })
     }

@@ -33,6 +33,7 @@ pub(crate) mod segments;
 mod settle;
 pub(crate) mod snapshot;
 pub(crate) mod stored;
+pub(crate) mod stream;
 mod timers;
 pub(crate) mod traffic;
 mod unsettled;
@@ -253,6 +254,9 @@ impl Shard {
         let Some(queue) = self.queues.get_mut(&id) else { return };
         queue.dirty = false;
         queue.deduplication.iter_mut().for_each(|known| known.forget_old(now.instant));
+        if queue.stream.is_some() {
+            return self.dispatch_stream(now, id, effects);
+        }
         self.drop_expired(now, id, effects);
         self.drop_overflow(now, id, effects);
         let unload = self.memory.is_short();

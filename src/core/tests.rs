@@ -22,4 +22,5 @@ mod replies;
 mod routing;
 mod sessions;
 mod simulation;
+mod streams;
 mod support;

@@ -102,7 +102,7 @@ async fn a_file_of_rabbitmq_4_says_what_is_changed_and_dropped_and_why() {
             "vhosts /: replaces what is there",
             "users future: comes without its password, whose hash is of an unknown kind: set a new one",
             "parameters shovel move in /: kept, without effect: shovel is not supported",
-            "policies streams in replicated: without effect here: max-age",
+            "policies streams in replicated: without effect here: stream-max-segment-size-bytes",
         ]
     );
     let dropped = whys(&done, Fate::Dropped);

@@ -146,6 +146,7 @@ fn main() {
                 first_delivered_at: UnixMillis(0),
                 expires_at: None,
                 binding: None,
+                stream_offset: None,
             }
         });
         rig.machine.handle(Now::default(), Event::Deliver(deliveries.collect()), &mut rig.output);

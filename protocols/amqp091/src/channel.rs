@@ -38,7 +38,7 @@ use replies::Replies;
 use transaction::Transaction;
 use unsettled::Unsettled;
 
-pub(crate) use deliver::{counted, release};
+pub(crate) use deliver::{release, told};
 
 /// A body frame of at least this size is kept as a slice of the read buffer; smaller ones are copied. The read buffer is
 /// some 10 times larger, which bounds what a slice can keep alive.

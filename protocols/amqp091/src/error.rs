@@ -184,6 +184,7 @@ impl From<Refusal> for Fault {
             | Refusal::Invalid(_)
             | Refusal::LimitReached(_)
             | Refusal::UnknownDelivery(_) => ReplyCode::PreconditionFailed,
+            Refusal::NotImplemented(_) => ReplyCode::NotImplemented,
             Refusal::Unavailable(_) => ReplyCode::InternalError,
         };
         Self::new(code, refusal.to_string())

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use crossdock_common::event::{Delivery, Principal};
 use crossdock_common::{Limits, Message, Name, Now};
 
-use crate::channel::counted;
+use crate::channel::told;
 use crate::convert::facts::{Facts, Publisher, check_sizes};
 use crate::convert::outgoing;
 use crate::error::Fault;
@@ -43,6 +43,6 @@ pub fn message(now: Now, publisher: &Principal, content: Content, limits: &Limit
 
 /// Property flags and list, and body, as a consumer would get them.
 pub fn shown(delivery: &Delivery) -> (Bytes, Bytes) {
-    let properties = outgoing::properties(&delivery.message, counted(delivery));
+    let properties = outgoing::properties(&delivery.message, told(delivery));
     (properties.into_owned(), outgoing::body(&delivery.message).clone())
 }

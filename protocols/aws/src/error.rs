@@ -294,7 +294,9 @@ impl Failure {
         match refusal {
             Refusal::NotFound { .. } | Refusal::ResourceLocked { .. } => Self::NoQueue,
             Refusal::UnknownDelivery(_) => Self::NotInflight,
-            Refusal::Invalid(text) | Refusal::PreconditionFailed(text) => Self::Invalid(text),
+            Refusal::Invalid(text) | Refusal::PreconditionFailed(text) | Refusal::NotImplemented(text) => {
+                Self::Invalid(text)
+            }
             other => Self::of_any(other),
         }
     }

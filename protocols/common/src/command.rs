@@ -123,8 +123,24 @@ pub struct Subscribe {
     pub priority: i32,
     /// Most unsettled deliveries; 0 means any number.
     pub window: u32,
+    /// Where that number comes from.
+    pub bounded_by: BoundedBy,
     /// Further arguments of the protocol.
     pub arguments: Table,
+}
+
+/// Where a consumer's window comes from. Streams want one that the peer has asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BoundedBy {
+    /// The protocol's rules, which are as good.
+    #[default]
+    Protocol,
+    /// The peer, for this consumer.
+    Peer,
+    /// The peer, and it bounds all consumers of the lane together as well.
+    PeerAndLane,
+    /// Nobody who was asked: it is what a connection may hold at most.
+    Nobody,
 }
 
 /// A request for messages now, or soon.

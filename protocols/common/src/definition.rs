@@ -78,6 +78,8 @@ pub struct QueueSettings {
     pub fifo: Option<Fifo>,
     /// Of messages that say the same in a header, only the first is kept (`x-message-deduplication`). FIFO queues have their own way.
     pub deduplication: Option<HeaderDeduplication>,
+    /// A stream: reading takes nothing away (`x-queue-type: stream`). Whether it is one is fixed when it is made.
+    pub stream: Option<Stream>,
     /// A queue that the broker has for a purpose of its own: it is not listed, and nobody else's command reaches it.
     pub inner: Option<Inner>,
 }
@@ -102,6 +104,14 @@ pub const REPLY_ADDRESS: &str = "amq.rabbitmq.reply-to.";
 pub struct Fifo {
     /// Within what a deduplication id stands for one message.
     pub deduplication_scope: DeduplicationScope,
+}
+
+/// What makes a queue a stream. It keeps its messages, whoever has read them, until it is too long or they are too old; each consumer
+/// has a place of its own in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stream {
+    /// Messages older than this go, in milliseconds, sooner or later (`x-max-age`).
+    pub max_age_ms: Option<u64>,
 }
 
 /// Within what a deduplication id stands for one message (SQS DeduplicationScope).

@@ -127,4 +127,6 @@ pub struct Delivery {
     pub expires_at: Option<Instant>,
     /// The announced binding through which it came.
     pub binding: Option<Arc<BindingSpec>>,
+    /// Its number in the stream that it was read from, counted from 0 (AMQP `x-stream-offset`).
+    pub stream_offset: Option<u64>,
 }

@@ -94,6 +94,9 @@ pub enum Refusal {
     /// The broker cannot do it now: disk full, journal failed, shutting down.
     #[error("{0}")]
     Unavailable(String),
+    /// AMQP 540. That kind of queue cannot do it; the text is RabbitMQ's wording.
+    #[error("{0}")]
+    NotImplemented(String),
     /// A delivery that is not (or no longer) leased by whoever settles it.
     #[error("{0}")]
     UnknownDelivery(String),

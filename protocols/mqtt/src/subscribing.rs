@@ -3,7 +3,7 @@
 mod binding;
 
 use bytes::Bytes;
-use crossdock_common::command::Subscribe as Consume;
+use crossdock_common::command::{BoundedBy, Subscribe as Consume};
 use crossdock_common::definition::{Definition, QueueSettings, QueueSpec};
 use crossdock_common::event::{Reply, SessionInfo};
 use crossdock_common::{Command, ConsumerId, Lane, Name, Refusal, RequestId, Table, Text};
@@ -378,6 +378,7 @@ fn consume(cx: &Context<'_>, consumer: ConsumerId, filter: &Filter<'_>) -> impl 
         exclusive: false,
         priority: 0,
         window: cx.peer.window(),
+        bounded_by: BoundedBy::Protocol,
         arguments: Table::new(),
     };
     move |request| Command::Subscribe { request, subscribe: Box::new(subscribe) }

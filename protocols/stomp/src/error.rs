@@ -63,6 +63,7 @@ impl From<Refusal> for Fault {
             Refusal::PreconditionFailed(_) | Refusal::Invalid(_) => "precondition_failed",
             Refusal::ResourceLocked { .. } => "resource_locked",
             Refusal::LimitReached(_) => "resource_error",
+            Refusal::NotImplemented(_) => "not_implemented",
             Refusal::InvalidCredentials => "access_refused",
             Refusal::Unavailable(_) => "internal_error",
             Refusal::UnknownDelivery(_) => "Message not found",

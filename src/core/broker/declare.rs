@@ -12,7 +12,7 @@ use crossdock_common::{Name, Now, Refusal, Table, Text, Value};
 use super::Broker;
 use super::define::{Caller, accessible, forbid_default};
 use crate::definitions::{Definitions, QueueEntry, delay_queue_name, shard_of};
-use crate::policies::Policies;
+use crate::policies::{Policies, QueueKind};
 use crate::settings::QUEUE_TYPE;
 use crate::shard::command::NewQueue;
 use crate::wording::type_name;
@@ -21,7 +21,7 @@ use crate::wording::type_name;
 const NAME_BYTES_MAX: usize = 255;
 
 /// Arguments that RabbitMQ compares when a queue is declared again.
-const QUEUE_ARGUMENTS: [&str; 20] = [
+const QUEUE_ARGUMENTS: [&str; 23] = [
     "x-expires",
     "x-message-ttl",
     "x-dead-letter-exchange",
@@ -41,6 +41,9 @@ const QUEUE_ARGUMENTS: [&str; 20] = [
     "x-cache-ttl",
     "x-queue-mode",
     "x-queue-version",
+    "x-max-age",
+    "x-stream-max-segment-size-bytes",
+    "x-initial-cluster-size",
     QUEUE_TYPE,
 ];
 
@@ -91,6 +94,10 @@ impl Broker {
         }
         self.apply_default_type(vhost, &mut spec);
         if spec.name.is_empty() {
+            if QueueKind::of(&spec) == QueueKind::Stream {
+                let text = "Cannot declare a server-named queue for type rabbit_stream_queue";
+                return Err(Refusal::PreconditionFailed(text.to_owned()));
+            }
             spec.name = definitions.generate_queue_name();
         } else if definitions.vhost(vhost)?.queues.contains_key(&spec.name) {
             let known = accessible(definitions, caller, &spec.name)?;

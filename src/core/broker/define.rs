@@ -18,6 +18,7 @@ use crate::definitions::{Definitions, QueueEntry, Vhost, not_found, shard_of};
 use crate::log::{Sequence, Urgency};
 use crate::permissions::{Permissions, Who};
 use crate::record::can_be_kept;
+use crate::settings::is_stream;
 use crate::shard::Shard;
 use crate::shard::command::Effects;
 
@@ -182,16 +183,19 @@ impl Broker {
         if !definitions.vhost(vhost)?.queues.contains_key(name) {
             return Ok(Reply::Count(0));
         }
-        let id = accessible(definitions, caller, name)?.id;
+        let queue = accessible(definitions, caller, name)?;
+        let (id, is_stream) = (queue.id, is_stream(&queue.spec, vhost));
         let counts = self.with_shard(shard_of(id), |shard| shard.counts(id)).unwrap_or_default();
         if if_unused && counts.consumers > 0 {
             return Err(Refusal::PreconditionFailed(format!("queue '{name}' in vhost '{vhost}' in use")));
         }
-        if if_empty && counts.ready > 0 {
+        if if_empty && !is_stream && counts.ready > 0 {
             return Err(Refusal::PreconditionFailed(format!("queue '{name}' in vhost '{vhost}' not empty")));
         }
         definitions.remove_queue(vhost, name)?;
-        Ok(Reply::Count(self.with_shard(shard_of(id), |shard| shard.remove_queue(id, effects)).unwrap_or(0)))
+        let count = self.with_shard(shard_of(id), |shard| shard.remove_queue(id, effects)).unwrap_or(0);
+        // RabbitMQ does not count what was in a stream, nor care.
+        Ok(Reply::Count(if is_stream { 0 } else { count }))
     }
 
     /// An auto-delete or expired queue goes.

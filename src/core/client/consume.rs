@@ -11,11 +11,16 @@ use crossdock_common::refusal::{Access, Resource};
 use crossdock_common::value::lookup;
 use crossdock_common::{ConsumerId, Lane, Name, Now, Refusal, RequestId};
 
+use super::streams::{StreamConsumer, check_no_stream};
 use super::{Client, ConsumerPlace};
 use crate::broker::define::accessible;
 use crate::broker::followup::share_count;
 use crate::definitions::shard_of;
+use crate::policies::QueueKind;
+use crate::settings::is_stream;
 use crate::shard::command::{Confirmee, NewConsumer, Purge, ShardCommand, ShardFetch};
+use crate::shard::stream::cursor::Reading;
+use crate::shard::stream::not_of_streams;
 use crate::wording::not_an_integer;
 
 impl Client {
@@ -29,18 +34,43 @@ impl Client {
         if let Err(refusal) = self.check_priority(&subscribe) {
             return self.answer(request, Err(refusal));
         }
+        let reading = match self.reading(now, &subscribe) {
+            Ok(reading) => reading,
+            Err(refusal) => return self.answer(request, Err(refusal)),
+        };
         let consumer = NewConsumer {
             outbox: self.outbox.clone(),
             id: subscribe.consumer,
             presettled: subscribe.presettled,
-            exclusive: subscribe.exclusive,
+            // All may read a stream; RabbitMQ does not look at it.
+            exclusive: subscribe.exclusive && reading.is_none(),
             priority: subscribe.priority,
             window: subscribe.window,
             lane_window: Some(self.lane_window(subscribe.lane)),
+            reading: reading.map(Box::new),
         };
         self.consumers.insert(subscribe.consumer, ConsumerPlace { queue, lane: subscribe.lane });
         self.touched.insert(queue);
         self.push(queue, ShardCommand::Subscribe { queue, consumer: Box::new(consumer), request: Some(request) });
+    }
+
+    /// How a consumer wants to read, if the queue is a stream.
+    fn reading(&self, now: Now, subscribe: &Subscribe) -> Result<Option<Reading>, Refusal> {
+        let vhost = &self.who.vhost;
+        let definitions = self.broker.definitions();
+        let queue = accessible(&definitions, &self.caller(), &subscribe.queue)?;
+        if is_stream(&queue.spec, vhost) {
+            return StreamConsumer { subscribe, vhost }.reading(now).map(Some);
+        }
+        check_no_stream(subscribe, QueueKind::of(&queue.spec), vhost).map(|()| None)
+    }
+
+    /// The queue, if it may be emptied.
+    fn purgeable(&self, name: &Name) -> Result<QueueId, Refusal> {
+        let id = self.readable(name)?;
+        let (definitions, vhost) = (self.broker.definitions(), &self.who.vhost);
+        let queue = accessible(&definitions, &self.caller(), name)?;
+        if is_stream(&queue.spec, vhost) { Err(not_of_streams("queue.purge", name, vhost)) } else { Ok(id) }
     }
 
     fn check_priority(&self, subscribe: &Subscribe) -> Result<(), Refusal> {
@@ -153,7 +183,7 @@ impl Client {
     /// has to be durable, too: with the old queue, its messages would come back.
     pub(super) fn purge(&mut self, now: Now, request: RequestId, queue: &Name) {
         self.flush(now);
-        let queue = match self.readable(queue) {
+        let queue = match self.purgeable(queue) {
             Ok(queue) => queue,
             Err(refusal) => return self.answer(request, Err(refusal)),
         };

@@ -44,6 +44,7 @@ impl Client {
             priority: 0,
             window: session.window,
             lane_window: None,
+            reading: None,
         };
         self.touched.insert(queue);
         self.push(queue, ShardCommand::Subscribe { queue, consumer: Box::new(consumer), request: None });

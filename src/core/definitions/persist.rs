@@ -142,6 +142,7 @@ fn settings_from_table(table: &Table) -> QueueSettings {
             .map(|scope| Fifo { deduplication_scope: DeduplicationScope::from_word(scope).unwrap_or_default() }),
         // Only arguments say it.
         deduplication: None,
+        stream: None,
         inner: reader.optional_name("delays_for").map(|exchange| Inner::Delays { exchange }),
     }
 }

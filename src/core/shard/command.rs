@@ -10,6 +10,7 @@ use crossdock_common::definition::{Durability, QueueSettings};
 use crossdock_common::names::{ConnectionId, DeliveryId, QueueId};
 use crossdock_common::{ConsumerId, Lane, Message, Name, RequestId};
 
+use super::stream::cursor::Reading;
 use crate::definitions::route::RouteTarget;
 use crate::log::Sequence;
 use crate::outbox::Outbox;
@@ -69,6 +70,8 @@ pub(crate) struct NewConsumer {
     pub priority: i32,
     pub window: u32,
     pub lane_window: Option<Arc<LaneWindow>>,
+    /// Where and what it reads, if the queue is a stream.
+    pub reading: Option<Box<Reading>>,
 }
 
 /// A fetch as a shard sees it.

@@ -5,11 +5,12 @@ use crossdock_common::names::{ConnectionId, QueueId};
 use crossdock_common::{Event, Now, Refusal, RequestId};
 
 use super::command::{Effects, Followup, NewConsumer, ShardFetch};
+use super::stream::not_of_streams;
 use super::timers::Timer;
 use super::{Shard, note, reply, watch_unused};
 
 impl Shard {
-    pub(super) fn subscribe(&mut self, id: QueueId, consumer: NewConsumer) -> Result<Reply, Refusal> {
+    pub(super) fn subscribe(&mut self, id: QueueId, mut consumer: NewConsumer) -> Result<Reply, Refusal> {
         let Some(queue) = self.queues.get_mut(&id) else {
             return Err(Refusal::Unavailable("the queue was deleted".to_owned()));
         };
@@ -18,7 +19,8 @@ impl Shard {
         if queue.consumers.has_exclusive() || consumer.exclusive && alone {
             return Err(Refusal::ExclusiveUse { name: queue.name.clone(), vhost: queue.vhost.clone() });
         }
-        queue.consumers.add(consumer);
+        let cursor = queue.new_cursor(&mut consumer);
+        queue.consumers.add(consumer, cursor);
         let timeout = queue.settings.consumer_timeout_ms;
         self.mark(id);
         Ok(timeout.map_or(Reply::Done, |consumer_timeout_ms| Reply::Consumer { queue: id, consumer_timeout_ms }))
@@ -33,7 +35,8 @@ impl Shard {
         effects: &mut Effects,
     ) {
         let Some(queue) = self.queues.get_mut(&id) else { return };
-        if queue.consumers.remove(connection, consumer).is_some() {
+        if let Some(mut consumer) = queue.consumers.remove(connection, consumer) {
+            consumer.release_all();
             self.consumer_left(now, id, effects);
         }
     }
@@ -68,6 +71,10 @@ impl Shard {
             let gone = Refusal::Unavailable("the queue was deleted".to_owned());
             return reply(fetch.request, &fetch.outbox, Err(gone), effects);
         };
+        if queue.stream.is_some() {
+            let refusal = not_of_streams("basic.get", &queue.name, &queue.vhost);
+            return reply(fetch.request, &fetch.outbox, Err(refusal), effects);
+        }
         queue.unused_since = now.instant;
         let empty = queue.ready.is_exhausted();
         if empty && (fetch.wait_ms > 0 || queue.is_awaiting()) || queue.ready.is_waiting() {

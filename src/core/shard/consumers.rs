@@ -7,6 +7,7 @@ use crossdock_common::event::Delivery;
 use crossdock_common::names::ConnectionId;
 
 use super::command::{Effects, NewConsumer};
+use super::stream::cursor::Cursor;
 use super::traffic::Traffic;
 use crate::outbox::Outbox;
 use crate::window::LaneWindow;
@@ -21,6 +22,8 @@ pub(crate) struct Consumer {
     window: u32,
     unsettled: u32,
     pub lane_window: Option<Arc<LaneWindow>>,
+    /// Of a stream: its place there.
+    pub cursor: Option<Box<Cursor>>,
     /// Deliveries of the current batch, sent together.
     outgoing: Vec<Delivery>,
 }
@@ -47,7 +50,7 @@ impl Consumer {
     }
 
     /// Takes room for one delivery, if there is.
-    fn acquire(&mut self) -> bool {
+    pub(crate) fn acquire(&mut self) -> bool {
         if !self.outbox.has_room() {
             return false;
         }
@@ -62,6 +65,21 @@ impl Consumer {
         }
         self.unsettled += 1;
         true
+    }
+
+    /// The other way round.
+    fn release(&mut self) {
+        if self.unsettled > 0 {
+            self.unsettled -= 1;
+            self.lane_window.iter().for_each(|window| window.release());
+        }
+    }
+
+    /// It will settle nothing any more that a stream gave it.
+    pub(crate) fn release_all(&mut self) {
+        while self.cursor.is_some() && self.unsettled > 0 {
+            self.release();
+        }
     }
 
     pub(crate) fn send(&mut self, delivery: Delivery) {
@@ -100,7 +118,7 @@ impl Consumers {
         self.all.iter().any(|consumer| consumer.exclusive)
     }
 
-    pub(crate) fn add(&mut self, new: NewConsumer) {
+    pub(crate) fn add(&mut self, new: NewConsumer, cursor: Option<Box<Cursor>>) {
         let place = self.all.partition_point(|other| other.priority >= new.priority);
         let consumer = Consumer {
             outbox: new.outbox,
@@ -111,6 +129,7 @@ impl Consumers {
             window: new.window,
             unsettled: 0,
             lane_window: new.lane_window,
+            cursor,
             outgoing: Vec::new(),
         };
         self.all.insert(place, consumer);
@@ -172,6 +191,36 @@ impl Consumers {
     /// Sends what was handed out since the last flush.
     pub(crate) fn flush(&mut self, effects: &mut Effects, traffic: &mut Traffic) {
         self.all.iter_mut().for_each(|consumer| consumer.flush(effects, traffic));
+    }
+
+    /// A delivery from a stream is settled: whoever had it has room again.
+    pub(crate) fn settle_at_cursor(&mut self, number: u32, position: u64) {
+        let cursor_of = |consumer: &mut Consumer| {
+            consumer.cursor.as_mut().is_some_and(|cursor| cursor.number == number && cursor.settle(position))
+        };
+        self.all.iter_mut().filter_map(|consumer| cursor_of(consumer).then_some(consumer)).for_each(Consumer::release);
+    }
+
+    pub(crate) fn cursor(&mut self, number: u32) -> Option<&mut Cursor> {
+        self.all.iter_mut().filter_map(|consumer| consumer.cursor.as_deref_mut()).find(|cursor| cursor.number == number)
+    }
+
+    pub(crate) fn cursors(&self) -> impl Iterator<Item = &Cursor> {
+        self.all.iter().filter_map(|consumer| consumer.cursor.as_deref())
+    }
+
+    /// Deliveries from a stream that are not settled.
+    pub(crate) fn unsettled(&self) -> u64 {
+        self.all.iter().map(|consumer| u64::from(consumer.unsettled)).sum()
+    }
+
+    /// Those that could take a delivery.
+    pub(crate) fn with_room(&mut self) -> impl Iterator<Item = &mut Consumer> {
+        self.all.iter_mut().filter(|consumer| consumer.has_room())
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Consumer> {
+        self.all.iter_mut()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Consumer> {

@@ -78,6 +78,7 @@ impl Entry {
             first_delivered_at: self.first_delivered_at,
             expires_at: self.expires_at,
             binding: self.binding.as_ref().map(|binding| binding.spec.clone()),
+            stream_offset: None,
         }
     }
 
@@ -87,9 +88,7 @@ impl Entry {
 
     /// Memory that it takes.
     pub(crate) fn memory_bytes(&self) -> u64 {
-        let message = self.message.as_ref();
-        ENTRY_BYTES
-            + message.map_or(0, |message| MESSAGE_BYTES + (message.body.len() + message.properties.len()) as u64)
+        ENTRY_BYTES + self.message.as_ref().map_or(0, |message| message_bytes(message))
     }
 
     /// Lets go of the message, if it can be read back.
@@ -112,6 +111,11 @@ impl Entry {
         let Self { position, body_bytes, attempts, logged, expires, .. } = *self;
         Some(StoredRef { position, location: self.stored?, body_bytes, attempts, logged, expires })
     }
+}
+
+/// Memory that a message takes.
+pub(crate) fn message_bytes(message: &Message) -> u64 {
+    MESSAGE_BYTES + (message.body.len() + message.properties.len()) as u64
 }
 
 impl StoredRef {

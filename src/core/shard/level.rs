@@ -5,11 +5,14 @@
 //! `pages`, `open` (the newest, not in a page yet). Messages go from the front to consumers and from the back to disk.
 //! Reading back is in `reading`, pages are in `pages`.
 
+mod lasting;
 mod pages;
 mod reading;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+
+pub(crate) use lasting::Located;
 
 use crossdock_common::{Instant, Message};
 

@@ -10,6 +10,7 @@ use crossdock_common::{Event, Message, Name, Now, Refusal, RequestId};
 
 use super::awaiting::Awaiting;
 use super::command::{Confirmee, Effects, NewQueue, Purge, Shares};
+use super::consumers::Consumer;
 use super::ledger::Ledger;
 use super::publications::StateKey;
 use super::queue::{Awaited, Queue};
@@ -52,7 +53,7 @@ impl Shard {
 
     /// Removes a queue with its messages; its consumers and fetches are told.
     pub(crate) fn remove_queue(&mut self, id: QueueId, effects: &mut Effects) -> u64 {
-        let Some(queue) = self.queues.remove(&id) else { return 0 };
+        let Some(mut queue) = self.queues.remove(&id) else { return 0 };
         for consumer in queue.consumers.iter() {
             consumer.outbox.push(Event::ConsumerCancelled { consumer: consumer.id });
             effects.wake(&consumer.outbox);
@@ -66,6 +67,7 @@ impl Shard {
             reply(fetch.request, &fetch.outbox, Err(gone), effects);
         }
         // Nobody can settle these any more.
+        queue.consumers.iter_mut().for_each(Consumer::release_all);
         queue.unsettled.iter().filter_map(|unsettled| unsettled.lane_window.as_ref()).for_each(|lane| lane.release());
         let ready = queue.ready.len();
         self.give_up(*queue);
@@ -99,7 +101,7 @@ impl Shard {
         self.commit();
     }
 
-    fn drop_stored(&mut self, drained: &Drained) {
+    pub(super) fn drop_stored(&mut self, drained: &Drained) {
         drained.entries.iter().filter_map(|entry| entry.stored.as_ref()).for_each(|at| self.segments.remove(at));
         drained.refs.iter().for_each(|stored| self.segments.remove(&stored.location));
         for page in &drained.pages {
@@ -153,7 +155,7 @@ impl Shard {
     pub(crate) fn counts(&self, id: QueueId) -> Counts {
         self.queues.get(&id).map_or_else(Counts::default, |queue| Counts {
             ready: queue.ready.len() + queue.awaiting.count() as u64,
-            unsettled: queue.unsettled.len() as u64,
+            unsettled: queue.unsettled_count(),
             delayed: queue.delayed.len() as u64,
             unreadable: queue.unreadable(),
             consumers: u32::try_from(queue.consumers.len()).unwrap_or(u32::MAX),

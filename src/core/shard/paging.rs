@@ -69,6 +69,13 @@ impl Memory {
         own > floor && (own > max / 2 || all > max)
     }
 
+    /// How much to read ahead for each of so many consumers of a stream, and how much of its newest messages to keep for all.
+    pub(crate) fn cursor_bytes(&self, consumers: usize) -> u64 {
+        let all = self.paging.read_ahead_bytes;
+        let floor = FLOOR_BYTES.min(all);
+        if self.is_short() { floor } else { (all / (consumers as u64).max(1)).max(floor) }
+    }
+
     /// How much to read ahead.
     pub(crate) fn window_bytes(&self, queue: &Queue) -> u64 {
         if self.used_bytes < self.paging.memory_bytes_max {

@@ -55,7 +55,10 @@ impl Shard {
                 self.refuse(now, target.queue, &message, effects);
                 continue;
             }
-            let entry = queue.new_entry(message.clone(), target.binding, now);
+            let mut entry = queue.new_entry(message.clone(), target.binding, now);
+            if let Some(stream) = &mut queue.stream {
+                stream.take_on(&mut entry, &message, log.as_mut(), (target.queue, scratch));
+            }
             if let Some(id) = queue.remember(&message, &entry, confirm.as_ref(), now) {
                 id.write(target.queue, now, log.as_mut(), scratch);
             }
@@ -183,6 +186,9 @@ impl Shard {
             arrived.extend(queue.arrived(entry.position));
             // Nothing goes to disk ahead of something that cannot.
             let mut admit = |queue: &mut Queue, entry| {
+                if queue.stream.is_some() {
+                    return queue.admit_to_stream(entry);
+                }
                 let keep = queue.has_unstored() || !memory.crowds(queue);
                 queue.admit(entry, keep, now, timers);
             };

@@ -24,6 +24,7 @@ use super::ledger::Ledger;
 use super::publications::Publications;
 use super::ready::Ready;
 use super::stored::PageRef;
+use super::stream::Stream;
 use super::timers::Timers;
 use super::traffic::Traffic;
 use super::unsettled::AllUnsettled;
@@ -61,6 +62,8 @@ pub(crate) struct Queue {
     pub awaiting: Awaited,
     /// What waits behind large messages that are still being written.
     pub behind: Behind,
+    /// What a stream has beside its messages.
+    pub stream: Option<Box<Stream>>,
     /// Of a FIFO queue: what it had lately.
     pub deduplication: Option<Box<Deduplication>>,
     pub next_position: u64,
@@ -99,12 +102,15 @@ impl Queue {
             auto_delete: new.auto_delete,
             ready: if new.settings.fifo.is_some() { Ready::fifo() } else { Ready::new(new.settings.priority_max) },
             deduplication: Deduplication::of(&new.settings).map(Box::new),
-            settings: new.settings,
+            stream: Stream::of(&new.settings),
             urgency: match new.durability {
                 Durability::Fsync => Some(Urgency::Sync),
                 Durability::Os => Some(Urgency::Write),
+                // What is read from the log has to be there.
+                Durability::Memory if new.settings.stream.is_some() => Some(Urgency::Write),
                 Durability::Memory => None,
             },
+            settings: new.settings,
             unsettled: AllUnsettled::default(),
             delayed: BTreeMap::new(),
             departing: HashMap::default(),

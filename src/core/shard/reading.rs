@@ -14,6 +14,7 @@ use hashbrown::HashMap;
 use super::command::Effects;
 use super::level::Read;
 use super::queue::Queue;
+use super::segments::Segments;
 use super::stored::{StoredRef, take_refs};
 use super::{Formats, Shard};
 use crate::definitions::route::AnnouncedBinding;
@@ -26,6 +27,8 @@ pub struct ReadRequest {
     /// Whose it is.
     pub queue: QueueId,
     wanted: Wanted,
+    /// The consumer of a stream that it is for.
+    cursor: Option<u32>,
 }
 
 #[derive(Debug)]
@@ -46,6 +49,7 @@ struct ToRead {
 pub struct ReadResult {
     queue: QueueId,
     found: Found,
+    cursor: Option<u32>,
 }
 
 enum Found {
@@ -53,11 +57,17 @@ enum Found {
     Page(Location, Option<Vec<StoredRef>>),
 }
 
-struct ReadMessage {
+pub(super) struct ReadMessage {
     message: Arc<Message>,
     /// The number of the announced binding it came through; 0 if none.
     serial: u64,
     binding: Option<AnnouncedBinding>,
+}
+
+impl From<ReadMessage> for Read {
+    fn from(read: ReadMessage) -> Self {
+        Self { expires_at: None, binding: read.binding, message: read.message }
+    }
 }
 
 impl ReadResult {
@@ -78,6 +88,20 @@ impl ReadResult {
 }
 
 impl ReadRequest {
+    pub(super) fn messages(queue: QueueId, chosen: Vec<(u64, Location)>, segments: &Segments) -> Self {
+        let to_read = |(position, location)| ToRead { position, location, parts: segments.parts_of(queue, position) };
+        let wanted = Wanted::Messages(chosen.into_iter().map(to_read).collect());
+        Self { queue, wanted, cursor: None }
+    }
+
+    pub(super) fn page(queue: QueueId, page: Location) -> Self {
+        Self { queue, wanted: Wanted::Page(page), cursor: None }
+    }
+
+    pub(super) fn of_cursor(self, cursor: u32) -> Self {
+        Self { cursor: Some(cursor), ..self }
+    }
+
     /// Where to read.
     pub fn locations(&self) -> Vec<Location> {
         match &self.wanted {
@@ -110,7 +134,7 @@ impl ReadRequest {
                 Found::Messages(wanted.iter().map(|one| (one.position, read(one))).collect())
             }
         };
-        ReadResult { queue: self.queue, found }
+        ReadResult { queue: self.queue, found, cursor: self.cursor }
     }
 }
 
@@ -139,12 +163,8 @@ impl Shard {
     pub(super) fn turn_pages(&mut self, id: QueueId, effects: &mut Effects) {
         self.seal_pages(id);
         let Some(queue) = self.queues.get_mut(&id) else { return };
-        let mut ask = |wanted| effects.reads.push(ReadRequest { queue: id, wanted });
-        let segments = &self.segments;
-        let messages = |chosen: Vec<(u64, Location)>| {
-            let to_read = |(position, location)| ToRead { position, location, parts: segments.parts_of(id, position) };
-            Wanted::Messages(chosen.into_iter().map(to_read).collect())
-        };
+        let mut ask = |request| effects.reads.push(request);
+        let messages = |chosen| ReadRequest::messages(id, chosen, &self.segments);
         let to_read = std::mem::take(&mut queue.to_read);
         let mut request = |position: &u64| {
             let (entry, _) = queue.burying.get_mut(position).filter(|(entry, _)| !entry.requested)?;
@@ -157,7 +177,7 @@ impl Shard {
         if queue.overflows()
             && let Some(page) = queue.ready.choose_oldest_page()
         {
-            ask(Wanted::Page(page));
+            ask(ReadRequest::page(id, page));
         }
         let heads = !queue.is_wanted();
         let expiring =
@@ -175,7 +195,7 @@ impl Shard {
             ask(messages(chosen));
         }
         if let Some(page) = page {
-            ask(Wanted::Page(page));
+            ask(ReadRequest::page(id, page));
         }
         self.memory.recount(queue);
     }
@@ -183,9 +203,11 @@ impl Shard {
     /// Takes what was read. Gives how many messages were wanted and could not be read.
     pub(crate) fn take_read(&mut self, now: Now, result: ReadResult, effects: &mut Effects) -> u64 {
         let id = result.queue;
-        let damaged = match result.found {
-            Found::Messages(found) => self.messages_read(now, id, found, effects),
-            Found::Page(location, refs) => self.page_read(id, &location, refs),
+        let damaged = match (result.found, result.cursor) {
+            (Found::Messages(found), None) => self.messages_read(now, id, found, effects),
+            (Found::Page(location, refs), None) => self.page_read(id, &location, refs),
+            (Found::Messages(found), Some(cursor)) => self.messages_read_for((id, cursor), found),
+            (Found::Page(location, refs), Some(cursor)) => self.page_read_for((id, cursor), &location, refs),
         };
         self.mark(id);
         self.finish(now, effects);
@@ -216,8 +238,7 @@ impl Shard {
         let Some(queue) = self.queues.get_mut(&id) else { return 0 };
         let read = |queue: &Queue, read: ReadMessage| Read {
             expires_at: queue.expires_at(&read.message, now),
-            binding: read.binding,
-            message: read.message,
+            ..Read::from(read)
         };
         let mut damaged = Vec::new();
         let mut graves = Vec::new();

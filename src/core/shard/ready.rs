@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 
 use super::entry::Entry;
 use super::groups::Groups;
-use super::level::{Level, Read, Sealing};
+use super::level::{Level, Located, Read, Sealing};
 use super::stored::{PageRef, StoredRef};
 use crate::log::Location;
 
@@ -299,6 +299,35 @@ impl Ready {
         self.body_bytes += u64::from(stored.body_bytes);
         let index = self.index(level);
         self.levels[index].restore(stored, before_pages);
+    }
+
+    /// See [`Level::locate`]. A stream has one level.
+    pub(crate) fn locate(&self, position: u64) -> Option<Located<'_>> {
+        self.levels[0].locate(position)
+    }
+
+    /// See [`Level::ends`].
+    pub(crate) fn ends(&self) -> Option<(u64, u64)> {
+        self.levels[0].ends()
+    }
+
+    /// All messages before this place have to go for no more bytes to be left.
+    pub(crate) fn overflowing_before(&self, bytes_max: u64) -> u64 {
+        match self.body_bytes.saturating_sub(bytes_max) {
+            0 => 0,
+            excess_bytes => self.levels[0].excess_before(excess_bytes),
+        }
+    }
+
+    /// See [`Level::cut`].
+    pub(crate) fn cut(&mut self, before: u64) -> Drained {
+        let mut drained = Drained::default();
+        self.levels[0].cut(before, &mut drained);
+        let singles: u64 = drained.refs.iter().map(|stored| u64::from(stored.body_bytes)).sum();
+        let in_pages: u64 = drained.pages.iter().map(|page| page.tally().bytes).sum();
+        self.body_bytes -= singles + in_pages;
+        self.length -= drained.count;
+        drained
     }
 
     pub(crate) fn drain(&mut self) -> Drained {

@@ -170,7 +170,7 @@ impl Shard {
                     due = if entry.attempts == 0 { due.max(last_due) } else { None };
                     last_due = due.max(last_due);
                 }
-                match due {
+                match due.filter(|_| queue.stream.is_none()) {
                     Some(due) => queue.delay(entry, due, timers),
                     None => queue.ready.restore(entry.level, stored, before_pages),
                 }

@@ -30,7 +30,7 @@ impl Shard {
         let mut settle = |id: &DeliveryId, effects: &mut Effects| {
             match self.queues.get_mut(&id.queue).and_then(|queue| queue.take_unsettled(id)) {
                 Some(entry) => self.settle_entry(now, id.queue, entry, outcome, effects),
-                None => unknown = true,
+                None => unknown |= !self.settle_in_stream(id),
             }
             self.mark(id.queue);
         };

@@ -133,6 +133,9 @@ fn write_queue(queue: &Queue, now: Now, log: &mut dyn Log, scratch: &mut BytesMu
     for (key, value) in queue.publications.iter().flat_map(|publications| publications.states()) {
         write_state(queue, (&key, &value), log, scratch);
     }
+    for (key, value) in queue.stream.iter().flat_map(|stream| stream.states()) {
+        write_state(queue, (&key, &value), log, scratch);
+    }
     if let Some(known) = &queue.deduplication {
         known.write(queue.id, now, log, scratch);
     }
@@ -149,10 +152,15 @@ fn write_queue(queue: &Queue, now: Now, log: &mut dyn Log, scratch: &mut BytesMu
 }
 
 fn write_state(queue: &Queue, (key, value): (&[u8], &[u8]), log: &mut dyn Log, scratch: &mut BytesMut) {
+    put_state(scratch, key);
+    log.push(RecordKind::SessionState, queue.id.0, &[scratch, value]);
+}
+
+/// The beginning of a record of something that is kept under a key; the value follows.
+pub(super) fn put_state(scratch: &mut BytesMut, key: &[u8]) {
     scratch.clear();
     put_bytes(scratch, key);
     scratch.put_u8(1);
-    log.push(RecordKind::SessionState, queue.id.0, &[scratch, value]);
 }
 
 /// Messages of a level that are not in a page: those that stand before its pages, or those behind them.

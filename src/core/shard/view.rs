@@ -101,7 +101,7 @@ impl Shard {
 
 fn sample(queue: &Queue) -> QueueSample {
     let ready = queue.ready.len() + queue.awaiting.count() as u64;
-    QueueSample { ledger: queue.ledger, traffic: queue.traffic, ready, unsettled: queue.unsettled.len() as u64 }
+    QueueSample { ledger: queue.ledger, traffic: queue.traffic, ready, unsettled: queue.unsettled_count() }
 }
 
 fn unsettled_bytes(queue: &Queue) -> u64 {

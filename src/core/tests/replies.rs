@@ -1,4 +1,4 @@
-use crossdock_common::command::Subscribe;
+use crossdock_common::command::{BoundedBy, Subscribe};
 use crossdock_common::definition::{Definition, Inner, QueueSettings, QueueSpec};
 use crossdock_common::event::Reply;
 use crossdock_common::{Command, ConsumerId, Event, Lane, Name, Refusal};
@@ -24,6 +24,7 @@ fn listen(world: &World, client: &mut Tester) {
         exclusive: false,
         priority: 0,
         window: 0,
+        bounded_by: BoundedBy::Peer,
         arguments: vec![],
     });
     client.request(world, |request| Command::Subscribe { request, subscribe }).expect("consumes");

@@ -1,10 +1,11 @@
 //! A broker in memory whose logs become durable when the test says so.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use crossdock_common::command::{Fetch, Lease, Outcome, Publish, Subscribe};
+use crossdock_common::command::{BoundedBy, Fetch, Lease, Outcome, Publish, Subscribe};
 use crossdock_common::definition::{BindingSpec, Definition, Destination, ExchangeSpec, QueueSpec};
 use crossdock_common::event::{Delivery, Principal, Reply};
 use crossdock_common::names::DeliveryId;
@@ -30,6 +31,7 @@ pub(super) struct World {
     pub instantly_durable: bool,
     settings: (Paging, Policies),
     reads: Reads,
+    reads_served: Cell<usize>,
 }
 
 /// What the shards want to have read.
@@ -75,7 +77,8 @@ impl World {
         };
         let broker = recovery.finish(log(&logs[0]), options);
         broker.set_permissions(Permissions::everything());
-        let mut world = Self { broker, logs, now, instantly_durable: true, settings, reads };
+        let mut world =
+            Self { broker, logs, now, instantly_durable: true, settings, reads, reads_served: Cell::new(0) };
         world.tick();
         world
     }
@@ -136,11 +139,17 @@ impl World {
         let mut lost = 0;
         loop {
             let Some((index, request)) = self.reads.lock().pop_front() else { return lost };
+            self.reads_served.set(self.reads_served.get() + 1);
             let read: Vec<_> =
                 request.locations().iter().map(|at| Some(self.logs[index + 1].lock().read(at))).collect();
             let result = request.finish(read, &Arc::new(vec![plain_format()]));
             lost += self.broker.take_read(index, result, self.now);
         }
+    }
+
+    /// How often something was read back.
+    pub(super) fn reads_served(&self) -> usize {
+        self.reads_served.get()
     }
 
     /// Every message of every queue is accounted for.
@@ -318,6 +327,7 @@ impl Tester {
             exclusive: false,
             priority: 0,
             window,
+            bounded_by: BoundedBy::Peer,
             arguments: vec![],
         });
         self.request(world, |request| Command::Subscribe { request, subscribe })

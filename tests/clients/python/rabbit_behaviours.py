@@ -13,9 +13,10 @@ from pathlib import Path
 
 from pika import spec
 from raw_peer import Peer, declare, frame_of, table
+from rabbit_streams import BEHAVIOURS as STREAMS
 
 HERE = Path(__file__).parent
-BEHAVIOURS = {}
+BEHAVIOURS = dict(STREAMS)
 
 
 def behaviour(function):

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use crossdock_common::command::{Outcome, Publish, Subscribe};
+use crossdock_common::command::{BoundedBy, Outcome, Publish, Subscribe};
 use crossdock_common::definition::{BindingSpec, Definition, Destination, QueueSpec};
 use crossdock_common::event::Principal;
 use crossdock_common::names::DeliveryId;
@@ -158,6 +158,7 @@ impl Caller {
                 exclusive: false,
                 priority: 0,
                 window: 0,
+                bounded_by: BoundedBy::Peer,
                 arguments: Vec::new(),
             }),
         });

@@ -1,6 +1,6 @@
 //! Class `basic` without content: windows, consumers, and taking single messages.
 
-use crossdock_common::command::{Fetch, Lease, Outcome, Subscribe};
+use crossdock_common::command::{BoundedBy, Fetch, Lease, Outcome, Subscribe};
 use crossdock_common::value::lookup;
 use crossdock_common::{Command, ConsumerId, Text, Value};
 
@@ -75,6 +75,7 @@ impl Channel {
             exclusive: consume.exclusive,
             priority: i32::try_from(priority).unwrap_or(if priority < 0 { i32::MIN } else { i32::MAX }),
             window: self.window(cx, consume.no_ack),
+            bounded_by: self.bounded_by(),
             arguments,
         });
         let pending = Pending::Consume { consumer, tag, no_wait: consume.no_wait };
@@ -88,6 +89,14 @@ impl Channel {
             (true, _) => 0,
             (false, 0) => u32::try_from(cx.shared.limits.unsettled_max).unwrap_or(u32::MAX),
             (false, prefetch) => prefetch.into(),
+        }
+    }
+
+    fn bounded_by(&self) -> BoundedBy {
+        match (self.prefetch, self.prefetch_global) {
+            (0, _) => BoundedBy::Nobody,
+            (_, 0) => BoundedBy::Peer,
+            _ => BoundedBy::PeerAndLane,
         }
     }
 

@@ -6,7 +6,7 @@ use crossdock_common::{Command, Message, Output};
 
 use super::Channel;
 use crate::connection::shared::Context;
-use crate::convert::outgoing;
+use crate::convert::outgoing::{self, Told};
 use crate::error::Fault;
 use crate::frame::basic::outgoing::{Deliver, GetEmpty, GetOk, Return};
 use crate::frame::method::Outgoing;
@@ -31,7 +31,7 @@ impl Channel {
             exchange: &message.exchange,
             routing_key: &message.routing_key,
         };
-        self.put_message(output, frame_max, &method, message, counted(delivery));
+        self.put_message(output, frame_max, &method, message, told(delivery));
     }
 
     /// The answer to `basic.get`.
@@ -65,14 +65,14 @@ impl Channel {
             routing_key: &message.routing_key,
             message_count: u32::try_from(ready).unwrap_or(u32::MAX),
         };
-        self.put_message(cx.output, cx.shared.frame_max, &method, message, counted(delivery));
+        self.put_message(cx.output, cx.shared.frame_max, &method, message, told(delivery));
         Ok(())
     }
 
     /// A mandatory message that no queue took.
     pub(crate) fn returned(&mut self, cx: &mut Context<'_>, message: &Message) {
         let method = Return { exchange: &message.exchange, routing_key: &message.routing_key };
-        self.put_message(cx.output, cx.shared.frame_max, &method, message, None);
+        self.put_message(cx.output, cx.shared.frame_max, &method, message, Told::default());
     }
 
     fn next_delivery_tag(&mut self, no_ack: bool, delivery: &Delivery) -> u64 {
@@ -89,17 +89,20 @@ impl Channel {
         frame_max: usize,
         method: &impl Outgoing,
         message: &Message,
-        delivery_count: Option<u32>,
+        told: Told,
     ) {
-        let properties = outgoing::properties(message, delivery_count);
+        let properties = outgoing::properties(message, told);
         put_method(output.bytes.buffer(), self.number, method);
         put_content(&mut output.bytes, self.number, frame_max, &properties, outgoing::body(message));
     }
 }
 
-/// How often the message was handed out before, where its queue tells.
-pub(crate) fn counted(delivery: &Delivery) -> Option<u32> {
-    delivery.is_counted.then_some(delivery.delivery_count)
+/// What the message's headers tell of its queue.
+pub(crate) fn told(delivery: &Delivery) -> Told {
+    Told {
+        delivery_count: delivery.is_counted.then_some(delivery.delivery_count),
+        stream_offset: delivery.stream_offset,
+    }
 }
 
 /// Gives back a delivery that nobody can take.

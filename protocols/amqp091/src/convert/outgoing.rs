@@ -12,21 +12,31 @@ use crate::frame::properties::Properties;
 use crate::frame::table::{self, Entries};
 
 const DELIVERY_COUNT: &str = "x-delivery-count";
+const STREAM_OFFSET: &str = "x-stream-offset";
 const DELAY: &str = "x-delay";
 const ROUTING_KEY: &str = "crossdock.routing-key";
 
+/// What a delivery's headers tell of the queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Told {
+    /// How often the message was handed out before, where its queue counts.
+    pub delivery_count: Option<u32>,
+    /// Its number in a stream.
+    pub stream_offset: Option<u64>,
+}
+
 /// Property flags and list for a delivery. The usual AMQP 0-9-1 message costs nothing.
-pub(crate) fn properties(message: &Message, delivery_count: Option<u32>) -> Cow<'_, Bytes> {
+pub(crate) fn properties(message: &Message, told: Told) -> Cow<'_, Bytes> {
     let properties = match message.format.tag() {
         FormatTag::AMQP_0_9_1 => Cow::Borrowed(&message.properties),
         _ => Cow::Owned(from_hub(message.hub())),
     };
     let has_history =
         message.rare.as_ref().is_some_and(|rare| !rare.deaths.is_empty() || rare.exchange_delay_ms.is_some());
-    if !has_history && delivery_count.is_none() && message.routing_key.len() <= SHORT_MAX {
+    if !has_history && told == Told::default() && message.routing_key.len() <= SHORT_MAX {
         return properties;
     }
-    Cow::Owned(merge(&properties, message, own_headers(message, delivery_count)))
+    Cow::Owned(merge(&properties, message, own_headers(message, told)))
 }
 
 /// The body for a delivery.
@@ -64,10 +74,13 @@ fn kept_headers(headers: Option<&[u8]>, keep: impl Fn(&[u8]) -> bool) -> Vec<u8>
     kept
 }
 
-fn own_headers(message: &Message, delivery_count: Option<u32>) -> Table {
+fn own_headers(message: &Message, told: Told) -> Table {
     let mut headers = death_headers(message.deaths());
-    if let Some(delivery_count) = delivery_count {
+    if let Some(delivery_count) = told.delivery_count {
         headers.push((Text::from_static(DELIVERY_COUNT), Value::I64(delivery_count.into())));
+    }
+    if let Some(offset) = told.stream_offset {
+        headers.push((Text::from_static(STREAM_OFFSET), Value::I64(offset.try_into().unwrap_or(i64::MAX))));
     }
     if let Some(delay_ms) = waited_ms(message) {
         let delay = i32::try_from(delay_ms).map_or(Value::I64(delay_ms), Value::I32);
@@ -155,7 +168,7 @@ mod tests {
     #[test]
     fn the_usual_message_is_passed_on_verbatim() {
         let message = message(&Hub { app_id: Some("a".into()), ..Hub::default() });
-        let sent = properties(&message, None);
+        let sent = properties(&message, Told::default());
         assert_eq!(sent.as_ptr(), message.properties.as_ptr());
     }
 
@@ -165,7 +178,7 @@ mod tests {
         let mut message = message(&Hub { ttl_ms: Some(10), application_properties: forged, ..Hub::default() });
         message.ttl_ms = None;
         message.rare_mut().deaths = vec![death("new"), death("old")];
-        let hub = to_hub(&properties(&message, Some(3)));
+        let hub = to_hub(&properties(&message, Told { delivery_count: Some(3), stream_offset: Some(7) }));
         assert_eq!(hub.ttl_ms, None, "it would expire again");
         let headers = &hub.application_properties;
         assert_eq!(lookup(headers, "mine"), Some(&Value::I32(1)));
@@ -186,7 +199,7 @@ mod tests {
             let asked = vec![("x-delay".into(), Value::I32(5)), ("mine".into(), Value::I32(1))];
             let mut message = message(&Hub { application_properties: asked, ..Hub::default() });
             message.rare_mut().exchange_delay_ms = exchange_delay_ms;
-            let hub = to_hub(&properties(&message, None));
+            let hub = to_hub(&properties(&message, Told::default()));
             assert_eq!(lookup(&hub.application_properties, "x-delay"), Some(&Value::I32(told)));
             assert_eq!(lookup(&hub.application_properties, "mine"), Some(&Value::I32(1)));
         }
@@ -195,7 +208,7 @@ mod tests {
     #[test]
     fn other_formats_are_converted() {
         let message = Message::new(plain_format(), Name::from("x"), "k".into(), "junk".into(), "b".into());
-        assert_eq!(*properties(&message, None), from_hub(&Hub::default()));
+        assert_eq!(*properties(&message, Told::default()), from_hub(&Hub::default()));
         assert_eq!(body(&message), "b");
     }
 
@@ -204,7 +217,7 @@ mod tests {
         for length in [255, 256] {
             let mut message = message(&Hub::default());
             message.routing_key = Bytes::from(vec![b'k'; length]);
-            let hub = to_hub(&properties(&message, None));
+            let hub = to_hub(&properties(&message, Told::default()));
             assert_eq!(lookup(&hub.application_properties, ROUTING_KEY).is_some(), length > 255);
         }
     }

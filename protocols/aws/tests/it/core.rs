@@ -70,6 +70,7 @@ pub fn delivery(message: Message, position: u64) -> Delivery {
         first_delivered_at: UnixMillis(1_767_323_045_000),
         expires_at: None,
         binding: None,
+        stream_offset: None,
     }
 }
 

@@ -130,6 +130,7 @@ impl Core {
             first_delivered_at: UnixMillis(0),
             expires_at: None,
             binding: None,
+            stream_offset: None,
         }
     }
 }

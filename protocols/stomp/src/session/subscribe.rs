@@ -1,7 +1,7 @@
 //! SUBSCRIBE and UNSUBSCRIBE: which queue, how it is bound, how it is consumed.
 
 use bytes::Bytes;
-use crossdock_common::command::Subscribe;
+use crossdock_common::command::{BoundedBy, Subscribe};
 use crossdock_common::definition::{self, BindingSpec, Definition, QueueSpec};
 use crossdock_common::{Command, ConsumerId, Lane, Name, Output, Table, Text};
 
@@ -164,6 +164,7 @@ impl Session {
             exclusive: plan.exclusive,
             priority: plan.priority,
             window: plan.window,
+            bounded_by: BoundedBy::Protocol,
             arguments: plan.arguments,
         });
         let request = self.requests.ask(Purpose::Plain, receipt);

@@ -184,6 +184,7 @@ pub fn delivery(consumer: u64, position: u64, message: Message) -> Delivery {
         first_delivered_at: UnixMillis(0),
         expires_at: None,
         binding: None,
+        stream_offset: None,
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use crossdock_common::command::{Fetch, Lease, Outcome, Publish, Subscribe};
+use crossdock_common::command::{BoundedBy, Fetch, Lease, Outcome, Publish, Subscribe};
 use crossdock_common::definition::{BindingSpec, Definition, Destination, QueueSpec};
 use crossdock_common::{Command, ConsumerId, Lane, Message, Now, UnixMillis};
 
@@ -98,6 +98,7 @@ impl History {
             exclusive: false,
             priority: 0,
             window: 1 + self.random.below(6) as u32,
+            bounded_by: BoundedBy::Peer,
             arguments: vec![],
         });
         self.send(Command::Subscribe { request, subscribe });

@@ -3,6 +3,7 @@
 use super::Queue;
 use crate::log::Urgency;
 use crate::shard::entry::Entry;
+use crate::shard::stream::cursor::Cursor;
 
 /// Messages on their way into a queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,6 +46,12 @@ impl Queue {
         self.ready.len() + self.unreadable() + (maps + self.awaiting.count() + self.behind.entries().count()) as u64
     }
 
+    /// Messages that somebody has. Those of a stream are in it all the same.
+    pub(crate) fn unsettled_count(&self) -> u64 {
+        let of_stream = self.stream.as_ref().map_or(0, |_| self.consumers.unsettled());
+        self.unsettled.len() as u64 + of_stream
+    }
+
     /// Messages that could not be read since the start.
     pub(crate) fn unreadable(&self) -> u64 {
         let in_pages: u64 = self.damaged_pages.iter().map(|page| page.tally().count).sum();
@@ -70,7 +77,10 @@ impl Queue {
     /// Memory that the queue's messages take, except those on their way in.
     pub(crate) fn memory_bytes(&self) -> u64 {
         let known = self.deduplication.as_ref().map_or(0, |known| known.memory_bytes());
-        self.ready.memory_bytes() + self.unsettled.memory_bytes() + self.delayed_bytes + known
+        let stream = self.stream.as_ref().map_or(0, |stream| {
+            stream.memory_bytes() + self.consumers.cursors().map(Cursor::memory_bytes).sum::<u64>()
+        });
+        self.ready.memory_bytes() + self.unsettled.memory_bytes() + self.delayed_bytes + known + stream
     }
 
     /// Something is on its way in.

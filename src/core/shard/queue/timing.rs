@@ -19,7 +19,9 @@ impl Queue {
 
     /// How long a new message is not visible. In a FIFO queue, all have the same delay.
     pub(crate) fn delay_ms(&self, rare: Option<&Rare>) -> u64 {
-        let own_delay_ms = rare.filter(|_| self.settings.fifo.is_none()).and_then(|rare| self.own_delay_ms(rare));
+        let own_delay_ms = rare
+            .filter(|_| self.settings.fifo.is_none() && self.stream.is_none())
+            .and_then(|rare| self.own_delay_ms(rare));
         own_delay_ms.or(self.settings.delay_ms).unwrap_or(0)
     }
 
@@ -83,7 +85,13 @@ impl Queue {
     }
 
     pub(crate) fn schedule_expiry(&mut self, timers: &mut Timers) {
-        let Some(at) = self.ready.next_expiry() else { return };
+        if let Some(at) = self.ready.next_expiry() {
+            self.look_for_expiry(at, timers);
+        }
+    }
+
+    /// Looks at the queue's oldest messages at that time, unless it is looked at them earlier.
+    pub(crate) fn look_for_expiry(&mut self, at: Instant, timers: &mut Timers) {
         if self.expiry_timer.is_none_or(|scheduled| at < scheduled) {
             self.expiry_timer = Some(at);
             timers.add(at, Timer::Expiry { queue: self.id });

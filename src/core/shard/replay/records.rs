@@ -226,6 +226,11 @@ fn replay_state(queue: &mut Queue, mut payload: Bytes) -> Result<(), RecordError
     if let Some(key) = StateKey::of(&key) {
         return queue.publications.get_or_insert_default().apply(key, value);
     }
+    if let (Some(stream), Some(value)) = (&mut queue.stream, &value)
+        && stream.restore(&key, value)
+    {
+        return Ok(());
+    }
     match value {
         Some(value) => queue.state.insert(key, value),
         None => queue.state.remove(&key),
