@@ -31,7 +31,7 @@ type Ends = (String, String, String, String);
 
 pub(super) fn routes() -> Router<Arc<Management>> {
     Router::new()
-        .route("/bindings", get(list_all))
+        .route("/bindings", get(list))
         .route("/bindings/{vhost}", get(list))
         .route("/bindings/{vhost}/e/{source}/{kind}/{destination}", get(between).post(bind))
         .route("/bindings/{vhost}/e/{source}/{kind}/{destination}/{key}", get(one).delete(unbind))
@@ -43,15 +43,8 @@ pub(super) fn routes() -> Router<Arc<Management>> {
 /// A binding of a vhost.
 type Row = (Name, Arc<BindingSpec>);
 
-async fn list_all(call: Call) -> Answer {
-    answer(call, None).await
-}
-
-async fn list(call: Call, Path(vhost): Path<String>) -> Answer {
-    answer(call, Some(vhost)).await
-}
-
-async fn answer(call: Call, vhost: Option<String>) -> Answer {
+async fn list(call: Call, vhost: Option<Path<String>>) -> Answer {
+    let vhost = vhost.map(|Path(vhost)| vhost);
     call.aside(move |call| {
         let mut rows = Vec::new();
         for vhost in call.vhosts(vhost.as_deref())? {

@@ -24,20 +24,13 @@ const NOBODY: &str = "rmq-internal";
 
 pub(super) fn routes() -> Router<Arc<Management>> {
     Router::new()
-        .route("/exchanges", get(list_all))
+        .route("/exchanges", get(list))
         .route("/exchanges/{vhost}", get(list))
         .route("/exchanges/{vhost}/{name}", get(one).put(declare).delete(remove))
 }
 
-async fn list_all(call: Call) -> Answer {
-    answer(call, None).await
-}
-
-async fn list(call: Call, Path(vhost): Path<String>) -> Answer {
-    answer(call, Some(vhost)).await
-}
-
-async fn answer(call: Call, vhost: Option<String>) -> Answer {
+async fn list(call: Call, vhost: Option<Path<String>>) -> Answer {
+    let vhost = vhost.map(|Path(vhost)| vhost);
     call.aside(move |call| {
         let mut rows = Vec::new();
         for vhost in call.vhosts(vhost.as_deref())? {

@@ -22,22 +22,15 @@ use super::values::{extend, from_table, time};
 
 pub(super) fn routes() -> Router<Arc<Management>> {
     Router::new()
-        .route("/queues", get(list_all))
+        .route("/queues", get(list))
         .route("/queues/{vhost}", get(list))
         .route("/queues/{vhost}/{name}", get(one).put(declare).delete(remove))
         .route("/queues/{vhost}/{name}/contents", delete(purge))
         .route("/queues/{vhost}/{name}/actions", post(act))
 }
 
-async fn list_all(call: Call) -> Answer {
-    answer(call, None).await
-}
-
-async fn list(call: Call, Path(vhost): Path<String>) -> Answer {
-    answer(call, Some(vhost)).await
-}
-
-async fn answer(call: Call, vhost: Option<String>) -> Answer {
+async fn list(call: Call, vhost: Option<Path<String>>) -> Answer {
+    let vhost = vhost.map(|Path(vhost)| vhost);
     call.aside(move |call| {
         let mut rows = Vec::new();
         for vhost in call.vhosts(vhost.as_deref())? {
