@@ -94,6 +94,7 @@ async fn what_was_declared_is_there_after_a_restart() {
             tags: vec!["t".into()],
             default_queue_type: Some("classic".into()),
             tracing: true,
+            protected_from_deletion: true,
         };
         let topic = TopicPermissionRecord {
             user: "u".into(),
