@@ -7,6 +7,7 @@ pub mod cli;
 pub mod config;
 pub mod definitions;
 pub mod http;
+pub mod mosquitto;
 pub mod net;
 pub mod serve;
 pub mod telemetry;

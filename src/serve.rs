@@ -13,6 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::broker::Engine;
 use crate::config::Settings;
+use crate::mosquitto::{self, Files};
 use crate::net::Shutdown;
 use starting::Starting;
 
@@ -35,6 +36,10 @@ pub async fn run(settings: Settings, options: ServeOptions) -> Result<()> {
     let management = starting.listen_to_management(&shutdown)?;
     let engine = starting.recover().await?;
     login::ensure_administrator(&engine).await?;
+    if let Some(files) = Files::of(&settings) {
+        engine.administration.set_mosquitto(files.read()?);
+        mosquitto::keep_up_to_date(files, engine.administration.clone())?;
+    }
     let mut listening = starting.listen(&engine, &shutdown)?;
     listening.extend(management);
     starting.management.set_listeners(&listening);

@@ -22,6 +22,9 @@ pub fn policies_at_start(settings: &Settings, documents: &dyn Fn(&str) -> Vec<(N
     Compiled { declared: &declared, state: &state }.policies()
 }
 
+/// The queues of MQTT's shared subscriptions.
+const SHARED_QUEUES: &str = r"^share\.";
+
 /// What is declared, by the configuration first.
 pub(super) struct Compiled<'a> {
     pub declared: &'a Declared,
@@ -31,6 +34,7 @@ pub(super) struct Compiled<'a> {
 impl Compiled<'_> {
     pub(super) fn users(&self) -> Users {
         let mut users = Users::default();
+        self.state.mosquitto.users.values().for_each(|user| users.insert_for_mqtt(user.clone()));
         self.state.users.iter().chain(self.declared.users.values()).for_each(|user| users.insert(user.clone()));
         users
     }
@@ -45,6 +49,7 @@ impl Compiled<'_> {
             // As documented: then every caller may do everything. Nobody else can log in under that name.
             grant(&mut permissions, &self.state.grants, &everything(guest, "/"));
         }
+        self.grant_to_mosquitto_users(&mut permissions);
         for record in self.state.permissions.iter().chain(&self.declared.permissions) {
             grant(&mut permissions, &self.state.grants, record);
         }
@@ -59,6 +64,24 @@ impl Compiled<'_> {
             }
         }
         permissions
+    }
+
+    /// The topics that their files allow. Who is declared otherwise, too, has what is declared there.
+    fn grant_to_mosquitto_users(&self, permissions: &mut Permissions) {
+        let exchange = &self.declared.mqtt_exchange;
+        let both = format!("^{}$|{SHARED_QUEUES}", regex::escape(exchange));
+        let is_theirs = |user: &&String| {
+            !self.declared.users.contains_key(*user) && self.state.users.get(&[user.as_str()]).is_none()
+        };
+        for user in self.state.mosquitto.users.keys().filter(is_theirs) {
+            let (configure, write, read) = (SHARED_QUEUES.to_owned(), both.clone(), both.clone());
+            let record = PermissionRecord { user: user.clone(), vhost: "/".to_owned(), configure, write, read };
+            grant(permissions, &self.state.grants, &record);
+            if let Some(acl) = &self.state.mosquitto.acl {
+                let rules = TopicGrant::Rules(acl.clone());
+                permissions.grant_topics(user.as_str().into(), "/".into(), exchange.clone(), rules);
+            }
+        }
     }
 
     pub(super) fn policies(&self) -> Policies {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crossdock_common::Name;
 use crossdock_common::definition::Durability;
 
 use super::records::{PermissionRecord, PolicyRecord};
@@ -14,6 +15,8 @@ pub(super) struct Declared {
     pub dev: bool,
     /// Callers of the AWS APIs are not asked for a signature, and act as this user.
     pub guest: Option<&'static str>,
+    /// Where MQTT's topics are.
+    pub mqtt_exchange: Name,
     pub durability: Durability,
     pub vhosts: BTreeSet<String>,
     pub vhost_durabilities: BTreeMap<String, Durability>,
@@ -35,6 +38,7 @@ impl Declared {
         Self {
             dev: settings.dev,
             guest: (!settings.aws.verify_signatures).then_some(GUEST),
+            mqtt_exchange: settings.mqtt.exchange.as_str().into(),
             durability: settings.durability.into(),
             vhosts: settings.vhosts.names().map(str::to_owned).collect(),
             vhost_durabilities: settings.vhosts.iter().filter_map(durability_of).collect(),

@@ -11,6 +11,7 @@ use super::records::{
     TopicPermissionRecord, VhostRecord,
 };
 use crate::auth::UserRecord;
+use crate::mosquitto::Contents;
 
 pub(super) struct State {
     pub vhosts: Records<VhostRecord>,
@@ -23,6 +24,8 @@ pub(super) struct State {
     pub user_limits: Records<LimitsRecord>,
     pub parameters: Records<ParameterRecord>,
     pub global_parameters: Records<GlobalParameterRecord>,
+    /// Users of Mosquitto's files.
+    pub mosquitto: Contents,
     /// What was written last.
     pub last: Sequence,
     pub grants: Grants,
@@ -45,6 +48,7 @@ impl State {
             user_limits: Records::load("user-limits", documents),
             parameters: Records::load("parameter", documents),
             global_parameters: Records::load("global-parameter", documents),
+            mosquitto: Contents::default(),
             last: Sequence(0),
             grants: Grants::default(),
             bulks: 0,

@@ -6,6 +6,7 @@ use super::state::State;
 use super::vhosts::check_name;
 use super::{Administration, AdministrationError, Affects, Change, Made, Origin};
 use crate::auth::{PasswordHash, UserRecord};
+use crate::mosquitto::Contents;
 
 impl Administration {
     /// All users, by name.
@@ -59,6 +60,19 @@ impl Administration {
         drop(state);
         self.broker.end_connections_of(&name.into());
         Ok(made)
+    }
+
+    /// Mosquitto's files say this now. Connections of users who are in them no longer, and are nowhere else, end.
+    pub fn set_mosquitto(&self, contents: Contents) {
+        let mut state = self.state.lock();
+        let former = std::mem::replace(&mut state.mosquitto, contents);
+        self.apply(&mut state, Affects::Users);
+        self.apply(&mut state, Affects::Permissions);
+        let users = self.authenticator.users();
+        drop(state);
+        for name in former.users.keys().filter(|name| users.get(name).is_none()) {
+            self.broker.end_connections_of(&name.as_str().into());
+        }
     }
 
     pub(super) fn expect_user(&self, state: &State, name: &str) -> Result<(), AdministrationError> {

@@ -21,6 +21,8 @@ pub const USER_NAME_BYTES_MAX: usize = 255;
 pub struct Principal {
     pub name: Arc<str>,
     pub tags: Arc<[String]>,
+    /// Only MQTT lets this user in.
+    pub for_mqtt: bool,
     /// True in development mode: everything is permitted, as there may be no user record to look permissions up in.
     pub unrestricted: bool,
 }
@@ -174,7 +176,8 @@ impl Authenticator {
 
     fn principal(&self, users: &Users, name: &str) -> Result<Principal, AuthenticationError> {
         let user = users.get(name).ok_or(AuthenticationError::Refused)?;
-        Ok(Principal { name: name.into(), tags: user.tags.as_slice().into(), unrestricted: false })
+        let (tags, for_mqtt) = (user.tags.as_slice().into(), users.is_for_mqtt(name));
+        Ok(Principal { name: name.into(), tags, for_mqtt, unrestricted: false })
     }
 
     fn expect_address(&self, peer: IpAddr, name: &str) -> Result<(), AuthenticationError> {
@@ -186,7 +189,7 @@ impl Authenticator {
     }
 
     fn unrestricted(&self, name: &str) -> Principal {
-        Principal { name: name.into(), tags: [ADMINISTRATOR.to_owned()].into(), unrestricted: true }
+        Principal { name: name.into(), tags: [ADMINISTRATOR.to_owned()].into(), for_mqtt: false, unrestricted: true }
     }
 
     async fn check_password(

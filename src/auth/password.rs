@@ -1,4 +1,6 @@
-//! Password hashes: argon2id for our own, RabbitMQ's salted SHA for those that were brought along.
+//! Password hashes: argon2id for our own, RabbitMQ's and Mosquitto's for those that were brought along.
+
+mod mosquitto;
 
 use std::fmt;
 
@@ -11,6 +13,7 @@ use sha2::{Digest, Sha256, Sha512};
 use subtle::ConstantTimeEq;
 
 use crate::config::Secret;
+use mosquitto::MosquittoHash;
 
 /// Longest password, in bytes. Longer ones are refused unseen, so that nobody makes us hash megabytes.
 pub const PASSWORD_BYTES_MAX: usize = 1024;
@@ -37,15 +40,18 @@ enum Scheme {
     RabbitMqMd5(Vec<u8>),
     RabbitMqSha256(Vec<u8>),
     RabbitMqSha512(Vec<u8>),
+    Mosquitto(MosquittoHash),
 }
 
 /// Why a text is not a usable password hash. It never quotes the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordHashError {
-    #[error("expected the output of `crossdock hash-password`, or a RabbitMQ SHA-256, SHA-512 or MD5 hash in base64")]
+    #[error(
+        "expected the output of `crossdock hash-password` or `mosquitto_passwd`, or a RabbitMQ SHA-256, SHA-512 or MD5 hash in base64"
+    )]
     Unknown,
     #[error(
-        "this argon2id hash asks for more than {ARGON2_MEMORY_KIB_MAX} KiB of memory or {ARGON2_PASSES_MAX} passes"
+        "this hash asks for more than {ARGON2_MEMORY_KIB_MAX} KiB of memory, {ARGON2_PASSES_MAX} passes, or a million rounds of PBKDF2"
     )]
     TooExpensive,
     #[error("expected a password of 1 to {PASSWORD_BYTES_MAX} bytes")]
@@ -55,13 +61,17 @@ pub enum PasswordHashError {
 }
 
 impl PasswordHash {
-    /// Reads an argon2id PHC string or a RabbitMQ hash: base64 of 4 bytes of salt and the SHA-256, SHA-512 or MD5 of salt and
-    /// password.
+    /// Reads an argon2id PHC string, a Mosquitto hash (`$6$`, `$7$`) or a RabbitMQ hash: base64 of 4 bytes of salt and the SHA-256,
+    /// SHA-512 or MD5 of salt and password.
     ///
     /// # Errors
     /// [`PasswordHashError::Unknown`] and [`PasswordHashError::TooExpensive`].
     pub fn parse(text: &str) -> Result<Self, PasswordHashError> {
-        let scheme = if text.starts_with('$') { argon2_scheme(text)? } else { rabbitmq_scheme(text)? };
+        let scheme = match text.as_bytes() {
+            [b'$', b'6' | b'7', ..] => Scheme::Mosquitto(MosquittoHash::parse(text)?),
+            [b'$', ..] => argon2_scheme(text)?,
+            _ => rabbitmq_scheme(text)?,
+        };
         Ok(Self { text: Secret::new(text), scheme })
     }
 
@@ -84,6 +94,7 @@ impl PasswordHash {
             Scheme::RabbitMqMd5(salted) => salted_digest_matches::<Md5>(salted, password),
             Scheme::RabbitMqSha256(salted) => salted_digest_matches::<Sha256>(salted, password),
             Scheme::RabbitMqSha512(salted) => salted_digest_matches::<Sha512>(salted, password),
+            Scheme::Mosquitto(hash) => hash.verify(password),
         }
     }
 
@@ -94,7 +105,7 @@ impl PasswordHash {
 
     /// Whether checking it costs next to nothing, so that a refusal would come faster than for other users.
     ///
-    /// It is one that RabbitMQ made, then, and is worth replacing once the password is known.
+    /// It is one that RabbitMQ or Mosquitto made, then, and is worth replacing once the password is known.
     pub fn is_cheap(&self) -> bool {
         !matches!(self.scheme, Scheme::Argon2id)
     }
@@ -175,6 +186,25 @@ mod tests {
         let text = STANDARD.encode([b"salt".as_slice(), digest.as_slice()].concat());
         let hash = PasswordHash::parse(&text).unwrap();
         assert!(hash.verify(b"secret") && !hash.verify(b"Secret"));
+    }
+
+    /// Made by mosquitto_passwd 2.0.11.
+    #[test]
+    fn mosquitto_hashes_verify() {
+        let pbkdf2 = "$7$101$6FCtrJUPK7FpZRxv$cQl4JkM1aGpANebRGd7HZ3GtKtlJKEvBqyzjcm7FNE2SYUtSNbcvWPmZFefRvFLqOJI0J8pW0XGR26f9QKA9Kg==";
+        let sha512 = "$6$655TGnKuhIBLF7QF$sopSH7mjy6z5Y5uuapCMtfM2N3YVAnuxNsxEkkhHAwOGtuOyawgcxsPTJ2r8R69zmatmUuzd3NzPxbouFjG4CA==";
+        for text in [pbkdf2, sha512] {
+            let hash = PasswordHash::parse(text).unwrap();
+            assert!(hash.verify(b"secret") && !hash.verify(b"Secret") && hash.is_cheap(), "{text}");
+        }
+        let fields: Vec<&str> = pbkdf2.split('$').collect();
+        let with = |iterations: &str| PasswordHash::parse(&pbkdf2.replacen("101", iterations, 1)).map(|_| ());
+        assert_eq!(with("1000000"), Ok(()));
+        assert_eq!(with("1000001"), Err(PasswordHashError::TooExpensive));
+        let short = format!("$7$101${}$", fields[3]);
+        for text in ["$7$", "$6$", "$7$101", &pbkdf2.replacen("101", "0", 1), &short, &format!("{sha512}$x")] {
+            assert_eq!(PasswordHash::parse(text).unwrap_err(), PasswordHashError::Unknown, "{text}");
+        }
     }
 
     #[test]

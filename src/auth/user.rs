@@ -1,6 +1,6 @@
 //! Who may log in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -45,7 +45,11 @@ mod password_hash {
 
 /// All users by name.
 #[derive(Clone, Debug, Default)]
-pub struct Users(BTreeMap<String, UserRecord>);
+pub struct Users {
+    all: BTreeMap<String, UserRecord>,
+    /// Those of them who come through MQTT only.
+    for_mqtt: BTreeSet<String>,
+}
 
 impl Users {
     /// The users of the configuration. Passwords in clear are hashed, some 20 ms each.
@@ -62,27 +66,39 @@ impl Users {
 
     /// The user of that name.
     pub fn get(&self, name: &str) -> Option<&UserRecord> {
-        self.0.get(name)
+        self.all.get(name)
     }
 
     /// Adds a user, or replaces the one of that name.
     pub fn insert(&mut self, user: UserRecord) {
-        self.0.insert(user.name.clone(), user);
+        self.for_mqtt.remove(&user.name);
+        self.all.insert(user.name.clone(), user);
+    }
+
+    /// Adds a user who may log in through MQTT only, or replaces the one of that name.
+    pub fn insert_for_mqtt(&mut self, user: UserRecord) {
+        self.for_mqtt.insert(user.name.clone());
+        self.all.insert(user.name.clone(), user);
+    }
+
+    /// Whether the user may log in through MQTT only.
+    pub fn is_for_mqtt(&self, name: &str) -> bool {
+        self.for_mqtt.contains(name)
     }
 
     /// Takes a user away.
     pub fn remove(&mut self, name: &str) -> Option<UserRecord> {
-        self.0.remove(name)
+        self.all.remove(name)
     }
 
     /// Whether there is no user at all.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.all.is_empty()
     }
 
     /// All users, by name.
     pub fn iter(&self) -> impl Iterator<Item = &UserRecord> {
-        self.0.values()
+        self.all.values()
     }
 }
 

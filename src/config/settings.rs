@@ -277,6 +277,12 @@ section! {
     pub struct MqttSettings {
         /// The topic exchange that PUBLISH goes to and subscriptions are bound to.
         pub exchange: String = "amq.topic".into(), in 1..=255;
+        /// Users beside those below `users`, who may use MQTT in the vhost "/": a password file of Mosquitto. It is read again when
+        /// it changes, and on SIGHUP. A line that is not understood lets nobody in.
+        pub password_file: Option<PathBuf> = None, example "\"/etc/mosquitto/passwd\"";
+        /// The topics that these users may publish to and read: an access control list of Mosquitto, read in the same way. Without
+        /// it they may use all.
+        pub acl_file: Option<PathBuf> = None, example "\"/etc/mosquitto/acl\"";
         /// Longest time a session outlives its connection; what clients ask beyond that is cut to it.
         pub session_expiry_ms_max: Milliseconds = Milliseconds(7 * DAY_MS), in 0..=366 * DAY_MS;
         /// QoS 1 and 2 messages a client may have unacknowledged (Receive Maximum).

@@ -33,7 +33,7 @@ pub use client::{Client, Execution, Hurried};
 pub use inspect::{Description, PagePlace, QueuePlace, describe};
 pub use log::{Location, Log, Place, Placed, RecordKind, Sequence, Urgency};
 pub use outbox::cost_bytes;
-pub use permissions::{Grant, Permissions, TopicGrant, Who};
+pub use permissions::{Grant, Permissions, TopicGrant, TopicRules, Who};
 pub use policies::{Applied, AppliesTo, Policies, Policy, PolicyDefinition, QueueKind};
 pub use record::RecordError;
 pub use rules::{Rules, UserRules, VhostRules};

@@ -9,7 +9,7 @@ use crossdock_common::{Name, Refusal};
 use hashbrown::HashMap;
 use regex::bytes::Regex;
 
-pub use topic::TopicGrant;
+pub use topic::{TopicGrant, TopicRules};
 
 /// What a user may do in one vhost: a name is allowed when the expression matches it from end to end or in part, as
 /// RabbitMQ does; an empty expression allows nothing.
@@ -65,27 +65,32 @@ impl Permissions {
         self.topic_grants.entry((user, vhost)).or_default().push((exchange, Arc::new(grant)));
     }
 
-    /// Whether the user may publish with that routing key to the topic exchange, or bind with it. Where nobody has said anything
-    /// of the user and the exchange, every key will do.
+    /// Whether the user may publish a message with that routing key to the topic exchange, or have one delivered. Where nobody has
+    /// said anything of the user and the exchange, every key will do.
     ///
     /// # Errors
     /// [`Refusal::TopicRefused`].
     pub fn check_topic(&self, who: &Who, access: Access, exchange: &Name, key: &[u8]) -> Result<(), Refusal> {
+        let allows = |grant: &TopicGrant| grant.allows(who, access, key);
+        self.check_topic_grant(who, exchange, allows).map_err(|()| topic_refused(who, access, exchange, key))
+    }
+
+    /// Whether the user may bind from the topic exchange with that pattern.
+    ///
+    /// # Errors
+    /// [`Refusal::TopicRefused`].
+    pub fn check_topic_binding(&self, who: &Who, exchange: &Name, pattern: &[u8]) -> Result<(), Refusal> {
+        let allows = |grant: &TopicGrant| grant.allows_binding(who, pattern);
+        self.check_topic_grant(who, exchange, allows).map_err(|()| topic_refused(who, Access::Read, exchange, pattern))
+    }
+
+    fn check_topic_grant(&self, who: &Who, exchange: &Name, allows: impl Fn(&TopicGrant) -> bool) -> Result<(), ()> {
         if self.everything || self.topic_grants.is_empty() {
             return Ok(());
         }
         let of_user = self.topic_grants.get(&(who.user.clone(), who.vhost.clone()));
         let grant = of_user.and_then(|grants| grants.iter().find(|(known, _)| known == exchange));
-        if grant.is_none_or(|(_, grant)| grant.allows(who, access, key)) {
-            return Ok(());
-        }
-        Err(Refusal::TopicRefused {
-            access,
-            key: String::from_utf8_lossy(key).into_owned().into(),
-            exchange: exchange.clone(),
-            vhost: who.vhost.clone(),
-            user: who.user.clone(),
-        })
+        if grant.is_none_or(|(_, grant)| allows(grant)) { Ok(()) } else { Err(()) }
     }
 
     /// Whether the user may enter the vhost at all.
@@ -115,6 +120,11 @@ impl Permissions {
             user: who.user.clone(),
         })
     }
+}
+
+fn topic_refused(who: &Who, access: Access, exchange: &Name, key: &[u8]) -> Refusal {
+    let key = String::from_utf8_lossy(key).into_owned().into();
+    Refusal::TopicRefused { access, key, exchange: exchange.clone(), vhost: who.vhost.clone(), user: who.user.clone() }
 }
 
 /// A user in a vhost.

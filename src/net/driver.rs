@@ -296,27 +296,34 @@ impl Driver {
                 None => Err(AuthenticationError::Refused),
             },
         };
+        // Other protocols have names for things that the rules of such users say nothing of.
         match result {
+            // Other protocols have names for things that the rules of such users say nothing of.
+            Ok(principal) if principal.for_mqtt && self.protocol != Protocol::Mqtt => {
+                self.refuse(request, &credentials);
+            }
             Ok(principal) => {
                 self.counters.authentications.inc();
                 let tags = principal.tags.iter().map(|tag| Name::from(tag.as_str())).collect();
                 self.client.authenticated(request, Principal { name: Name::from(&*principal.name), tags });
             }
-            Err(AuthenticationError::Refused) => {
-                let (protocol, peer) = (self.protocol, self.peer);
-                let user = match &credentials {
-                    Credentials::Password { user, .. } => user.as_str(),
-                    Credentials::Anonymous => "",
-                    Credentials::Certificate => self.certificate_name.as_deref().unwrap_or_default(),
-                };
-                AuthenticationFailed { protocol, peer, user }.emit(&self.engine.metrics);
-                self.client.rejected(request, Refusal::InvalidCredentials);
-            }
+            Err(AuthenticationError::Refused) => self.refuse(request, &credentials),
             Err(AuthenticationError::Unavailable) => {
                 let busy = "credentials cannot be checked at the moment".to_owned();
                 self.client.rejected(request, Refusal::Unavailable(busy));
             }
         }
+    }
+
+    fn refuse(&mut self, request: RequestId, credentials: &Credentials) {
+        let (protocol, peer) = (self.protocol, self.peer);
+        let user = match credentials {
+            Credentials::Password { user, .. } => user.as_str(),
+            Credentials::Anonymous => "",
+            Credentials::Certificate => self.certificate_name.as_deref().unwrap_or_default(),
+        };
+        AuthenticationFailed { protocol, peer, user }.emit(&self.engine.metrics);
+        self.client.rejected(request, Refusal::InvalidCredentials);
     }
 
     async fn wait(&mut self, mut sleep: Pin<&mut Sleep>, armed: bool) -> std::io::Result<Wake> {

@@ -20,6 +20,14 @@ pub fn connect_as(client_id: &str, user: &str, password: &str) -> Vec<u8> {
     connect_with(client_id, 0xc2, user, password)
 }
 
+/// A CONNECT of a clean session without name and password.
+fn connect_anonymous(client_id: &str) -> Vec<u8> {
+    let mut body = b"\0\x04MQTT\x04\x02\0\0".to_vec();
+    body.extend(u16::try_from(client_id.len()).expect("short").to_be_bytes());
+    body.extend(client_id.as_bytes());
+    packet(0x10, &body)
+}
+
 fn connect_with(client_id: &str, flags: u8, user: &str, password: &str) -> Vec<u8> {
     connect_body(4, &[flags, 0, 0], client_id, user, password)
 }
@@ -84,11 +92,30 @@ pub fn packet(first: u8, body: &[u8]) -> Vec<u8> {
 
 impl Mqtt {
     pub fn open(port: u16, client_id: &str) -> Result<Self> {
-        let mut client = Self { stream: super::connect(port)?, is_v5: false };
-        client.send(&connect_packet(client_id))?;
-        let (first, body) = client.packet()?;
-        assert_eq!((first, &body[..]), (0x20, &[0, 0][..]), "CONNACK");
+        Self::open_as(port, client_id, "guest", "guest")
+    }
+
+    /// The same as another user.
+    pub fn open_as(port: u16, client_id: &str, user: &str, password: &str) -> Result<Self> {
+        let (client, answer) = Self::ask(port, &connect_as(client_id, user, password))?;
+        assert_eq!(answer, [0, 0], "CONNACK");
         Ok(client)
+    }
+
+    /// The same without a name.
+    pub fn open_anonymous(port: u16, client_id: &str) -> Result<Self> {
+        let (client, answer) = Self::ask(port, &connect_anonymous(client_id))?;
+        assert_eq!(answer, [0, 0], "CONNACK");
+        Ok(client)
+    }
+
+    /// Connects with this CONNECT, and gives what the CONNACK says.
+    pub fn ask(port: u16, connect: &[u8]) -> Result<(Self, Vec<u8>)> {
+        let mut client = Self { stream: super::connect(port)?, is_v5: false };
+        client.send(connect)?;
+        let (first, answer) = client.packet()?;
+        assert_eq!(first, 0x20, "CONNACK");
+        Ok((client, answer))
     }
 
     /// Resumes or makes a session that stays; says whether it was there.
@@ -106,6 +133,12 @@ impl Mqtt {
     }
 
     pub fn subscribe(&mut self, filter: &str, qos: u8) -> Result<()> {
+        assert_eq!(self.ask_to_subscribe(filter, qos)?, qos, "SUBACK");
+        Ok(())
+    }
+
+    /// Subscribes, and gives the code of the SUBACK.
+    pub fn ask_to_subscribe(&mut self, filter: &str, qos: u8) -> Result<u8> {
         let mut body = vec![0, 1];
         body.extend(self.no_properties());
         body.extend(u16::try_from(filter.len()).expect("short").to_be_bytes());
@@ -113,8 +146,8 @@ impl Mqtt {
         body.push(qos);
         self.send(&packet(0x82, &body))?;
         let (first, body) = self.packet()?;
-        assert_eq!((first, body.last()), (0x90, Some(&qos)), "SUBACK");
-        Ok(())
+        assert_eq!(first, 0x90, "SUBACK");
+        Ok(*body.last().expect("a code"))
     }
 
     /// The next PUBLISH with a packet id: first byte, topic, payload.

@@ -74,7 +74,7 @@ impl Broker {
         authorise(&permissions, caller, definition)?;
         let (Definition::Bind(spec) | Definition::Unbind(spec)) = definition else { return Ok(()) };
         if self.is_topic_exchange(&caller.who.vhost, &spec.source) {
-            permissions.check_topic(caller.who, Access::Read, &spec.source, &spec.key)?;
+            permissions.check_topic_binding(caller.who, &spec.source, &spec.key)?;
         }
         Ok(())
     }

@@ -1,6 +1,8 @@
 //! Which routing keys a user may use with a topic exchange.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
 
 use crossdock_common::refusal::Access;
 use hashbrown::HashMap;
@@ -12,10 +14,28 @@ use super::Who;
 /// Expressions that were filled in, of one grant; more clients than that, and they are filled in again.
 const FILLED_IN_MAX: usize = 1024;
 
-/// Expressions over routing keys. `{username}`, `{vhost}` and `{client_id}` in them stand for whoever asks; unlike in RabbitMQ,
-/// what is filled in is taken literally, so that nobody gets more by a name that is an expression.
+/// Which routing keys a user may use, as somebody else's rules say.
+pub trait TopicRules: fmt::Debug + Send + Sync {
+    /// Whether a message with that key may be published (`Write`) or delivered (`Read`).
+    fn allow_key(&self, who: &Who, access: Access, key: &[u8]) -> bool;
+
+    /// Whether a queue may be bound with that pattern.
+    fn allow_binding(&self, who: &Who, pattern: &[u8]) -> bool;
+}
+
+/// What may be done with the keys of an exchange.
 #[derive(Debug)]
-pub struct TopicGrant {
+pub enum TopicGrant {
+    /// Expressions over routing keys. `{username}`, `{vhost}` and `{client_id}` in them stand for whoever asks; unlike in RabbitMQ,
+    /// what is filled in is taken literally, so that nobody gets more by a name that is an expression.
+    Expressions(Expressions),
+    /// What the rules say.
+    Rules(Arc<dyn TopicRules>),
+}
+
+/// One expression for each access.
+#[derive(Debug)]
+pub struct Expressions {
     write: Expression,
     read: Expression,
 }
@@ -26,14 +46,23 @@ impl TopicGrant {
     /// # Errors
     /// The text of the first expression that is not one.
     pub fn new(write: &str, read: &str) -> Result<Self, regex::Error> {
-        Ok(Self { write: Expression::new(write)?, read: Expression::new(read)? })
+        Ok(Self::Expressions(Expressions { write: Expression::new(write)?, read: Expression::new(read)? }))
     }
 
     pub(super) fn allows(&self, who: &Who, access: Access, key: &[u8]) -> bool {
-        match access {
-            Access::Write => self.write.matches(who, key),
-            Access::Read => self.read.matches(who, key),
-            Access::Configure => false,
+        match (self, access) {
+            (Self::Rules(rules), _) => rules.allow_key(who, access, key),
+            (Self::Expressions(expressions), Access::Write) => expressions.write.matches(who, key),
+            (Self::Expressions(expressions), Access::Read) => expressions.read.matches(who, key),
+            (Self::Expressions(_), Access::Configure) => false,
+        }
+    }
+
+    /// RabbitMQ asks an expression for the pattern as it asks for a key.
+    pub(super) fn allows_binding(&self, who: &Who, pattern: &[u8]) -> bool {
+        match self {
+            Self::Rules(rules) => rules.allow_binding(who, pattern),
+            Self::Expressions(_) => self.allows(who, Access::Read, pattern),
         }
     }
 }
