@@ -17,6 +17,7 @@ mod hostile;
 mod kill;
 mod ledger;
 mod management;
+mod mqtt;
 mod power;
 mod program;
 mod restart;
