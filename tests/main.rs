@@ -18,6 +18,7 @@ mod kill;
 mod ledger;
 mod management;
 mod mosquitto;
+mod mqtt;
 mod power;
 mod program;
 mod restart;

@@ -46,7 +46,7 @@ section! {
         pub store: StoreSettings = StoreSettings::default();
         /// Queues and routing.
         pub core: CoreSettings = CoreSettings::default();
-        /// MQTT 3.1.1 and 5.
+        /// MQTT 3.1, 3.1.1 and 5.
         pub mqtt: MqttSettings = MqttSettings::default();
         /// The SQS and SNS APIs.
         pub aws: AwsSettings = AwsSettings::default();
@@ -114,7 +114,7 @@ section! {
         pub amqp: ListenerSettings = ListenerSettings::plain(5672);
         /// AMQP 0-9-1 over TLS.
         pub amqps: ListenerSettings = ListenerSettings::tls(5671);
-        /// MQTT 3.1.1 and 5.
+        /// MQTT 3.1, 3.1.1 and 5.
         pub mqtt: ListenerSettings = ListenerSettings::plain(1883);
         /// MQTT over TLS.
         pub mqtts: ListenerSettings = ListenerSettings::tls(8883);
@@ -273,7 +273,7 @@ section! {
 }
 
 section! {
-    /// MQTT 3.1.1 and 5.
+    /// MQTT 3.1, 3.1.1 and 5.
     pub struct MqttSettings {
         /// The topic exchange that PUBLISH goes to and subscriptions are bound to.
         pub exchange: String = "amq.topic".into(), in 1..=255;
@@ -287,8 +287,51 @@ section! {
         pub session_expiry_ms_max: Milliseconds = Milliseconds(7 * DAY_MS), in 0..=366 * DAY_MS;
         /// QoS 1 and 2 messages a client may have unacknowledged (Receive Maximum).
         pub receive_maximum: u16 = 1024, in 1..=65535;
-        /// Topic aliases a client may define on one connection; 0 for none.
+        /// Topic aliases of one connection, in each direction; 0 for none.
         pub topic_alias_maximum: u16 = 64, in 0..=65535;
+        /// How long the messages of a shared subscription are kept after its last member has left.
+        pub shared_subscription_expiry_ms: Milliseconds = Milliseconds(7 * DAY_MS), in 1000..=366 * DAY_MS;
+        /// Messages that may wait for a session or a shared subscription; 0 for any number.
+        pub session_queue_messages_max: u64 = 1_000_000;
+        /// Bytes of message bodies that may wait for one; 0 for any number.
+        pub session_queue_bytes_max: ByteSize = ByteSize(GIB);
+        /// How long a message may wait for one; 0 for ever.
+        pub session_queue_age_ms_max: Milliseconds = Milliseconds(0), in 0..=366 * DAY_MS;
+        /// What happens beyond these numbers: "drop_oldest" lets the oldest message go, "refuse_newest" refuses the new one to its
+        /// publisher (reason 0x97; before version 5 the connection ends).
+        pub session_queue_overflow: SessionOverflow = SessionOverflow::DropOldest;
+        /// Highest QoS of messages from clients, and of subscriptions.
+        pub qos_max: u16 = 2, in 0..=2;
+        /// Whether clients may have messages retained.
+        pub retain: bool = true;
+        /// Whether filters may have wildcards.
+        pub wildcard_subscriptions: bool = true;
+        /// Whether subscriptions may have identifiers (version 5).
+        pub subscription_identifiers: bool = true;
+        /// Whether filters may begin with $share/.
+        pub shared_subscriptions: bool = true;
+        /// Whether a client may leave its identifier to the broker.
+        pub assigned_client_ids: bool = true;
+        /// Longest keep-alive: clients of version 5 are told to keep it (Server Keep Alive), older ones that ask for more are refused.
+        /// 0 for no bound.
+        pub keep_alive_ms_max: Milliseconds = Milliseconds(0), in 0..=65_535_000;
+        /// Largest packet from a client (Maximum Packet Size); 0 for as large as a message may make it.
+        pub packet_bytes_max: ByteSize = ByteSize(0), in 0..=256 * MIB - 1;
+        /// What version 5 clients that ask for it may begin their response topics with (Response Information); {client_id} stands for
+        /// their identifier.
+        pub response_information: Option<String> = None, in 1..=1024, example "\"responses/{client_id}/\"";
+        /// Where version 5 clients are sent when this broker shuts down (Server Reference).
+        pub server_reference: Option<String> = None, in 1..=1024, example "\"other.example:1883\"";
+    }
+}
+
+choice! {
+    /// What a full queue of a session does.
+    pub enum SessionOverflow {
+        /// The oldest message goes, to the dead letters if a policy says where they are.
+        DropOldest = "drop_oldest",
+        /// The new message is refused.
+        RefuseNewest = "refuse_newest",
     }
 }
 

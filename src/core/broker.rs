@@ -239,6 +239,11 @@ impl Broker {
         for shard in &self.shards {
             shard.lock().retained(now, &who.vhost, exchange, pattern, &mut found);
         }
+        let permissions = self.permissions();
+        if permissions.has_topics_of(who, exchange) {
+            let may_read = |key: &Bytes| permissions.check_topic(who, Access::Read, exchange, key).is_ok();
+            found.retain(|message| may_read(&message.routing_key));
+        }
         Ok(found)
     }
 

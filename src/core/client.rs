@@ -3,6 +3,7 @@
 mod consume;
 mod exactly_once;
 mod publish;
+mod reading;
 mod session;
 mod streams;
 
@@ -160,7 +161,7 @@ impl Client {
         let mut items = std::mem::take(&mut self.items);
         self.outbox.take(&mut items);
         for item in items.drain(..) {
-            let event = match item {
+            let mut event = match item {
                 Item::Event(event) => event,
                 Item::Held(event) => {
                     self.held_answers = self.held_answers.saturating_sub(1);
@@ -170,6 +171,9 @@ impl Client {
             };
             if let Event::Reply { result: Ok(Reply::Session(_)), .. } = &event {
                 self.start_session(now);
+            }
+            if let Event::Deliver(deliveries) = &mut event {
+                self.keep_readable(now, deliveries);
             }
             into.push_back(event);
         }

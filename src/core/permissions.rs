@@ -93,6 +93,13 @@ impl Permissions {
         if grant.is_none_or(|(_, grant)| allows(grant)) { Ok(()) } else { Err(()) }
     }
 
+    /// Whether somebody has said which keys of the exchange the user may use.
+    pub fn has_topics_of(&self, who: &Who, exchange: &Name) -> bool {
+        let of_user = || self.topic_grants.get(&(who.user.clone(), who.vhost.clone()));
+        let is_about = |grants: &OfExchanges| grants.iter().any(|(known, _)| known == exchange);
+        !self.everything && !self.topic_grants.is_empty() && of_user().is_some_and(is_about)
+    }
+
     /// Whether the user may enter the vhost at all.
     pub fn may_enter(&self, user: &Name, vhost: &Name) -> bool {
         self.everything || self.grants.contains_key(&(user.clone(), vhost.clone()))

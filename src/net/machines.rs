@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crossdock_common::definition::{Overflow, QueueSettings};
 use crossdock_common::{Format, Limits, Machine, Name, Now, Text};
 use {crossdock_amqp091 as amqp091, crossdock_mqtt as mqtt, crossdock_stomp as stomp};
 
-use crate::config::{ListenerKind, Settings};
+use crate::config::{ListenerKind, MqttSettings, SessionOverflow, Settings};
 use crate::telemetry::Protocol;
 
 /// The formats of the messages that all protocols write.
@@ -99,7 +100,46 @@ fn mqtt_options(settings: &Settings, limits: Arc<Limits>) -> mqtt::ConnectionOpt
         topic_alias_maximum: mqtt.topic_alias_maximum,
         allow_anonymous: settings.anonymous_user.is_some(),
         session_expiry_ms_max: Some(mqtt.session_expiry_ms_max.0),
+        shared_expiry_ms: Some(mqtt.shared_subscription_expiry_ms.0),
+        session_queue: session_queue(mqtt),
+        offer: mqtt_offer(mqtt),
         ..mqtt::ConnectionOptions::default()
+    }
+}
+
+/// What bounds the messages that wait for a session.
+fn session_queue(mqtt: &MqttSettings) -> QueueSettings {
+    let bound = |number: u64| (number > 0).then_some(number);
+    QueueSettings {
+        length_max: bound(mqtt.session_queue_messages_max),
+        bytes_max: bound(mqtt.session_queue_bytes_max.0),
+        message_ttl_ms: bound(mqtt.session_queue_age_ms_max.0),
+        overflow: match mqtt.session_queue_overflow {
+            SessionOverflow::DropOldest => None,
+            SessionOverflow::RefuseNewest => Some(Overflow::RejectPublish),
+        },
+        ..QueueSettings::default()
+    }
+}
+
+fn mqtt_offer(mqtt: &MqttSettings) -> mqtt::Offer {
+    let text = |text: &Option<String>| text.as_deref().map(Arc::from);
+    mqtt::Offer {
+        qos_max: match mqtt.qos_max {
+            0 => mqtt::Qos::AtMostOnce,
+            1 => mqtt::Qos::AtLeastOnce,
+            _ => mqtt::Qos::ExactlyOnce,
+        },
+        retain: mqtt.retain,
+        wildcard_subscriptions: mqtt.wildcard_subscriptions,
+        subscription_identifiers: mqtt.subscription_identifiers,
+        shared_subscriptions: mqtt.shared_subscriptions,
+        assigned_client_ids: mqtt.assigned_client_ids,
+        // Seconds on the wire: less than one is one, 0 being none.
+        keep_alive_s_max: u16::try_from(mqtt.keep_alive_ms_max.0.div_ceil(1_000)).unwrap_or(u16::MAX),
+        packet_bytes_max: mqtt.packet_bytes_max.as_usize(),
+        response_information: text(&mqtt.response_information),
+        server_reference: text(&mqtt.server_reference),
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::definition::Definition;
+use crate::definition::{Definition, QueueSettings};
 use crate::names::DeliveryId;
 use crate::{ConsumerId, Lane, Message, Name, RequestId, Table};
 
@@ -199,6 +199,10 @@ pub struct OpenSession {
     pub window: u32,
     /// The consumer id of deliveries from the session's own queue.
     pub consumer: ConsumerId,
+    /// The exchange that its subscriptions read: each delivery to the connection is asked of the permissions for it.
+    pub exchange: Name,
+    /// What bounds the messages that wait for it.
+    pub queue: QueueSettings,
 }
 
 /// A message to be published by the broker when a connection ends without a goodbye.

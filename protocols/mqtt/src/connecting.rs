@@ -68,14 +68,14 @@ impl Connecting {
         if wishes.has_authentication_data {
             return Err(Fault::protocol("authentication data without a method (section 3.1.2.11.10)"));
         }
-        let (client_id, is_assigned) = client_id(connect, options.seed)?;
+        let (client_id, is_assigned) = client_id(connect, options)?;
+        check_offer(connect, options)?;
         let (vhost, user) = vhost_and_user(connect.user.unwrap_or_default(), options);
         let credentials = credentials(connect, user, options)?;
         let will = connect.will.map(|will| will_message(now, &will, &client_id, options)).transpose()?;
         let mut requests = Requests::default();
         let request = requests.number();
-        output.commands.push(Command::Authenticate { request, credentials });
-        Ok(Self {
+        let connecting = Self {
             version: connect.version,
             step: Step::Authenticate(request),
             requests,
@@ -87,7 +87,27 @@ impl Connecting {
             will,
             vhost,
             user: Name::default(),
-        })
+        };
+        connecting.check_connack(options)?;
+        output.commands.push(Command::Authenticate { request, credentials });
+        Ok(connecting)
+    }
+
+    /// A client that cannot take its CONNACK can take nothing ([MQTT-3.1.2-24] of 5, section 3.1.2.11.4).
+    fn check_connack(&self, options: &ConnectionOptions) -> Result<(), Fault> {
+        let granted_ms = self.session_expiry_ms(options);
+        let response = self.response_information(options);
+        let properties = self.connack_properties(granted_ms, response.as_deref(), options);
+        let connack = ConnAck { session_present: false, reason: Reason::SUCCESS, properties: &properties };
+        if connack.encoded_len(self.version) > self.packet_bytes_max() {
+            return Err(Fault::new(Reason::PACKET_TOO_LARGE, "maximum packet size leaves no room for CONNACK"));
+        }
+        Ok(())
+    }
+
+    /// The largest packet that the client takes.
+    pub fn packet_bytes_max(&self) -> usize {
+        usize::try_from(self.wishes.packet_bytes_max).unwrap_or(usize::MAX)
     }
 
     /// Whether the client has proved who it is.
@@ -141,6 +161,8 @@ impl Connecting {
             will,
             window: u32::from(window),
             consumer: OWN_CONSUMER,
+            exchange: options.exchange.clone(),
+            queue: options.session_queue.clone(),
         };
         output.commands.push(Command::OpenSession { request, session: Box::new(session) });
     }
@@ -161,9 +183,11 @@ impl Connecting {
             is_persistent: granted_ms != Some(0),
             packet_bytes_max: usize::try_from(self.wishes.packet_bytes_max).unwrap_or(usize::MAX),
             receive_maximum: self.wishes.receive_maximum,
+            topic_alias_maximum: self.wishes.topic_alias_maximum.min(options.topic_alias_maximum),
             options,
         };
-        let mut session = Session::new(now, peer, self.requests, info, self.keep_alive_s);
+        let keep_alive_s = peer.options.keep_alive_s(self.keep_alive_s);
+        let mut session = Session::new(now, peer, self.requests, info, keep_alive_s);
         session.resume(now, info, output);
         session
     }
@@ -175,6 +199,20 @@ impl Connecting {
         options: &ConnectionOptions,
         output: &mut Output,
     ) {
+        let response = self.response_information(options);
+        let properties = self.connack_properties(granted_ms, response.as_deref(), options);
+        let connack = ConnAck { session_present, reason: Reason::SUCCESS, properties: &properties };
+        connack.put(output.bytes.buffer(), self.version);
+    }
+
+    /// What is offered, where it is not the protocol's default.
+    fn connack_properties<'a>(
+        &'a self,
+        granted_ms: Option<u64>,
+        response: Option<&'a str>,
+        options: &ConnectionOptions,
+    ) -> Vec<Property<'a>> {
+        let offer = &options.offer;
         let mut properties = vec![
             Property::ReceiveMaximum(options.receive_maximum.max(1)),
             Property::MaximumPacketSize(u32::try_from(options.packet_bytes_max()).unwrap_or(u32::MAX)),
@@ -189,9 +227,45 @@ impl Connecting {
         if self.is_assigned {
             properties.push(Property::AssignedClientId(&self.client_id));
         }
-        let connack = ConnAck { session_present, reason: Reason::SUCCESS, properties: &properties };
-        connack.put(output.bytes.buffer(), self.version);
+        let keep_alive_s = options.keep_alive_s(self.keep_alive_s);
+        if keep_alive_s != self.keep_alive_s {
+            properties.push(Property::ServerKeepAlive(keep_alive_s));
+        }
+        if offer.qos_max != Qos::ExactlyOnce {
+            properties.push(Property::MaximumQos(offer.qos_max as u8));
+        }
+        let refused = [
+            (offer.retain, Property::RetainAvailable(0)),
+            (offer.wildcard_subscriptions, Property::WildcardAvailable(0)),
+            (offer.subscription_identifiers, Property::SubscriptionIdAvailable(0)),
+            (offer.shared_subscriptions, Property::SharedAvailable(0)),
+        ];
+        properties.extend(refused.into_iter().filter_map(|(is_offered, property)| (!is_offered).then_some(property)));
+        properties.extend(response.map(Property::ResponseInformation));
+        properties
     }
+
+    /// Only for those who ask ([MQTT-3.1.2-28]).
+    fn response_information(&self, options: &ConnectionOptions) -> Option<String> {
+        let text = options.offer.response_information.as_ref().filter(|_| self.wishes.wants_response_information)?;
+        Some(text.replace("{client_id}", &self.client_id))
+    }
+}
+
+/// What a client may not ask for here ([MQTT-3.2.2-12], [MQTT-3.2.2-13] of 5).
+fn check_offer(connect: &Connect<'_>, options: &ConnectionOptions) -> Result<(), Fault> {
+    let offer = &options.offer;
+    if connect.will.is_some_and(|will| will.qos > offer.qos_max) {
+        return Err(Fault::new(Reason::QOS_NOT_SUPPORTED, "will QoS beyond mqtt.qos_max [MQTT-3.2.2-12]"));
+    }
+    if connect.will.is_some_and(|will| will.retain) && !offer.retain {
+        return Err(Fault::new(Reason::RETAIN_NOT_SUPPORTED, "retained will, and mqtt.retain is off [MQTT-3.2.2-13]"));
+    }
+    // Older versions cannot be told of another keep-alive.
+    if !connect.version.is_v5() && options.keep_alive_s(connect.keep_alive_s) != connect.keep_alive_s {
+        return Err(Fault::new(Reason::CLIENT_ID_NOT_VALID, "keep-alive beyond mqtt.keep_alive_ms_max"));
+    }
+    Ok(())
 }
 
 fn refused(refusal: &crossdock_common::Refusal) -> Fault {
@@ -199,15 +273,15 @@ fn refused(refusal: &crossdock_common::Refusal) -> Fault {
 }
 
 /// The client identifier, or one that is assigned ([MQTT-3.1.3-6], [MQTT-3.1.3-8]).
-fn client_id(connect: &Connect<'_>, seed: u64) -> Result<(Name, bool), Fault> {
+fn client_id(connect: &Connect<'_>, options: &ConnectionOptions) -> Result<(Name, bool), Fault> {
     let invalid = |rule| Err(Fault::new(Reason::CLIENT_ID_NOT_VALID, rule));
     let id = connect.client_id;
     if id.is_empty() {
         let may_be_empty = connect.version.is_v5() || (connect.version == Version::V311 && connect.clean);
-        if !may_be_empty {
+        if !may_be_empty || !options.offer.assigned_client_ids {
             return invalid("empty client identifier [MQTT-3.1.3-8]");
         }
-        return Ok((Name::from(format!("auto-{:032x}", Random::from_seed(seed).uuid())), true));
+        return Ok((Name::from(format!("auto-{:032x}", Random::from_seed(options.seed).uuid())), true));
     }
     if id.len() > CLIENT_ID_BYTES_MAX {
         return invalid("client identifier is too long");

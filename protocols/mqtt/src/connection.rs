@@ -92,6 +92,13 @@ impl Connection {
         if header.packet_bytes() > packet_bytes_max {
             return Err(Fault::new(Reason::PACKET_TOO_LARGE, "packet beyond the maximum packet size [MQTT-3.2.2-15]"));
         }
+        match version {
+            Some(version) => header.check_flags(version)?,
+            None if header.kind.first_byte() & 0x0F != header.flags => {
+                return Err(Fault::malformed("reserved flags are wrong [MQTT-2.1.3-1]"));
+            }
+            None => {}
+        }
         if !header.is_minimal && version == Some(Version::V5) {
             return Err(Fault::malformed("remaining length is longer than needed [MQTT-1.5.5-1]"));
         }
@@ -108,6 +115,7 @@ impl Connection {
         let packet = input.split_to(header.packet_bytes().min(input.len()));
         let body = packet.get(header.header_bytes..).unwrap_or_default();
         let version = connect::version(body);
+        let packet_bytes_max = connect::packet_bytes_max(body, bounds(&self.options));
         let connecting = connect::decode(body, bounds(&self.options))
             .and_then(|connect| Connecting::new(now, &connect, &self.options, output));
         match connecting {
@@ -116,7 +124,9 @@ impl Connection {
                 Ok(())
             }
             Err(fault) => {
-                put_refusal(version_of_answer(version, body), fault, output);
+                if let Some(version) = version_of_answer(version, body) {
+                    put_refusal(version, packet_bytes_max, fault, &self.options, output);
+                }
                 Err(fault)
             }
         }
@@ -129,7 +139,9 @@ impl Connection {
         }
         match &self.phase {
             Phase::Connected(session) => put_disconnect(session, fault, output),
-            Phase::Connecting(connecting) => put_refusal(Some(connecting.version), fault, output),
+            Phase::Connecting(connecting) => {
+                put_refusal(connecting.version, connecting.packet_bytes_max(), fault, &self.options, output);
+            }
             Phase::Accepted | Phase::Closed => {}
         }
         output.close(close_of(fault));
@@ -212,7 +224,11 @@ impl Machine for Connection {
     }
 
     fn shutdown(&mut self, _: Now, output: &mut Output) {
-        self.fail(Fault::new(Reason::SERVER_SHUTTING_DOWN, "the broker shuts down"), output);
+        let reason = match self.options.offer.server_reference {
+            Some(_) => Reason::USE_ANOTHER_SERVER,
+            None => Reason::SERVER_SHUTTING_DOWN,
+        };
+        self.fail(Fault::new(reason, "the broker shuts down"), output);
         self.settle_up(output);
     }
 
@@ -278,29 +294,47 @@ fn version_of_answer(version: Result<Version, Fault>, body: &[u8]) -> Option<Ver
 }
 
 /// A CONNACK that refuses; older versions have return codes for some reasons and close without a word for others.
-fn put_refusal(version: Option<Version>, fault: Fault, output: &mut Output) {
-    let Some(version) = version else { return };
+fn put_refusal(
+    version: Version,
+    packet_bytes_max: usize,
+    fault: Fault,
+    options: &ConnectionOptions,
+    output: &mut Output,
+) {
     if !version.is_v5() && fault.reason.connect_return_code().is_none() {
         return;
     }
-    let properties = [Property::ReasonString(fault.rule)];
-    let connack = ConnAck { session_present: false, reason: fault.reason, properties: &properties };
-    connack.put(output.bytes.buffer(), version);
+    let properties = why(fault, options);
+    let whole = ConnAck { session_present: false, reason: fault.reason, properties: &properties };
+    // [MQTT-3.2.2-19] of 5
+    let short = ConnAck { properties: &[], ..whole };
+    let fitting = [whole, short].into_iter().find(|connack| connack.encoded_len(version) <= packet_bytes_max);
+    if let Some(connack) = fitting {
+        connack.put(output.bytes.buffer(), version);
+    }
 }
 
-/// DISCONNECT, which only version 5 servers send; with the rule if the client takes packets of that size.
+/// DISCONNECT, which only version 5 servers send; with the reason in words if the client takes packets of that size.
 fn put_disconnect(session: &Session, fault: Fault, output: &mut Output) {
     if !session.peer.version.is_v5() {
         return;
     }
-    let fits = disconnect::encoded_len(fault.rule) <= session.peer.packet_bytes_max;
-    disconnect::put(output.bytes.buffer(), fault.reason, if fits { fault.rule } else { "" });
+    let properties = why(fault, &session.peer.options);
+    let fits = disconnect::encoded_len(&properties) <= session.peer.packet_bytes_max;
+    disconnect::put(output.bytes.buffer(), fault.reason, if fits { &properties } else { &[] });
+}
+
+fn why(fault: Fault, options: &ConnectionOptions) -> Vec<Property<'_>> {
+    let reference = options.offer.server_reference.as_deref().filter(|_| fault.reason == Reason::USE_ANOTHER_SERVER);
+    let mut properties = vec![Property::ReasonString(fault.rule)];
+    properties.extend(reference.map(Property::ServerReference));
+    properties
 }
 
 fn close_of(fault: Fault) -> Close {
     match fault.reason {
         Reason::KEEP_ALIVE_TIMEOUT => Close::TimedOut(fault.rule),
-        Reason::SERVER_SHUTTING_DOWN => Close::Shutdown,
+        Reason::SERVER_SHUTTING_DOWN | Reason::USE_ANOTHER_SERVER => Close::Shutdown,
         Reason::SESSION_TAKEN_OVER => Close::TakenOver,
         Reason::NOT_AUTHORIZED
         | Reason::BAD_USER_NAME_OR_PASSWORD

@@ -9,6 +9,7 @@ use crossdock_common::{Arrived, Command, Lane, Message, Refusal};
 use hashbrown::HashMap;
 
 use crate::convert::{self, FORMAT};
+use crate::options::Offer;
 use crate::packet::ack::Ack;
 use crate::packet::properties::Property;
 use crate::packet::publish::Publish;
@@ -91,6 +92,7 @@ impl Inbound {
         if publish.payload.len() > cx.peer.options.limits.message_bytes_max {
             return Err(Fault::new(Reason::PACKET_TOO_LARGE, "payload beyond limits.message_bytes_max"));
         }
+        check_offer(&cx.peer.options.offer, publish)?;
         let routing_key = self.routing_key(cx, publish)?;
         if publish.qos == Qos::ExactlyOnce && self.is_duplicate(cx, publish.packet_id)? {
             return Ok(());
@@ -123,6 +125,9 @@ impl Inbound {
                 let key = self.key_of(publish.topic, cx)?;
                 self.aliases.insert(alias, key.clone());
                 Ok(key)
+            }
+            None if publish.topic.is_empty() && cx.peer.version.is_v5() => {
+                Err(Fault::protocol("neither topic nor topic alias (section 3.3.2.1)"))
             }
             None => self.key_of(publish.topic, cx),
         }
@@ -268,6 +273,17 @@ impl Inbound {
             }
         }
     }
+}
+
+/// What a client was told at CONNECT that it may not ([MQTT-3.2.2-11], [MQTT-3.2.2-14] of 5).
+fn check_offer(offer: &Offer, publish: &Publish<'_>) -> Result<(), Fault> {
+    if publish.qos > offer.qos_max {
+        return Err(Fault::new(Reason::QOS_NOT_SUPPORTED, "QoS beyond mqtt.qos_max [MQTT-3.2.2-11]"));
+    }
+    if publish.retain && !offer.retain {
+        return Err(Fault::new(Reason::RETAIN_NOT_SUPPORTED, "RETAIN, and mqtt.retain is off [MQTT-3.2.2-14]"));
+    }
+    Ok(())
 }
 
 /// The code for a publish that the core refused.

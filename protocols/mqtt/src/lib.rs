@@ -25,5 +25,6 @@ pub mod topic;
 
 pub use connection::Connection;
 pub use convert::{FORMAT, MqttFormat, from_hub};
-pub use options::ConnectionOptions;
+pub use options::{ConnectionOptions, Offer};
+pub use packet::Qos;
 pub use reason::{Fault, Reason};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::{BufMut, Bytes};
 use crossdock_common::command::Outcome;
 use crossdock_common::names::{DeliveryId, QueueId};
-use crossdock_common::{Command, FormatTag, Instant, Message, Text};
+use crossdock_common::{Command, FormatTag, Instant, Message, Now, Text};
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
@@ -14,7 +14,7 @@ use crate::convert;
 use crate::inbound::put_ack;
 use crate::packet::ack::Ack;
 use crate::packet::primitives::VARIABLE_MAX;
-use crate::packet::publish::{HeadProperties, PublishHead};
+use crate::packet::publish::{ALIAS_BYTES, HeadProperties, PublishHead};
 use crate::packet::{Kind, Qos};
 use crate::reason::{Fault, Reason};
 use crate::requests::{Asked, Context, STATE_OUTBOUND, state_key};
@@ -59,6 +59,8 @@ pub(crate) struct Outbound {
     accepted: Vec<DeliveryId>,
     /// Where the search for any free packet id goes on.
     cursor: u16,
+    /// What the client was told that stands for a topic: the first topics keep theirs.
+    aliases: HashMap<Text, u16, foldhash::fast::RandomState>,
 }
 
 impl Default for Outbound {
@@ -69,6 +71,7 @@ impl Default for Outbound {
             backlog: VecDeque::new(),
             accepted: Vec::new(),
             cursor: u16::MAX,
+            aliases: HashMap::default(),
         }
     }
 }
@@ -159,7 +162,7 @@ impl Outbound {
     }
 
     fn send_at_most_once(&mut self, cx: &mut Context<'_>, outgoing: &Outgoing) {
-        match put_publish(cx, outgoing, 0) {
+        match self.put_publish(cx, outgoing, 0) {
             Written::TooLarge => self.reject(cx, outgoing.delivery),
             Written::Yes | Written::Expired => self.accept(outgoing.delivery),
         }
@@ -168,7 +171,7 @@ impl Outbound {
     fn send_with_id(&mut self, cx: &mut Context<'_>, outgoing: &Outgoing) {
         let packet_id = self.free_id(outgoing.position);
         let (qos, delivery) = (outgoing.qos, outgoing.delivery);
-        match put_publish(cx, outgoing, packet_id) {
+        match self.put_publish(cx, outgoing, packet_id) {
             Written::Yes => drop(self.in_flight.insert(packet_id, InFlight::Published { qos, delivery })),
             // [MQTT-3.1.2-25]: discarded, as if it had been sent.
             Written::TooLarge => self.reject(cx, delivery),
@@ -303,36 +306,62 @@ enum Written {
     Expired,
 }
 
-/// Writes a PUBLISH.
-fn put_publish(cx: &mut Context<'_>, outgoing: &Outgoing, packet_id: u16) -> Written {
-    let expiry_s = match outgoing.expires_at {
-        Some(at) if at <= cx.now.instant => return Written::Expired,
-        Some(at) => Some(u32::try_from(at.ms_since(cx.now.instant).div_ceil(1_000)).unwrap_or(u32::MAX)),
-        None => None,
-    };
-    let message = &outgoing.message;
-    let is_v5 = cx.peer.version.is_v5();
-    let converted;
-    let (original, body) = if message.format.tag() == FormatTag::MQTT {
-        (convert::original(&message.properties).as_bytes(), &message.body)
-    } else {
-        converted = if is_v5 { convert::outgoing(message) } else { (Bytes::new(), convert::outgoing_body(message)) };
-        (&converted.0[..], &converted.1)
-    };
-    let properties = HeadProperties { original, expiry_s, subscription_ids: &outgoing.ids };
-    let head = PublishHead {
-        dup: outgoing.dup && outgoing.qos != Qos::AtMostOnce,
-        qos: outgoing.qos,
-        retain: outgoing.retain,
-        topic: outgoing.topic.as_bytes(),
-        packet_id,
-        properties: is_v5.then_some(properties),
-        payload_bytes: body.len(),
-    };
-    if head.packet_len() > cx.peer.packet_bytes_max.min(VARIABLE_MAX as usize) {
-        return Written::TooLarge;
+impl Outbound {
+    /// What stands for the topic, and whether the client knows that; `None` where an alias is not wanted or saves nothing.
+    fn alias(&self, cx: &Context<'_>, topic: &Text) -> Option<(u16, bool)> {
+        let maximum = cx.peer.topic_alias_maximum;
+        if maximum == 0 || topic.len() <= ALIAS_BYTES {
+            return None;
+        }
+        if let Some(&alias) = self.aliases.get(topic) {
+            return Some((alias, true));
+        }
+        let next = u16::try_from(self.aliases.len() + 1).ok()?;
+        (next <= maximum).then_some((next, false))
     }
-    head.put(cx.buffer());
-    cx.output.bytes.put_body(body);
-    Written::Yes
+
+    /// Writes a PUBLISH.
+    fn put_publish(&mut self, cx: &mut Context<'_>, outgoing: &Outgoing, packet_id: u16) -> Written {
+        let message = &outgoing.message;
+        let expiry_s = seconds_left(message, cx.now);
+        if expiry_s == Some(0) || outgoing.expires_at.is_some_and(|at| at <= cx.now.instant) {
+            return Written::Expired;
+        }
+        let is_v5 = cx.peer.version.is_v5();
+        let converted;
+        let (original, body) = if message.format.tag() == FormatTag::MQTT {
+            (convert::original(&message.properties).as_bytes(), &message.body)
+        } else {
+            converted =
+                if is_v5 { convert::outgoing(message) } else { (Bytes::new(), convert::outgoing_body(message)) };
+            (&converted.0[..], &converted.1)
+        };
+        let alias = self.alias(cx, &outgoing.topic);
+        let topic_alias = alias.map(|(alias, _)| alias);
+        let properties = HeadProperties { original, expiry_s, subscription_ids: &outgoing.ids, topic_alias };
+        let head = PublishHead {
+            dup: outgoing.dup && outgoing.qos != Qos::AtMostOnce,
+            qos: outgoing.qos,
+            retain: outgoing.retain,
+            topic: if alias.is_some_and(|(_, is_known)| is_known) { &[] } else { outgoing.topic.as_bytes() },
+            packet_id,
+            properties: is_v5.then_some(properties),
+            payload_bytes: body.len(),
+        };
+        if head.packet_len() > cx.peer.packet_bytes_max.min(VARIABLE_MAX as usize) {
+            return Written::TooLarge;
+        }
+        if let Some((alias, false)) = alias {
+            self.aliases.insert(outgoing.topic.clone(), alias);
+        }
+        head.put(cx.buffer());
+        cx.output.bytes.put_body(body);
+        Written::Yes
+    }
+}
+
+/// What is left of the publisher's message expiry ([MQTT-3.3.2-6] of 5); how long the queue keeps it is not the client's business.
+fn seconds_left(message: &Message, now: Now) -> Option<u32> {
+    let ends_at = message.received_at.0.saturating_add(message.ttl_ms?);
+    Some(u32::try_from(ends_at.saturating_sub(now.unix.0).div_ceil(1_000)).unwrap_or(u32::MAX))
 }

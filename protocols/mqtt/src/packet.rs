@@ -138,6 +138,15 @@ impl FixedHeader {
     pub fn packet_bytes(&self) -> usize {
         self.header_bytes + self.remaining_bytes
     }
+
+    /// Version 3.1 reserves no flags, and its clients repeat packets with DUP.
+    pub fn check_flags(&self, version: Version) -> Result<(), Fault> {
+        let is_wrong = self.kind.reserved_flags().is_some_and(|reserved| reserved != self.flags);
+        if is_wrong && version != Version::V31 {
+            return Err(Fault::malformed("reserved flags are wrong [MQTT-2.1.3-1]"));
+        }
+        Ok(())
+    }
 }
 
 /// The fixed header at the start of `input`; `None` while it is not whole.
@@ -145,9 +154,6 @@ pub fn fixed_header(input: &[u8]) -> Result<Option<FixedHeader>, Fault> {
     let Some(&first) = input.first() else { return Ok(None) };
     let kind = Kind::from_bits(first >> 4).ok_or(Fault::malformed("packet type 0 is reserved"))?;
     let flags = first & 0x0F;
-    if kind.reserved_flags().is_some_and(|reserved| reserved != flags) {
-        return Err(Fault::malformed("reserved flags are wrong [MQTT-2.1.3-1]"));
-    }
     // Up to three bytes with the continuation bit, then one without.
     let mut length = (be_u8::<_, nom::error::Error<&[u8]>>, take_while_m_n(0, 3, |byte| byte >= 0x80), opt(be_u8));
     match length.parse(input) {
@@ -192,11 +198,14 @@ mod tests {
 
     #[test]
     fn reserved_flags_and_types() {
+        let check = |first, version| fixed_header(&[first, 0])?.expect("whole").check_flags(version);
         for first in [0x00, 0x11, 0x60, 0x63, 0x80, 0xA0, 0xC1, 0xE2] {
-            fixed_header(&[first, 0]).expect_err("reserved");
+            check(first, Version::V5).expect_err("reserved");
+            check(first, Version::V311).expect_err("reserved");
         }
         for first in [0x10, 0x3F, 0x40, 0x62, 0x82, 0xA2, 0xC0, 0xE0, 0xF0] {
-            assert!(fixed_header(&[first, 0]).expect("valid").is_some());
+            check(first, Version::V5).expect("valid");
         }
+        check(0x8A, Version::V31).expect("SUBSCRIBE once more");
     }
 }

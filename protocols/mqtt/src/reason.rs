@@ -33,6 +33,12 @@ impl Reason {
     pub const QUOTA_EXCEEDED: Self = Self(0x97);
     pub const ADMINISTRATIVE_ACTION: Self = Self(0x98);
     pub const PAYLOAD_FORMAT_INVALID: Self = Self(0x99);
+    pub const RETAIN_NOT_SUPPORTED: Self = Self(0x9A);
+    pub const QOS_NOT_SUPPORTED: Self = Self(0x9B);
+    pub const USE_ANOTHER_SERVER: Self = Self(0x9C);
+    pub const SHARED_NOT_SUPPORTED: Self = Self(0x9E);
+    pub const SUBSCRIPTION_IDS_NOT_SUPPORTED: Self = Self(0xA1);
+    pub const WILDCARDS_NOT_SUPPORTED: Self = Self(0xA2);
 }
 
 impl Reason {
@@ -41,13 +47,30 @@ impl Reason {
         self.0 >= 0x80
     }
 
+    /// Whether a client may say it in PUBACK and PUBREC (tables 3.4 and 3.5).
+    pub fn is_of_receipt(self) -> bool {
+        matches!(self.0, 0x00 | 0x10 | 0x80 | 0x83 | 0x87 | 0x90 | 0x91 | 0x97 | 0x99)
+    }
+
+    /// Whether a client may say it in PUBREL and PUBCOMP (tables 3.6 and 3.7).
+    pub fn is_of_release(self) -> bool {
+        matches!(self.0, 0x00 | 0x92)
+    }
+
+    /// Whether a client may say it in DISCONNECT (table 3.13).
+    pub fn is_of_goodbye(self) -> bool {
+        matches!(self.0, 0x00 | 0x04 | 0x80..=0x83 | 0x90 | 0x93..=0x99)
+    }
+
     /// The CONNACK return code of MQTT 3.1 and 3.1.1 (table 3.1); `None` where they only close.
     pub fn connect_return_code(self) -> Option<u8> {
         match self {
             Self::SUCCESS => Some(0),
             Self::UNSUPPORTED_VERSION => Some(1),
             Self::CLIENT_ID_NOT_VALID => Some(2),
-            Self::SERVER_UNAVAILABLE | Self::QUOTA_EXCEEDED | Self::SERVER_SHUTTING_DOWN => Some(3),
+            Self::SERVER_UNAVAILABLE | Self::QUOTA_EXCEEDED | Self::SERVER_SHUTTING_DOWN | Self::USE_ANOTHER_SERVER => {
+                Some(3)
+            }
             Self::BAD_USER_NAME_OR_PASSWORD => Some(4),
             Self::NOT_AUTHORIZED => Some(5),
             _ => None,

@@ -90,6 +90,8 @@ pub(crate) struct Peer {
     pub is_persistent: bool,
     pub packet_bytes_max: usize,
     pub receive_maximum: u16,
+    /// Most topic aliases that it is sent.
+    pub topic_alias_maximum: u16,
     pub options: ConnectionOptions,
 }
 

@@ -105,18 +105,15 @@ impl Session {
                 let publish = publish::decode(header, body, version, bounds)?;
                 inbound.publish(cx, &publish, frame, subscribing.own.has_no_local())
             }
-            Kind::PubAck => outbound.puback(cx, ack::decode(body, version, bounds)?),
-            Kind::PubRec => outbound.pubrec(cx, ack::decode(body, version, bounds)?),
-            Kind::PubRel => inbound.release(cx, ack::decode(body, version, bounds)?.packet_id),
+            Kind::PubAck => outbound.puback(cx, ack::decode(header.kind, body, version, bounds)?),
+            Kind::PubRec => outbound.pubrec(cx, ack::decode(header.kind, body, version, bounds)?),
+            Kind::PubRel => inbound.release(cx, ack::decode(header.kind, body, version, bounds)?.packet_id),
             Kind::PubComp => {
-                outbound.pubcomp(cx, ack::decode(body, version, bounds)?);
+                outbound.pubcomp(cx, ack::decode(header.kind, body, version, bounds)?);
                 Ok(())
             }
             Kind::Subscribe => subscribing.subscribe(cx, &subscribe::decode(body, version, bounds, count_max)?),
-            Kind::Unsubscribe => {
-                subscribing.unsubscribe(cx, &unsubscribe::decode(body, version, bounds, count_max)?);
-                Ok(())
-            }
+            Kind::Unsubscribe => subscribing.unsubscribe(cx, &unsubscribe::decode(body, version, bounds, count_max)?),
             Kind::PingReq => {
                 disconnect::decode_empty(body)?;
                 cx.buffer().extend_from_slice(&disconnect::PINGRESP);
@@ -199,7 +196,7 @@ impl Session {
         let Self { peer, requests, inbound, outbound, subscribing, .. } = self;
         let mut cx = context(now, peer, requests, output);
         match asked {
-            Asked::Filter(asked) => subscribing.answered(&mut cx, *asked, result),
+            Asked::Filter(asked) => return subscribing.answered(&mut cx, *asked, result),
             Asked::Resumed { consumer } if result.is_err() => subscribing.cancelled(consumer),
             Asked::Resumed { .. } => {}
             Asked::Retained { filter, subscription } => {

@@ -9,11 +9,12 @@ use crossdock_common::event::{Reply, SessionInfo};
 use crossdock_common::{Command, ConsumerId, Lane, Name, Refusal, RequestId, Table, Text};
 use hashbrown::{HashMap, HashSet};
 
-use crate::packet::subscribe::{RetainHandling, Subscribe, SubscribeOptions, put_codes};
+use crate::options::Offer;
+use crate::packet::subscribe::{RetainHandling, Subscribe, SubscribeOptions, codes_len, put_codes};
 use crate::packet::unsubscribe::Unsubscribe;
 use crate::packet::{Kind, Version};
 use crate::reason::{Fault, Reason};
-use crate::requests::{Asked, Context, FilterAsked, STATE_SHARED, Step};
+use crate::requests::{Asked, Context, FilterAsked, Peer, STATE_SHARED, Step};
 use crate::subscriptions::{Subscription, Subscriptions};
 use crate::topic::Filter;
 use binding::{attributes, binding, from_attributes, shared_queue};
@@ -78,11 +79,15 @@ impl Subscribing {
 
     /// Takes a SUBSCRIBE.
     pub fn subscribe(&mut self, cx: &mut Context<'_>, packet: &Subscribe<'_>) -> Result<(), Fault> {
+        check_offer(cx.peer, packet)?;
         let operation = self.begin(Kind::SubAck, packet.packet_id, packet.count);
         for (index, (text, options)) in packet.entries().enumerate() {
+            let qos = options.qos.min(cx.peer.options.offer.qos_max);
+            let options = SubscribeOptions { qos, ..options };
             let subscription = Subscription { options, id: packet.subscription_id };
             let begun = match Filter::parse(text, cx.peer.options.limits.topic_levels_max) {
                 None => Err(Reason::TOPIC_FILTER_INVALID),
+                Some(filter) if !is_offered(&filter, &cx.peer.options.offer) => Err(Reason::UNSPECIFIED),
                 Some(filter) if filter.group.is_some() && options.no_local => {
                     return Err(Fault::protocol("no-local with a shared subscription [MQTT-3.8.3-4]"));
                 }
@@ -90,8 +95,7 @@ impl Subscribing {
             };
             self.begun(operation, index, begun);
         }
-        self.finish(cx, operation);
-        Ok(())
+        self.finish(cx, operation)
     }
 
     fn begin(&mut self, kind: Kind, packet_id: u16, count: usize) -> u64 {
@@ -158,7 +162,7 @@ impl Subscribing {
             return Err(Reason::QUOTA_EXCEEDED);
         }
         let expires_ms = cx.peer.options.shared_expiry_ms;
-        let settings = QueueSettings { expires_ms, ..QueueSettings::default() };
+        let settings = QueueSettings { expires_ms, ..cx.peer.options.session_queue.clone() };
         let spec = QueueSpec { name: shared_queue(filter), durable: true, settings, ..QueueSpec::default() };
         let declare = Definition::DeclareQueue { spec, passive: false };
         ask(cx, place, filter, subscription, Step::DeclareShared, define(declare));
@@ -166,7 +170,7 @@ impl Subscribing {
     }
 
     /// Takes an UNSUBSCRIBE.
-    pub fn unsubscribe(&mut self, cx: &mut Context<'_>, packet: &Unsubscribe<'_>) {
+    pub fn unsubscribe(&mut self, cx: &mut Context<'_>, packet: &Unsubscribe<'_>) -> Result<(), Fault> {
         let operation = self.begin(Kind::UnsubAck, packet.packet_id, packet.count);
         for (index, text) in packet.filters().enumerate() {
             let begun = match Filter::parse(text, cx.peer.options.limits.topic_levels_max) {
@@ -175,7 +179,7 @@ impl Subscribing {
             };
             self.begun(operation, index, begun);
         }
-        self.finish(cx, operation);
+        self.finish(cx, operation)
     }
 
     fn unsubscribe_filter(
@@ -199,10 +203,15 @@ impl Subscribing {
     }
 
     /// The core has answered for one filter.
-    pub fn answered(&mut self, cx: &mut Context<'_>, asked: FilterAsked, result: Result<Reply, Refusal>) {
+    pub fn answered(
+        &mut self,
+        cx: &mut Context<'_>,
+        asked: FilterAsked,
+        result: Result<Reply, Refusal>,
+    ) -> Result<(), Fault> {
         let FilterAsked { operation, index, filter: text, subscription, step } = asked;
         let levels_max = cx.peer.options.limits.topic_levels_max;
-        let Some(filter) = Filter::parse(&text, levels_max) else { return };
+        let Some(filter) = Filter::parse(&text, levels_max) else { return Ok(()) };
         let code = match result {
             // It is there with other settings: a group member of another configuration was first.
             Err(Refusal::PreconditionFailed(_)) if matches!(step, Step::DeclareShared) => {
@@ -214,12 +223,12 @@ impl Subscribing {
             }
             Ok(_) => self.go_on(cx, (operation, index), &filter, subscription, step),
         };
-        let Some(code) = code else { return };
+        let Some(code) = code else { return Ok(()) };
         if let Some(operation) = self.operations.get_mut(&operation) {
             operation.set_code(index, code);
             operation.waiting -= 1;
         }
-        self.finish(cx, operation);
+        self.finish(cx, operation)
     }
 
     /// A step succeeded: the next one, or the code if it was the last.
@@ -310,12 +319,12 @@ impl Subscribing {
     }
 
     /// Answers, once every filter has its code; then retained messages are asked for.
-    fn finish(&mut self, cx: &mut Context<'_>, id: u64) {
+    fn finish(&mut self, cx: &mut Context<'_>, id: u64) -> Result<(), Fault> {
         if self.operations.get(&id).is_none_or(|operation| operation.waiting > 0) {
-            return;
+            return Ok(());
         }
-        let Some(operation) = self.operations.remove(&id) else { return };
-        operation.put(cx);
+        let Some(operation) = self.operations.remove(&id) else { return Ok(()) };
+        operation.put(cx)?;
         let exchange = cx.peer.options.exchange.clone();
         for (text, subscription) in operation.retained {
             let levels_max = cx.peer.options.limits.topic_levels_max;
@@ -324,6 +333,7 @@ impl Subscribing {
             let command = |request| Command::FetchRetained { request, exchange, pattern };
             cx.ask(Asked::Retained { filter: text, subscription }, command);
         }
+        Ok(())
     }
 }
 
@@ -334,15 +344,47 @@ impl Operation {
         }
     }
 
-    fn put(&self, cx: &mut Context<'_>) {
+    fn put(&self, cx: &mut Context<'_>) -> Result<(), Fault> {
         let version = cx.peer.version;
+        if codes_len(self.codes.len()) > cx.peer.packet_bytes_max {
+            let rule = "acknowledgement beyond the client's maximum packet size [MQTT-3.1.2-27]";
+            return Err(Fault::new(Reason::PACKET_TOO_LARGE, rule));
+        }
         let codes: Vec<u8> = match version {
             Version::V5 => self.codes.clone(),
             // Older versions know one failure only.
             _ => self.codes.iter().map(|&code| code.min(Reason::UNSPECIFIED.0)).collect(),
         };
         put_codes(cx.buffer(), self.kind, version, self.packet_id, &codes);
+        Ok(())
     }
+}
+
+/// What a version 5 client was told at CONNECT that it may not (sections 3.2.2.3.11 to 3.2.2.3.13).
+fn check_offer(peer: &Peer, packet: &Subscribe<'_>) -> Result<(), Fault> {
+    let offer = &peer.options.offer;
+    if !peer.version.is_v5() {
+        return Ok(());
+    }
+    if packet.subscription_id.is_some() && !offer.subscription_identifiers {
+        let rule = "mqtt.subscription_identifiers is off (section 3.2.2.3.12)";
+        return Err(Fault::new(Reason::SUBSCRIPTION_IDS_NOT_SUPPORTED, rule));
+    }
+    let levels_max = peer.options.limits.topic_levels_max;
+    let mut filters = packet.entries().filter_map(|(text, _)| Filter::parse(text, levels_max));
+    match filters.find(|filter| !is_offered(filter, offer)) {
+        Some(filter) if filter.group.is_some() && !offer.shared_subscriptions => {
+            Err(Fault::new(Reason::SHARED_NOT_SUPPORTED, "mqtt.shared_subscriptions is off (section 3.2.2.3.13)"))
+        }
+        Some(_) => {
+            Err(Fault::new(Reason::WILDCARDS_NOT_SUPPORTED, "mqtt.wildcard_subscriptions is off (section 3.2.2.3.11)"))
+        }
+        None => Ok(()),
+    }
+}
+
+fn is_offered(filter: &Filter<'_>, offer: &Offer) -> bool {
+    (offer.shared_subscriptions || filter.group.is_none()) && (offer.wildcard_subscriptions || !filter.has_wildcards())
 }
 
 /// The code for a filter that the core refused (tables 3.9 and 3.11).

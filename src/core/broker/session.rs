@@ -77,7 +77,11 @@ impl Broker {
             self.end_session(definitions, who, &open.name, effects, wills);
         }
         let queue = match definitions.vhost(&who.vhost)?.sessions.get(&open.name) {
-            Some(session) => session.queue.clone(),
+            Some(session) => {
+                let queue = session.queue.clone();
+                self.bound_queue(now, definitions, &who.vhost, &queue, &open)?;
+                queue
+            }
             None => self.make_session(now, definitions, who, &open)?,
         };
         let changed = {
@@ -127,6 +131,24 @@ impl Broker {
         }
     }
 
+    /// What bounds a session's queue may have changed since the session was made.
+    fn bound_queue(
+        &self,
+        now: Now,
+        definitions: &mut Definitions,
+        vhost: &Name,
+        queue: &Name,
+        open: &OpenSession,
+    ) -> Result<(), Refusal> {
+        let spec = &definitions.vhost(vhost)?.queue(vhost, queue)?.spec;
+        if spec.settings != open.queue {
+            let attributes = spec.attributes.clone();
+            let (id, settings) = definitions.update_queue(vhost, queue, open.queue.clone(), attributes, now.unix)?;
+            self.with_shard(shard_of(id), |shard| shard.configure_queue(id, settings));
+        }
+        Ok(())
+    }
+
     fn make_session(
         &self,
         now: Now,
@@ -135,12 +157,13 @@ impl Broker {
         open: &OpenSession,
     ) -> Result<Name, Refusal> {
         let queue = Name::from(format!("{QUEUE_PREFIX}{}", open.name));
-        let spec = QueueSpec { name: queue.clone(), durable: open.expiry_ms != Some(0), ..QueueSpec::default() };
+        let (durable, settings) = (open.expiry_ms != Some(0), open.queue.clone());
+        let spec = QueueSpec { name: queue.clone(), durable, settings, ..QueueSpec::default() };
         if definitions.vhost(&who.vhost)?.queues.contains_key(&queue) {
             return Err(Refusal::Forbidden(format!("queue '{queue}' exists and is not a session's")));
         }
         self.create_queue(definitions, &who.vhost, spec, None, now)?;
-        let (durable, user) = (open.expiry_ms != Some(0), who.user.clone());
+        let user = who.user.clone();
         let session = Session::new(open.name.clone(), user, queue.clone(), open.expiry_ms, durable);
         definitions.vhost_mut(&who.vhost)?.sessions.insert(open.name.clone(), session);
         Ok(queue)

@@ -7,6 +7,7 @@ use crossdock_common::names::QueueId;
 use crossdock_common::{ConsumerId, Name, Now, RequestId};
 
 use super::Client;
+use super::reading::Reading;
 use crate::shard::command::{NewConsumer, ShardCommand};
 
 /// What a connection remembers of its session.
@@ -15,6 +16,7 @@ pub(super) struct OwnSession {
     pub queue: QueueId,
     pub queue_name: Name,
     pub consumer: ConsumerId,
+    pub reading: Reading,
     window: u32,
 }
 
@@ -22,12 +24,13 @@ impl Client {
     pub(super) fn open_session(&mut self, now: Now, request: RequestId, open: OpenSession) {
         self.flush(now);
         let (name, consumer, window) = (open.name.clone(), open.consumer, open.window);
+        let reading = Reading::new(open.exchange.clone());
         let broker = self.broker.clone();
         let (result, wait, queue) = broker.open_session(now, &self.who, &self.outbox, open);
         self.who.client_id = Some(name.clone());
         if let (Ok(Reply::Session(info)), Some(queue)) = (&result, queue) {
             let queue_name = info.queue.clone();
-            self.session = Some(OwnSession { name, queue, queue_name, consumer, window });
+            self.session = Some(OwnSession { name, queue, queue_name, consumer, reading, window });
         }
         self.answer_after(request, result, wait);
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crossdock_common::command::{ExactlyOnce, OpenSession, Publish};
-use crossdock_common::definition::{Definition, QueueSpec};
+use crossdock_common::definition::{Definition, QueueSettings, QueueSpec};
 use crossdock_common::event::{Reply, SessionInfo};
 use crossdock_common::random::Random;
 use crossdock_common::{Command, ConsumerId, Event, Lane, RequestId, Value};
@@ -18,7 +18,16 @@ const QUEUES: [&str; 3] = ["a", "b", "c"];
 fn open(world: &World) -> (Tester, Box<SessionInfo>) {
     let mut client = world.client("u");
     let name = "s".into();
-    let session = OpenSession { name, clean: false, expiry_ms: None, will: None, window: 10, consumer: ConsumerId(0) };
+    let session = OpenSession {
+        name,
+        clean: false,
+        expiry_ms: None,
+        will: None,
+        window: 10,
+        consumer: ConsumerId(0),
+        exchange: "amq.topic".into(),
+        queue: QueueSettings::default(),
+    };
     let request = client.ask(world, |request| Command::OpenSession { request, session: Box::new(session) });
     world.broker.durable(Partition::Definitions, Sequence(world.logs[0].lock().all.len() as u64), world.now);
     client.hear(world);

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use crossdock_common::command::{OpenSession, Publish, Will};
-use crossdock_common::definition::{BindingSpec, Definition};
+use crossdock_common::definition::{BindingSpec, Definition, QueueSettings};
 use crossdock_common::event::{Reply, SessionInfo};
 use crossdock_common::{Command, ConsumerId, Event, Lane, Refusal, RequestId};
 
@@ -25,7 +25,16 @@ fn try_open(
     expiry_ms: Option<u64>,
     will: Option<Box<Will>>,
 ) -> Result<Box<SessionInfo>, Refusal> {
-    let session = OpenSession { name: "s".into(), clean, expiry_ms, will, window: 10, consumer: ConsumerId(0) };
+    let session = OpenSession {
+        name: "s".into(),
+        clean,
+        expiry_ms,
+        will,
+        window: 10,
+        consumer: ConsumerId(0),
+        exchange: "amq.topic".into(),
+        queue: QueueSettings::default(),
+    };
     let reply = client.request(world, |request| Command::OpenSession { request, session: Box::new(session) })?;
     match reply {
         Reply::Session(info) => Ok(info),
@@ -275,8 +284,16 @@ fn the_deadline_is_that_of_the_session_or_will_that_is_next() {
     let named = |world: &World, name: &str, expiry_ms: u64, will: Option<Box<Will>>| {
         let mut client = world.client("u");
         let expiry_ms = Some(expiry_ms);
-        let session =
-            OpenSession { name: name.into(), clean: false, expiry_ms, will, window: 1, consumer: ConsumerId(0) };
+        let session = OpenSession {
+            name: name.into(),
+            clean: false,
+            expiry_ms,
+            will,
+            window: 1,
+            consumer: ConsumerId(0),
+            exchange: "amq.topic".into(),
+            queue: QueueSettings::default(),
+        };
         client.request(world, |request| Command::OpenSession { request, session: Box::new(session) }).expect("opens");
         client
     };
@@ -311,7 +328,16 @@ fn nobody_is_told_of_a_session_that_a_crash_could_still_take() {
     };
     for client in [&mut first, &mut second] {
         let (name, clean, expiry_ms, consumer) = ("s".into(), false, None, ConsumerId(0));
-        let session = Box::new(OpenSession { name, clean, expiry_ms, will: None, window: 1, consumer });
+        let session = Box::new(OpenSession {
+            name,
+            clean,
+            expiry_ms,
+            will: None,
+            window: 1,
+            consumer,
+            exchange: "amq.topic".into(),
+            queue: QueueSettings::default(),
+        });
         client.send(&world, Command::OpenSession { request: RequestId(9), session });
         assert!(!told(&world, client));
     }

@@ -18,8 +18,13 @@ pub struct Ack {
 const ALLOWED: Allowed = Allowed::these(&[id::REASON_STRING, id::USER]);
 
 /// Decodes what follows the fixed header.
-pub fn decode(body: &[u8], version: Version, bounds: Bounds) -> Result<Ack, Fault> {
-    whole(ack(body, version, bounds))
+pub fn decode(kind: Kind, body: &[u8], version: Version, bounds: Bounds) -> Result<Ack, Fault> {
+    let ack = whole(ack(body, version, bounds))?;
+    let is_known = match kind {
+        Kind::PubAck | Kind::PubRec => ack.reason.is_of_receipt(),
+        _ => ack.reason.is_of_release(),
+    };
+    if is_known { Ok(ack) } else { Err(Fault::protocol("reason code that this packet does not have")) }
 }
 
 fn ack(body: &[u8], version: Version, bounds: Bounds) -> Parsed<'_, Ack> {
@@ -67,11 +72,11 @@ mod tests {
         assert_eq!(written(ack(Reason::SUCCESS), Kind::PubRel, Version::V5), [0x62, 2, 1, 2]);
         assert_eq!(written(ack(Reason::QUOTA_EXCEEDED), Kind::PubAck, Version::V5), [0x40, 3, 1, 2, 0x97]);
         assert_eq!(written(ack(Reason::QUOTA_EXCEEDED), Kind::PubAck, Version::V311), [0x40, 2, 1, 2]);
-        assert_eq!(decode(&[1, 2], Version::V311, BOUNDS), Ok(ack(Reason::SUCCESS)));
-        assert_eq!(decode(&[1, 2, 0x97], Version::V5, BOUNDS), Ok(ack(Reason::QUOTA_EXCEEDED)));
-        assert_eq!(decode(&[1, 2, 0x97, 0], Version::V5, BOUNDS), Ok(ack(Reason::QUOTA_EXCEEDED)));
-        decode(&[1, 2, 0x97], Version::V311, BOUNDS).expect_err("too long");
-        decode(&[0, 0], Version::V5, BOUNDS).expect_err("packet id 0");
-        decode(&[1], Version::V5, BOUNDS).expect_err("cut");
+        assert_eq!(decode(Kind::PubAck, &[1, 2], Version::V311, BOUNDS), Ok(ack(Reason::SUCCESS)));
+        assert_eq!(decode(Kind::PubAck, &[1, 2, 0x97], Version::V5, BOUNDS), Ok(ack(Reason::QUOTA_EXCEEDED)));
+        assert_eq!(decode(Kind::PubAck, &[1, 2, 0x97, 0], Version::V5, BOUNDS), Ok(ack(Reason::QUOTA_EXCEEDED)));
+        decode(Kind::PubAck, &[1, 2, 0x97], Version::V311, BOUNDS).expect_err("too long");
+        decode(Kind::PubAck, &[0, 0], Version::V5, BOUNDS).expect_err("packet id 0");
+        decode(Kind::PubAck, &[1], Version::V5, BOUNDS).expect_err("cut");
     }
 }

@@ -70,6 +70,19 @@ fn name_and_level(body: &[u8]) -> Parsed<'_, Version> {
     }
 }
 
+/// The largest packet that the client takes, as far as that can be known of a CONNECT that may be wrong.
+pub fn packet_bytes_max(body: &[u8], bounds: Bounds) -> usize {
+    let section = name_and_level(body).ok().filter(|(_, version)| version.is_v5());
+    let section = section.and_then(|(rest, _)| properties(rest.get(3..)?, ALLOWED, bounds).ok());
+    let wished = section.and_then(|(_, properties)| {
+        properties.iter().find_map(|property| match property {
+            Property::MaximumPacketSize(bytes) => usize::try_from(bytes).ok(),
+            _ => None,
+        })
+    });
+    wished.unwrap_or(usize::MAX)
+}
+
 /// Decodes what follows the fixed header.
 pub fn decode(body: &[u8], bounds: Bounds) -> Result<Connect<'_>, Fault> {
     let (rest, version) = name_and_level(body).map_err(fault_of)?;
@@ -107,8 +120,10 @@ fn payload(input: &[u8], version: Version, flags: Flags, bounds: Bounds) -> Pars
     let (input, properties) = section(input, version, ALLOWED, bounds)?;
     let (input, client_id) = string(input)?;
     let (input, will) = optional(input, flags.has(2), |input| will(input, version, flags, bounds))?;
-    let (input, user) = optional(input, flags.has(7), string)?;
-    let (input, password) = optional(input, flags.has(6), binary)?;
+    // Version 3.1 lets clients that announce a user name or a password leave them out.
+    let may_end = |input: &[u8]| version == Version::V31 && input.is_empty();
+    let (input, user) = optional(input, flags.has(7) && !may_end(input), string)?;
+    let (input, password) = optional(input, flags.has(6) && !may_end(input), binary)?;
     let clean = flags.has(1);
     Ok((input, Connect { version, clean, keep_alive_s, properties, client_id, will, user, password }))
 }
@@ -143,7 +158,7 @@ pub struct Wishes {
     pub receive_maximum: u16,
     pub packet_bytes_max: u32,
     pub topic_alias_maximum: u16,
-    pub wants_problems: bool,
+    pub wants_response_information: bool,
     pub has_authentication: bool,
     pub has_authentication_data: bool,
 }
@@ -157,7 +172,7 @@ impl Connect<'_> {
             receive_maximum: u16::MAX,
             packet_bytes_max: u32::MAX,
             topic_alias_maximum: 0,
-            wants_problems: true,
+            wants_response_information: false,
             has_authentication: false,
             has_authentication_data: false,
         };
@@ -167,7 +182,7 @@ impl Connect<'_> {
                 Property::ReceiveMaximum(maximum) => wishes.receive_maximum = maximum,
                 Property::MaximumPacketSize(bytes) => wishes.packet_bytes_max = bytes,
                 Property::TopicAliasMaximum(maximum) => wishes.topic_alias_maximum = maximum,
-                Property::RequestProblemInformation(value) => wishes.wants_problems = value == 1,
+                Property::RequestResponseInformation(value) => wishes.wants_response_information = value == 1,
                 Property::AuthenticationMethod(_) => wishes.has_authentication = true,
                 Property::AuthenticationData(_) => wishes.has_authentication_data = true,
                 _ => {}

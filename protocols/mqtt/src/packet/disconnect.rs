@@ -22,7 +22,11 @@ const ALLOWED: Allowed = Allowed::these(&[id::SESSION_EXPIRY, id::REASON_STRING,
 
 /// Decodes what follows the fixed header.
 pub fn decode(body: &[u8], version: Version, bounds: Bounds) -> Result<Disconnect, Fault> {
-    whole(disconnect(body, version, bounds))
+    let packet = whole(disconnect(body, version, bounds))?;
+    if packet.reason.is_of_goodbye() {
+        return Ok(packet);
+    }
+    Err(Fault::protocol("reason code that clients do not give [MQTT-3.14.2-1]"))
 }
 
 fn disconnect(body: &[u8], version: Version, bounds: Bounds) -> Parsed<'_, Disconnect> {
@@ -47,25 +51,24 @@ pub fn decode_empty(body: &[u8]) -> Result<(), Fault> {
     whole(Ok((body, ())))
 }
 
-/// Bytes of a DISCONNECT of version 5 with a reason string.
-pub fn encoded_len(rule: &str) -> usize {
-    let properties = list_len(&[Property::ReasonString(rule)]);
+/// Bytes of a DISCONNECT of version 5 with properties.
+pub fn encoded_len(list: &[Property<'_>]) -> usize {
+    let properties = list_len(list);
     let remaining = 1 + variable_len(properties) + properties;
     1 + variable_len(remaining) + remaining
 }
 
-/// Writes a DISCONNECT of version 5; an empty `rule` is left out.
-pub fn put(out: &mut impl BufMut, reason: Reason, rule: &str) {
+/// Writes a DISCONNECT of version 5.
+pub fn put(out: &mut impl BufMut, reason: Reason, list: &[Property<'_>]) {
     out.put_u8(Kind::Disconnect.first_byte());
-    if rule.is_empty() {
+    if list.is_empty() {
         out.put_u8(1);
         return out.put_u8(reason.0);
     }
-    let list = [Property::ReasonString(rule)];
-    let properties = list_len(&list);
+    let properties = list_len(list);
     put_variable(out, 1 + variable_len(properties) + properties);
     out.put_u8(reason.0);
-    put_list(out, &list);
+    put_list(out, list);
 }
 
 #[cfg(test)]
@@ -76,11 +79,12 @@ mod tests {
     fn golden_bytes() {
         let bounds = Bounds { bytes_max: 100, user_max: 2 };
         let mut out = Vec::new();
-        put(&mut out, Reason::PROTOCOL_ERROR, "no");
+        let list = [Property::ReasonString("no")];
+        put(&mut out, Reason::PROTOCOL_ERROR, &list);
         assert_eq!(out, [0xE0, 7, 0x82, 5, 0x1F, 0, 2, b'n', b'o']);
-        assert_eq!(out.len(), encoded_len("no"));
+        assert_eq!(out.len(), encoded_len(&list));
         out.clear();
-        put(&mut out, Reason::SERVER_SHUTTING_DOWN, "");
+        put(&mut out, Reason::SERVER_SHUTTING_DOWN, &[]);
         assert_eq!(out, [0xE0, 1, 0x8B]);
         let plain = Disconnect { reason: Reason::SUCCESS, session_expiry_s: None };
         assert_eq!(decode(&[], Version::V311, bounds), Ok(plain));

@@ -123,7 +123,7 @@ fn check(mut section: &[u8], allowed: Allowed, user_max: usize) -> Parsed<'_, ()
         let (rest, property) = property(section)?;
         section = rest;
         if !allowed.contains(id) {
-            return fail(Fault::protocol("property does not belong into this packet"));
+            return fail(Fault::malformed("property does not belong into this packet (section 2.2.2.2)"));
         }
         if id == id::USER {
             users += 1;
@@ -393,7 +393,7 @@ mod tests {
         };
         assert_eq!(reason(&[0x21, 0, 0]), 0x82, "receive maximum 0");
         assert_eq!(reason(&[0x21, 0, 1, 0x21, 0, 1]), 0x82, "twice");
-        assert_eq!(reason(&[0x24, 1]), 0x82, "not in this packet");
+        assert_eq!(reason(&[0x24, 1]), 0x81, "not in this packet");
         assert_eq!(reason(&[0x7E, 1]), 0x81, "unknown");
         assert_eq!(reason(&[0x21, 0]), 0x81, "cut");
         assert_eq!(reason(&[0x23, 0, 0]), 0x94, "alias 0");

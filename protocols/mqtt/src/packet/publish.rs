@@ -9,6 +9,8 @@ use crate::reason::Fault;
 
 const DUP: u8 = 0b1000;
 const RETAIN: u8 = 0b0001;
+/// Bytes of a topic alias: it saves something where a topic is longer.
+pub const ALIAS_BYTES: usize = 3;
 
 /// A PUBLISH packet from a client.
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +26,7 @@ pub struct Publish<'a> {
     pub payload: &'a [u8],
 }
 
-/// What a client may send; a subscription identifier it may not ([MQTT-3.3.4-6]).
+/// What may be in a PUBLISH; a subscription identifier only in the broker's own.
 const ALLOWED: Allowed = Allowed::these(&[
     id::PAYLOAD_FORMAT,
     id::MESSAGE_EXPIRY,
@@ -33,6 +35,7 @@ const ALLOWED: Allowed = Allowed::these(&[
     id::CORRELATION_DATA,
     id::USER,
     id::CONTENT_TYPE,
+    id::SUBSCRIPTION_ID,
 ]);
 
 /// Decodes what follows the fixed header.
@@ -54,6 +57,9 @@ pub fn decode<'a>(
     } else {
         (rest, Properties::default())
     };
+    if properties.iter().any(|property| matches!(property, Property::SubscriptionId(_))) {
+        return Err(Fault::protocol("subscription identifier from a client [MQTT-3.3.4-6]"));
+    }
     Ok(Publish { dup, qos, retain: header.flags & RETAIN != 0, topic, packet_id, properties, payload })
 }
 
@@ -80,18 +86,24 @@ pub struct HeadProperties<'a> {
     pub original: &'a [u8],
     pub expiry_s: Option<u32>,
     pub subscription_ids: &'a [u32],
+    /// What stands for the topic, or will from now on.
+    pub topic_alias: Option<u16>,
 }
 
 impl HeadProperties<'_> {
     fn encoded_len(&self) -> usize {
         let ids = self.subscription_ids.iter().map(|&id| Property::SubscriptionId(id).encoded_len());
-        self.original.len() + self.expiry_s.map_or(0, |_| 5) + ids.sum::<usize>()
+        let alias_bytes = self.topic_alias.map_or(0, |_| ALIAS_BYTES);
+        self.original.len() + self.expiry_s.map_or(0, |_| 5) + alias_bytes + ids.sum::<usize>()
     }
 
     fn put(&self, out: &mut impl BufMut) {
         put_variable(out, self.encoded_len());
         if let Some(seconds) = self.expiry_s {
             Property::MessageExpiry(seconds).put(out);
+        }
+        if let Some(alias) = self.topic_alias {
+            Property::TopicAlias(alias).put(out);
         }
         self.subscription_ids.iter().for_each(|&id| Property::SubscriptionId(id).put(out));
         out.put_slice(self.original);
@@ -164,7 +176,9 @@ mod tests {
 
     #[test]
     fn properties_on_the_way_out() {
-        let properties = HeadProperties { original: &[0x01, 1], expiry_s: Some(60), subscription_ids: &[1, 200] };
+        let subscription_ids = &[1, 200];
+        let properties =
+            HeadProperties { original: &[0x01, 1], expiry_s: Some(60), subscription_ids, topic_alias: Some(5) };
         let head = PublishHead {
             dup: false,
             qos: Qos::AtMostOnce,
@@ -176,7 +190,7 @@ mod tests {
         };
         let mut out = Vec::new();
         head.put(&mut out);
-        assert_eq!(out, [0x30, 16, 0, 1, b't', 12, 0x02, 0, 0, 0, 60, 0x0B, 1, 0x0B, 0xC8, 0x01, 0x01, 1]);
+        assert_eq!(out, [0x30, 19, 0, 1, b't', 15, 2, 0, 0, 0, 60, 0x23, 0, 5, 0x0B, 1, 0x0B, 0xC8, 0x01, 0x01, 1]);
         assert_eq!(head.packet_len(), out.len());
     }
 

@@ -126,7 +126,7 @@ pub fn put_codes(out: &mut impl BufMut, kind: Kind, version: Version, packet_id:
     out.put_slice(codes);
 }
 
-/// Bytes of a SUBACK or UNSUBACK of version 5.
+/// Bytes of a SUBACK or UNSUBACK of version 5, which alone is bounded by the client.
 pub fn codes_len(count: usize) -> usize {
     1 + variable_len(3 + count) + 3 + count
 }

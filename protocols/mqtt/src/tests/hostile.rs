@@ -173,7 +173,8 @@ fn com_2_the_first_packet_is_connect() {
 
 #[test]
 fn mq_2_topics() {
-    for topic in ["", "a/#", "+", "$SYS/broker", "\u{FFFF}", "a\u{1}b"] {
+    assert_eq!(code_of(&publish(0, "", 0, Some(&[]), b"")), 0x82, "neither topic nor alias");
+    for topic in ["a/#", "+", "$SYS/broker", "\u{FFFF}", "a\u{1}b"] {
         assert_eq!(code_of(&publish(0, topic, 0, Some(&[]), b"")), 0x90, "{topic:?}");
         let mut tester = Tester::connected(4);
         assert_eq!(tester.send(&publish(0, topic, 0, None, b"")), NOTHING);
@@ -201,11 +202,11 @@ fn mq_5_bad_properties_in_connect() {
     assert_eq!(answer(&[0x21, 0, 0], &id, 2), Some(0x82), "receive maximum 0 (MQ-6)");
     assert_eq!(answer(&[0x27, 0, 0, 0, 0], &id, 2), Some(0x82), "maximum packet size 0 (MQ-6)");
     assert_eq!(answer(&[0x21, 0, 1, 0x21, 0, 1], &id, 2), Some(0x82), "twice");
-    assert_eq!(answer(&[0x23, 0, 1], &id, 2), Some(0x82), "not for CONNECT");
+    assert_eq!(answer(&[0x23, 0, 1], &id, 2), Some(0x81), "not for CONNECT");
     assert_eq!(answer(&[0x7F, 0, 1], &id, 2), Some(0x81), "unknown");
     assert_eq!(answer(&[0x16, 0, 1, 0], &id, 2), Some(0x82), "authentication data without a method");
     let will = |properties: &[u8]| [&id[..], &[properties.len() as u8], properties, &text("t"), &text("x")].concat();
-    assert_eq!(answer(&[], &will(&[0x23, 0, 1]), 6), Some(0x82), "alias in a will");
+    assert_eq!(answer(&[], &will(&[0x23, 0, 1]), 6), Some(0x81), "alias in a will");
     assert_eq!(answer(&[], &will(&[0x18, 0, 0]), 6), Some(0x81), "cut in a will");
     assert_eq!(answer(&[], &will(&[0x08, 0, 1, b'#']), 6), Some(0x82), "response topic with a wildcard");
     assert_eq!(answer(&[], &id, 3), Some(0x81), "reserved flag");
@@ -239,7 +240,7 @@ fn mq_6_aliases_and_identifiers() {
 #[test]
 fn mq_7_and_8_publish() {
     assert_eq!(code_of(&publish(0, "a", 0, Some(&[0x0B, 1]), b"")), 0x82, "subscription identifier from a client");
-    assert_eq!(code_of(&publish(0, "a", 0, Some(&[0x1F, 0, 0]), b"")), 0x82, "reason string in PUBLISH");
+    assert_eq!(code_of(&publish(0, "a", 0, Some(&[0x1F, 0, 0]), b"")), 0x81, "reason string in PUBLISH");
     assert_eq!(code_of(&publish(0, "a", 0, Some(&[0x08, 0, 1, b'+']), b"")), 0x82, "response topic");
     assert_eq!(code_of(&publish(0, "a", 0, Some(&[1, 1]), b"\xFF")), 0x99, "payload format");
     assert_eq!(code_of(&packet(0x32, &[&text("a")[..], &[0]].concat())), 0x81, "cut before the packet id");

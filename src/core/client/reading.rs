@@ -1,0 +1,80 @@
+//! What a session may still read: its subscriptions were permitted when they were made, and each delivery is asked for again.
+
+use crossdock_common::command::Outcome;
+use crossdock_common::event::Delivery;
+use crossdock_common::refusal::{Access, Resource};
+use crossdock_common::{Name, Now};
+
+use super::Client;
+use crate::outbox::cost_bytes;
+
+/// What is known of a session's permissions, until definitions or permissions change.
+pub(super) struct Reading {
+    exchange: Name,
+    version: Option<u64>,
+    scope: Scope,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scope {
+    Everything,
+    Nothing,
+    /// Each key is asked for.
+    Topics,
+}
+
+impl Reading {
+    pub(super) fn new(exchange: Name) -> Self {
+        Self { exchange, version: None, scope: Scope::Nothing }
+    }
+}
+
+impl Client {
+    /// Takes from the deliveries what the session may not read any more. It is rejected: to the dead letters, if there are any.
+    pub(super) fn keep_readable(&mut self, now: Now, deliveries: &mut Vec<Delivery>) {
+        if self.session.is_none() || self.scope() == Scope::Everything {
+            return;
+        }
+        let (readable, refused) = std::mem::take(deliveries).into_iter().partition(|delivery| self.may_read(delivery));
+        *deliveries = readable;
+        self.refuse(now, &refused);
+    }
+
+    fn refuse(&mut self, now: Now, refused: &[Delivery]) {
+        if refused.is_empty() {
+            return;
+        }
+        self.settle(now, refused.iter().map(|delivery| delivery.id).collect(), Outcome::Rejected, None);
+        self.flush(now);
+        // The peer will never take them.
+        self.written(now, refused.iter().map(cost_bytes).sum());
+    }
+
+    fn scope(&mut self) -> Scope {
+        let version = self.broker.version();
+        let Some(session) = &mut self.session else { return Scope::Nothing };
+        let reading = &mut session.reading;
+        if reading.version != Some(version) {
+            let (permissions, who) = (self.broker.permissions(), &self.who);
+            let may_read = permissions.check(who, Access::Read, Resource::Exchange, &reading.exchange).is_ok();
+            reading.version = Some(version);
+            reading.scope = match permissions.has_topics_of(who, &reading.exchange) {
+                _ if !may_read => Scope::Nothing,
+                true => Scope::Topics,
+                false => Scope::Everything,
+            };
+        }
+        reading.scope
+    }
+
+    fn may_read(&self, delivery: &Delivery) -> bool {
+        let Some(session) = self.session.as_ref().filter(|session| session.reading.scope == Scope::Topics) else {
+            return false;
+        };
+        let (permissions, message) = (self.broker.permissions(), &delivery.message);
+        let extra = message.rare.iter().flat_map(|rare| &rare.extra_keys);
+        let mut keys = std::iter::once(&message.routing_key).chain(extra);
+        // A message may have come by any of its keys.
+        keys.any(|key| permissions.check_topic(&self.who, Access::Read, &session.reading.exchange, key).is_ok())
+    }
+}
