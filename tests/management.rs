@@ -77,6 +77,13 @@ fn rabbitmqadmin_of_debian() {
 }
 
 #[test]
+fn rabbitmqadmin_of_version_2() {
+    let (interpreter, mut command) = python_program("rabbitmqadmin2_client.py");
+    let program = folder().join("rabbitmqadmin/bin/rabbitmqadmin");
+    run("rabbitmqadmin2_client.py", &[interpreter, program.clone()], command.arg(program));
+}
+
+#[test]
 fn rabbit_hole() {
     let program = folder().join("go/management-client");
     run("rabbit-hole", std::slice::from_ref(&program), &mut Command::new(&program));

@@ -56,6 +56,9 @@ pub enum AdministrationError {
     /// The configuration file declares it (HTTP 409, or 403).
     #[error("{0} is declared in the configuration file and can only be changed there")]
     Declared(String),
+    /// Somebody has said that it is to stay (HTTP 412), in RabbitMQ's words.
+    #[error("{0}")]
+    Protected(String),
     /// The broker cannot do it now (HTTP 503).
     #[error("{0}")]
     Unavailable(String),

@@ -30,6 +30,9 @@ pub struct VhostRecord {
     /// Kept and shown; nothing is traced.
     #[serde(default)]
     pub tracing: bool,
+    /// It is not deleted before somebody takes this back.
+    #[serde(default)]
+    pub protected_from_deletion: bool,
 }
 
 /// What a user may do in a vhost. An empty expression allows nothing.

@@ -94,6 +94,7 @@ async fn what_was_declared_is_there_after_a_restart() {
             tags: vec!["t".into()],
             default_queue_type: Some("classic".into()),
             tracing: true,
+            protected_from_deletion: true,
         };
         let topic = TopicPermissionRecord {
             user: "u".into(),
@@ -298,4 +299,19 @@ async fn the_administrator_of_an_earlier_version_comes_along() {
     assert_eq!(administration.permissions()[0].0, permission("admin", "/"));
     let _ = administration.delete_user("admin").unwrap();
     assert!(administration.ensure_administrator().await.unwrap().is_some(), "nobody could log in any more");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_documents_than_a_segment_holds_are_durable() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = engine(&settings(folder.path()));
+    let administration = &engine.administration;
+    let document = |number: u32| DocumentChange {
+        kind: "test",
+        key: format!("{number}").into(),
+        document: Some(bytes::Bytes::from(vec![b'x'; 10_000])),
+    };
+    let sequence = administration.broker().change_documents((0..1_000).map(document).collect());
+    let made = Made { change: Change::Created, sequence };
+    assert!(administration.durable(made).await.is_ok());
 }

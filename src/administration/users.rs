@@ -49,10 +49,10 @@ impl Administration {
         self.expect_user(&state, name)?;
         self.expect_free_user(name)?;
         let mut documents = Vec::new();
-        state.users.remove(&[name], &mut documents);
-        state.user_limits.remove(&[name], &mut documents);
         state.permissions.remove_all(|record| record.user == name, &mut documents);
         state.topic_permissions.remove_all(|record| record.user == name, &mut documents);
+        state.user_limits.remove(&[name], &mut documents);
+        state.users.remove(&[name], &mut documents);
         let made = self.commit(&mut state, Change::Deleted, documents, Affects::Users);
         self.apply(&mut state, Affects::Permissions);
         self.apply(&mut state, Affects::Rules);

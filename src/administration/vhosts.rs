@@ -52,15 +52,29 @@ impl Administration {
         Ok(self.commit(&mut state, change, documents, Affects::Rules))
     }
 
+    /// Protects a vhost from being deleted, or does so no longer.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn protect_vhost(&self, name: &str, protected_from_deletion: bool) -> Result<Made, AdministrationError> {
+        let not_found = || AdministrationError::NotFound(format!("vhost '{name}' not found"));
+        let (record, _) = self.vhost(name).ok_or_else(not_found)?;
+        self.put_vhost(VhostRecord { protected_from_deletion, ..record })
+    }
+
     /// Removes a vhost with its queues, exchanges, permissions, policies and parameters, and ends its connections.
     ///
     /// # Errors
-    /// There is none, or the configuration declares it.
+    /// There is none, or the configuration declares it, or it is protected.
     pub fn delete_vhost(&self, name: &str) -> Result<Made, AdministrationError> {
         let mut state = self.state.lock();
         self.expect_vhost(name)?;
         if self.vhost_origin(name) == Origin::Configuration {
             return Err(AdministrationError::Declared(format!("vhost '{name}'")));
+        }
+        if state.vhosts.get(&[name]).is_some_and(|record| record.protected_from_deletion) {
+            let why = format!("Refusing to delete virtual host '{name}' because it is protected from deletion");
+            return Err(AdministrationError::Protected(why));
         }
         let mut documents = Vec::new();
         state.vhosts.remove(&[name], &mut documents);

@@ -166,10 +166,10 @@ impl Authenticator {
             return Err(AuthenticationError::Refused);
         }
         self.expect_address(peer, name)?;
-        let users = self.users.load_full();
-        let stored_hash = users.get(name).and_then(|user| user.password_hash.clone());
+        let stored_hash = self.users.load().get(name).and_then(|user| user.password_hash.clone());
         self.check_password(name, password, stored_hash).await?;
-        self.principal(&users, name)
+        // Not as they were before the check: it took a while, and the user may be deleted.
+        self.principal(&self.users.load(), name)
     }
 
     fn principal(&self, users: &Users, name: &str) -> Result<Principal, AuthenticationError> {
@@ -282,6 +282,21 @@ mod tests {
             (&*principal.name, &*principal.tags, principal.unrestricted),
             ("a", &["monitoring".to_owned()][..], false)
         );
+    }
+
+    #[tokio::test]
+    async fn who_is_deleted_while_the_password_is_checked_is_refused() {
+        let authenticator = authenticator(users(b"right"), false);
+        let permit = authenticator.permits.acquire().await.unwrap();
+        let mut login = std::pin::pin!(authenticator.authenticate(LOOPBACK, "a", b"right"));
+        tokio::select! {
+            biased;
+            _ = &mut login => unreachable!("it waits for the permit"),
+            () = std::future::ready(()) => {}
+        }
+        authenticator.replace_users(Users::default());
+        drop(permit);
+        assert_eq!(login.await, Err(AuthenticationError::Refused));
     }
 
     #[tokio::test]

@@ -87,7 +87,9 @@ impl Engine {
         }
         let Counts { ready, unsettled, delayed, unreadable, .. } = self.broker.counts();
         let memory_bytes = self.broker.messages_memory_bytes();
-        let figures = MessageFigures { ready, unsettled, delayed, unreadable, memory_bytes, unbalanced_queues };
+        let letters_withheld = self.broker.letters_withheld();
+        let figures =
+            MessageFigures { ready, unsettled, delayed, unreadable, memory_bytes, unbalanced_queues, letters_withheld };
         self.metrics.set_messages(&figures);
         for (index, journal) in self.journals.iter().enumerate() {
             self.metrics.set_journal(&journal_name(index), &self.journal_figures(index, journal.as_ref()));

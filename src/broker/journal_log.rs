@@ -70,7 +70,8 @@ impl Log for JournalLog {
             Err(error @ (AppendError::Failed(_) | AppendError::Closed)) => {
                 tracing::debug!(%error, "a batch was not accepted");
             }
-            Err(error) => tracing::error!(%error, "a batch was not accepted: nothing after it will be confirmed"),
+            // Nothing after it could be accepted: better a journal that has failed, and says so, than one that is waited for.
+            Err(error) => self.journal.give_up(&error.to_string()),
         }
         // Also when it was not accepted: its number is never durable, so whoever waits for it is never told that it is.
         self.next = self.next.next();
@@ -128,14 +129,29 @@ mod tests {
         Survivors,
     };
 
+    use std::sync::Mutex;
+
     use super::*;
 
-    /// A journal that has failed.
-    struct Failed;
+    /// A journal that accepts nothing, and notes why it is given up.
+    struct Refusing {
+        error: AppendError,
+        given_up: Mutex<Option<String>>,
+    }
 
-    impl Journal for Failed {
+    impl Refusing {
+        fn new(error: AppendError) -> Arc<Self> {
+            Arc::new(Self { error, given_up: Mutex::default() })
+        }
+    }
+
+    impl Journal for Refusing {
         fn append(&self, _: Batch, _: BatchSequence, _: Epoch) -> Result<(), AppendError> {
-            Err(AppendError::Failed("broken".to_owned()))
+            Err(self.error.clone())
+        }
+
+        fn give_up(&self, reason: &str) {
+            *self.given_up.lock().unwrap() = Some(reason.to_owned());
         }
 
         fn sync(&self) {}
@@ -195,10 +211,24 @@ mod tests {
 
     #[test]
     fn a_batch_that_is_not_accepted_keeps_its_number() {
-        let mut log = JournalLog::new(Arc::new(Failed), BatchSequence(7));
+        let journal = Refusing::new(AppendError::Failed("broken".to_owned()));
+        let mut log = JournalLog::new(Arc::clone(&journal) as Arc<dyn Journal>, BatchSequence(7));
         let number = log.next_sequence();
         log.push(RecordKind::Document, 0, &[b"x"]);
         log.commit(Urgency::Sync);
         assert!(log.next_sequence() > number, "whoever waits for it must not be told that nothing was written");
+        assert_eq!(*journal.given_up.lock().unwrap(), None, "it has failed already");
+    }
+
+    #[test]
+    fn a_journal_that_refuses_a_batch_is_given_up() {
+        let journal = Refusing::new(AppendError::TooLarge { batch_bytes: 5_000, limit_bytes: 4_096 });
+        let mut log = JournalLog::new(Arc::clone(&journal) as Arc<dyn Journal>, BatchSequence(7));
+        log.push(RecordKind::Document, 0, &[b"x"]);
+        log.commit(Urgency::Sync);
+        assert_eq!(
+            *journal.given_up.lock().unwrap(),
+            Some("batch of 5000 bytes exceeds the segment of 4096 bytes".to_owned())
+        );
     }
 }

@@ -121,6 +121,7 @@ pub(super) fn finish(settings: &Settings, recovery: Recovery, opened: &[Opened],
     let signals: Vec<Arc<Signals>> = opened.iter().map(|one| one.signals.clone()).collect();
     let options = BrokerOptions {
         outgoing_bytes_max: settings.limits.connection_outgoing_bytes_max.as_usize(),
+        dead_letter_copies_max: settings.limits.dead_letter_copies_max,
         deadline_changed: Box::new(move |partition| signals[journal_index(partition)].deadline_changed()),
         read: Box::new(move |shard, request| requests.ask(shard, request)),
     };

@@ -234,6 +234,9 @@ section! {
         pub header_bytes_max: ByteSize = ByteSize(64 * KIB), in 256..=MIB;
         /// Levels of a topic name, routing key or filter.
         pub topic_levels_max: u16 = 128, in 1..=1024;
+        /// Copies that one message may become through dead-letter exchanges, queues after queues; from then on a dead letter goes to
+        /// one queue only.
+        pub dead_letter_copies_max: u32 = 65_536, in 1..=1_000_000;
         /// Connections of all protocols together.
         pub connections_max: u32 = 65_536, in 1..=10_000_000;
         /// Bytes that wait for a slow reader, per connection; then it gets no more deliveries until it has read some.

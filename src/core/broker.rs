@@ -50,6 +50,8 @@ pub enum Partition {
 pub struct BrokerOptions {
     /// Deliveries that may wait for one connection, in bytes; beyond them its consumers are not served.
     pub outgoing_bytes_max: usize,
+    /// Copies that a message may become through dead-letter exchanges. At least 1.
+    pub dead_letter_copies_max: u32,
     /// Called when a partition's [`deadline`](Broker::deadline) may have come nearer. Must be cheap and must not call back.
     pub deadline_changed: Box<dyn Fn(Partition) + Send + Sync>,
     /// Called when a shard wants something read from its log; the answer goes to [`take_read`](Broker::take_read). Must be cheap
@@ -73,6 +75,8 @@ pub struct Broker {
     next_connection: AtomicU64,
     blocked: RwLock<Option<&'static str>>,
     draining: AtomicBool,
+    /// Copies of dead letters that were not made because there were too many.
+    letters_withheld: AtomicU64,
     options: BrokerOptions,
 }
 

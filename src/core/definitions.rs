@@ -36,6 +36,9 @@ use session::{Deadlines, Session};
 pub(crate) use trie::pattern_matches;
 pub(crate) use vhost::Vhost;
 
+/// Documents beyond this are written in several batches: one must fit into a segment of the journal.
+const DOCUMENTS_BATCH_BYTES: u64 = 1 << 20;
+
 /// Everything that exists.
 pub(crate) struct Definitions {
     pub vhosts: BTreeMap<Name, Vhost>,
@@ -372,12 +375,15 @@ impl Definitions {
         self.keep_document(kind.into(), key.clone(), document);
     }
 
-    /// Keeps or forgets documents; the caller commits.
+    /// Keeps or forgets documents; the caller commits. Many are written in several batches, in their order.
     pub(crate) fn change_documents(&mut self, changes: Vec<DocumentChange>) {
         for DocumentChange { kind, key, document } in changes {
             let table = persist::document_to_table(kind, &key, document.as_ref());
             push_table(&mut *self.log, RecordKind::Document, 0, &table);
             self.keep_document(kind.into(), key, document);
+            if self.log.len_bytes() >= DOCUMENTS_BATCH_BYTES {
+                self.log.commit(Urgency::Sync);
+            }
         }
     }
 

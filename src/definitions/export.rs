@@ -143,12 +143,15 @@ fn is_of_one_vhost(section: Section) -> bool {
 fn written(entry: &Entry, of_one_vhost: bool) -> Value {
     let value = match entry {
         Entry::Vhost(record) => {
-            let facts = json!({
+            let mut facts = json!({
                 "description": record.description,
                 "tags": record.tags,
                 "default_queue_type": record.default_queue_type.as_deref().unwrap_or("undefined"),
             });
             let mut vhost = facts.clone();
+            if record.protected_from_deletion {
+                facts["protected_from_deletion"] = true.into();
+            }
             vhost["name"] = record.name.as_str().into();
             vhost["tracing"] = record.tracing.into();
             vhost["metadata"] = facts;

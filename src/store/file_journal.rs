@@ -285,6 +285,10 @@ impl Journal for FileJournal {
         self.shared.epoch()
     }
 
+    fn give_up(&self, reason: &str) {
+        self.shared.give_up(reason);
+    }
+
     fn close(&self) -> Result<(), CloseError> {
         self.shared.start_closing();
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();

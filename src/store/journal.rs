@@ -76,6 +76,10 @@ pub trait Journal: Send + Sync {
     /// The epoch appends must carry.
     fn epoch(&self) -> Epoch;
 
+    /// What was accepted is written, and then the journal has failed, for this reason: its owner cannot go on. Nothing is accepted
+    /// from now on.
+    fn give_up(&self, reason: &str);
+
     /// Makes everything accepted durable and stops. Blocks. Further appends are refused; a second call does nothing.
     fn close(&self) -> Result<(), CloseError>;
 }

@@ -26,6 +26,8 @@ struct State {
     closing: bool,
     full: bool,
     failure: Option<String>,
+    /// Why the owner cannot go on: the failure as soon as everything is written.
+    given_up: Option<String>,
     stage: Stage,
     /// Files that nobody needs, for the housekeeper.
     garbage: Vec<PathBuf>,
@@ -56,6 +58,7 @@ impl Start {
             closing: false,
             full: false,
             failure: None,
+            given_up: None,
             stage: Stage::None,
             garbage: Vec::new(),
             snapshot_at: self.snapshot_at,
@@ -199,6 +202,12 @@ impl Shared {
         std::mem::replace(&mut self.state().full, full) != full
     }
 
+    /// Why the owner cannot go on, once it has nothing waiting.
+    pub(crate) fn given_up(&self) -> Option<String> {
+        let state = self.state();
+        state.given_up.clone().filter(|_| state.batches.is_empty())
+    }
+
     pub(crate) fn fail(&self, reason: &str) {
         let mut state = self.state();
         state.failure.get_or_insert_with(|| reason.to_owned());
@@ -336,7 +345,7 @@ impl State {
     }
 
     fn has_work(&self, durable: BatchSequence) -> bool {
-        let job = self.stage.has_work(durable);
+        let job = self.stage.has_work(durable) || self.given_up.is_some();
         job || self.sync_to.is_some() || !self.batches.is_empty() || self.segments.has_freeable(durable)
     }
 
@@ -364,7 +373,7 @@ impl Journal for Shared {
             return Err(AppendError::WrongEpoch { offered: epoch, current: self.epoch });
         }
         let mut state = self.state();
-        if let Some(reason) = &state.failure {
+        if let Some(reason) = state.failure.as_ref().or(state.given_up.as_ref()) {
             return Err(AppendError::Failed(reason.clone()));
         }
         if state.closing {
@@ -485,6 +494,12 @@ impl Journal for Shared {
 
     fn epoch(&self) -> Epoch {
         self.epoch
+    }
+
+    fn give_up(&self, reason: &str) {
+        let mut state = self.state();
+        state.given_up.get_or_insert_with(|| reason.to_owned());
+        self.wake(state);
     }
 
     fn close(&self) -> Result<(), CloseError> {

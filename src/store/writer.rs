@@ -144,6 +144,10 @@ impl Writer {
         self.free()?;
         self.shared.take(&mut self.group, self.options.group_bytes_max);
         if self.group.is_empty() {
+            if let Some(reason) = self.shared.given_up() {
+                self.sync_active()?;
+                return Err(Trouble::Fatal(reason));
+            }
             if self.shared.take_sync_wanted(self.written) {
                 self.sync_active()?;
                 return Ok(Step::Progress);

@@ -134,6 +134,7 @@ pub struct MessageFigures {
     pub unreadable: u64,
     pub memory_bytes: u64,
     pub unbalanced_queues: u64,
+    pub letters_withheld: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -243,6 +244,8 @@ broker_metrics! {
     unreadable: Gauge => "messages_unreadable";
     /// Queues that do not hold what they should by their ledger: a defect if it stays above 0
     unbalanced: Gauge => "ledger_unbalanced_queues";
+    /// Copies of dead letters that were not made: of one message there were limits.dead_letter_copies_max
+    letters_withheld: Gauge => "dead_letter_copies_withheld";
     /// Memory that messages and what is known of them take
     messages_memory: Gauge => "messages_memory_bytes";
     /// Memory beyond which messages are on disk only
@@ -334,6 +337,7 @@ impl Metrics {
         set(&self.unreadable, figures.unreadable);
         set(&self.messages_memory, figures.memory_bytes);
         set(&self.unbalanced, figures.unbalanced_queues);
+        set(&self.letters_withheld, figures.letters_withheld);
     }
 
     /// What [`MessageFigures::memory_bytes`] is kept below.

@@ -88,6 +88,8 @@ pub struct Rare {
     pub publication: Option<Publication>,
     /// Why and where it was dead-lettered, newest first.
     pub deaths: Vec<Death>,
+    /// Dead letters that may come of what was published, this one among them; 0 stands for 1. Shown to nobody.
+    pub letters: u32,
 }
 
 /// What a FIFO queue knows a message by.

@@ -78,8 +78,9 @@ impl Broker {
     pub fn delete_vhost(self: &Arc<Self>, now: Now, name: &Name, documents: Vec<DocumentChange>) -> Sequence {
         let mut effects = Effects::default();
         let mut definitions = self.definitions.write();
-        let queues = definitions.remove_vhost(name);
+        // What was allowed in the vhost goes first: a crash in between must not leave that to a later vhost of the name.
         definitions.change_documents(documents);
+        let queues = definitions.remove_vhost(name);
         definitions.log.commit(Urgency::Sync);
         let last = definitions.last_sequence();
         for id in queues {
@@ -118,7 +119,8 @@ impl Broker {
         self.connections.lock().end_one(connection, reason)
     }
 
-    /// Keeps or forgets documents, all of them or none. They are durable once the definitions' log is, up to the number.
+    /// Keeps or forgets documents, in their order: of more than a mebibyte, a crash may leave the first ones only. All are
+    /// durable once the definitions' log is, up to the number.
     pub fn change_documents(&self, changes: Vec<DocumentChange>) -> Sequence {
         let mut definitions = self.definitions.write();
         definitions.change_documents(changes);

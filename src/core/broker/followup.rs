@@ -1,7 +1,7 @@
 //! What shards could not do under their own lock.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use crossdock_common::message::DeathReason;
@@ -55,8 +55,9 @@ impl Broker {
 
     /// Publishes a letter where its queue says.
     fn forward(self: &Arc<Self>, now: Now, letter: DeadLetterOut, effects: &mut Effects) {
-        let found = self.route_letter(&letter).unwrap_or_default();
-        let letter = DeadLetterOut { message: found.prepare(letter.message), ..letter };
+        let mut found = self.route_letter(&letter).unwrap_or_default();
+        let message = found.prepare(letter.message);
+        let letter = DeadLetterOut { message: self.bound_copies(&mut found, message), ..letter };
         if let (Some(taken), Some(position)) = (&letter.kept, letter.position) {
             return self.post(now, (letter.source, position), &letter.message, (found, taken), effects);
         }
@@ -112,6 +113,22 @@ impl Broker {
             let command = ShardCommand::Enqueue { message, targets: Targets::from_iter([target]), confirm };
             self.command(now, index, command, effects);
         }
+    }
+
+    /// Queues whose dead letters go to many queues multiply them, each time they die. Every copy knows how many there may be, so the
+    /// copies of one publication are never more than the limit together: one that would exceed it goes to fewer queues.
+    fn bound_copies(&self, found: &mut Route, message: Arc<Message>) -> Arc<Message> {
+        if found.targets.len() < 2 || message.deaths().is_empty() {
+            return message;
+        }
+        let letters = message.rare.as_ref().map_or(1, |rare| rare.letters.max(1));
+        let room = (self.options.dead_letter_copies_max / letters).max(1) as usize;
+        let withheld = found.targets.len().saturating_sub(room);
+        self.letters_withheld.fetch_add(withheld as u64, Ordering::Relaxed);
+        found.targets.truncate(room);
+        let mut message = Arc::try_unwrap(message).unwrap_or_else(|shared| shared.to_mutable());
+        message.rare_mut().letters = letters.saturating_mul(found.targets.len() as u32);
+        Arc::new(message)
     }
 
     fn route_letter(&self, letter: &DeadLetterOut) -> Option<Route> {

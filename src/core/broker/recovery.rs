@@ -103,6 +103,7 @@ impl Recovery {
             next_connection: AtomicU64::new(1),
             blocked: RwLock::new(None),
             draining: AtomicBool::new(false),
+            letters_withheld: AtomicU64::new(0),
             options,
         })
     }

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crossdock_common::names::QueueId;
 use crossdock_common::{Name, Now};
@@ -78,6 +79,11 @@ impl Broker {
         let mut total = Ledger::default();
         let unbalanced = self.shards.iter().map(|shard| shard.lock().add_ledgers(&mut total)).sum();
         (total, unbalanced)
+    }
+
+    /// Copies of dead letters that were not made since the start, for [`BrokerOptions::dead_letter_copies_max`](super::BrokerOptions).
+    pub fn letters_withheld(&self) -> u64 {
+        self.letters_withheld.load(Ordering::Relaxed)
     }
 
     /// What all queues hold together.

@@ -127,6 +127,7 @@ fn has_facts(rare: &Rare) -> bool {
         session,
         publication: _,
         deaths,
+        letters: _,
     } = rare;
     !extra_keys.is_empty()
         || !deaths.is_empty()
@@ -174,6 +175,9 @@ fn rare_to_table(rare: &Rare) -> Table {
         writer = writer.text("session", session);
     }
     let deaths = rare.deaths.iter().map(|death| Value::Map(death_to_table(death))).collect();
+    if rare.letters > 1 {
+        writer = writer.number("letters", u64::from(rare.letters));
+    }
     writer.put("deaths", Value::List(deaths)).finish()
 }
 
@@ -190,6 +194,7 @@ pub(super) fn rare_from_table(table: &Table) -> Rare {
         session: reader.optional_name("session"),
         publication: None,
         deaths: reader.list("deaths").iter().filter_map(death_from_value).collect(),
+        letters: reader.number("letters").and_then(|count| u32::try_from(count).ok()).unwrap_or(0),
     }
 }
 

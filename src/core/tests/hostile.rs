@@ -47,3 +47,29 @@ fn letters_with_many_keys_do_not_multiply() {
     world.advance_ms(10);
     assert_eq!(held(&mut client, &world), 20 * 19);
 }
+
+/// A09-12: where letters do multiply, all copies of one message together are bounded, and every one of them says how many there may be.
+#[test]
+fn letters_that_multiply_are_bounded() {
+    let mut world = World::new();
+    let mut client = world.client("u");
+    let queues: Vec<String> = (0..12).map(|number| format!("q{number}")).collect();
+    let around = [("x-message-ttl", Value::I32(10)), ("x-dead-letter-exchange", Value::string(""))];
+    queues.iter().for_each(|queue| client.queue(&world, queue, &around));
+    let mut sent = message(&world, "", "q0", "m");
+    sent.rare_mut().extra_keys = queues.iter().map(|queue| Bytes::from(queue.clone())).collect();
+    client.publish_message(&world, sent, Some(1));
+    let mut held = Vec::new();
+    for life in 0..14 {
+        held.push(world.broker.counts().ready);
+        world.advance_ms(10);
+        if life == 4 {
+            world.restart();
+        }
+    }
+    // 12 were published. Each may become 100: first 11; of them 10 would exceed that, and 9 do not; then there is no more room.
+    assert_eq!(held[..4], [12, 12 * 11, 12 * 11 * 9, 12 * 11 * 9]);
+    assert!(held.iter().all(|held| *held <= 12 * 100), "{held:?}");
+    assert_eq!(held[13], 0, "all have been everywhere");
+    assert!(world.broker.letters_withheld() > 0);
+}

@@ -72,6 +72,7 @@ impl World {
         let asked = reads.clone();
         let options = BrokerOptions {
             outgoing_bytes_max: 1 << 20,
+            dead_letter_copies_max: 100,
             deadline_changed: Box::new(|_| {}),
             read: Box::new(move |index, request| asked.lock().push_back((index, request))),
         };

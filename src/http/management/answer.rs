@@ -61,6 +61,11 @@ impl Failure {
         Self::new(StatusCode::REQUEST_TIMEOUT, "bad_request", "the body did not come in time")
     }
 
+    /// 412 for what is to stay as it is.
+    pub(super) fn precondition_failed(reason: impl Into<Value>) -> Self {
+        Self::new(StatusCode::PRECONDITION_FAILED, "precondition_failed", reason)
+    }
+
     /// 413.
     pub(super) fn too_large() -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "bad_request", "Exceeded HTTP request body size limit")

@@ -32,6 +32,7 @@ impl From<AdministrationError> for Failure {
             AdministrationError::NotFound(_) => Self::not_found(text),
             AdministrationError::Invalid(_) => Self::bad_request(text),
             AdministrationError::Declared(_) => Self::forbidden(text),
+            AdministrationError::Protected(_) => Self::precondition_failed(text),
             AdministrationError::Unavailable(_) => Self::unavailable(text),
         }
     }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::Management;
 use super::answer::{Answer, Failure, done};
 use super::call::{Call, Document};
-use super::changes::{delete, put};
+use super::changes::{delete, keep, put};
 use super::rates::{lengths, queue_stats};
 use super::users::tags_of;
 use super::values::extend;
@@ -26,6 +26,7 @@ pub(super) fn routes() -> Router<Arc<Management>> {
         .route("/vhosts", get(list))
         .route("/vhosts/{vhost}", get(one).put(change).delete(remove))
         .route("/vhosts/{vhost}/start/{node}", post(start))
+        .route("/vhosts/{vhost}/deletion/protection", post(protect).delete(release))
 }
 
 /// Monitors see all of them.
@@ -60,6 +61,10 @@ async fn change(call: Call, Path(name): Path<String>, body: Bytes) -> Answer {
         tags: document.get("tags").map_or(Ok(known.tags), tags_of)?,
         default_queue_type: queue_type.map(str::to_owned).or(known.default_queue_type),
         tracing: document.flag("tracing")?,
+        protected_from_deletion: match document.get("protected_from_deletion") {
+            Some(_) => document.flag("protected_from_deletion")?,
+            None => known.protected_from_deletion,
+        },
     };
     let change = call.engine.administration.put_vhost(record);
     put(&call, change).await
@@ -68,6 +73,18 @@ async fn change(call: Call, Path(name): Path<String>, body: Bytes) -> Answer {
 async fn remove(call: Call, Path(name): Path<String>) -> Answer {
     call.visitor.expect_administrator()?;
     delete(&call, call.engine.administration.delete_vhost(&name)).await
+}
+
+/// As RabbitMQ 4 has it.
+async fn protect(call: Call, Path(name): Path<String>) -> Answer {
+    call.visitor.expect_administrator()?;
+    keep(&call, call.engine.administration.protect_vhost(&name, true)).await?;
+    done()
+}
+
+async fn release(call: Call, Path(name): Path<String>) -> Answer {
+    call.visitor.expect_administrator()?;
+    delete(&call, call.engine.administration.protect_vhost(&name, false)).await
 }
 
 /// It runs as long as the broker does.
@@ -84,12 +101,21 @@ fn show(call: &Call, record: &VhostRecord) -> Value {
     let queue_type = record.default_queue_type.as_deref().unwrap_or(UNDEFINED);
     let mut value = json!({
         "name": record.name, "description": record.description, "tags": record.tags, "default_queue_type": queue_type,
-        "metadata": { "description": record.description, "tags": record.tags }, "tracing": record.tracing,
+        "metadata": metadata(record), "tracing": record.tracing, "protected_from_deletion": record.protected_from_deletion,
         "cluster_state": { call.node(): "running" }, "message_stats": queue_stats(&sample, &between),
     });
     extend(&mut value, lengths(&sample, &between));
     extend(&mut value, octets(call, vhost));
     value
+}
+
+/// What RabbitMQ says a second time; protection only while there is one.
+fn metadata(record: &VhostRecord) -> Value {
+    let mut metadata = json!({ "description": record.description, "tags": record.tags });
+    if record.protected_from_deletion {
+        metadata["protected_from_deletion"] = true.into();
+    }
+    metadata
 }
 
 fn octets(call: &Call, vhost: &Name) -> Value {

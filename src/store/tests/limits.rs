@@ -53,6 +53,24 @@ fn a_batch_may_fill_a_segment_and_no_more() {
 }
 
 #[test]
+fn a_journal_that_is_given_up_writes_what_it_accepted_and_fails() {
+    let disk = SimulatedDisk::new(1);
+    let mut opened = open(&disk);
+    let accepted = record(1, b"accepted");
+    opened.append(std::slice::from_ref(&accepted)).unwrap();
+    opened.journal.give_up("no way on");
+    opened.journal.give_up("said twice");
+    let refused = opened.append(&[record(2, b"late")]);
+    assert_eq!(refused, Err(AppendError::Failed("no way on".to_owned())));
+    assert_eq!(opened.settle(), Step::Failed);
+    assert_eq!(opened.journal.status(), JournalStatus::Failed("no way on".to_owned()));
+    drop(opened);
+    disk.crash();
+    let heard = open(&disk).heard.batches;
+    assert_eq!(heard.last().map(|(_, record)| record), Some(&accepted));
+}
+
+#[test]
 fn the_builder_knows_its_size_and_empties_itself() {
     let mut builder = BatchBuilder::new();
     assert!(builder.is_empty());
