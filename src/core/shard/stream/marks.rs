@@ -169,10 +169,10 @@ mod tests {
 
     #[test]
     fn what_a_crash_took_leaves_no_mark_for_what_comes_in_its_place() {
-        let mut marks = marks(&[(1, 10_000), (5, 20_000), (9, 30_000)]);
+        let all = [(1, 10_000), (5, 20_000), (9, 30_000)];
+        let (mut again, mut marks) = (marks(&all), marks(&all));
         let (key, value) = marks.note(7, UnixMillis(40_000)).expect("a new mark");
         assert_eq!(marks.until(UnixMillis(31_000), 8), 7, "the mark of 9 is gone");
-        let mut again = super::tests::marks(&[(1, 10_000), (5, 20_000), (9, 30_000)]);
         assert!(again.restore(&key, &value));
         assert_eq!(again.marks, marks.marks);
         let (key, value) = marks.note(7, UnixMillis(50_000)).expect("a new mark");
