@@ -11,7 +11,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::broker::Engine;
+use crate::broker::{Engine, keep_large_blocks_apart};
 use crate::config::Settings;
 use crate::mosquitto::{self, Files};
 use crate::net::Shutdown;
@@ -29,6 +29,7 @@ pub struct ServeOptions {
 /// # Errors
 /// Whatever keeps the broker from starting or going on.
 pub async fn run(settings: Settings, options: ServeOptions) -> Result<()> {
+    keep_large_blocks_apart();
     let settings = Arc::new(settings);
     let shutdown = Shutdown::default();
     let starting = Starting::new(settings.clone())?;

@@ -62,6 +62,30 @@ fn every_protocol_through_tls() {
 }
 
 #[test]
+fn a_client_certificate_logs_its_user_in_through_external() {
+    for (user, is_known) in [("crossdock-client", "1"), ("somebody-else", "0")] {
+        let (interpreter, mut command) = python_program("external_client.py");
+        if !is_there("external_client.py", &[interpreter]) {
+            return;
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        let (file, certificates) = (folder.path().join("crossdock.toml"), folder.path().join("certificates"));
+        let text = format!(
+            "vhosts = [\"/\"]\n[[users]]\nname = \"{user}\"\npassword = \"secret\"\n\
+             permissions = [{{ vhost = \"/\", configure = \"^external$\", write = \".*\", read = \".*\" }}]\n"
+        );
+        std::fs::write(&file, text).expect("writes");
+        let authority = format!("tls.client_ca=\"{}\"", certificates.join("ca.pem").display());
+        let settings =
+            [authority.as_str(), "tls.client_certificates=\"optional\"", "tls.certificate_login=\"common_name\""];
+        let arguments = ["--config", file.to_str().expect("UTF-8")];
+        let broker = Broker::start_with_tls_as(&arguments, &certificates, &settings);
+        command.env("CROSSDOCK_CERTIFICATES", &certificates).env("CROSSDOCK_USER_IS_KNOWN", is_known);
+        run_against(&broker, "external_client.py", &mut command);
+    }
+}
+
+#[test]
 fn signatures_of_boto3() {
     let (interpreter, mut command) = python_program("sigv4_client.py");
     if is_there("sigv4_client.py", &[interpreter]) {

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::support::{Broker, binary};
 use crate::wire::amqp::{self, Amqp};
 
-fn run(arguments: &[&str], data: &Path) -> (i32, String) {
+pub fn run(arguments: &[&str], data: &Path) -> (i32, String) {
     let output = Command::new(binary()).arg("store").args(arguments).arg(data).output().expect("runs");
     let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     (output.status.code().unwrap_or(-1), text)
@@ -87,6 +87,11 @@ const BODY_BYTES: usize = 200;
 
 /// A broker with a long queue `orders`, stopped: a snapshot refers to pages, and covers segments. Beside it, its data directory.
 pub fn paged() -> (Broker, PathBuf) {
+    paged_in(|amqp| amqp.declare("orders"))
+}
+
+/// The same with another kind of queue.
+pub fn paged_in(declare: impl FnOnce(&mut Amqp) -> std::io::Result<()>) -> (Broker, PathBuf) {
     let settings = [
         "core.shards=1",
         "core.messages_memory_bytes_max=\"1MiB\"",
@@ -95,7 +100,7 @@ pub fn paged() -> (Broker, PathBuf) {
     ];
     let mut broker = Broker::start(&settings);
     let mut amqp = Amqp::open(broker.port("amqp")).expect("connects");
-    amqp.declare("orders").expect("declares");
+    declare(&mut amqp).expect("declares");
     amqp.select_confirms().expect("selects");
     for number in 0..MANY {
         amqp.send(&amqp::publish("orders", &body(number))).expect("sends");

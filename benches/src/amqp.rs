@@ -102,6 +102,11 @@ impl Value {
     }
 }
 
+fn table(arguments: &[Argument]) -> Vec<u8> {
+    let entries: Vec<u8> = arguments.iter().flat_map(|(name, value)| [text(name), value.encode()].concat()).collect();
+    [&(entries.len() as u32).to_be_bytes()[..], &entries].concat()
+}
+
 impl Amqp {
     pub fn open(port: u16) -> Result<Self> {
         let stream = TcpStream::connect(("127.0.0.1", port))?;
@@ -123,9 +128,8 @@ impl Amqp {
 
     /// Declares a queue.
     pub fn declare(&mut self, queue: &str, durable: bool, arguments: &[Argument]) -> Result<()> {
-        let table: Vec<u8> = arguments.iter().flat_map(|(name, value)| [text(name), value.encode()].concat()).collect();
         let flags = if durable { 0b10 } else { 0 };
-        let arguments = [&[0, 0][..], &text(queue), &[flags], &(table.len() as u32).to_be_bytes(), &table].concat();
+        let arguments = [&[0, 0][..], &text(queue), &[flags], &table(arguments)].concat();
         self.call(50, 10, &arguments, 11)?;
         Ok(())
     }
@@ -177,6 +181,12 @@ impl Amqp {
     pub fn consume(&mut self, queue: &str, automatic_ack: bool) -> Result<()> {
         let flags = if automatic_ack { 0b10 } else { 0 };
         self.call(60, 20, &[&[0, 0][..], &text(queue), &text("c"), &[flags], &[0, 0, 0, 0]].concat(), 21)?;
+        Ok(())
+    }
+
+    /// Consumes with arguments, acknowledging.
+    pub fn consume_with(&mut self, queue: &str, arguments: &[Argument]) -> Result<()> {
+        self.call(60, 20, &[&[0, 0][..], &text(queue), &text("c"), &[0], &table(arguments)].concat(), 21)?;
         Ok(())
     }
 

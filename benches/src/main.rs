@@ -28,6 +28,7 @@ mod run;
 mod send;
 mod server;
 mod shared;
+mod streams;
 mod usage;
 mod wire;
 mod workload;
@@ -71,6 +72,8 @@ enum Commands {
     Journal(journal::Arguments),
     /// How much of everything AMQP allows: bindings, channels, queues, connections.
     Breadth(breadth::Arguments),
+    /// Streams: publishing with confirms, and reading from the first message on.
+    Streams(streams::Arguments),
 }
 
 fn main() -> Result<()> {
@@ -78,6 +81,7 @@ fn main() -> Result<()> {
     match &arguments.command {
         Some(Commands::Journal(arguments)) => return journal::run(arguments),
         Some(Commands::Breadth(arguments)) => return breadth::run(arguments),
+        Some(Commands::Streams(arguments)) => return streams::run(arguments),
         None => {}
     }
     if let Some(port) = arguments.rumqttd_port {

@@ -1,6 +1,6 @@
 //! What stands in the definitions of policies: which keys there are, what they may be, and what they mean to the core.
 
-use crossdock_common::definition::{Durability, Overflow};
+use crossdock_common::definition::{DeadLetterStrategy, Durability, Overflow};
 use crossdock_core::{AppliesTo, Policy, PolicyDefinition, parse_age_ms};
 use serde_json::{Map, Value};
 
@@ -38,9 +38,7 @@ const KEYS: &[PolicyKey] = &[
     key("delivery-limit", "is not a valid delivery limit", Value::is_u64),
     key("consumer-timeout", "is not a valid consumer timeout", Value::is_u64),
     key("durability", "is not a valid durability", |value| durability(value).is_some()),
-    ignored("dead-letter-strategy", "is not a valid dead letter strategy", |value| {
-        one_of(value, &["at-most-once", "at-least-once"])
-    }),
+    key("dead-letter-strategy", "is not a valid dead letter strategy", |value| strategy(value).is_some()),
     key("max-age", "is not a valid max age", is_age),
     ignored("max-in-memory-length", "is not a valid maximum memory in bytes", Value::is_u64),
     ignored("max-in-memory-bytes", "is not a valid maximum memory in bytes", Value::is_u64),
@@ -181,6 +179,7 @@ pub(super) fn to_core(record: &PolicyRecord) -> Result<Policy, regex::Error> {
             overflow: definition.get("overflow").and_then(overflow),
             dead_letter_exchange: text("dead-letter-exchange").map(Into::into),
             dead_letter_routing_key: text("dead-letter-routing-key").map(|key| key.as_bytes().to_vec().into()),
+            dead_letter_strategy: definition.get("dead-letter-strategy").and_then(strategy),
             delivery_limit: number("delivery-limit").map(|limit| u32::try_from(limit).unwrap_or(u32::MAX)),
             consumer_timeout_ms: number("consumer-timeout"),
             alternate_exchange: text("alternate-exchange").map(Into::into),
@@ -231,6 +230,10 @@ fn overflow(value: &Value) -> Option<Overflow> {
         "reject-publish-dlx" => Some(Overflow::RejectPublishDeadLetter),
         _ => None,
     }
+}
+
+fn strategy(value: &Value) -> Option<DeadLetterStrategy> {
+    value.as_str().and_then(DeadLetterStrategy::from_word)
 }
 
 fn durability(value: &Value) -> Option<Durability> {

@@ -1,6 +1,6 @@
 //! Why publishers are stopped: the one place that knows all reasons, and tells the core.
 
-mod allocator;
+pub(crate) mod allocator;
 mod disk;
 mod memory;
 

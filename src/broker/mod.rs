@@ -21,6 +21,7 @@ mod startup;
 mod vigil;
 
 pub use alarms::Alarms;
+pub(crate) use alarms::allocator::keep_large_blocks_apart;
 pub use clock::Clock;
 pub use connections::{Connection, Connections, Newcomer};
 pub use engine::{Engine, Health};

@@ -5,6 +5,7 @@
 
 mod damage;
 mod history;
+mod streams;
 mod truth;
 mod world;
 

@@ -2,7 +2,9 @@
 
 use crossdock_common::Name;
 use crossdock_common::Value;
-use crossdock_common::definition::{DeadLetter, Durability, Overflow, QueueSettings, QueueSpec, Stream};
+use crossdock_common::definition::{
+    DeadLetter, DeadLetterStrategy, Durability, Overflow, QueueSettings, QueueSpec, Stream,
+};
 use crossdock_common::value::lookup;
 use hashbrown::HashMap;
 use regex::Regex;
@@ -87,6 +89,7 @@ pub struct PolicyDefinition {
     pub overflow: Option<Overflow>,
     pub dead_letter_exchange: Option<Name>,
     pub dead_letter_routing_key: Option<bytes::Bytes>,
+    pub dead_letter_strategy: Option<DeadLetterStrategy>,
     /// Returns, as RabbitMQ counts: one less than how often a message is handed out.
     pub delivery_limit: Option<u32>,
     /// How long a consumer may take to settle a delivery; 0 is for ever.
@@ -208,6 +211,9 @@ impl Applied<'_> {
             consumer_timeout_ms: self.consumer_timeout_ms(declared.consumer_timeout_ms),
             overflow: declared.overflow.or_else(|| self.first(|definition| definition.overflow)),
             dead_letter: self.dead_letter(declared.dead_letter.clone()),
+            dead_letter_strategy: declared
+                .dead_letter_strategy
+                .or_else(|| self.first(|definition| definition.dead_letter_strategy)),
             stream: declared.stream.map(|stream| self.stream(stream)),
             ..declared
         }

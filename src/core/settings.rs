@@ -3,7 +3,7 @@
 mod stream;
 
 use crossdock_common::definition::{
-    DeadLetter, Durability, ExchangeSpec, HeaderDeduplication, Overflow, QueueSettings, QueueSpec,
+    DeadLetter, DeadLetterStrategy, Durability, ExchangeSpec, HeaderDeduplication, Overflow, QueueSettings, QueueSpec,
 };
 use crossdock_common::value::lookup;
 use crossdock_common::{Name, Refusal, UnixMillis, Value};
@@ -36,7 +36,7 @@ pub(crate) fn check(spec: &QueueSpec, vhost: &Name) -> Result<(), Refusal> {
     arguments.check_version()?;
     arguments.at_most("x-message-ttl", TIME_MS_MAX)?;
     arguments.at_most("x-expires", TIME_MS_MAX)?;
-    arguments.check_strategy()?;
+    arguments.dead_letter_strategy()?;
     arguments.at_least("x-consumer-timeout", 0)?;
     arguments.deduplication()?;
     arguments.check_for_streams()?;
@@ -56,6 +56,7 @@ pub(crate) fn effective(spec: &QueueSpec, vhost: &Name) -> Result<QueueSettings,
         bytes_max: arguments.at_least("x-max-length-bytes", 0)?,
         overflow: arguments.overflow()?,
         dead_letter: arguments.dead_letter()?,
+        dead_letter_strategy: arguments.dead_letter_strategy()?,
         delivery_limit: arguments.delivery_limit()?,
         priority_max: arguments.priority_max()?,
         single_active_consumer: arguments.flag("x-single-active-consumer")?,
@@ -249,12 +250,10 @@ impl Arguments<'_> {
         }
     }
 
-    fn check_strategy(&self) -> Result<(), Refusal> {
-        // All dead letters are safe where they go before they leave: both strategies are kept.
-        match self.text("x-dead-letter-strategy")? {
-            None | Some("at-most-once" | "at-least-once") => Ok(()),
-            Some(_) => Err(self.invalid("x-dead-letter-strategy", "invalid_dlx_strategy")),
-        }
+    fn dead_letter_strategy(&self) -> Result<Option<DeadLetterStrategy>, Refusal> {
+        let invalid = || self.invalid("x-dead-letter-strategy", "invalid_dlx_strategy");
+        let said = self.text("x-dead-letter-strategy")?;
+        said.map(|word| DeadLetterStrategy::from_word(word).ok_or_else(invalid)).transpose()
     }
 
     fn check_dead_letter_exchange(&self) -> Result<(), Refusal> {

@@ -19,6 +19,7 @@ mod hand_out;
 pub(crate) mod landings;
 mod large;
 pub(crate) mod ledger;
+pub(crate) mod letters;
 mod level;
 mod manage;
 pub(crate) mod paging;
@@ -218,8 +219,11 @@ impl Shard {
                 self.release_publication(session, id, request, effects);
             }
             ShardCommand::Departed { queue, position } => {
-                self.departed(queue, position);
+                self.departed(now, queue, position, effects);
                 self.send_due(now, queue, effects);
+            }
+            ShardCommand::Undelivered { queue, position, taken } => {
+                self.letter_undelivered(now, queue, position, taken);
             }
         }
     }
@@ -231,6 +235,7 @@ impl Shard {
             Timer::Delay { queue } => self.delay_ended(now, queue, effects),
             Timer::Fetch { queue, connection, request } => self.fetch_timed_out(queue, connection, request, effects),
             Timer::Unused { queue } => self.unused(now, queue, effects),
+            Timer::Letters { queue } => self.send_kept(now, queue, effects),
         }
     }
 
@@ -337,6 +342,7 @@ pub(crate) fn confirm(confirmee: Confirmee, effects: &mut Effects) {
         Confirmee::DeadLetter { queue, position, shares } if is_last(&shares) => {
             effects.followups.push_back(Followup::Departed { queue, position });
         }
+        Confirmee::Letter(posted) => posted.answered(true, effects),
         Confirmee::Publication(publishing) if publishing.shares.fetch_sub(1, Ordering::AcqRel) == 1 => {
             let Publishing { session, id, number, .. } = *publishing;
             effects.followups.push_back(Followup::Publication { session, id, number, accepted: true });

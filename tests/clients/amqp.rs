@@ -17,6 +17,11 @@ fn pika() {
 }
 
 #[test]
+fn dead_letters_that_nobody_takes() {
+    python("letters_client.py");
+}
+
+#[test]
 fn aio_pika() {
     python("aio_pika_client.py");
 }

@@ -48,6 +48,11 @@ impl Broker {
 
     /// Starts in development mode with TLS listeners beside the plain ones, and certificates of its own in `certificates`.
     pub fn start_with_tls(certificates: &Path, settings: &[&str]) -> Self {
+        Self::start_with_tls_as(&["--dev"], certificates, settings)
+    }
+
+    /// The same with other arguments than those of development mode.
+    pub fn start_with_tls_as(arguments: &[&str], certificates: &Path, settings: &[&str]) -> Self {
         let made = Command::new(binary()).arg("dev-certs").arg(certificates).stdout(Stdio::null()).status();
         assert!(made.expect("runs").success());
         let file = |name: &str| certificates.join(name).display().to_string();
@@ -59,7 +64,7 @@ impl Broker {
             "listeners.stomps.port=0".to_owned(),
         ];
         all.extend(settings.iter().map(|&setting| setting.to_owned()));
-        Self::start(&all.iter().map(String::as_str).collect::<Vec<_>>())
+        Self::start_with(arguments, &all.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
     /// Starts with one user, `orders` with the password `secret`, who may use vhost `/` only, and an AWS key of his.

@@ -56,6 +56,18 @@ impl Arguments {
         self.0.extend(text.as_bytes());
         self
     }
+
+    /// A table of texts.
+    pub fn table(mut self, entries: &[(&str, &str)]) -> Self {
+        let mut table = Self::default();
+        for (name, value) in entries {
+            table = table.text(name).octet(b'S').long(u32::try_from(value.len()).expect("short"));
+            table.0.extend(value.as_bytes());
+        }
+        self = self.long(u32::try_from(table.0.len()).expect("short"));
+        self.0.extend(table.0);
+        self
+    }
 }
 
 pub fn frame(kind: u8, channel: u16, payload: &[u8]) -> Vec<u8> {
@@ -202,8 +214,38 @@ impl Amqp {
         self.declare_as(queue, 0)
     }
 
+    /// Declares a stream.
+    pub fn declare_stream(&mut self, queue: &str) -> Result<()> {
+        self.declare_with(queue, 0b10, &[("x-queue-type", "stream")])
+    }
+
+    /// Reads a stream from where it begins, acknowledging everything, until `is_last` says so of a body.
+    pub fn read_stream(&mut self, stream: &str, mut is_last: impl FnMut(&[u8]) -> bool) -> Result<()> {
+        self.send(&method(1, 60, 10, Arguments::default().long(0).short(100).octet(0)))?;
+        self.expect(60, 11)?;
+        let consume = Arguments::default().short(0).text(stream).text("reader").octet(0);
+        self.send(&method(1, 60, 20, consume.table(&[("x-stream-offset", "first")])))?;
+        self.expect(60, 21)?;
+        loop {
+            let deliver = self.expect(60, 60)?.payload;
+            let tag = 5 + usize::from(deliver[4]);
+            let tag = u64::from_be_bytes(deliver[tag..tag + 8].try_into().expect("8 bytes"));
+            let body = self.content()?;
+            self.send(&method(1, 60, 80, Arguments::default().long_long(tag).octet(0)))?;
+            if is_last(&body) {
+                break;
+            }
+        }
+        self.send(&method(1, 60, 30, Arguments::default().text("reader").octet(0)))?;
+        self.expect(60, 31).map(drop)
+    }
+
     fn declare_as(&mut self, queue: &str, flags: u8) -> Result<()> {
-        let arguments = Arguments::default().short(0).text(queue).octet(flags).long(0);
+        self.declare_with(queue, flags, &[])
+    }
+
+    fn declare_with(&mut self, queue: &str, flags: u8, table: &[(&str, &str)]) -> Result<()> {
+        let arguments = Arguments::default().short(0).text(queue).octet(flags).table(table);
         self.send(&method(1, 50, 10, arguments))?;
         self.expect(50, 11).map(drop)
     }
@@ -259,12 +301,17 @@ impl Amqp {
         }
         assert_eq!(frame.method(), (60, 71));
         let redelivered = frame.payload[12] != 0;
+        Ok(Some((redelivered, self.content()?)))
+    }
+
+    /// The body that follows a method.
+    fn content(&mut self) -> Result<Vec<u8>> {
         let header = self.frame()?;
         let size = u64::from_be_bytes(header.payload[4..12].try_into().expect("8 bytes"));
         let mut body = Vec::new();
         while (body.len() as u64) < size {
             body.extend(self.frame()?.payload);
         }
-        Ok(Some((redelivered, body)))
+        Ok(body)
     }
 }

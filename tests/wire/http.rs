@@ -21,6 +21,17 @@ impl Http {
         self.finish(body)
     }
 
+    /// A call to the management API as the user of development mode, with a JSON body.
+    pub fn manage(&mut self, method: &str, path: &str, body: &str) -> Result<(u16, String)> {
+        let length = body.len();
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Basic Z3Vlc3Q6Z3Vlc3Q=\r\ncontent-type: \
+             application/json\r\ncontent-length: {length}\r\n"
+        );
+        self.reader.get_mut().write_all(head.as_bytes())?;
+        self.finish(body)
+    }
+
     /// An AWS JSON 1.0 call to SQS.
     pub fn sqs(&mut self, action: &str, body: &str) -> Result<(u16, String)> {
         let length = body.len();

@@ -60,6 +60,8 @@ pub struct QueueSettings {
     pub overflow: Option<Overflow>,
     /// Where dead letters go (`x-dead-letter-exchange`, SQS RedrivePolicy).
     pub dead_letter: Option<DeadLetter>,
+    /// What becomes of those that nobody takes (`x-dead-letter-strategy`).
+    pub dead_letter_strategy: Option<DeadLetterStrategy>,
     /// Handed out more often than this, a message is dead-lettered (`x-delivery-limit`, SQS maxReceiveCount).
     pub delivery_limit: Option<u32>,
     /// Number of priorities above 0 that are told apart (`x-max-priority`).
@@ -193,6 +195,26 @@ pub enum Overflow {
     RejectPublish,
     /// The new message is refused and dead-lettered.
     RejectPublishDeadLetter,
+}
+
+/// What becomes of a dead letter that nobody takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeadLetterStrategy {
+    /// It is dropped.
+    AtMostOnce,
+    /// It is kept and sent again, if the queue refuses messages that are too many (`x-overflow: reject-publish`).
+    AtLeastOnce,
+}
+
+impl DeadLetterStrategy {
+    /// RabbitMQ's word for it.
+    pub fn from_word(word: &str) -> Option<Self> {
+        match word {
+            "at-most-once" => Some(Self::AtMostOnce),
+            "at-least-once" => Some(Self::AtLeastOnce),
+            _ => None,
+        }
+    }
 }
 
 /// Where dead letters go.

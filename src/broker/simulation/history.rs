@@ -4,6 +4,7 @@ mod checks;
 mod clients;
 mod hearing;
 mod lives;
+mod streams;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -16,6 +17,7 @@ use crossdock_core::Client;
 use crossdock_store::simulated::Fault;
 
 use super::damage::damage;
+use super::streams::{STREAMS, StreamTruth};
 use super::truth::{End, FLEETING, Key, PLANS, Plan, Truth};
 use super::world::{Life, World};
 
@@ -37,6 +39,8 @@ pub(super) struct History {
     life: Life,
     random: Random,
     truth: Truth,
+    streams: [StreamTruth; STREAMS.len()],
+    cursors: Vec<streams::Cursor>,
     client: Client,
     admin: Client,
     purger: Client,
@@ -65,6 +69,8 @@ impl History {
             life,
             random,
             truth: Truth::default(),
+            streams: StreamTruth::all(),
+            cursors: Vec::new(),
             client,
             admin,
             purger,
@@ -81,6 +87,7 @@ impl History {
         for plan in &PLANS {
             history.declare(plan);
         }
+        STREAMS.iter().for_each(|plan| history.declare_stream(plan));
         history.rest();
         history.truth.defined = true;
         history
@@ -116,15 +123,18 @@ impl History {
             self.close();
         }
         self.world.disk.kill();
-        self.truth.ended(End::Process);
+        self.ended(End::Process);
         self.truth.damaged = true;
         let how = damage(&self.world.disk, &mut self.random);
         self.life =
             self.world.start().unwrap_or_else(|error| panic!("{how:?} keeps the broker from starting: {error}"));
         self.connect_all();
         let found = self.find_all();
+        let read = self.find_in_streams();
         assert_eq!(self.life.broker.ledger().1, 0, "a ledger does not add up");
-        self.check_losses(&self.truth.lost(&found), &how, is_orderly);
+        let mut lost = self.truth.lost(&found);
+        lost.extend(self.streams.iter().zip(&read).flat_map(|(stream, read)| stream.lost(read)));
+        self.check_losses(&lost, &how, is_orderly);
     }
 
     fn live(&mut self) {
@@ -178,6 +188,8 @@ impl History {
             31 => self.fill_disk(),
             32 if self.random.below(3) == 0 => self.reconnect(),
             33 => self.publish_again(),
+            34 | 35 => self.read_stream(),
+            36..=40 => self.settle_in_stream(),
             _ => self.life.step(self.world.now, &mut self.random),
         }
         self.truth.out_of_order |= self.life.lost_reads > 0;

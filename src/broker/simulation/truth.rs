@@ -273,13 +273,8 @@ impl Truth {
 
     /// Checks what can be said of a message alone.
     fn look(&self, plan: &Plan, delivery: &Delivery) -> Key {
-        let message = &*delivery.message;
-        let text = message.body.get(..8).and_then(|digits| std::str::from_utf8(digits).ok());
-        let number: u64 = text.and_then(|text| text.parse().ok()).expect("a number");
-        let expected = message_of(number, message.body.len() - 8);
-        assert_eq!(message.body, expected.body, "the body of {number} in {}", plan.name);
-        assert_eq!((message.priority, &message.properties), (expected.priority, &expected.properties));
-        assert_eq!(message.durable, !self.transient.contains(&number));
+        let number = number_of(plan.name, &delivery.message);
+        assert_eq!(delivery.message.durable, !self.transient.contains(&number));
         (plan.name, number)
     }
 
@@ -336,6 +331,16 @@ impl Truth {
         let safe = self.fates.iter().filter(|(_, fate)| **fate == Fate::Safe).map(|(key, _)| *key);
         safe.filter(|key| !is_found(key)).collect()
     }
+}
+
+/// The number of a message that came out of a queue: everything else of it follows from that.
+pub(super) fn number_of(queue: &str, message: &Message) -> u64 {
+    let text = message.body.get(..8).and_then(|digits| std::str::from_utf8(digits).ok());
+    let number: u64 = text.and_then(|text| text.parse().ok()).expect("a number");
+    let expected = message_of(number, message.body.len() - 8);
+    assert_eq!(message.body, expected.body, "the body of {number} in {queue}");
+    assert_eq!((message.priority, &message.properties), (expected.priority, &expected.properties));
+    number
 }
 
 /// The message of that number: eight digits, then so many bytes that follow from it.

@@ -5,12 +5,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use crossdock_common::message::DeathReason;
+use crossdock_common::names::QueueId;
 use crossdock_common::{Message, Name, Now};
+use parking_lot::Mutex;
 
 use super::Broker;
-use crate::definitions::route::{Route, route};
+use crate::definitions::route::{Route, RouteTarget, route};
 use crate::definitions::shard_of;
 use crate::shard::command::{Confirmee, DeadLetterOut, Effects, Followup, ShardCommand, Shares, Targets};
+use crate::shard::letters::{Attempt, Posted};
 
 impl Broker {
     /// Wakes connections, and does the work that one shard has for others, until there is none left.
@@ -35,6 +38,10 @@ impl Broker {
             Followup::Departed { queue, position } => {
                 self.command(now, shard_of(queue), ShardCommand::Departed { queue, position }, effects);
             }
+            Followup::Undelivered { queue, position, taken } => {
+                let command = ShardCommand::Undelivered { queue, position, taken };
+                self.command(now, shard_of(queue), command, effects);
+            }
             Followup::Publication { session, id, number, accepted } => {
                 let command = ShardCommand::Publication { session, id, number, accepted };
                 self.command(now, shard_of(session), command, effects);
@@ -51,6 +58,9 @@ impl Broker {
         let mut found = self.route_letter(&letter).unwrap_or_default();
         let message = found.prepare(letter.message);
         let letter = DeadLetterOut { message: self.bound_copies(&mut found, message), ..letter };
+        if let (Some(taken), Some(position)) = (&letter.kept, letter.position) {
+            return self.post(now, (letter.source, position), &letter.message, (found, taken), effects);
+        }
         let shares: Vec<(usize, Targets)> = split_by_shard(self.shard_count(), &found);
         let Some(position) = letter.position else {
             for (index, targets) in shares {
@@ -67,6 +77,41 @@ impl Broker {
             let confirm = Confirmee::DeadLetter { queue: letter.source, position, shares: count.clone() };
             let message = letter.message.clone();
             self.command(now, index, ShardCommand::Enqueue { message, targets, confirm: Some(confirm) }, effects);
+        }
+    }
+
+    /// Publishes a letter that its queue keeps until everybody has it: each queue answers for itself.
+    fn post(
+        self: &Arc<Self>,
+        now: Now,
+        (source, position): (QueueId, u64),
+        message: &Arc<Message>,
+        (found, taken): (Route, &[QueueId]),
+        effects: &mut Effects,
+    ) {
+        let is_new = |target: &RouteTarget| !taken.contains(&target.queue);
+        let targets: Vec<RouteTarget> = found.targets.into_iter().filter(is_new).collect();
+        if targets.is_empty() {
+            let queue = source;
+            // Those that have it are all there are.
+            let is_done = !taken.is_empty();
+            let departed = Followup::Departed { queue, position };
+            let undelivered = Followup::Undelivered { queue, position, taken: Vec::new() };
+            return effects.followups.push_back(if is_done { departed } else { undelivered });
+        }
+        let attempt = Arc::new(Attempt {
+            source,
+            position,
+            targets: targets.iter().map(|target| target.queue).collect(),
+            refused: Mutex::default(),
+            unanswered: AtomicUsize::new(targets.len()),
+        });
+        for target in targets {
+            let posted = Posted { to: target.queue, attempt: attempt.clone() };
+            let (index, message) = (shard_of(target.queue), message.clone());
+            let confirm = Some(Confirmee::Letter(Box::new(posted)));
+            let command = ShardCommand::Enqueue { message, targets: Targets::from_iter([target]), confirm };
+            self.command(now, index, command, effects);
         }
     }
 

@@ -141,6 +141,7 @@ fn settings_from_table(table: &Table) -> QueueSettings {
             .and_then(Value::as_str)
             .map(|scope| Fifo { deduplication_scope: DeduplicationScope::from_word(scope).unwrap_or_default() }),
         // Only arguments say it.
+        dead_letter_strategy: None,
         deduplication: None,
         stream: None,
         inner: reader.optional_name("delays_for").map(|exchange| Inner::Delays { exchange }),

@@ -10,6 +10,7 @@ use crossdock_common::definition::{Durability, QueueSettings};
 use crossdock_common::names::{ConnectionId, DeliveryId, QueueId};
 use crossdock_common::{ConsumerId, Lane, Message, Name, RequestId};
 
+use super::letters::Posted;
 use super::stream::cursor::Reading;
 use crate::definitions::route::RouteTarget;
 use crate::log::Sequence;
@@ -56,6 +57,8 @@ pub(crate) enum ShardCommand {
     ReleasePublication { session: QueueId, id: u16, request: (RequestId, Arc<Outbox>) },
     /// A dead letter has arrived where it was sent: the original may go.
     Departed { queue: QueueId, position: u64 },
+    /// A dead letter was not taken by all who should; those that have it.
+    Undelivered { queue: QueueId, position: u64, taken: Vec<QueueId> },
 }
 
 /// Queues of one shard that take a message.
@@ -98,6 +101,8 @@ pub(crate) enum Confirmee {
     Publisher { outbox: Arc<Outbox>, lane: Lane, confirm: u64, shares: Shares },
     /// The queue that the message died in.
     DeadLetter { queue: QueueId, position: u64, shares: Shares },
+    /// The queue that the message died in, if it keeps what nobody takes.
+    Letter(Box<Posted>),
     /// Who purged a queue.
     Purge { purge: Arc<Purge>, shares: Shares },
     /// The session that a publication belongs to.
@@ -143,6 +148,8 @@ pub(crate) enum Followup {
     DeleteQueue { queue: QueueId },
     /// A dead letter is safe: its queue may forget it.
     Departed { queue: QueueId, position: u64 },
+    /// A dead letter is not where it should be: its queue keeps it.
+    Undelivered { queue: QueueId, position: u64, taken: Vec<QueueId> },
     /// A publication is safe in all its queues, or was refused: its session shall know.
     Publication { session: QueueId, id: u16, number: u64, accepted: bool },
 }
@@ -158,6 +165,8 @@ pub(crate) struct DeadLetterOut {
     pub source: QueueId,
     /// Set when the original is kept until the copy is safe.
     pub position: Option<u64>,
+    /// The queue keeps it until somebody takes it; these have it already.
+    pub kept: Option<Vec<QueueId>>,
 }
 
 /// Everything that comes out of a shard's work.

@@ -15,37 +15,48 @@ use super::command::{DeadLetterOut, Effects, Followup};
 use super::delays::due_letter;
 use super::entry::Entry;
 use super::ledger::Ledger;
+use super::letters::Dying;
 use super::queue::Queue;
 
 impl Shard {
     /// Sends the entry to the queue's dead-letter exchange, or forgets it if the queue has none.
     pub(super) fn bury(&mut self, now: Now, id: QueueId, entry: Entry, reason: DeathReason, effects: &mut Effects) {
+        self.send_letter(now, id, Dying::new(entry, reason), effects);
+    }
+
+    /// The same, for the first time or again.
+    pub(super) fn send_letter(&mut self, now: Now, id: QueueId, dying: Dying, effects: &mut Effects) {
         let Some(queue) = self.queues.get_mut(&id) else { return };
         if queue.settings.dead_letter.is_none() && !queue.is_delaying() {
-            return self.forget(id, &entry, |ledger| account(ledger, reason));
+            return self.forget(id, &dying.entry, |ledger| account(ledger, dying.reason));
         }
         let letter =
-            if queue.is_delaying() { due_letter(queue, &entry, now) } else { dead_letter(queue, &entry, reason, now) };
+            if queue.is_delaying() { due_letter(queue, &dying.entry, now) } else { dead_letter(queue, &dying, now) };
         let Some(letter) = letter else {
             // It has to be read first.
-            queue.to_read.push(entry.position);
-            queue.burying.insert(entry.position, (entry, reason));
+            queue.to_read.push(dying.entry.position);
+            queue.burying.insert(dying.entry.position, dying);
             return self.mark(id);
         };
-        queue.traffic.dead_lettered.count(reason);
+        if !dying.is_again {
+            queue.traffic.dead_lettered.count(dying.reason);
+        }
+        let stays = letter.position.is_some();
         effects.followups.push_back(Followup::DeadLetter(Box::new(letter)));
-        if entry.logged {
-            queue.departing.insert(entry.position, entry);
+        if stays {
+            queue.departing.insert(dying.entry.position, dying);
         } else {
-            self.has_left(id, &entry);
+            self.has_left(id, &dying.entry);
         }
     }
 
     /// The copy of a dead letter is safe.
-    pub(super) fn departed(&mut self, id: QueueId, position: u64) {
-        let entry = self.queues.get_mut(&id).and_then(|queue| queue.departing.remove(&position));
-        if let Some(entry) = entry {
-            self.has_left(id, &entry);
+    pub(super) fn departed(&mut self, now: Now, id: QueueId, position: u64, effects: &mut Effects) {
+        let dying = self.queues.get_mut(&id).and_then(|queue| queue.departing.remove(&position));
+        let Some(dying) = dying else { return };
+        self.has_left(id, &dying.entry);
+        if dying.is_again {
+            self.send_another_kept(now, id, effects);
         }
     }
 
@@ -78,12 +89,14 @@ fn account(ledger: &mut Ledger, reason: DeathReason) -> &mut u64 {
 }
 
 /// `None` if there is no policy, or the message is not here.
-fn dead_letter(queue: &Queue, entry: &Entry, reason: DeathReason, now: Now) -> Option<DeadLetterOut> {
+fn dead_letter(queue: &Queue, dying: &Dying, now: Now) -> Option<DeadLetterOut> {
+    let Dying { entry, reason, taken, .. } = dying;
+    let is_kept = queue.keeps_letters();
     let policy = queue.settings.dead_letter.as_ref()?;
     let mut message = entry.message.as_ref()?.to_mutable();
     let old_keys = keys_of(&message);
     let seen = old_keys.len() - message.rare.as_ref().map_or(0, |rare| rare.blind_keys).min(old_keys.len());
-    add_death(&mut message, queue, reason, now, old_keys[..seen].to_vec());
+    add_death(&mut message, queue, *reason, now, old_keys[..seen].to_vec());
     message.exchange = policy.exchange.clone();
     // Times to live and delays are counted from when it comes to a queue.
     message.received_at = now.unix;
@@ -98,7 +111,8 @@ fn dead_letter(queue: &Queue, entry: &Entry, reason: DeathReason, now: Now) -> O
         message: Arc::new(message),
         keys,
         source: queue.id,
-        position: entry.logged.then_some(entry.position),
+        position: (entry.logged || is_kept).then_some(entry.position),
+        kept: is_kept.then(|| taken.clone()),
     })
 }
 

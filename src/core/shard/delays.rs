@@ -112,5 +112,6 @@ pub(super) fn due_letter(queue: &Queue, entry: &Entry, now: Now) -> Option<DeadL
         message: Arc::new(message),
         source: queue.id,
         position: entry.logged.then_some(entry.position),
+        kept: None,
     })
 }

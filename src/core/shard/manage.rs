@@ -11,6 +11,7 @@ use crossdock_common::{Event, Message, Name, Now, Refusal, RequestId};
 use super::awaiting::Awaiting;
 use super::command::{Confirmee, Effects, NewQueue, Purge, Shares};
 use super::consumers::Consumer;
+use super::entry::Entry;
 use super::ledger::Ledger;
 use super::publications::StateKey;
 use super::queue::{Awaited, Queue};
@@ -131,13 +132,15 @@ impl Shard {
             self.arrived.extend(known.give_up());
         }
         let mut drained = queue.ready.drain();
+        let kept: Vec<Entry> = queue.kept.drain().collect();
         let waited = self.waiting.take_entries(id);
         let behind = queue.take_behind();
         let (large, parts) = self.large.take_entries(id);
         parts.iter().for_each(|part| self.segments.remove(part));
         queue.awaiting = Awaited::default();
-        drained.count += (waited.len() + behind.len()) as u64 + large;
+        drained.count += (waited.len() + behind.len() + kept.len()) as u64 + large;
         drained.entries.extend(behind);
+        drained.entries.extend(kept);
         queue.ledger.purged += drained.count;
         if queue.durable {
             self.scratch.clear();

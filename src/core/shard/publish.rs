@@ -46,7 +46,11 @@ impl Shard {
         let mut refused = false;
         for target in targets {
             let Self { queues, timers, memory, dirty, arrived, log, scratch, .. } = self;
-            let Some(queue) = queues.get_mut(&target.queue) else { continue };
+            let Some(queue) = queues.get_mut(&target.queue) else {
+                // Deleted a moment ago.
+                refused |= matches!(confirm, Some(Confirmee::Letter(_)));
+                continue;
+            };
             if queue.knows(&message, &mut confirm, now) {
                 continue;
             }
@@ -256,6 +260,7 @@ fn reject(confirmee: Confirmee, effects: &mut Effects) {
             }
             return;
         }
+        Confirmee::Letter(posted) => return posted.answered(false, effects),
         Confirmee::DeadLetter { .. } | Confirmee::Purge { .. } => return,
     };
     if shares.is_some_and(|shares| shares.fetch_add(REFUSED, Ordering::AcqRel) >= REFUSED) {

@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use crossdock_common::definition::{Durability, Overflow, QueueSettings};
-use crossdock_common::message::DeathReason;
 use crossdock_common::names::{ConnectionId, DeliveryId, QueueId};
 use crossdock_common::{Instant, Message, Name, Now, UnixMillis};
 use hashbrown::HashMap;
@@ -21,6 +20,7 @@ use super::deduplication::Deduplication;
 use super::entry::{Entry, Holder};
 use super::large::Behind;
 use super::ledger::Ledger;
+use super::letters::{Dying, KeptLetters};
 use super::publications::Publications;
 use super::ready::Ready;
 use super::stored::PageRef;
@@ -47,9 +47,11 @@ pub(crate) struct Queue {
     pub unsettled: AllUnsettled,
     pub delayed: BTreeMap<(Instant, u64), Entry>,
     /// Dead letters whose copies are not safe yet.
-    pub departing: HashMap<u64, Entry>,
+    pub departing: HashMap<u64, Dying>,
+    /// Dead letters that nobody takes, if the queue keeps them.
+    pub kept: KeptLetters,
     /// Dead letters that have to be read first.
-    pub burying: HashMap<u64, (Entry, DeathReason)>,
+    pub burying: HashMap<u64, Dying>,
     /// Those of them that are not being read yet, in the order in which they died.
     pub to_read: Vec<u64>,
     /// What could not be read: kept for the experts, and tried again after a restart.
@@ -114,6 +116,7 @@ impl Queue {
             unsettled: AllUnsettled::default(),
             delayed: BTreeMap::new(),
             departing: HashMap::default(),
+            kept: KeptLetters::default(),
             burying: HashMap::default(),
             to_read: Vec::new(),
             damaged: Vec::new(),
@@ -162,8 +165,8 @@ impl Queue {
         if matches!(self.settings.overflow, None | Some(Overflow::DropHead)) {
             return false;
         }
-        let length = self.ready.len() + self.awaiting.count() as u64;
-        let bytes = self.ready.body_bytes() + message.body_bytes() as u64;
+        let length = self.ready.len() + (self.awaiting.count() + self.kept.len()) as u64;
+        let bytes = self.ready.body_bytes() + self.kept.body_bytes() + message.body_bytes() as u64;
         self.settings.length_max.is_some_and(|max| length >= max)
             || self.settings.bytes_max.is_some_and(|max| bytes > max)
     }

@@ -167,8 +167,8 @@ impl Shard {
         let messages = |chosen| ReadRequest::messages(id, chosen, &self.segments);
         let to_read = std::mem::take(&mut queue.to_read);
         let mut request = |position: &u64| {
-            let (entry, _) = queue.burying.get_mut(position).filter(|(entry, _)| !entry.requested)?;
-            entry.request()
+            let dying = queue.burying.get_mut(position).filter(|dying| !dying.entry.requested)?;
+            dying.entry.request()
         };
         let graves: Vec<(u64, Location)> = to_read.iter().filter_map(&mut request).collect();
         if !graves.is_empty() {
@@ -246,12 +246,13 @@ impl Shard {
         for (position, message) in found {
             let message = message.map(|message| read(queue, message));
             match queue.burying.remove(&position) {
-                Some((mut entry, reason)) => match message {
+                Some(mut dying) => match message {
                     Some(Read { message, binding, expires_at }) => {
+                        let entry = &mut dying.entry;
                         (entry.message, entry.binding, entry.expires_at) = (Some(message), binding, expires_at);
-                        graves.push((entry, reason));
+                        graves.push(dying);
                     }
-                    None => damaged.push(entry),
+                    None => damaged.push(dying.entry),
                 },
                 None => rest.push((position, message)),
             }
@@ -259,8 +260,8 @@ impl Shard {
         queue.ready.fill(&mut rest, &mut damaged);
         let count = damaged.len() as u64;
         queue.damaged.extend(damaged);
-        for (entry, reason) in graves {
-            self.bury(now, id, entry, reason, effects);
+        for dying in graves {
+            self.send_letter(now, id, dying, effects);
         }
         self.send_due(now, id, effects);
         count

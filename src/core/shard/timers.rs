@@ -20,6 +20,8 @@ pub(crate) enum Timer {
     Fetch { queue: QueueId, connection: ConnectionId, request: RequestId },
     /// A queue may have been unused for long enough.
     Unused { queue: QueueId },
+    /// Dead letters that nobody took may be taken now.
+    Letters { queue: QueueId },
 }
 
 /// Timers by time.

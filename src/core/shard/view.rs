@@ -22,6 +22,8 @@ pub struct QueueFigures {
     pub ready_bytes: u64,
     /// Bodies of unsettled messages.
     pub unsettled_bytes: u64,
+    /// Dead letters that nobody takes, and their bodies, if the queue keeps them.
+    pub kept_letters: (u64, u64),
     /// Messages in memory and what is known of the others.
     pub memory_bytes: u64,
     /// When it had a consumer or a fetch last; `None` while it has.
@@ -74,6 +76,7 @@ impl Shard {
             traffic: queue.traffic,
             ready_bytes: queue.ready.body_bytes(),
             unsettled_bytes: unsettled_bytes(queue),
+            kept_letters: (queue.kept.len() as u64, queue.kept.body_bytes()),
             memory_bytes: queue.memory_counted,
             unused_since: queue.is_unused().then(|| now.unix_at(queue.unused_since)),
             consumers: consumers(queue),

@@ -106,6 +106,7 @@ fn figures(view: &QueueView) -> Value {
         "memory": figures.memory_bytes, "message_bytes": bytes, "message_bytes_ready": figures.ready_bytes,
         "message_bytes_unacknowledged": figures.unsettled_bytes, "message_bytes_persistent": persistent(bytes),
         "messages_persistent": persistent(held), "messages_delayed": figures.counts.delayed,
+        "messages_dlx": figures.kept_letters.0, "message_bytes_dlx": figures.kept_letters.1,
         "head_message_timestamp": null, "exclusive_consumer_tag": null, "single_active_consumer_tag": null,
         "recoverable_slaves": null, "backing_queue_status": { "len": figures.counts.ready, "mode": "default", "version": 2 },
     });

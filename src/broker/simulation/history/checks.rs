@@ -15,6 +15,10 @@ impl History {
         let found = self.find_all();
         assert_eq!(self.life.lost_reads, 0, "a read failed");
         self.truth.check(&found);
+        let read = self.find_in_streams();
+        assert_eq!(self.life.lost_reads, 0, "a read failed");
+        let now = self.world.now;
+        self.streams.iter_mut().zip(&read).for_each(|(stream, read)| stream.check(read, now));
         self.reconnect();
         self.rest();
     }

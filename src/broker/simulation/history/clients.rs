@@ -8,6 +8,7 @@ use crossdock_common::command::{BoundedBy, Fetch, Lease, Outcome, Publish, Subsc
 use crossdock_common::definition::{BindingSpec, Definition, Destination, QueueSpec};
 use crossdock_common::{Command, ConsumerId, Lane, Message, Now, UnixMillis};
 
+use super::super::streams::STREAMS;
 use super::super::truth::{FLEETING, PLANS, PUBLISHED, Plan, plan_of};
 use super::{History, PRESETTLED, connect};
 
@@ -32,13 +33,20 @@ impl History {
 
     pub(super) fn publish(&mut self) {
         let plan = self.some_queue(PUBLISHED);
+        let stream = (self.random.below(4) == 0).then(|| self.random.below(STREAMS.len() as u64) as usize);
+        let name = stream.map_or(plan.name, |stream| STREAMS[stream].name);
         let everywhere = self.random.below(3) == 0;
-        let (exchange, key) = if everywhere { ("amq.fanout", "") } else { ("", plan.name) };
+        let (exchange, key) = if everywhere { ("amq.fanout", "") } else { ("", name) };
         let message = self.truth.next(self.world.now, &mut self.random, exchange, key);
         let number = self.truth.published;
-        for plan in PLANS[..PUBLISHED].iter().filter(|other| everywhere || other.name == plan.name) {
+        for plan in PLANS[..PUBLISHED].iter().filter(|other| everywhere || other.name == name) {
             if self.exists(plan) {
                 self.truth.sent(plan, number);
+            }
+        }
+        for (index, truth) in self.streams.iter_mut().enumerate() {
+            if everywhere || stream == Some(index) {
+                truth.sent(number, self.world.now);
             }
         }
         let confirm = (self.random.below(4) != 0).then_some(number);
@@ -189,6 +197,7 @@ impl History {
     fn forget_client(&mut self) {
         self.held.clear();
         self.fetches.clear();
+        self.cursors.clear();
         (self.consumers, self.unwritten_bytes) = (0, 0);
     }
 }

@@ -28,7 +28,10 @@ impl History {
     fn heard(&mut self, event: Event) {
         match event {
             Event::Confirmed { confirms, .. } => {
-                confirms.into_iter().for_each(|number| self.truth.confirmed(number));
+                for number in confirms {
+                    self.truth.confirmed(number);
+                    self.streams.iter_mut().for_each(|stream| stream.confirmed(number));
+                }
             }
             Event::Reply { request, result } => {
                 self.fetches.remove(&request.0);
@@ -55,6 +58,9 @@ impl History {
     }
 
     fn delivered(&mut self, delivery: &Delivery, presettled: bool) {
+        if self.read_from_stream(delivery) {
+            return;
+        }
         let Some(plan) = self.plan_of(&delivery.id) else { return };
         let key = self.truth.delivered(plan, delivery, if presettled { Fate::Open } else { Fate::Safe });
         match &mut self.found {

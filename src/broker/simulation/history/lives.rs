@@ -21,8 +21,13 @@ impl History {
             End::Power => self.world.disk.crash(),
             End::Process => self.world.disk.kill(),
         }
-        self.truth.ended(end);
+        self.ended(end);
         self.begin();
+    }
+
+    pub(super) fn ended(&mut self, end: End) {
+        self.truth.ended(end);
+        self.streams.iter_mut().for_each(|stream| stream.ended(end));
     }
 
     pub(super) fn close(&mut self) {
@@ -41,7 +46,7 @@ impl History {
                 break;
             }
             self.world.disk.crash();
-            self.truth.ended(End::Power);
+            self.ended(End::Power);
         }
         self.world.disk.kill();
         self.life = self.world.start().expect("a healthy disk");

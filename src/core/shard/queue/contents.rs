@@ -42,7 +42,8 @@ impl Awaited {
 impl Queue {
     /// Messages that are in the queue in whatever way; the [`Ledger`] must say the same.
     pub(crate) fn held(&self) -> u64 {
-        let maps = self.unsettled.len() + self.delayed.len() + self.departing.len() + self.burying.len();
+        let letters = self.departing.len() + self.burying.len() + self.kept.len();
+        let maps = self.unsettled.len() + self.delayed.len() + letters;
         self.ready.len() + self.unreadable() + (maps + self.awaiting.count() + self.behind.entries().count()) as u64
     }
 
@@ -60,11 +61,11 @@ impl Queue {
 
     /// Entries that somebody has, or that are on their way out, or set aside, or that cannot be read.
     pub(crate) fn out(&self) -> impl Iterator<Item = &Entry> {
-        let burying = self.burying.values().map(|(entry, _)| entry);
+        let letters = self.departing.values().chain(self.burying.values()).map(|dying| &dying.entry);
         self.unsettled
             .entries()
-            .chain(self.departing.values())
-            .chain(burying)
+            .chain(letters)
+            .chain(self.kept.entries())
             .chain(self.ready.aside())
             .chain(&self.damaged)
     }

@@ -34,6 +34,8 @@ pub(super) struct Marks {
 impl Marks {
     /// A message has come. Gives the mark that is to be kept, if there is a new one.
     pub(super) fn note(&mut self, position: u64, at: UnixMillis) -> Option<(Bytes, Bytes)> {
+        // A crash took what those marks stand for, and left the marks.
+        while self.marks.pop_back_if(|last| last.position > position).is_some() {}
         if self.marks.back().is_some_and(|last| at < last.to) {
             return None;
         }
@@ -43,6 +45,7 @@ impl Marks {
     }
 
     fn put(&mut self, mark: Mark) {
+        while self.marks.pop_back_if(|last| last.position >= mark.position).is_some() {}
         self.marks.push_back(mark);
         if self.marks.len() > MARKS_MAX {
             self.marks = thinned(&self.marks);
@@ -81,7 +84,7 @@ impl Marks {
     /// Takes back what was kept, in order; what comes twice is passed over.
     pub(super) fn restore(&mut self, key: &[u8], value: &[u8]) -> bool {
         let Some(mark) = Mark::of_state(key, value) else { return false };
-        if self.marks.back().is_none_or(|last| last.position < mark.position && last.to <= mark.from) {
+        if self.marks.back().is_none_or(|last| last.to <= mark.from) {
             self.put(mark);
         }
         true
@@ -162,6 +165,19 @@ mod tests {
         assert_eq!(again.marks, all.marks);
         assert!(!again.restore(b"other", b"12345678"));
         assert!(!again.restore(b"t", b"12345678"));
+    }
+
+    #[test]
+    fn what_a_crash_took_leaves_no_mark_for_what_comes_in_its_place() {
+        let all = [(1, 10_000), (5, 20_000), (9, 30_000)];
+        let (mut again, mut marks) = (marks(&all), marks(&all));
+        let (key, value) = marks.note(7, UnixMillis(40_000)).expect("a new mark");
+        assert_eq!(marks.until(UnixMillis(31_000), 8), 7, "the mark of 9 is gone");
+        assert!(again.restore(&key, &value));
+        assert_eq!(again.marks, marks.marks);
+        let (key, value) = marks.note(7, UnixMillis(50_000)).expect("a new mark");
+        assert!(again.restore(&key, &value));
+        assert_eq!((again.until(UnixMillis(41_000), 8), marks.until(UnixMillis(41_000), 8)), (7, 7));
     }
 
     #[test]
