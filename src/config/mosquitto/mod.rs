@@ -77,6 +77,11 @@ impl Reading {
         match meaning(name) {
             Some(Directive::Listener) => self.listeners.take(line, problems),
             Some(Directive::Setting(setting, convert)) => match convert(&line.value) {
+                Ok(Some(value)) if self.conf.says_otherwise(setting, &value) => problems.push(
+                    line.origin.clone(),
+                    name,
+                    "another one stands above: users are the broker's, not a listener's; put them into one file",
+                ),
                 Ok(Some(value)) => self.conf.set(line, setting, value),
                 Ok(None) => {}
                 Err(expected) => problems.push(line.origin.clone(), name, format!("expected {expected}")),
@@ -91,6 +96,12 @@ impl Reading {
 impl MosquittoConf {
     fn set(&mut self, line: &Line, setting: &str, value: String) {
         self.imported.push(Imported { setting: setting.to_owned(), value, origin: line.origin.clone() });
+    }
+
+    /// Whether another file of users or topics was named already: which of them counts is not to be guessed.
+    fn says_otherwise(&self, setting: &str, value: &str) -> bool {
+        let is_of_users = matches!(setting, "mqtt.password_file" | "mqtt.acl_file");
+        is_of_users && self.imported.iter().any(|known| known.setting == setting && known.value != value)
     }
 
     fn note(&mut self, line: &Line, why: impl Into<String>) {

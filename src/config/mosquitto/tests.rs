@@ -109,6 +109,7 @@ fn what_would_let_more_in_and_what_is_not_understood_are_errors() {
         ("allow_anonymous perhaps\n", "FILE:1:1: allow_anonymous: expected true or false"),
         ("listener 0 /run/mqtt.sock\n", "FILE:1:1: listener: there are no listeners on Unix sockets: expected a port"),
         ("listener 1883 nohost\n", "FILE:1:1: listeners.mqtt.bind: "),
+        ("password_file /a\npassword_file /b\n", "FILE:2:1: password_file: another one stands above"),
         ("max_qos 3\n", "FILE:1:1: mqtt.qos_max: "),
         (
             "listener 8883\ncertfile /a\nkeyfile /b\nrequire_certificate true\n",
