@@ -63,9 +63,9 @@ class Sequence:
         self.steps.append({"on": who, "send": spaced(data), "note": note})
         return self
 
-    def expect(self, who, pattern, note):
+    def expect(self, who, pattern, note, without=None):
         pattern = spaced(pattern) if isinstance(pattern, bytes) else pattern
-        self.steps.append({"on": who, "expect": pattern, "note": note})
+        self.steps.append({"on": who, "expect": pattern, "note": note} | ({"without": without} if without else {}))
         return self
 
     def expect_all(self, who, *patterns):
