@@ -26,17 +26,23 @@ impl Queue {
         effects: &mut Effects,
         mut gone: impl FnMut(HandOut),
     ) {
-        while !self.fetches.is_empty() && self.ready.head(unload).is_some() {
+        // A run does not fall apart for nobody.
+        while self.is_fetched_from() && self.ready.head(unload).is_some() {
             let Some(fetch) = self.fetches.pop_front() else { break };
             self.serve_fetch(fetch, (now, unload), timers, effects, &mut gone);
         }
         // What was published before is waited for: it becomes ready when it is durable.
-        if !self.fetches.is_empty() && self.ready.is_exhausted() && !self.is_awaiting() {
+        if self.ready.is_exhausted() && !self.is_awaiting() {
             self.answer_impatient(effects);
         }
         self.serve_consumers(now, unload, effects, &mut gone);
         self.consumers.flush(effects, &mut self.traffic);
         self.schedule_expiry(timers);
+    }
+
+    /// Somebody fetches, or there is no run to be kept together.
+    fn is_fetched_from(&self) -> bool {
+        !self.fetches.is_empty() || self.ready.next_part().is_none()
     }
 
     /// Fetches that waited only for messages to be read, and there are none after all.
