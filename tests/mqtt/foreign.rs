@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use super::corpus::Chapter;
+use super::corpus::{Chapter, Sequence};
 use super::play::{Target, play};
 use crate::support::wait_for;
 
@@ -13,13 +13,19 @@ pub const PROGRAM: &str = "/usr/sbin/mosquitto";
 /// A packet that does not come costs so much; a busy machine makes more differences, which is why they are looked at twice.
 const PATIENCE: Duration = Duration::from_millis(1_500);
 
-/// What begins so differs, for a reason.
+/// What is called or begins so differs, for a reason.
 pub struct Difference {
     pub ids: Vec<String>,
     pub reason: String,
 }
 
-/// Each line is the beginnings of identifiers, and the reason.
+impl Difference {
+    pub fn matches(&self, id: &str) -> bool {
+        self.ids.iter().any(|one| if one.ends_with(['-', '/']) { id.starts_with(one.as_str()) } else { id == one })
+    }
+}
+
+/// Each line is identifiers, or beginnings of identifiers that end with `-` or `/`, and the reason.
 pub fn differences(file: &Path) -> Vec<Difference> {
     let text = std::fs::read_to_string(file).expect("reads");
     let parse = |line: &str| {
@@ -69,22 +75,52 @@ impl Target for Mosquitto {
     }
 }
 
-/// The sequences in which mosquitto does something else, each with what it does. Chapters with settings of our own, users or crashes are left out.
-pub fn play_all(chapters: &[Chapter]) -> Vec<String> {
+/// The sequences in which mosquitto does something else that is not expected. Chapters with settings of our own, users or crashes are
+/// left out. What differs on a busy machine is played again, alone and with more patience.
+pub fn unexpected(chapters: &[Chapter], known: &[Difference]) -> Vec<String> {
     let broker = Mosquitto::start();
     let is_plain = |chapter: &&Chapter| chapter.config.is_none() && chapter.settings.len() == 1;
-    let sequences: Vec<_> = chapters.iter().filter(is_plain).flat_map(|chapter| &chapter.sequences).collect();
-    let sequences: Vec<_> = sequences.into_iter().filter(|sequence| !sequence.restarts()).collect();
-    std::thread::scope(|scope| {
+    let sequences = chapters.iter().filter(is_plain).flat_map(|chapter| &chapter.sequences);
+    let sequences: Vec<&Sequence> = sequences.filter(|sequence| !sequence.restarts()).collect();
+    let odd = std::thread::scope(|scope| {
         let share = |first: usize| {
-            let (broker, sequences) = (&broker, &sequences);
-            let play_one = |sequence: &&super::corpus::Sequence| play(broker, sequence).err();
-            let errors = move || sequences.iter().skip(first).step_by(AT_ONCE).filter_map(play_one).collect::<Vec<_>>();
-            scope.spawn(errors)
+            let mine = sequences.iter().skip(first).step_by(AT_ONCE);
+            let is_odd = |sequence: &&&Sequence| play(&broker, sequence).is_err() != is_known(known, &sequence.id);
+            scope.spawn(move || mine.filter(is_odd).copied().collect::<Vec<_>>())
         };
         let threads: Vec<_> = (0..AT_ONCE).map(share).collect();
-        threads.into_iter().flat_map(|thread| thread.join().expect("plays")).collect()
-    })
+        threads.into_iter().flat_map(|thread| thread.join().expect("plays")).collect::<Vec<_>>()
+    });
+    let patient = Patient(&broker);
+    let again = odd.into_iter().map(|sequence| (sequence, play(&patient, sequence)));
+    again.filter_map(|(sequence, played)| unexpected_of(known, sequence, played)).collect()
+}
+
+fn unexpected_of(known: &[Difference], sequence: &Sequence, played: Result<(), String>) -> Option<String> {
+    match (played, is_known(known, &sequence.id)) {
+        (Err(error), false) => Some(error),
+        (Ok(()), true) => Some(format!("{} passes, and is said to differ", sequence.id)),
+        _ => None,
+    }
+}
+
+fn is_known(known: &[Difference], id: &str) -> bool {
+    known.iter().any(|row| row.matches(id))
+}
+
+/// The same broker with more time.
+struct Patient<'a>(&'a Mosquitto);
+
+impl Target for Patient<'_> {
+    fn port(&self) -> u16 {
+        self.0.port
+    }
+
+    fn restart(&self) {}
+
+    fn patience(&self) -> Duration {
+        4 * PATIENCE
+    }
 }
 
 const AT_ONCE: usize = 16;
