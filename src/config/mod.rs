@@ -10,6 +10,7 @@
 mod example;
 mod listener;
 mod load;
+mod mosquitto;
 mod policies;
 mod problem;
 mod rules;
@@ -23,7 +24,8 @@ mod vhosts;
 
 pub use example::example_file;
 pub use listener::{Listener, ListenerKind};
-pub use load::{Sources, load};
+pub use load::{Sources, load, mosquitto_notes};
+pub use mosquitto::Note;
 pub use problem::{ConfigurationError, Problem};
 pub use secret::Secret;
 pub use settings::*;
