@@ -3,6 +3,7 @@
 
 mod corpus;
 mod foreign;
+mod hostile;
 mod page;
 mod pattern;
 mod play;
