@@ -38,11 +38,12 @@ pub fn differences(file: &Path) -> Vec<Difference> {
 struct Mosquitto {
     child: Child,
     port: u16,
+    patience: Duration,
     _folder: tempfile::TempDir,
 }
 
 impl Mosquitto {
-    fn start() -> Self {
+    fn start(patience: Duration) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
         let file = folder.path().join("mosquitto.conf");
@@ -52,7 +53,7 @@ impl Mosquitto {
         command.arg("-c").arg(&file).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().expect("starts");
         wait_for("mosquitto", || std::net::TcpStream::connect(("127.0.0.1", port)).ok());
-        Self { child, port, _folder: folder }
+        Self { child, port, patience, _folder: folder }
     }
 }
 
@@ -71,56 +72,40 @@ impl Target for Mosquitto {
     fn restart(&self) {}
 
     fn patience(&self) -> Duration {
-        PATIENCE
+        self.patience
     }
 }
 
-/// The sequences in which mosquitto does something else that is not expected. Chapters with settings of our own, users or crashes are
-/// left out. What differs on a busy machine is played again, alone and with more patience.
+/// What mosquitto does otherwise without a reason that is known, and reasons without anything. Chapters with settings of our own, users
+/// or crashes are left out. What differs on a busy machine is played again, alone and with more patience.
 pub fn unexpected(chapters: &[Chapter], known: &[Difference]) -> Vec<String> {
-    let broker = Mosquitto::start();
     let is_plain = |chapter: &&Chapter| chapter.config.is_none() && chapter.settings.len() == 1;
     let sequences = chapters.iter().filter(is_plain).flat_map(|chapter| &chapter.sequences);
     let sequences: Vec<&Sequence> = sequences.filter(|sequence| !sequence.restarts()).collect();
-    let odd = std::thread::scope(|scope| {
-        let share = |first: usize| {
-            let mine = sequences.iter().skip(first).step_by(AT_ONCE);
-            let is_odd = |sequence: &&&Sequence| play(&broker, sequence).is_err() != is_known(known, &sequence.id);
-            scope.spawn(move || mine.filter(is_odd).copied().collect::<Vec<_>>())
-        };
-        let threads: Vec<_> = (0..AT_ONCE).map(share).collect();
-        threads.into_iter().flat_map(|thread| thread.join().expect("plays")).collect::<Vec<_>>()
-    });
-    let patient = Patient(&broker);
-    let again = odd.into_iter().map(|sequence| (sequence, play(&patient, sequence)));
-    again.filter_map(|(sequence, played)| unexpected_of(known, sequence, played)).collect()
+    let differing = differing(&sequences);
+    let (expected, odd): (Vec<_>, Vec<_>) = differing.into_iter().partition(|sequence| is_known(known, &sequence.id));
+    let patient = Mosquitto::start(4 * PATIENCE);
+    let mut found: Vec<String> = odd.into_iter().filter_map(|sequence| play(&patient, sequence).err()).collect();
+    let is_idle = |row: &&Difference| !expected.iter().any(|sequence| row.matches(&sequence.id));
+    found.extend(known.iter().filter(is_idle).map(|row| format!("not any more: {}", row.reason)));
+    found
 }
 
-fn unexpected_of(known: &[Difference], sequence: &Sequence, played: Result<(), String>) -> Option<String> {
-    match (played, is_known(known, &sequence.id)) {
-        (Err(error), false) => Some(error),
-        (Ok(()), true) => Some(format!("{} passes, and is said to differ", sequence.id)),
-        _ => None,
-    }
+fn differing<'a>(sequences: &[&'a Sequence]) -> Vec<&'a Sequence> {
+    let broker = Mosquitto::start(PATIENCE);
+    std::thread::scope(|scope| {
+        let share = |first: usize| {
+            let mine = sequences.iter().skip(first).step_by(AT_ONCE);
+            let broker = &broker;
+            scope.spawn(move || mine.filter(|sequence| play(broker, sequence).is_err()).copied().collect::<Vec<_>>())
+        };
+        let threads: Vec<_> = (0..AT_ONCE).map(share).collect();
+        threads.into_iter().flat_map(|thread| thread.join().expect("plays")).collect()
+    })
 }
 
 fn is_known(known: &[Difference], id: &str) -> bool {
     known.iter().any(|row| row.matches(id))
-}
-
-/// The same broker with more time.
-struct Patient<'a>(&'a Mosquitto);
-
-impl Target for Patient<'_> {
-    fn port(&self) -> u16 {
-        self.0.port
-    }
-
-    fn restart(&self) {}
-
-    fn patience(&self) -> Duration {
-        4 * PATIENCE
-    }
 }
 
 const AT_ONCE: usize = 16;
