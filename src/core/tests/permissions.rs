@@ -95,7 +95,7 @@ fn an_exclusive_queue_is_changed_by_its_owner_only() {
     owner.define(&world, Definition::DeclareQueue { spec, passive: false }).expect("declares");
     let change = || Definition::UpdateQueue {
         name: "mine".into(),
-        settings: crossdock_common::definition::QueueSettings { length_max: Some(0), ..Default::default() },
+        settings: QueueSettings { length_max: Some(0), ..Default::default() },
         attributes: vec![],
     };
     let refused = world.client("u").define(&world, change());
