@@ -1,12 +1,12 @@
 use std::sync::Arc;
 
-use crossdock_common::command::{OpenSession, Publish, Will};
+use crossdock_common::command::{OpenSession, Outcome, Publish, Will};
 use crossdock_common::definition::{BindingSpec, Definition, Overflow, QueueSettings};
 use crossdock_common::event::{Reply, SessionInfo};
 use crossdock_common::{Command, ConsumerId, Event, Lane, Refusal, RequestId};
 
 use super::support::{Tester, World, binding, message};
-use crate::Partition;
+use crate::{Grant, Partition, Permissions};
 
 fn open(
     world: &World,
@@ -343,6 +343,30 @@ fn nobody_is_told_of_a_session_that_a_crash_could_still_take() {
     }
     world.sync();
     assert!(told(&world, &mut first) && told(&world, &mut second));
+}
+
+#[test]
+fn a_session_that_lost_its_right_to_read_gets_no_run_either() {
+    let world = World::new();
+    let (mut client, mut other) = (world.client("u"), world.client("other"));
+    let info = open(&world, &mut client, true, None, None);
+    client.bind(&world, "amq.topic", &info.queue, "a.*");
+    let numbers: Vec<String> = (0..9).map(|number| number.to_string()).collect();
+    let publish = |other: &mut Tester| {
+        other.publish(&world, "amq.topic", "a.b", "single");
+        other.publish_run(&world, ("amq.topic", "a.b"), false, &numbers, None);
+    };
+    publish(&mut other);
+    let before = client.deliveries(&world);
+    assert_eq!(before.len(), 10);
+    client.settle(&world, &before, Outcome::Accepted);
+    let mut permissions = Permissions::default();
+    permissions.grant("other".into(), "/".into(), Grant::new("", ".*", "").expect("valid"));
+    world.broker.set_permissions(permissions);
+    publish(&mut other);
+    assert!(client.deliveries(&world).is_empty());
+    let counts = world.broker.counts();
+    assert_eq!((counts.ready, counts.unsettled), (0, 0), "they are rejected");
 }
 
 /// A session whose queue is bounded, and which somebody publishes to.
