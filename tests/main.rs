@@ -22,6 +22,7 @@ mod mosquitto;
 mod mqtt;
 mod power;
 mod program;
+mod proxy;
 mod restart;
 mod store;
 mod streams;

@@ -10,6 +10,7 @@
 mod example;
 mod listener;
 mod load;
+mod network;
 mod policies;
 mod problem;
 mod rules;
@@ -24,6 +25,7 @@ mod vhosts;
 pub use example::example_file;
 pub use listener::{Listener, ListenerKind};
 pub use load::{Sources, load};
+pub use network::Networks;
 pub use problem::{ConfigurationError, Problem};
 pub use secret::Secret;
 pub use settings::*;

@@ -4,6 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
+use super::network::Networks;
 use super::policies::PolicyDefinitionSettings;
 use super::scalar::choice;
 use super::secret::Secret;
@@ -110,6 +111,9 @@ section! {
 section! {
     /// One listener per protocol, with and without TLS.
     pub struct ListenersSettings {
+        /// Networks and addresses of the proxies that listeners with proxy_protocol believe; others are hung up on. Without
+        /// this setting they believe everyone who can connect.
+        pub trusted_proxies: Networks = Networks::default(), example "[\"10.0.0.0/8\", \"::1\"]";
         /// AMQP 0-9-1.
         pub amqp: ListenerSettings = ListenerSettings::plain(5672);
         /// AMQP 0-9-1 over TLS.
@@ -138,6 +142,9 @@ section! {
         pub bind: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
         /// The TCP port; 0 takes a free one.
         pub port: u16 = 0;
+        /// Connections come through a proxy that says first whose they are: with a PROXY protocol header of version 1 or 2, which
+        /// each must then have, ahead of TLS.
+        pub proxy_protocol: bool = false;
     }
 }
 

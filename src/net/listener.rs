@@ -13,6 +13,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::driver::Driver;
 use super::machines::{MachineFactory, Names};
+use super::proxy::{Ends, Proxies};
 use super::shutdown::ShutdownSignal;
 use super::transport::Transport;
 use super::workers::Workers;
@@ -20,7 +21,7 @@ use crate::auth::tls::certificate_name;
 use crate::broker::Engine;
 use crate::config::{CertificateLogin, Listener, ListenerKind};
 use crate::telemetry::Metrics;
-use crate::telemetry::events::{ConnectionOpened, ListenerStarted};
+use crate::telemetry::events::{ConnectionOpened, ListenerStarted, ProtocolViolation};
 
 /// Pause after a failed accept: the usual reason is that no file descriptor is free, and trying again at once only burns time.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -44,6 +45,9 @@ pub struct Reception {
     factory: MachineFactory,
     tls: Option<TlsAcceptor>,
     certificate_login: CertificateLogin,
+    proxies: Proxies,
+    /// Listeners whose connections come through a proxy.
+    proxied: Vec<ListenerKind>,
     tls_handshake_timeout: Duration,
     http_idle_timeout: Duration,
     connections: AtomicUsize,
@@ -65,6 +69,8 @@ impl Reception {
             factory: MachineFactory::new(settings, seed),
             tls: tls.map(TlsAcceptor::from),
             certificate_login: settings.tls.certificate_login,
+            proxies: Proxies::new(settings),
+            proxied: settings.proxied_listeners(),
             tls_handshake_timeout: settings.limits.tls_handshake_timeout_ms.duration(),
             http_idle_timeout: settings.limits.http_idle_timeout_ms.duration(),
             connections: AtomicUsize::new(0),
@@ -85,9 +91,9 @@ pub fn listen(
 ) -> Result<Listening> {
     let (socket, listening) = bind(reception, listener)?;
     let of_connections = (reception.clone(), engine.clone(), shutdown.clone());
-    tokio::spawn(accept(reception.clone(), listener.kind, socket, shutdown, move |stream, peer| {
+    tokio::spawn(accept(reception.clone(), listener.kind, socket, shutdown, move |stream, ends| {
         let (reception, engine, shutdown) = of_connections.clone();
-        serve(reception, engine, listener.kind, stream, peer, shutdown)
+        serve(reception, engine, listener.kind, stream, ends, shutdown)
     }));
     Ok(listening)
 }
@@ -116,7 +122,7 @@ pub(super) async fn accept<F>(
     kind: ListenerKind,
     socket: TcpListener,
     mut shutdown: ShutdownSignal,
-    serve: impl Fn(TcpStream, SocketAddr) -> F + Clone + Send + 'static,
+    serve: impl Fn(TcpStream, Ends) -> F + Clone + Send + 'static,
 ) where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -135,8 +141,10 @@ pub(super) async fn accept<F>(
                 let _ = stream.set_nodelay(true);
                 let serve = serve.clone();
                 // Called within the block: a future that is made outside is kept twice, as what was captured and as what is awaited.
-                let served = reception.workers.serve(stream, move |stream| async move {
-                    serve(stream, peer).await;
+                let served = reception.workers.serve(stream, move |mut stream| async move {
+                    if let Some(ends) = place.0.ends(kind, &mut stream, peer).await {
+                        serve(stream, ends).await;
+                    }
                     drop(place);
                 });
                 if let Err(error) = served {
@@ -156,11 +164,10 @@ async fn serve(
     engine: Arc<Engine>,
     kind: ListenerKind,
     stream: TcpStream,
-    peer: SocketAddr,
+    ends: Ends,
     shutdown: ShutdownSignal,
 ) {
-    // A socket that does not know its address is broken.
-    let Ok(local) = stream.local_addr() else { return };
+    let Ends { peer, local } = ends;
     let Some(transport) = reception.transport(kind, stream, peer).await else { return };
     let protocol = MachineFactory::protocol(kind);
     let name = transport.certificate().and_then(|certificate| reception.certificate_name(certificate));
@@ -184,6 +191,24 @@ impl Reception {
     /// What the holder of the certificate is called.
     fn certificate_name(&self, certificate: &CertificateDer<'_>) -> Option<Name> {
         certificate_name(certificate, self.certificate_login).map(|name| Name::from(name.as_str()))
+    }
+
+    /// Who connects, and to whom: what a proxy says of it where the listener expects that.
+    async fn ends(&self, kind: ListenerKind, stream: &mut TcpStream, peer: SocketAddr) -> Option<Ends> {
+        // A socket that does not know its address is broken.
+        let own = Ends { peer, local: stream.local_addr().ok()? };
+        if !self.proxied.contains(&kind) {
+            return Some(own);
+        }
+        // Boxed: connections without a proxy should not keep room for a header.
+        match Box::pin(self.proxies.ends(stream, own)).await {
+            Ok(ends) => Some(ends),
+            Err(error) => {
+                let (protocol, detail) = (MachineFactory::protocol(kind), error.to_string());
+                ProtocolViolation { protocol, peer, rule: "PROXY protocol", detail: &detail }.emit(&self.metrics);
+                None
+            }
+        }
     }
 
     async fn transport(&self, kind: ListenerKind, stream: TcpStream, peer: SocketAddr) -> Option<Transport> {

@@ -8,6 +8,7 @@ mod http;
 mod listener;
 mod machines;
 mod outcome;
+mod proxy;
 mod scratch;
 mod shutdown;
 mod transport;
