@@ -30,6 +30,11 @@ impl Reading {
 }
 
 impl Client {
+    /// How many deliveries were kept from the peer since this was asked last, because it may not read them.
+    pub fn take_unreadable(&mut self) -> u64 {
+        std::mem::take(&mut self.unreadable)
+    }
+
     /// Takes from the deliveries what the session may not read any more. It is rejected: to the dead letters, if there are any.
     pub(super) fn keep_readable(&mut self, now: Now, deliveries: &mut Vec<Delivery>) {
         if self.session.is_none() || self.scope() == Scope::Everything {
@@ -44,6 +49,7 @@ impl Client {
         if refused.is_empty() {
             return;
         }
+        self.unreadable += refused.len() as u64;
         self.settle(now, refused.iter().map(|delivery| delivery.id).collect(), Outcome::Rejected, None);
         self.flush(now);
         // The peer will never take them.
