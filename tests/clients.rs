@@ -4,6 +4,7 @@
 mod amqp;
 mod lapin;
 mod lapin_extensions;
+mod mqtt;
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -43,6 +44,15 @@ pub fn python_program(script: &str) -> (PathBuf, Command) {
     let mut command = Command::new(&interpreter);
     command.arg(folder().join("python").join(script));
     (interpreter, command)
+}
+
+/// A Java program with the libraries that Maven has put beside it.
+pub fn java(project: &str, jar: &str, main_class: &str) -> (PathBuf, Command) {
+    let target = folder().join(project).join("target");
+    let jar = target.join(jar);
+    let mut command = Command::new("java");
+    command.arg("-cp").arg(format!("{}:{}/lib/*", jar.display(), target.display())).arg(main_class);
+    (jar, command)
 }
 
 pub fn python(script: &str) {
@@ -144,11 +154,6 @@ fn known_differences_to_rabbitmq_are_documented() {
 }
 
 #[test]
-fn paho_3_1_1_and_5() {
-    python("paho_client.py");
-}
-
-#[test]
 fn stomp_py() {
     python("stomp_client.py");
 }
@@ -166,12 +171,6 @@ fn boto3_fifo() {
 #[test]
 fn aws_cli() {
     python("aws_cli.py");
-}
-
-#[test]
-fn mqtt_js() {
-    let modules = folder().join("node/node_modules/mqtt");
-    run("MQTT.js", &[modules], Command::new("node").arg(folder().join("node/mqtt.mjs")));
 }
 
 #[test]

@@ -22,7 +22,7 @@ impl Files {
         files.write(
             "crossdock.toml",
             &format!(
-                "anonymous_user = \"anonymous\"\n[mqtt]\n{}{}",
+                "anonymous_user = \"anonymous\"\n[mqtt]\nanonymous = true\n{}{}",
                 files.line("password_file", "passwd"),
                 files.line("acl_file", "acl")
             ),
@@ -103,4 +103,28 @@ fn mosquitto_s_own_programs_make_and_use_the_files() {
     };
     assert!(publish("secret") && !publish("wrong"));
     assert!(Path::new(&files.path("passwd")).exists());
+}
+
+#[test]
+fn a_configuration_of_mosquitto_is_enough() {
+    let files = Files::new(&format!("alice:{HASH}\n"), "topic read public/#\nuser alice\ntopic public/#\n");
+    let conf = files.path("mosquitto.conf");
+    let [passwords, acl] = [files.path("passwd"), files.path("acl")];
+    files.write(
+        "mosquitto.conf",
+        &format!(
+            "listener 1 127.0.0.1\nallow_anonymous true\npassword_file {passwords}\nacl_file {acl}\npersistence true\nlog_dest stdout\n"
+        ),
+    );
+    // The port is the test's; everything else is the file's.
+    let broker = Broker::start_with(&["--mosquitto-conf", &conf], &["listeners.mqtt.port=0"]);
+    let log = broker.log();
+    assert!(log.contains("mosquitto.conf:5:1: persistence: messages and sessions are always kept"), "{log}");
+    assert!(log.contains("mosquitto.conf:6:1: log_dest: logs go to standard error"), "{log}");
+    let mut alice = Mqtt::open_as(broker.port("mqtt"), "alice.1", "alice", "secret").expect("connects");
+    let mut nobody = Mqtt::open_anonymous(broker.port("mqtt"), "nobody").expect("connects");
+    assert_eq!((subscribe(&mut nobody, "public/#"), subscribe(&mut nobody, "private")), (1, 0x80));
+    alice.send(&mqtt::publish("public/1", 7, b"hello")).expect("sends");
+    assert_eq!(alice.puback().expect("hears"), 7);
+    assert_eq!(nobody.packet().expect("hears").0 & 0xf0, 0x30);
 }

@@ -2,6 +2,8 @@
 //! foreign broker, to see where it differs). `mqtt/write` writes the files in `mqtt/corpus`, `docs/mqtt.md` lists what they cover.
 
 mod corpus;
+mod foreign;
+mod hostile;
 mod page;
 mod pattern;
 mod play;
@@ -88,6 +90,22 @@ fn play_chapter(chapter: &Chapter) -> Vec<String> {
     })
 }
 
+/// Mosquitto passes what is not in `mosquitto.txt`, and differs where that says so.
+#[test]
+fn mosquitto_differs_only_where_the_reason_is_known() {
+    if !Path::new(foreign::PROGRAM).exists() {
+        return eprintln!("SKIPPED: {} is missing", foreign::PROGRAM);
+    }
+    let known = foreign::differences(&folder().join("mosquitto.txt"));
+    let unexpected = foreign::unexpected(&corpus::read(&folder().join("corpus")), &known);
+    assert!(
+        unexpected.is_empty(),
+        "{} differences that are not in mosquitto.txt:\n{}",
+        unexpected.len(),
+        unexpected.join("\n")
+    );
+}
+
 #[test]
 fn the_corpus_is_what_its_writer_writes() {
     let Ok(checked) = Command::new("python3").arg(folder().join("write")).arg("--check").output() else {
@@ -98,5 +116,5 @@ fn the_corpus_is_what_its_writer_writes() {
 
 #[test]
 fn the_page_lists_every_statement_and_its_sequences() {
-    page::check(&corpus::read(&folder().join("corpus")), &folder().join("../../docs/mqtt.md"));
+    page::check(&corpus::read(&folder().join("corpus")), &folder(), &folder().join("../../docs/mqtt.md"));
 }

@@ -97,9 +97,7 @@ impl Peer {
         let had_some = !self.events.is_empty();
         let mut written_bytes = 0;
         while let Some(event) = self.events.pop_front() {
-            if let Event::Deliver(deliveries) = &event {
-                written_bytes += deliveries.iter().map(cost_bytes).sum::<usize>();
-            }
+            written_bytes += cost_bytes(&event);
             if self.output.close.is_none() {
                 self.machine.handle(self.now, event, &mut self.output);
             }

@@ -29,6 +29,10 @@ pub struct GlobalArguments {
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
+    /// Configuration file of Mosquitto; what it does not say is in --config, which wins
+    #[arg(long, global = true, value_name = "FILE")]
+    pub mosquitto_conf: Option<PathBuf>,
+
     /// Set one setting, such as listeners.mqtt.port=1884; wins over file and environment; repeatable
     #[arg(long, global = true, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
@@ -87,6 +91,7 @@ impl GlobalArguments {
     /// The sources of the configuration; `file` wins over `--config`.
     pub fn sources(&self, file: Option<PathBuf>) -> Sources {
         Sources {
+            mosquitto_conf: self.mosquitto_conf.clone(),
             file: file.or_else(|| self.config.clone()),
             environment: std::env::vars_os().collect(),
             assignments: self.set.clone(),

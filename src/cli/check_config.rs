@@ -1,14 +1,19 @@
 //! `crossdock check-config`.
 
 use super::{Failure, check_files, print};
-use crate::config::{Settings, Sources, load};
+use crate::config::{Settings, Sources, load, mosquitto_notes};
 
 /// Loads everything `serve` would load, certificates included, and says what would be served.
 pub fn check_config(sources: &Sources) -> Result<(), Failure> {
     let settings = load(sources)?;
     check_files(&settings)?;
-    let file = sources.file.as_ref().map_or("the configuration".into(), |path| path.display().to_string());
-    Ok(print(&format!("{file} is valid\n{}", listeners(&settings)))?)
+    let notes: String = mosquitto_notes(sources).iter().map(|note| format!("  {note}\n")).collect();
+    let file = sources
+        .file
+        .as_ref()
+        .or(sources.mosquitto_conf.as_ref())
+        .map_or("the configuration".into(), |path| path.display().to_string());
+    Ok(print(&format!("{file} is valid\n{}{notes}", listeners(&settings)))?)
 }
 
 fn listeners(settings: &Settings) -> String {

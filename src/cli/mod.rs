@@ -17,7 +17,7 @@ use clap::Parser;
 
 use arguments::{Arguments, Command};
 
-use crate::config::{ConfigurationError, Settings, load};
+use crate::config::{ConfigurationError, Settings, load, mosquitto_notes};
 
 /// Why a command did not succeed.
 #[derive(Debug)]
@@ -84,7 +84,10 @@ fn print_usage(error: &clap::Error) -> ExitCode {
 fn execute(arguments: Arguments) -> Result<(), Failure> {
     let Arguments { global, command } = arguments;
     match command.unwrap_or(Command::Serve) {
-        Command::Serve => serve::serve(load(&global.sources(None))?, &global),
+        Command::Serve => {
+            let sources = global.sources(None);
+            serve::serve(load(&sources)?, &mosquitto_notes(&sources), &global)
+        }
         Command::CheckConfig { file } => {
             let sources = global.sources(file);
             check_config::check_config(&sources)

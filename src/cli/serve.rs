@@ -4,14 +4,15 @@ use anyhow::Context;
 
 use super::arguments::GlobalArguments;
 use super::{Failure, check_files};
-use crate::config::Settings;
+use crate::config::{Note, Settings};
 use crate::serve::ServeOptions;
 use crate::telemetry;
 
 /// Runs the broker until it is told to stop.
-pub fn serve(settings: Settings, arguments: &GlobalArguments) -> Result<(), Failure> {
+pub fn serve(settings: Settings, notes: &[Note], arguments: &GlobalArguments) -> Result<(), Failure> {
     check_files(&settings)?;
     start_logging(&settings)?;
+    notes.iter().for_each(|note| tracing::warn!("{note}"));
     let options = ServeOptions { ports_file: arguments.ports_file.clone() };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use zeroize::Zeroizing;
 
+use super::mosquitto;
 use super::problem::{ConfigurationError, Problems};
 use super::rules;
 use super::section::read_section;
@@ -23,6 +24,8 @@ const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Where settings come from, weakest first.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
+    /// A configuration file of Mosquitto.
+    pub mosquitto_conf: Option<PathBuf>,
     /// The configuration file. A file that is named but cannot be read is an error, never a reason to run on defaults.
     pub file: Option<PathBuf>,
     /// Environment variables, all of them; only `CROSSDOCK__…` and `STATE_DIRECTORY` are looked at.
@@ -53,6 +56,7 @@ pub fn load(sources: &Sources) -> Result<Settings, ConfigurationError> {
 fn merge(sources: &Sources, problems: &mut Problems) -> Node {
     let mut tree = Node::empty_table(Origin::Default);
     add_state_directory(&mut tree, sources, problems);
+    add_mosquitto(&mut tree, sources, problems);
     add_file(&mut tree, sources, problems);
     add_environment(&mut tree, sources, problems);
     add_assignments(&mut tree, sources, problems);
@@ -73,6 +77,19 @@ fn add_state_directory(tree: &mut Node, sources: &Sources, problems: &mut Proble
         Some(first) => tree.insert("data_dir", &origin, text(first)),
         None => problems.push(origin, "data_dir", NOT_UTF8),
     }
+}
+
+fn add_mosquitto(tree: &mut Node, sources: &Sources, problems: &mut Problems) {
+    let Some(path) = &sources.mosquitto_conf else { return };
+    for one in mosquitto::read(path, problems).imported {
+        tree.insert(&one.setting, &one.origin, text(&one.value));
+    }
+}
+
+/// What of the file of Mosquitto changes nothing, and why.
+pub fn mosquitto_notes(sources: &Sources) -> Vec<mosquitto::Note> {
+    let path = sources.mosquitto_conf.as_ref();
+    path.map(|path| mosquitto::read(path, &mut Problems::default()).notes).unwrap_or_default()
 }
 
 fn add_file(tree: &mut Node, sources: &Sources, problems: &mut Problems) {

@@ -10,6 +10,7 @@
 mod example;
 mod listener;
 mod load;
+mod mosquitto;
 mod network;
 mod policies;
 mod problem;
@@ -24,7 +25,8 @@ mod vhosts;
 
 pub use example::example_file;
 pub use listener::{Listener, ListenerKind};
-pub use load::{Sources, load};
+pub use load::{Sources, load, mosquitto_notes};
+pub use mosquitto::Note;
 pub use network::Networks;
 pub use problem::{ConfigurationError, Problem};
 pub use secret::Secret;

@@ -299,6 +299,9 @@ section! {
         /// The topics that these users may publish to and read: an access control list of Mosquitto, read in the same way. Without
         /// it they may use all.
         pub acl_file: Option<PathBuf> = None, example "\"/etc/mosquitto/acl\"";
+        /// Whether anonymous_user is such a user, too, and needs no entry below `users`: clients without a name may use all topics, or
+        /// those that stand before the first `user` line of acl_file.
+        pub anonymous: bool = false;
         /// Longest time a session outlives its connection; what clients ask beyond that is cut to it.
         pub session_expiry_ms_max: Milliseconds = Milliseconds(7 * DAY_MS), in 0..=366 * DAY_MS;
         /// QoS 1 and 2 messages a client may have unacknowledged (Receive Maximum).
@@ -318,6 +321,8 @@ section! {
         pub session_queue_overflow: SessionOverflow = SessionOverflow::DropOldest;
         /// Highest QoS of messages from clients, and of subscriptions.
         pub qos_max: u16 = 2, in 0..=2;
+        /// Whether messages go out with the QoS of the subscription, also those that were published with a lower one.
+        pub upgrade_outgoing_qos: bool = false;
         /// Whether clients may have messages retained.
         pub retain: bool = true;
         /// Whether filters may have wildcards.

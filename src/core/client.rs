@@ -20,7 +20,7 @@ use hashbrown::{HashMap, HashSet};
 use crate::broker::Broker;
 use crate::broker::define::Caller;
 use crate::log::Sequence;
-use crate::outbox::{Item, Outbox};
+use crate::outbox::{Item, Outbox, cost_bytes};
 use crate::permissions::Who;
 use crate::shard::command::ShardCommand;
 use crate::window::LaneWindow;
@@ -178,6 +178,11 @@ impl Client {
             if let Event::Deliver(deliveries) = &mut event {
                 self.keep_readable(now, deliveries);
             }
+            if let Event::DeliverRun(run) = &event
+                && !self.keep_readable_run(now, run, cost_bytes(&event))
+            {
+                continue;
+            }
             into.push_back(event);
         }
         self.items = items;
@@ -256,6 +261,7 @@ impl Client {
         }
         match command {
             Command::Publish(publish) => self.publish(now, publish),
+            Command::PublishRun(publish) => self.publish_run(now, &publish),
             Command::Settle { deliveries, outcome, request } => self.settle(now, deliveries, outcome, request),
             Command::Purge { request, queue } => self.purge(now, request, &queue),
             Command::Define { request, definition } => self.define(now, request, *definition),

@@ -1,15 +1,18 @@
 //! What waits for one connection. Shards put events in, the connection's driver takes them out.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crossdock_common::Event;
-use crossdock_common::event::Delivery;
+use crossdock_common::event::{Delivery, RunDelivery};
 use crossdock_common::names::ConnectionId;
 use parking_lot::Mutex;
 
 /// Bytes that a delivery costs a connection beside its body, for the budget.
 const DELIVERY_OVERHEAD_BYTES: usize = 256;
+/// The same for one in a run.
+const RUN_DELIVERY_OVERHEAD_BYTES: usize = 128;
 
 /// The events of one connection, with its budget of unwritten bytes.
 pub struct Outbox {
@@ -71,7 +74,7 @@ impl Outbox {
 
     /// Moves deliveries in, joining them to those that wait already.
     pub(crate) fn deliver(&self, deliveries: &mut Vec<Delivery>) {
-        let bytes: usize = deliveries.iter().map(cost_bytes).sum();
+        let bytes: usize = deliveries.iter().map(delivery_cost_bytes).sum();
         self.unwritten_bytes.fetch_add(bytes, Ordering::AcqRel);
         let mut state = self.state.lock();
         if let Some(Item::Event(Event::Deliver(waiting))) = state.items.last_mut() {
@@ -81,15 +84,22 @@ impl Outbox {
         }
     }
 
-    /// Adds the confirm to those that wait already.
-    pub(crate) fn confirm(&self, lane: crossdock_common::Lane, confirm: u64) {
+    /// Puts deliveries of a run in.
+    pub(crate) fn deliver_run(&self, delivery: RunDelivery) {
+        let event = Event::DeliverRun(Box::new(delivery));
+        self.unwritten_bytes.fetch_add(cost_bytes(&event), Ordering::AcqRel);
+        self.push(event);
+    }
+
+    /// Adds the confirms to those that wait already.
+    pub(crate) fn confirm(&self, lane: crossdock_common::Lane, numbers: Range<u64>) {
         let mut state = self.state.lock();
         if let Some(Item::Event(Event::Confirmed { lane: waiting, confirms })) = state.items.last_mut()
             && *waiting == lane
         {
-            confirms.push(confirm);
+            confirms.extend(numbers);
         } else {
-            state.items.push(Item::Event(Event::Confirmed { lane, confirms: vec![confirm] }));
+            state.items.push(Item::Event(Event::Confirmed { lane, confirms: numbers.collect() }));
         }
     }
 
@@ -121,7 +131,18 @@ impl Outbox {
     }
 }
 
-/// What a delivery costs the budget of unwritten bytes.
-pub fn cost_bytes(delivery: &Delivery) -> usize {
+/// What the event's deliveries cost the budget of unwritten bytes.
+pub fn cost_bytes(event: &Event) -> usize {
+    match event {
+        Event::Deliver(deliveries) => deliveries.iter().map(delivery_cost_bytes).sum(),
+        Event::DeliverRun(delivery) => {
+            let run = &delivery.run;
+            run.bodies_bytes() + run.len() * (run.head().properties.len() + RUN_DELIVERY_OVERHEAD_BYTES)
+        }
+        _ => 0,
+    }
+}
+
+fn delivery_cost_bytes(delivery: &Delivery) -> usize {
     delivery.message.body.len() + delivery.message.properties.len() + DELIVERY_OVERHEAD_BYTES
 }

@@ -23,6 +23,7 @@ pub(crate) mod letters;
 mod level;
 mod manage;
 pub(crate) mod paging;
+mod part;
 pub(crate) mod publications;
 mod publish;
 mod queue;
@@ -30,11 +31,13 @@ pub(crate) mod reading;
 mod ready;
 pub(crate) mod replay;
 mod retained;
+pub(crate) mod runs;
 pub(crate) mod segments;
 mod settle;
 pub(crate) mod snapshot;
 pub(crate) mod stored;
 pub(crate) mod stream;
+mod tail;
 mod timers;
 pub(crate) mod traffic;
 mod unsettled;
@@ -179,6 +182,7 @@ impl Shard {
             ShardCommand::Enqueue { message, targets, confirm } => {
                 self.enqueue(now, message, targets, confirm, effects);
             }
+            ShardCommand::EnqueueRun(run) => self.enqueue_run(now, *run, effects),
             ShardCommand::Settle { deliveries, outcome, request } => {
                 self.settle(now, &deliveries, outcome, request, effects);
             }
@@ -336,7 +340,7 @@ pub(crate) fn confirm(confirmee: Confirmee, effects: &mut Effects) {
         |shares: &command::Shares| shares.as_ref().is_none_or(|shares| shares.fetch_sub(1, Ordering::AcqRel) == 1);
     match confirmee {
         Confirmee::Publisher { outbox, lane, confirm, shares } if is_last(&shares) => {
-            outbox.confirm(lane, confirm);
+            outbox.confirm(lane, confirm..confirm + 1);
             effects.wake(&outbox);
         }
         Confirmee::DeadLetter { queue, position, shares } if is_last(&shares) => {

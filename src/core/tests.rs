@@ -20,6 +20,7 @@ mod purges;
 mod queues;
 mod replies;
 mod routing;
+mod runs;
 mod sessions;
 mod simulation;
 mod streams;

@@ -19,18 +19,34 @@ impl LaneWindow {
 
     /// Takes room for one delivery.
     pub(crate) fn acquire(&self) -> bool {
-        let window = self.window.load(Ordering::Acquire);
-        let room = |unsettled: u32| (window == 0 || unsettled < window).then_some(unsettled + 1);
-        if self.unsettled.fetch_update(Ordering::AcqRel, Ordering::Acquire, room).is_ok() {
-            return true;
-        }
-        self.starved.store(true, Ordering::Release);
-        self.unsettled.fetch_update(Ordering::AcqRel, Ordering::Acquire, room).is_ok()
+        self.acquire_up_to(1) == 1
     }
 
-    /// Gives it back.
-    pub(crate) fn release(&self) {
-        let _ = self.unsettled.fetch_update(Ordering::AcqRel, Ordering::Acquire, |unsettled| unsettled.checked_sub(1));
+    /// Takes room for up to so many deliveries; says for how many there was.
+    pub(crate) fn acquire_up_to(&self, count: u32) -> u32 {
+        match self.take_room(count) {
+            0 if count > 0 => {
+                self.starved.store(true, Ordering::Release);
+                self.take_room(count)
+            }
+            taken => taken,
+        }
+    }
+
+    fn take_room(&self, count: u32) -> u32 {
+        let window = self.window.load(Ordering::Acquire);
+        let room = |unsettled: u32| {
+            let free = if window == 0 { u32::MAX - unsettled } else { window.saturating_sub(unsettled) };
+            Some(unsettled + count.min(free))
+        };
+        let before = self.unsettled.fetch_update(Ordering::AcqRel, Ordering::Acquire, room).unwrap_or_default();
+        room(before).unwrap_or(before) - before
+    }
+
+    /// Gives room for so many back.
+    pub(crate) fn release(&self, count: u32) {
+        let less = |unsettled: u32| Some(unsettled.saturating_sub(count));
+        let _ = self.unsettled.fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
     }
 
     /// Whether a consumer found no room since this was asked last.

@@ -58,8 +58,9 @@ impl Files {
     /// Those that the configuration names; `None` if it names none.
     pub fn of(settings: &Settings) -> Option<Self> {
         let (passwords, acl) = (settings.mqtt.password_file.clone(), settings.mqtt.acl_file.clone());
-        let anonymous_user = settings.anonymous_user.clone();
-        (passwords.is_some() || acl.is_some()).then_some(Self { passwords, acl, anonymous_user })
+        let anonymous_user = settings.anonymous_user.clone().filter(|_| settings.mqtt.anonymous);
+        let is_any = passwords.is_some() || acl.is_some() || anonymous_user.is_some();
+        is_any.then_some(Self { passwords, acl, anonymous_user })
     }
 
     /// Reads them. Lines that are not understood are told in the log, each with what it leads to.

@@ -278,9 +278,7 @@ impl Driver {
             while let Some(event) = self.events.pop_front() {
                 self.counters.count_event(&event);
                 self.note_limit(&event);
-                if let Event::Deliver(deliveries) = &event {
-                    self.unwritten_cost_bytes += deliveries.iter().map(cost_bytes).sum::<usize>();
-                }
+                self.unwritten_cost_bytes += cost_bytes(&event);
                 if self.output.close.is_none() {
                     self.machine.handle(now, event, &mut self.output);
                 }

@@ -11,6 +11,7 @@ impl ProtocolMetrics {
         for command in commands {
             match command {
                 Command::Publish(_) => published += 1,
+                Command::PublishRun(publish) => published += publish.run.len() as u64,
                 Command::Settle { deliveries, .. } => settled += deliveries.len() as u64,
                 _ => {}
             }
@@ -28,6 +29,9 @@ impl ProtocolMetrics {
         match event {
             Event::Deliver(deliveries) | Event::Fetched { deliveries, .. } => {
                 self.messages_delivered.inc_by(deliveries.len() as u64);
+            }
+            Event::DeliverRun(delivery) => {
+                self.messages_delivered.inc_by(delivery.run.len() as u64);
             }
             Event::Confirmed { confirms, .. } => {
                 self.messages_confirmed.inc_by(confirms.len() as u64);

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{folder, is_there, python, run, run_against};
+use super::{folder, is_there, java, python, run, run_against};
 use crate::support::Broker;
 
 /// A program that Debian installs.
@@ -47,15 +47,6 @@ fn amqp091_go() {
 fn rabbitmq_java_client() {
     let jar = folder().join("java/target/client.jar");
     run("RabbitMQ Java client", std::slice::from_ref(&jar), Command::new("java").arg("-jar").arg(&jar));
-}
-
-/// A Java program with the libraries that Maven has put beside it.
-fn java(project: &str, jar: &str, main_class: &str) -> (PathBuf, Command) {
-    let target = folder().join(project).join("target");
-    let jar = target.join(jar);
-    let mut command = Command::new("java");
-    command.arg("-cp").arg(format!("{}:{}/lib/*", jar.display(), target.display())).arg(main_class);
-    (jar, command)
 }
 
 #[test]

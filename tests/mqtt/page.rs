@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::corpus::Chapter;
+use super::foreign::{self, Difference};
 
 const BEGIN: &str = "<!-- written by the corpus -->\n";
 const END: &str = "<!-- end of what the corpus wrote -->\n";
@@ -12,11 +13,11 @@ const END: &str = "<!-- end of what the corpus wrote -->\n";
 const SHOWN_MAX: usize = 3;
 
 /// The page says what the corpus says; `CROSSDOCK_WRITE_DOCS=1` makes it so.
-pub fn check(chapters: &[Chapter], page: &Path) {
+pub fn check(chapters: &[Chapter], folder: &Path, page: &Path) {
     let text = std::fs::read_to_string(page).expect("the page");
     let (head, rest) = text.split_once(BEGIN).expect("where the list begins");
     let (found, tail) = rest.split_once(END).expect("where the list ends");
-    let wanted = list(chapters);
+    let wanted = list(chapters, folder);
     if std::env::var_os("CROSSDOCK_WRITE_DOCS").is_some() {
         std::fs::write(page, [head, BEGIN, &wanted, END, tail].concat()).expect("writes");
         return;
@@ -27,44 +28,60 @@ pub fn check(chapters: &[Chapter], page: &Path) {
     );
 }
 
-fn list(chapters: &[Chapter]) -> String {
+fn list(chapters: &[Chapter], folder: &Path) -> String {
     let mut out = String::from("| chapter | sequences | about |\n|---|---|---|\n");
     for chapter in chapters {
         let _ = writeln!(out, "| `{}` | {} | {} |", chapter.name, chapter.sequences.len(), chapter.title);
     }
     let count: usize = chapters.iter().map(|chapter| chapter.sequences.len()).sum();
     let _ = writeln!(out, "| all | {count} | |");
-    let tested = tested(chapters);
-    for (version, name) in [("3.1.1", "MQTT 3.1.1"), ("5", "MQTT 5")] {
-        let _ = write!(out, "\n### {name}\n\n| statement | sequences |\n|---|---|\n");
-        let of_version = tested.iter().filter(|((_, of), _)| *of == version);
-        for ((number, _), sequences) in of_version {
-            let _ = writeln!(out, "| {} | {} |", shown_number(number), shown(sequences));
+    out += &differences(chapters, &foreign::differences(&folder.join("mosquitto.txt")));
+    let mut tested = tested(chapters);
+    for version in ["3.1.1", "5"] {
+        let _ = write!(out, "\n### MQTT {version}\n\n| statement | about | sequences |\n|---|---|---|\n");
+        let file = folder.join(format!("statements-{version}.txt"));
+        for line in std::fs::read_to_string(file).expect("statements").lines() {
+            let _ = writeln!(out, "{}", row(version, line, &mut tested));
         }
+    }
+    assert!(tested.is_empty(), "statements that are none: {:?}", tested.keys());
+    out
+}
+
+/// In what Debian's mosquitto differs.
+fn differences(chapters: &[Chapter], known: &[Difference]) -> String {
+    let ids = || chapters.iter().flat_map(|chapter| &chapter.sequences).map(|sequence| sequence.id.as_str());
+    let mut out = String::from("\n### Mosquitto 2.0.11\n\n| what it does | sequences |\n|---|---|\n");
+    for row in known {
+        let differing: Vec<&str> = ids().filter(|id| row.matches(id)).collect();
+        let _ = writeln!(out, "| {} | {} |", row.reason, shown(&differing));
     }
     out
 }
 
-/// Numbers sort as numbers, so they are kept in pieces.
-type Statement<'a> = ((Vec<u32>, &'a str), Vec<&'a str>);
-
-fn tested(chapters: &[Chapter]) -> Vec<Statement<'_>> {
-    let mut found: BTreeMap<(Vec<u32>, &str), Vec<&str>> = BTreeMap::new();
+/// Sequences by the statement that they are for.
+fn tested(chapters: &[Chapter]) -> BTreeMap<String, Vec<&str>> {
+    let mut found: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for sequence in chapters.iter().flat_map(|chapter| &chapter.sequences) {
         for statement in &sequence.statements {
-            let (version, number) = statement.split_once(":MQTT-").expect("version:MQTT-number");
-            let pieces = number.split(['.', '-']).map(|piece| piece.parse().expect("a number")).collect();
-            found.entry((pieces, version)).or_default().push(&sequence.id);
+            found.entry(statement.clone()).or_default().push(&sequence.id);
         }
     }
-    found.into_iter().collect()
+    found
 }
 
-fn shown_number(pieces: &[u32]) -> String {
-    match pieces {
-        [a, b, c, d] => format!("MQTT-{a}.{b}.{c}-{d}"),
-        other => panic!("no statement: {other:?}"),
-    }
+/// A line of the statements' file is number, words, and for those without sequences, why.
+fn row(version: &str, line: &str, tested: &mut BTreeMap<String, Vec<&str>>) -> String {
+    let mut fields = line.split(" | ");
+    let (number, about) = (fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
+    let sequences = tested.remove(&format!("{version}:MQTT-{number}"));
+    let by = match (sequences, fields.next()) {
+        (Some(sequences), _) => shown(&sequences),
+        (None, Some("client")) => "for clients".to_owned(),
+        (None, Some(note)) => note.strip_prefix("elsewhere: ").unwrap_or(note).to_owned(),
+        (None, None) => panic!("no sequence for MQTT-{number} of {version}"),
+    };
+    format!("| MQTT-{number} | {about} | {by} |")
 }
 
 fn shown(sequences: &[&str]) -> String {

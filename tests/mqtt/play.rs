@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -59,6 +59,9 @@ impl<T: Target> Player<'_, T> {
             self.target.restart();
             return Ok(());
         }
+        if step["between"].is_array() {
+            return self.between(&words(&step["between"]), step["count"].as_u64().ok_or("no count")?);
+        }
         let (who, version) = (word(&step["on"]), self.version);
         if let Some(hex) = step["send"].as_str() {
             let client = self.client(&who)?;
@@ -66,7 +69,7 @@ impl<T: Target> Player<'_, T> {
             return client.send(&data);
         }
         if step["drop"].as_bool() == Some(true) {
-            self.clients.remove(&who);
+            self.clients.remove(&who).ok_or("never connected")?.leave();
             return Ok(());
         }
         if step["closed"].as_bool() == Some(true) {
@@ -74,7 +77,8 @@ impl<T: Target> Player<'_, T> {
         }
         let client = self.client(&who)?;
         if let Some(pattern) = step["expect"].as_str() {
-            return client.expect(&Pattern::parse(&client.resolve(pattern)), version);
+            let without = step["without"].as_str().map(Pattern::parse);
+            return client.expect(&Pattern::parse(&client.resolve(pattern)), without.as_ref(), version);
         }
         if step["expect_all"].is_array() {
             return client.expect_all(&words(&step["expect_all"]), version);
@@ -83,6 +87,19 @@ impl<T: Target> Player<'_, T> {
             return client.distinct_identifiers(count);
         }
         client.acknowledge(step["acknowledge"].as_u64().ok_or("no such step")?)
+    }
+
+    /// So many messages come to these clients together, and each gets some.
+    fn between(&mut self, clients: &[String], count: u64) -> Result<(), String> {
+        let mut counts = vec![0; clients.len()];
+        let start = Instant::now();
+        while counts.iter().sum::<u64>() < count && start.elapsed() < self.target.patience() {
+            for (who, found) in clients.iter().zip(&mut counts) {
+                *found += self.client(who)?.count_messages()?;
+            }
+        }
+        let is_fair = counts.iter().all(|found| *found > 0) && counts.iter().sum::<u64>() == count;
+        if is_fair { Ok(()) } else { Err(format!("got {counts:?}")) }
     }
 
     fn client(&mut self, who: &str) -> Result<&mut Client, String> {
@@ -154,9 +171,20 @@ impl Client {
         Ok(byte[0])
     }
 
-    fn expect(&mut self, pattern: &Pattern, version: u8) -> Result<(), String> {
+    fn expect(&mut self, pattern: &Pattern, without: Option<&Pattern>, version: u8) -> Result<(), String> {
         let packet = self.packet()?;
-        if pattern.matches(&packet, version) { Ok(()) } else { Err(format!("came {}", hex(&packet))) }
+        let is_wrong = without.is_some_and(|without| without.matches(&packet, version));
+        if pattern.matches(&packet, version) && !is_wrong { Ok(()) } else { Err(format!("came {}", hex(&packet))) }
+    }
+
+    /// How many PUBLISHes have come.
+    fn count_messages(&mut self) -> Result<u64, String> {
+        self.send(&[0xc0, 0])?;
+        let mut count = 0;
+        while self.packet()? != [0xd0, 0] {
+            count += 1;
+        }
+        Ok(count)
     }
 
     /// Packets in any order.
@@ -204,6 +232,12 @@ impl Client {
             }
             self.waiting.push_back(packet);
         }
+    }
+
+    /// Ends without a goodbye, and waits until the broker has seen that: what comes next must not meet it in between.
+    fn leave(mut self) {
+        let _ = self.stream.shutdown(std::net::Shutdown::Write);
+        let _ = self.stream.read_to_end(&mut Vec::new());
     }
 
     /// Nothing comes but the end.

@@ -84,9 +84,7 @@ impl Peer {
 
     fn handle_events(&mut self) {
         while let Some(event) = self.events.pop_front() {
-            if let Event::Deliver(deliveries) = &event {
-                self.unwritten_cost_bytes += deliveries.iter().map(cost_bytes).sum::<usize>();
-            }
+            self.unwritten_cost_bytes += cost_bytes(&event);
             self.machine.handle(NOW, event, &mut self.output);
         }
     }

@@ -33,6 +33,8 @@ const fn scenario(name: &'static str, stages: &'static [Stage], run: fn(&mut Pro
 pub const SCENARIOS: &[Scenario] = &[
     scenario("amqp091-auto-ack-16", PASSED, |probe| amqp091::auto_ack(probe, 16)),
     scenario("amqp091-auto-ack-1024", PASSED, |probe| amqp091::auto_ack(probe, 1024)),
+    scenario("amqp091-alternating-16", PASSED, |probe| amqp091::alternating(probe, 16)),
+    scenario("amqp091-acks-16", &[Decode, Core, Confirm, Encode, DecodeAck, Settle], |probe| amqp091::acks(probe, 16)),
     scenario("amqp091-durable-1024", KEPT, |probe| amqp091::durable(probe, 1024)),
     scenario("mqtt-qos0-16", &[Decode, Core, Encode, Settle], |probe| mqtt::qos0(probe, 16)),
     scenario("mqtt-qos0-1024", &[Decode, Core, Encode, Settle], |probe| mqtt::qos0(probe, 1024)),

@@ -10,6 +10,7 @@ mod publish;
 mod queue;
 mod repeat;
 mod replies;
+mod run;
 mod settle;
 mod transaction;
 mod unsettled;
@@ -39,6 +40,7 @@ use transaction::Transaction;
 use unsettled::Unsettled;
 
 pub(crate) use deliver::{release, told};
+pub(crate) use run::is_ours;
 
 /// A body frame of at least this size is kept as a slice of the read buffer; smaller ones are copied. The read buffer is
 /// some 10 times larger, which bounds what a slice can keep alive.
@@ -262,7 +264,12 @@ impl Channel {
     /// A delivery that has to be settled was handed out.
     #[inline]
     pub(crate) fn handed_out(&mut self, now: Now, shared: &mut Shared) {
-        let tag = self.last_delivery_tag;
+        self.handed_out_from(self.last_delivery_tag, now, shared);
+    }
+
+    /// The same for all deliveries from this tag on.
+    #[inline]
+    pub(crate) fn handed_out_from(&mut self, tag: u64, now: Now, shared: &mut Shared) {
         if let Some(at) = self.patience.note(tag, now.instant, shared.limits.consumer_timeout_ms) {
             shared.check_at(Some(at));
         }

@@ -27,7 +27,7 @@ use crate::frame::table::{self, Budget, lossy_text, text_or_binary};
 
 const CLUSTER_ID: &str = "crossdock.cluster-id";
 const FURTHER: &str = "crossdock.further-headers";
-const SHORT_MAX: usize = 255;
+pub(crate) const SHORT_MAX: usize = 255;
 
 /// Explains AMQP 0-9-1 messages.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::definition::{Definition, QueueSettings};
 use crate::names::DeliveryId;
-use crate::{ConsumerId, Lane, Message, Name, RequestId, Table};
+use crate::{ConsumerId, Lane, Message, Name, RequestId, Run, Table};
 
 /// One command. Commands of one connection are carried out in order; those that touch messages reach the shards as one
 /// batch per read.
@@ -20,6 +20,8 @@ pub enum Command {
     Define { request: RequestId, definition: Box<Definition> },
     /// Publish a message.
     Publish(Publish),
+    /// Publish messages that differ in their bodies only: the same as a [`Publish`](Self::Publish) for each of them.
+    PublishRun(Box<PublishRun>),
     /// Start a consumer. Answered by a reply, then deliveries follow.
     Subscribe { request: RequestId, subscribe: Box<Subscribe> },
     /// End a consumer. Answered by a reply; its unsettled deliveries stay leased to the connection.
@@ -94,6 +96,30 @@ pub struct Publish {
     pub retain: bool,
     /// It is taken once, however often the peer sends it. Needs a `confirm` and a session that outlives its connection.
     pub exactly_once: Option<ExactlyOnce>,
+}
+
+/// Messages on their way in that differ in their bodies only.
+#[derive(Clone, Debug)]
+pub struct PublishRun {
+    /// As in [`Publish`].
+    pub lane: Lane,
+    /// As in [`Publish`]: of the first message; each next one's is one more.
+    pub confirm: Option<u64>,
+    /// The messages.
+    pub run: Run,
+    /// As in [`Publish`].
+    pub mandatory: bool,
+}
+
+impl PublishRun {
+    /// One command for each message.
+    pub fn publishes(&self) -> impl Iterator<Item = Publish> {
+        let Self { lane, confirm, mandatory, .. } = *self;
+        (0..).zip(self.run.messages()).map(move |(index, message)| {
+            let confirm = confirm.map(|first| first + index);
+            Publish { lane, confirm, message, mandatory, retain: false, exactly_once: None }
+        })
+    }
 }
 
 /// A message that its session's peer sends again until it knows that it was taken (MQTT QoS 2). The core keeps its id from the

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::definition::{BindingSpec, DelayedInfo, ExchangeInfo, QueueInfo};
 use crate::lane_quota::LaneQuota;
 use crate::names::{DeliveryId, QueueId};
-use crate::{ConsumerId, Instant, Lane, Message, Name, Refusal, RequestId, UnixMillis};
+use crate::{ConsumerId, Instant, Lane, Message, Name, Refusal, RequestId, Run, UnixMillis};
 
 /// One event.
 #[derive(Clone, Debug)]
@@ -18,6 +18,8 @@ pub enum Event {
     Reply { request: RequestId, result: Result<Reply, Refusal> },
     /// Messages for consumers, in order.
     Deliver(Vec<Delivery>),
+    /// Messages of a run for one consumer: the same as [`Deliver`](Self::Deliver) with each of them.
+    DeliverRun(Box<RunDelivery>),
     /// The answer to a fetch: no deliveries when there were none in time.
     Fetched { request: RequestId, deliveries: Vec<Delivery>, ready: u64 },
     /// Messages are where they shall be, as durable as they asked to be. In no particular order.
@@ -129,4 +131,46 @@ pub struct Delivery {
     pub binding: Option<Arc<BindingSpec>>,
     /// Its number in the stream that it was read from, counted from 0 (AMQP `x-stream-offset`).
     pub stream_offset: Option<u64>,
+}
+
+/// The first handing-out of each message of a run.
+#[derive(Clone, Debug)]
+pub struct RunDelivery {
+    /// Who gets them.
+    pub consumer: ConsumerId,
+    /// Where they were.
+    pub queue: QueueId,
+    /// The place of the first; the others follow.
+    pub position: u64,
+    /// The messages.
+    pub run: Run,
+    /// When they were handed out.
+    pub delivered_at: UnixMillis,
+    /// As in [`Delivery`].
+    pub expires_at: Option<Instant>,
+    /// As in [`Delivery`].
+    pub binding: Option<Arc<BindingSpec>>,
+}
+
+impl RunDelivery {
+    /// What settles each message.
+    pub fn ids(&self) -> impl Iterator<Item = DeliveryId> {
+        let (queue, first) = (self.queue, self.position);
+        (0..self.run.len() as u64).map(move |index| DeliveryId { queue, position: first + index, lease: 1 })
+    }
+
+    /// One delivery for each message.
+    pub fn deliveries(&self) -> impl Iterator<Item = Delivery> {
+        self.ids().zip(self.run.messages()).map(|(id, message)| Delivery {
+            consumer: self.consumer,
+            id,
+            message,
+            delivery_count: 0,
+            is_counted: false,
+            first_delivered_at: self.delivered_at,
+            expires_at: self.expires_at,
+            binding: self.binding.clone(),
+            stream_offset: None,
+        })
+    }
 }

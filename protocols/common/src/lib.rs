@@ -31,7 +31,7 @@ pub use event::Event;
 pub use hub::Hub;
 pub use limits::Limits;
 pub use machine::Machine;
-pub use message::{Arrived, Format, FormatTag, Message};
+pub use message::{Arrived, Format, FormatTag, Message, Run};
 pub use names::{ConsumerId, Lane, Name, RequestId};
 pub use output::{DropReason, Output};
 pub use refusal::Refusal;

@@ -1,6 +1,7 @@
 //! The message: what arrived as it arrived, with the broker's own facts beside it.
 
 mod arrived;
+mod run;
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -11,6 +12,7 @@ use crate::names::QueueId;
 use crate::{Hub, Name, Text, UnixMillis};
 
 pub use arrived::Arrived;
+pub use run::{RUN_BODY_BYTES_MAX, Run};
 
 /// Which protocol's property sections a message carries. Written to disk: a number is never given twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -33,6 +33,8 @@ pub struct ConnectionOptions {
     pub shared_expiry_ms: Option<u64>,
     /// What bounds the messages that wait for a session or a shared subscription.
     pub session_queue: QueueSettings,
+    /// Messages go out with the QoS that was granted, also those that were published with a lower one.
+    pub upgrade_outgoing_qos: bool,
     /// What the broker offers to its clients.
     pub offer: Offer,
     /// Where assigned client identifiers come from.
@@ -52,6 +54,7 @@ impl Default for ConnectionOptions {
             session_expiry_ms_max: None,
             shared_expiry_ms: Some(24 * 60 * 60 * 1_000),
             session_queue: QueueSettings::default(),
+            upgrade_outgoing_qos: false,
             offer: Offer::default(),
             seed: 0,
         }

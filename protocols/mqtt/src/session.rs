@@ -152,6 +152,10 @@ impl Session {
                 deliveries.into_iter().for_each(|delivery| self.deliver(now, delivery, output));
                 Ok(())
             }
+            Event::DeliverRun(run) => {
+                run.deliveries().for_each(|delivery| self.deliver(now, delivery, output));
+                Ok(())
+            }
             Event::Reply { request, result } => self.reply(now, request, result, output),
             Event::Confirmed { confirms, .. } => {
                 let mut cx = context(now, &self.peer, &mut self.requests, output);

@@ -126,6 +126,10 @@ impl Session {
                 self.deliver(deliveries, output);
                 Ok(())
             }
+            Event::DeliverRun(run) => {
+                self.deliver(run.deliveries().collect(), output);
+                Ok(())
+            }
             Event::Confirmed { confirms, .. } => {
                 confirms.into_iter().for_each(|confirm| self.requests.confirmed(confirm, output));
                 Ok(())

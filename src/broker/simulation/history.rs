@@ -190,6 +190,7 @@ impl History {
             33 => self.publish_again(),
             34 | 35 => self.read_stream(),
             36..=40 => self.settle_in_stream(),
+            41..=45 => self.publish_run(),
             _ => self.life.step(self.world.now, &mut self.random),
         }
         self.truth.out_of_order |= self.life.lost_reads > 0;

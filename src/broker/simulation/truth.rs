@@ -8,7 +8,7 @@ use crossdock_common::event::Delivery;
 use crossdock_common::message::Deduplication;
 use crossdock_common::random::Random;
 use crossdock_common::testkit::plain_format;
-use crossdock_common::{Message, Now, Text, Value};
+use crossdock_common::{Arrived, Message, Name, Now, Run, Text, Value};
 
 /// A queue of the simulated broker.
 pub(super) struct Plan {
@@ -81,6 +81,10 @@ impl Plan {
     }
 }
 
+/// What all messages of runs have.
+const RUN_PRIORITY: u8 = 2;
+const RUN_PROPERTIES: &[u8] = b"run";
+
 /// What may have become of a message in a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
@@ -114,6 +118,8 @@ pub(super) struct Truth {
     /// Somebody has begun to take them away: a confirm says nothing about them any more.
     touched: BTreeSet<Key>,
     transient: BTreeSet<u64>,
+    /// Published in runs.
+    in_runs: BTreeSet<u64>,
     delayed: BTreeSet<u64>,
     /// Handed out, delayed or rejected since a check last found everything: a purge may leave them.
     away: BTreeSet<Key>,
@@ -154,6 +160,32 @@ impl Truth {
             self.transient.insert(number);
         }
         message
+    }
+
+    /// The next messages, which differ in their bodies only, and the number of the first.
+    pub(super) fn next_run(&mut self, now: Now, random: &mut Random, exchange: &str, key: &str) -> (u64, Run) {
+        let first = self.published + 1;
+        self.published += 1 + random.below(12);
+        let numbers = first..=self.published;
+        let bodies: Vec<Bytes> =
+            numbers.clone().map(|number| message_of(number, random.below(120) as usize).body).collect();
+        let durable = random.below(5) == 0;
+        let (exchange, user) = (Name::from(exchange), Name::default());
+        let arrived = Arrived {
+            format: plain_format(),
+            exchange: &exchange,
+            routing_key: key.as_bytes(),
+            properties: RUN_PROPERTIES,
+            body: &[],
+            durable,
+            priority: RUN_PRIORITY,
+            ttl_ms: None,
+            user: &user,
+            received_at: now.unix,
+        };
+        self.in_runs.extend(numbers.clone());
+        self.transient.extend(numbers.filter(|_| !durable));
+        (first, Run::new(&arrived, bodies.iter().map(|body| &body[..])))
     }
 
     pub(super) fn sent(&mut self, plan: &Plan, number: u64) {
@@ -218,7 +250,8 @@ impl Truth {
     }
 
     pub(super) fn confirmed(&mut self, number: u64) {
-        if self.fates.contains_key(&(FIFO, number)) && !self.transient.contains(&number) {
+        let has_id = !self.in_runs.contains(&number);
+        if has_id && self.fates.contains_key(&(FIFO, number)) && !self.transient.contains(&number) {
             self.known.insert(number);
         }
         for plan in &PLANS[..PUBLISHED] {
@@ -257,6 +290,8 @@ impl Truth {
             && !is_letter
             && plan.keeps_its_messages()
             && !self.delayed.contains(&key.1)
+            // Those of runs have no group.
+            && (plan.name != FIFO || !self.in_runs.contains(&key.1))
             && !self.removed.contains(&key)
         {
             let newest = self.newest.insert((plan.name, level), key.1);
@@ -339,7 +374,11 @@ pub(super) fn number_of(queue: &str, message: &Message) -> u64 {
     let number: u64 = text.and_then(|text| text.parse().ok()).expect("a number");
     let expected = message_of(number, message.body.len() - 8);
     assert_eq!(message.body, expected.body, "the body of {number} in {queue}");
-    assert_eq!((message.priority, &message.properties), (expected.priority, &expected.properties));
+    let alike = match message.properties == RUN_PROPERTIES {
+        true => (RUN_PRIORITY, RUN_PROPERTIES),
+        false => (expected.priority, &expected.properties[..]),
+    };
+    assert_eq!((message.priority, &message.properties[..]), alike);
     number
 }
 

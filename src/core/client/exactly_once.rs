@@ -26,7 +26,7 @@ impl Client {
         let publisher = Publisher { outbox, lane, confirm };
         match self.broker.begin_publication(session, self.outbox.connection, asked, publisher) {
             Some(Begun::New { publication, landed }) => self.send_once(now, publish, publication, found, &landed),
-            Some(Begun::Received) => self.outbox.confirm(lane, confirm),
+            Some(Begun::Received) => self.outbox.confirm(lane, confirm..confirm + 1),
             // It is confirmed later, or the session is another connection's.
             Some(Begun::UnderWay) | None => {}
         }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use crossdock_common::command::Publish;
+use crossdock_common::command::{Publish, PublishRun};
 use crossdock_common::refusal::{Access, Resource};
-use crossdock_common::{Event, Message, Name, Now, Refusal};
+use crossdock_common::{Command, Event, Message, Name, Now, Refusal};
 use hashbrown::HashMap;
 
 use super::Client;
@@ -14,6 +14,7 @@ use crate::broker::followup::{routing_keys, share_count, split_by_shard};
 use crate::definitions::route::{Route, route};
 use crate::permissions::Who;
 use crate::shard::command::{Confirmee, ShardCommand, Shares};
+use crate::shard::runs::{EnqueueRun, RunConfirmee};
 
 /// Routes that a connection remembers; beyond them it starts anew.
 const ROUTES_MAX: usize = 4_096;
@@ -90,6 +91,24 @@ impl Client {
         }
     }
 
+    /// As [`publish`](Self::publish) for each message of a run.
+    pub(super) fn publish_run(&mut self, now: Now, publish: &PublishRun) {
+        self.published = true;
+        let version = self.broker.version();
+        let found = self.routes.get(version, publish.run.head());
+        let split = found.map(|found| split_by_shard(self.pending.len(), &found)).unwrap_or_default();
+        // Shares of a confirm are counted for each message.
+        let is_shared = publish.confirm.is_some() && split.len() > 1;
+        if split.is_empty() || is_shared || publish.run.head().durable {
+            return publish.publishes().for_each(|publish| self.command(now, Command::Publish(publish)));
+        }
+        for (index, targets) in split {
+            let confirmee = |first| RunConfirmee { outbox: self.outbox.clone(), lane: publish.lane, first };
+            let run = EnqueueRun { run: publish.run.clone(), targets, confirm: publish.confirm.map(confirmee) };
+            self.push_to(index, ShardCommand::EnqueueRun(Box::new(run)));
+        }
+    }
+
     /// Looks the route up, and makes of the message what goes there.
     fn find_route(&mut self, message: &mut Arc<Message>) -> Result<Arc<Route>, Refusal> {
         let found = Arc::new(self.broker.find_route(&self.who, message)?);
@@ -131,7 +150,7 @@ impl Client {
         }
         // A retained message is confirmed by the shard that keeps it.
         if let (Some(confirm), false) = (confirm, retain) {
-            self.outbox.confirm(lane, confirm);
+            self.outbox.confirm(lane, confirm..confirm + 1);
         }
     }
 

@@ -1,9 +1,10 @@
 //! What a session may still read: its subscriptions were permitted when they were made, and each delivery is asked for again.
 
 use crossdock_common::command::Outcome;
-use crossdock_common::event::Delivery;
+use crossdock_common::event::{Delivery, RunDelivery};
+use crossdock_common::names::DeliveryId;
 use crossdock_common::refusal::{Access, Resource};
-use crossdock_common::{Name, Now};
+use crossdock_common::{Event, Message, Name, Now};
 
 use super::Client;
 use crate::outbox::cost_bytes;
@@ -40,20 +41,31 @@ impl Client {
         if self.session.is_none() || self.scope() == Scope::Everything {
             return;
         }
-        let (readable, refused) = std::mem::take(deliveries).into_iter().partition(|delivery| self.may_read(delivery));
+        let (readable, refused) =
+            std::mem::take(deliveries).into_iter().partition(|delivery| self.may_read(&delivery.message));
         *deliveries = readable;
-        self.refuse(now, &refused);
+        let refused: Vec<Delivery> = refused;
+        if !refused.is_empty() {
+            let ids = refused.iter().map(|delivery| delivery.id).collect();
+            self.refuse(now, ids, cost_bytes(&Event::Deliver(refused)));
+        }
     }
 
-    fn refuse(&mut self, now: Now, refused: &[Delivery]) {
-        if refused.is_empty() {
-            return;
+    /// The same for a run, whose messages are all alike. False if none of them may be read.
+    pub(super) fn keep_readable_run(&mut self, now: Now, run: &RunDelivery, cost_bytes: usize) -> bool {
+        if self.session.is_none() || self.scope() == Scope::Everything || self.may_read(run.run.head()) {
+            return true;
         }
+        self.refuse(now, run.ids().collect(), cost_bytes);
+        false
+    }
+
+    fn refuse(&mut self, now: Now, refused: Vec<DeliveryId>, cost_bytes: usize) {
         self.unreadable += refused.len() as u64;
-        self.settle(now, refused.iter().map(|delivery| delivery.id).collect(), Outcome::Rejected, None);
+        self.settle(now, refused, Outcome::Rejected, None);
         self.flush(now);
         // The peer will never take them.
-        self.written(now, refused.iter().map(cost_bytes).sum());
+        self.written(now, cost_bytes);
     }
 
     fn scope(&mut self) -> Scope {
@@ -73,11 +85,11 @@ impl Client {
         reading.scope
     }
 
-    fn may_read(&self, delivery: &Delivery) -> bool {
+    fn may_read(&self, message: &Message) -> bool {
         let Some(session) = self.session.as_ref().filter(|session| session.reading.scope == Scope::Topics) else {
             return false;
         };
-        let (permissions, message) = (self.broker.permissions(), &delivery.message);
+        let permissions = self.broker.permissions();
         let extra = message.rare.iter().flat_map(|rare| &rare.extra_keys);
         let mut keys = std::iter::once(&message.routing_key).chain(extra);
         // A message may have come by any of its keys.

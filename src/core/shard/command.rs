@@ -11,6 +11,7 @@ use crossdock_common::names::{ConnectionId, DeliveryId, QueueId};
 use crossdock_common::{ConsumerId, Lane, Message, Name, RequestId};
 
 use super::letters::Posted;
+use super::runs::EnqueueRun;
 use super::stream::cursor::Reading;
 use crate::definitions::route::RouteTarget;
 use crate::log::Sequence;
@@ -22,6 +23,8 @@ use crate::window::LaneWindow;
 pub(crate) enum ShardCommand {
     /// A message for queues of this shard.
     Enqueue { message: Arc<Message>, targets: Targets, confirm: Option<Confirmee> },
+    /// Messages that differ in their bodies only.
+    EnqueueRun(Box<EnqueueRun>),
     /// A new consumer; the queue exists and the caller may consume from it.
     Subscribe { queue: QueueId, consumer: Box<NewConsumer>, request: Option<RequestId> },
     /// A consumer ends.

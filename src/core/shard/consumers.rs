@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crossdock_common::ConsumerId;
-use crossdock_common::event::Delivery;
+use crossdock_common::event::{Delivery, RunDelivery};
 use crossdock_common::names::ConnectionId;
 
 use super::command::{Effects, NewConsumer};
@@ -67,11 +67,26 @@ impl Consumer {
         true
     }
 
+    /// Takes room for up to so many deliveries; says for how many there was.
+    pub(crate) fn acquire_up_to(&mut self, count: u64) -> u64 {
+        if !self.outbox.has_room() {
+            return 0;
+        }
+        if self.presettled {
+            return count;
+        }
+        let room = if self.window == 0 { u32::MAX } else { self.window.saturating_sub(self.unsettled) };
+        let wanted = u32::try_from(count).unwrap_or(u32::MAX).min(room);
+        let taken = self.lane_window.as_ref().map_or(wanted, |window| window.acquire_up_to(wanted));
+        self.unsettled += taken;
+        u64::from(taken)
+    }
+
     /// The other way round.
     fn release(&mut self) {
         if self.unsettled > 0 {
             self.unsettled -= 1;
-            self.lane_window.iter().for_each(|window| window.release());
+            self.lane_window.iter().for_each(|window| window.release(1));
         }
     }
 
@@ -86,10 +101,17 @@ impl Consumer {
         self.outgoing.push(delivery);
     }
 
+    /// Sends a run at once, after what was handed out before.
+    pub(crate) fn send_run(&mut self, delivery: RunDelivery, effects: &mut Effects, traffic: &mut Traffic) {
+        self.flush(effects, traffic);
+        traffic.count_delivered(self.presettled, delivery.run.len());
+        self.outbox.deliver_run(delivery);
+        effects.wake(&self.outbox);
+    }
+
     fn flush(&mut self, effects: &mut Effects, traffic: &mut Traffic) {
         if !self.outgoing.is_empty() {
-            let counter = if self.presettled { &mut traffic.delivered_settled } else { &mut traffic.delivered };
-            *counter += self.outgoing.len() as u64;
+            traffic.count_delivered(self.presettled, self.outgoing.len());
             self.outbox.deliver(&mut self.outgoing);
             effects.wake(&self.outbox);
         }
@@ -169,6 +191,13 @@ impl Consumers {
         None
     }
 
+    /// The consumer that gets everything the queue hands out, if there is one.
+    pub(crate) fn sole(&mut self, single: bool) -> Option<&mut Consumer> {
+        let is_sole = self.all.len() == 1 || single;
+        self.turn = if is_sole { 0 } else { self.turn };
+        self.all.first_mut().filter(|_| is_sole)
+    }
+
     fn next_within(&mut self, start: usize, end: usize) -> Option<usize> {
         let width = end - start;
         for step in 0..width {
@@ -181,10 +210,10 @@ impl Consumers {
         None
     }
 
-    /// A consumer's delivery is settled: it has room again.
-    pub(crate) fn release(&mut self, connection: ConnectionId, id: ConsumerId) {
+    /// So many deliveries of a consumer are settled: it has room again.
+    pub(crate) fn release(&mut self, connection: ConnectionId, id: ConsumerId, count: u32) {
         if let Some(consumer) = self.all.iter_mut().find(|consumer| consumer.is(connection, id)) {
-            consumer.unsettled = consumer.unsettled.saturating_sub(1);
+            consumer.unsettled = consumer.unsettled.saturating_sub(count);
         }
     }
 

@@ -113,6 +113,11 @@ impl Entry {
     }
 }
 
+/// Memory that a message and its entry take without the body.
+pub(crate) fn entry_bytes(message: &Message) -> u64 {
+    ENTRY_BYTES + MESSAGE_BYTES + message.properties.len() as u64
+}
+
 /// Memory that a message takes.
 pub(crate) fn message_bytes(message: &Message) -> u64 {
     MESSAGE_BYTES + (message.body.len() + message.properties.len()) as u64

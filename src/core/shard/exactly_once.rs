@@ -75,7 +75,7 @@ impl Shard {
         let kept = queue.publications.as_mut().and_then(|publications| publications.kept(id, number));
         let Some((Publisher { outbox, lane, confirm }, accepted)) = kept else { return };
         if accepted {
-            outbox.confirm(lane, confirm);
+            outbox.confirm(lane, confirm..confirm + 1);
         } else {
             outbox.push(Event::Rejected { lane, confirm, reason: RejectReason::QueueFull });
         }

@@ -8,6 +8,7 @@ use crossdock_common::{ConsumerId, Event, Now};
 
 use super::command::{Effects, ShardFetch};
 use super::entry::{Entry, Holder, Unsettled};
+use super::part::HeldPart;
 use super::queue::{HandOut, Queue};
 use super::timers::Timers;
 
@@ -25,7 +26,8 @@ impl Queue {
         effects: &mut Effects,
         mut gone: impl FnMut(HandOut),
     ) {
-        while self.ready.head(unload).is_some() {
+        // A run does not fall apart for nobody.
+        while self.is_fetched_from() && self.ready.head(unload).is_some() {
             let Some(fetch) = self.fetches.pop_front() else { break };
             self.serve_fetch(fetch, (now, unload), timers, effects, &mut gone);
         }
@@ -33,9 +35,14 @@ impl Queue {
         if self.ready.is_exhausted() && !self.is_awaiting() {
             self.answer_impatient(effects);
         }
-        self.serve_consumers(now, unload, &mut gone);
+        self.serve_consumers(now, unload, effects, &mut gone);
         self.consumers.flush(effects, &mut self.traffic);
         self.schedule_expiry(timers);
+    }
+
+    /// Somebody fetches, or there is no run to be kept together.
+    fn is_fetched_from(&self) -> bool {
+        !self.fetches.is_empty() || self.ready.next_part().is_none()
     }
 
     /// Fetches that waited only for messages to be read, and there are none after all.
@@ -49,10 +56,20 @@ impl Queue {
         }
     }
 
-    fn serve_consumers(&mut self, now: Now, unload: bool, gone: &mut impl FnMut(HandOut)) {
+    fn serve_consumers(&mut self, now: Now, unload: bool, effects: &mut Effects, gone: &mut impl FnMut(HandOut)) {
         let single = self.settings.single_active_consumer;
         let counted = self.settings.delivery_limit.is_some();
-        while self.ready.head(unload).is_some_and(|head| !head.is_expired(now.instant)) {
+        loop {
+            if self.ready.next_part().is_some() {
+                match self.serve_part(now, effects) {
+                    Some(true) => continue,
+                    Some(false) => return,
+                    None => {}
+                }
+            }
+            if self.ready.head(unload).is_none_or(|head| head.is_expired(now.instant)) {
+                return;
+            }
             let Some(consumer) = self.consumers.next(single) else { return };
             let Some(mut entry) = self.ready.pop_head() else { return };
             let Entry { position, logged, stored, .. } = entry;
@@ -76,6 +93,33 @@ impl Queue {
             let lane_window = consumer.lane_window.clone();
             self.unsettled.insert(Unsettled { entry, holder, lane_window });
         }
+    }
+
+    /// Hands out messages of the run that is next, and tells whether there was room for any. `None` if no run is next, or it has to be
+    /// handed out one by one: to several consumers in turn, or by a queue that counts.
+    #[inline(never)]
+    fn serve_part(&mut self, now: Now, effects: &mut Effects) -> Option<bool> {
+        let next = self.ready.next_part().filter(|part| !part.is_expired(now.instant))?;
+        if !self.consumers.has_room() {
+            return Some(false);
+        }
+        let settings = &self.settings;
+        let consumer =
+            self.consumers.sole(settings.single_active_consumer).filter(|_| settings.delivery_limit.is_none())?;
+        let count = consumer.acquire_up_to(next.len());
+        if count == 0 {
+            return Some(false);
+        }
+        let part = self.ready.take_part(count)?;
+        consumer.send_run(part.delivery((self.id, consumer.id), now), effects, &mut self.traffic);
+        if consumer.presettled {
+            self.ledger.settled += part.len();
+            return Some(true);
+        }
+        let holder = Holder::Consumer { connection: consumer.outbox.connection, consumer: consumer.id };
+        let lane_window = consumer.lane_window.clone();
+        self.unsettled.insert_part(HeldPart { part, holder, lane_window, delivered_at: now.unix });
+        Some(true)
     }
 
     /// Answers a fetch with what is there.

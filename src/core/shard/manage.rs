@@ -69,7 +69,7 @@ impl Shard {
         }
         // Nobody can settle these any more.
         queue.consumers.iter_mut().for_each(Consumer::release_all);
-        queue.unsettled.iter().filter_map(|unsettled| unsettled.lane_window.as_ref()).for_each(|lane| lane.release());
+        queue.unsettled.release_lanes();
         let ready = queue.ready.len();
         self.give_up(*queue);
         ready

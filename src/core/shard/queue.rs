@@ -209,12 +209,28 @@ impl Queue {
     pub(crate) fn take_unsettled(&mut self, id: &DeliveryId) -> Option<Entry> {
         let unsettled = self.unsettled.remove(id)?;
         if let Holder::Consumer { connection, consumer } = unsettled.holder {
-            self.consumers.release(connection, consumer);
+            self.consumers.release(connection, consumer, 1);
         }
         if let Some(window) = &unsettled.lane_window {
-            window.release();
+            window.release(1);
         }
         Some(unsettled.entry)
+    }
+
+    /// Accepts a delivery, and those of `rest` that are held with it as part of a run; says how many. `None` if it is not held so.
+    #[inline(never)]
+    pub(crate) fn accept_part(&mut self, id: &DeliveryId, rest: &[DeliveryId]) -> Option<usize> {
+        let held = self.unsettled.held_from(id.position).filter(|_| id.lease == 1)?;
+        let next = (id.position + 1..id.position + held).map(|position| DeliveryId { position, ..*id });
+        let count = 1 + next.zip(rest).take_while(|(next, id)| next == *id).count();
+        let taken = self.unsettled.take_part(id.position, count as u64)?;
+        let room = u32::try_from(count).unwrap_or(u32::MAX);
+        if let Holder::Consumer { connection, consumer } = taken.holder {
+            self.consumers.release(connection, consumer, room);
+        }
+        taken.lane_window.iter().for_each(|window| window.release(room));
+        self.ledger.settled += count as u64;
+        Some(count)
     }
 
     /// The deliveries that a connection holds and loses when it goes, oldest first.

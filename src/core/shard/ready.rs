@@ -6,7 +6,9 @@ use smallvec::SmallVec;
 use super::entry::Entry;
 use super::groups::Groups;
 use super::level::{Level, Located, Read, Sealing};
+use super::part::Part;
 use super::stored::{PageRef, StoredRef};
+use super::tail::{Item, Tail};
 use crate::log::Location;
 
 /// Levels by priority; a queue without priorities has one.
@@ -14,6 +16,8 @@ pub(crate) struct Ready {
     levels: SmallVec<[Box<Level>; 1]>,
     /// Of a FIFO queue, which has one level.
     groups: Option<Box<Groups>>,
+    /// Behind all others: runs, and what came after them. Only where there is one level, and nothing of it on disk.
+    tail: Tail,
     body_bytes: u64,
     length: u64,
 }
@@ -31,7 +35,7 @@ impl Ready {
     /// A queue that tells apart the priorities 0 to `priority_max`.
     pub(crate) fn new(priority_max: Option<u8>) -> Self {
         let levels = (0..=priority_max.unwrap_or(0)).map(|number| Box::new(Level::new(number))).collect();
-        Self { levels, groups: None, body_bytes: 0, length: 0 }
+        Self { levels, groups: None, tail: Tail::default(), body_bytes: 0, length: 0 }
     }
 
     /// A queue of message groups.
@@ -54,7 +58,7 @@ impl Ready {
 
     pub(crate) fn memory_bytes(&self) -> u64 {
         let aside = self.groups.as_ref().map_or(0, |groups| groups.memory_bytes());
-        aside + self.levels.iter().map(|level| level.memory_bytes()).sum::<u64>()
+        aside + self.tail.memory_bytes() + self.levels.iter().map(|level| level.memory_bytes()).sum::<u64>()
     }
 
     /// New messages of that level go to disk.
@@ -73,13 +77,85 @@ impl Ready {
     }
 
     /// Puts a new entry at the end; without `keep`, its message goes out of memory if it can be read back.
+    #[inline]
     pub(crate) fn append(&mut self, entry: Entry, keep: bool) {
         let index = self.came(&entry);
+        if !self.tail.is_empty() {
+            return self.append_behind_runs(entry, keep);
+        }
         self.levels[index].append(entry, keep);
+    }
+
+    #[cold]
+    fn append_behind_runs(&mut self, entry: Entry, keep: bool) {
+        if keep && entry.stored.is_none() {
+            return self.tail.push(Item::One(entry));
+        }
+        self.dissolve();
+        self.levels[0].append(entry, keep);
+    }
+
+    /// Runs may be kept as they are.
+    pub(crate) fn takes_parts(&self) -> bool {
+        self.groups.is_none() && self.levels.len() == 1 && !self.levels[0].is_storing()
+    }
+
+    /// Puts new messages at the end.
+    pub(crate) fn append_part(&mut self, part: Part) {
+        self.body_bytes += part.body_bytes();
+        self.length += part.len();
+        self.tail.push(Item::Part(part));
+    }
+
+    /// Messages of a run that would be handed out next.
+    #[inline]
+    pub(crate) fn next_part(&self) -> Option<&Part> {
+        self.tail.part().filter(|_| self.levels[0].len() == 0)
+    }
+
+    /// Takes up to so many of those that [`next_part`](Self::next_part) has shown.
+    pub(crate) fn take_part(&mut self, count: u64) -> Option<Part> {
+        let part = self.tail.take_part(count)?;
+        self.body_bytes -= part.body_bytes();
+        self.length -= part.len();
+        Some(part)
+    }
+
+    /// Lets the oldest of the tail be entries, if they are next.
+    #[inline]
+    fn advance(&mut self) {
+        if !self.tail.is_empty() && self.levels[0].len() == 0 {
+            self.dissolve_one();
+        }
+    }
+
+    /// Lets all of the tail be entries.
+    #[cold]
+    fn dissolve(&mut self) {
+        while !self.tail.is_empty() {
+            self.dissolve_one();
+        }
+    }
+
+    #[cold]
+    fn dissolve_one(&mut self) {
+        match self.tail.pop() {
+            Some(Item::Part(part)) => part.entries().for_each(|entry| self.levels[0].append(entry, true)),
+            Some(Item::One(entry)) => self.levels[0].append(entry, true),
+            None => {}
+        }
+    }
+
+    /// An entry comes back that may have its place among the tail.
+    fn make_way(&mut self, entry: &Entry) {
+        if self.tail.position().is_some_and(|position| position < entry.position) {
+            self.dissolve();
+        }
     }
 
     /// Puts an entry that was handed out back to where it was.
     pub(crate) fn put_back(&mut self, entry: Entry) {
+        self.make_way(&entry);
         let index = self.came(&entry);
         if let Some(entry) = self.back_to_group(entry) {
             self.levels[index].put_back(entry);
@@ -88,6 +164,7 @@ impl Ready {
 
     /// Puts an entry that was delayed where it belongs.
     pub(crate) fn wake(&mut self, entry: Entry) {
+        self.make_way(&entry);
         let index = self.came(&entry);
         if let Some(entry) = self.back_to_group(entry) {
             self.levels[index].wake(entry);
@@ -127,6 +204,7 @@ impl Ready {
     /// The entry that would be handed out next; `None` if there is none, or it has to be read first. In a FIFO queue, those on
     /// the way to it whose group waits are set aside, with `unload` without their messages.
     pub(crate) fn head(&mut self, unload: bool) -> Option<&Entry> {
+        self.advance();
         if let (Some(groups), [level]) = (&mut self.groups, &mut self.levels[..]) {
             while !groups.has_next() && !groups.is_full() {
                 let message = level.head().and_then(|entry| entry.message.as_ref());
@@ -153,7 +231,7 @@ impl Ready {
 
     /// Nothing can be handed out, and reading would not help.
     pub(crate) fn is_exhausted(&mut self) -> bool {
-        self.length == 0 || self.head(false).is_none() && !self.is_waiting()
+        self.length == 0 || self.tail.is_empty() && self.head(false).is_none() && !self.is_waiting()
     }
 
     /// Takes the entry that [`head`](Self::head) has shown.
@@ -168,6 +246,7 @@ impl Ready {
     /// Takes the entry that a full queue gives up: the oldest of the lowest priority. `None` if there is none, or a page has to
     /// be read first.
     pub(crate) fn pop_oldest(&mut self) -> Option<Entry> {
+        self.advance();
         let aside = self.groups.as_mut().and_then(|groups| groups.pop_oldest());
         let entry = match aside {
             Some(entry) => entry,
@@ -183,6 +262,9 @@ impl Ready {
 
     /// Takes an expired head of any level.
     pub(crate) fn pop_expired(&mut self, now: Instant) -> Option<Entry> {
+        if self.tail.part().is_none_or(|part| part.is_expired(now)) {
+            self.advance();
+        }
         if let Some(entry) = self.groups.as_mut().and_then(|groups| groups.pop_expired(now)) {
             return Some(self.went(entry));
         }
@@ -200,7 +282,8 @@ impl Ready {
     /// When the first head expires.
     pub(crate) fn next_expiry(&self) -> Option<Instant> {
         let aside = self.groups.as_ref().and_then(|groups| groups.oldest()?.expires_at);
-        self.levels.iter().filter_map(|level| level.head()?.expires_at).chain(aside).min()
+        let in_tail = self.next_part().and_then(|part| part.expires_at);
+        self.levels.iter().filter_map(|level| level.head()?.expires_at).chain(aside).chain(in_tail).min()
     }
 
     /// Chooses what to read: from the level that is handed out next, or, for their heads' times to live only, from all that wait.
@@ -332,6 +415,7 @@ impl Ready {
 
     pub(crate) fn drain(&mut self) -> Drained {
         let mut drained = Drained { count: self.length, ..Drained::default() };
+        self.tail.clear();
         self.groups.iter_mut().for_each(|groups| drained.entries.extend(groups.drain()));
         for level in &mut self.levels {
             let (entries, refs, pages) = level.drain();

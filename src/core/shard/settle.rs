@@ -27,20 +27,20 @@ impl Shard {
         effects: &mut Effects,
     ) {
         let mut unknown = false;
-        let mut settle = |id: &DeliveryId, effects: &mut Effects| {
-            match self.queues.get_mut(&id.queue).and_then(|queue| queue.take_unsettled(id)) {
-                Some(entry) => self.settle_entry(now, id.queue, entry, outcome, effects),
-                None => unknown |= !self.settle_in_stream(id),
-            }
-            self.mark(id.queue);
-        };
         if outcome == Outcome::Released {
             // Newest first: then each goes before all others, and none has to be moved for it.
             let before = effects.followups.len();
-            deliveries.iter().rev().for_each(|id| settle(id, effects));
+            for id in deliveries.iter().rev() {
+                unknown |= self.settle_first(now, id, &[], outcome, effects).is_none();
+            }
             effects.followups.make_contiguous()[before..].reverse();
         } else {
-            deliveries.iter().for_each(|id| settle(id, effects));
+            let mut left = deliveries;
+            while let [id, rest @ ..] = left {
+                let settled = self.settle_first(now, id, rest, outcome, effects);
+                unknown |= settled.is_none();
+                left = left.get(settled.unwrap_or(1)..).unwrap_or_default();
+            }
         }
         let Some((request, outbox)) = request else { return };
         if unknown {
@@ -51,6 +51,38 @@ impl Shard {
         let queue = deliveries.first().and_then(|id| self.queues.get(&id.queue));
         let until = queue.and_then(|queue| queue.urgency).unwrap_or(Urgency::Sync);
         self.wait(until, Awaiting::Reply(request, outbox), effects);
+    }
+
+    /// Settles a delivery, and those of `rest` that can be settled with it; says how many. `None` if nobody knows the delivery.
+    #[inline]
+    fn settle_first(
+        &mut self,
+        now: Now,
+        id: &DeliveryId,
+        rest: &[DeliveryId],
+        outcome: Outcome,
+        effects: &mut Effects,
+    ) -> Option<usize> {
+        let entry = match self.queues.get_mut(&id.queue) {
+            Some(queue) if queue.unsettled.has_parts() && outcome == Outcome::Accepted => {
+                if let Some(accepted) = queue.accept_part(id, rest) {
+                    queue.mark(&mut self.dirty);
+                    return Some(accepted);
+                }
+                queue.take_unsettled(id)
+            }
+            Some(queue) => queue.take_unsettled(id),
+            None => None,
+        };
+        let is_known = match entry {
+            Some(entry) => {
+                self.settle_entry(now, id.queue, entry, outcome, effects);
+                true
+            }
+            None => self.settle_in_stream(id),
+        };
+        self.mark(id.queue);
+        is_known.then_some(1)
     }
 
     fn settle_entry(&mut self, now: Now, id: QueueId, entry: Entry, outcome: Outcome, effects: &mut Effects) {

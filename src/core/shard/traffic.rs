@@ -70,6 +70,11 @@ impl Traffic {
         settled.saturating_sub(self.delivered_settled + self.fetched_settled)
     }
 
+    pub(crate) fn count_delivered(&mut self, presettled: bool, deliveries: usize) {
+        let counter = if presettled { &mut self.delivered_settled } else { &mut self.delivered };
+        *counter += deliveries as u64;
+    }
+
     pub(crate) fn count_fetch(&mut self, presettled: bool, deliveries: usize) {
         match (presettled, deliveries) {
             (_, 0) => self.fetched_nothing += 1,

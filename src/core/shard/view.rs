@@ -108,9 +108,10 @@ fn sample(queue: &Queue) -> QueueSample {
 }
 
 fn unsettled_bytes(queue: &Queue) -> u64 {
-    let count = queue.unsettled.len();
+    let count = queue.unsettled.entries().len();
     let looked_at: u64 = queue.unsettled.entries().take(LOOKED_AT_MAX).map(|entry| u64::from(entry.body_bytes)).sum();
-    if count <= LOOKED_AT_MAX { looked_at } else { looked_at * count as u64 / LOOKED_AT_MAX as u64 }
+    let in_entries = if count <= LOOKED_AT_MAX { looked_at } else { looked_at * count as u64 / LOOKED_AT_MAX as u64 };
+    in_entries + queue.unsettled.part_body_bytes()
 }
 
 fn consumers(queue: &Queue) -> Vec<ConsumerFigures> {

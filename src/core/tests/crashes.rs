@@ -107,7 +107,8 @@ impl Crashes {
 
     fn step(&mut self) {
         match self.random.below(24) {
-            0..=6 => self.publish(),
+            0..=5 => self.publish(),
+            6 => self.publish_run(),
             7..=9 => self.fetch(),
             10..=13 => self.settle(),
             14..=18 => self.sync_some(),
@@ -150,6 +151,26 @@ impl Crashes {
             }
         }
         self.client.publish_message(&self.world, message, Some(number));
+    }
+
+    fn publish_run(&mut self) {
+        let first = self.published + 1;
+        self.published += 1 + self.random.below(9);
+        let numbers = first..=self.published;
+        let queue = QUEUES[self.random.below(4) as usize];
+        let everywhere = self.random.below(3) == 0;
+        let (exchange, key) = if everywhere { ("amq.fanout", "") } else { ("", queue) };
+        let durable = self.random.below(5) == 0;
+        if !durable {
+            self.transient.extend(numbers.clone());
+        }
+        for name in QUEUES.into_iter().filter(|name| everywhere || *name == queue) {
+            if self.exists(name) {
+                self.fates.extend(numbers.clone().map(|number| ((name, number), Fate::Open)));
+            }
+        }
+        let bodies: Vec<String> = numbers.map(|number| number.to_string()).collect();
+        self.client.publish_run(&self.world, (exchange, key), durable, &bodies, Some(first));
     }
 
     fn fetch(&mut self) {

@@ -5,13 +5,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use crossdock_common::command::{BoundedBy, Fetch, Lease, Outcome, Publish, Subscribe};
+use crossdock_common::command::{BoundedBy, Fetch, Lease, Outcome, Publish, PublishRun, Subscribe};
 use crossdock_common::definition::{BindingSpec, Definition, Destination, ExchangeSpec, QueueSpec};
 use crossdock_common::event::{Delivery, Principal, Reply};
 use crossdock_common::names::DeliveryId;
 use crossdock_common::testkit::plain_format;
 use crossdock_common::{
-    Command, ConsumerId, Event, Instant, Lane, Message, Name, Now, Refusal, RequestId, Table, Text, UnixMillis, Value,
+    Arrived, Command, ConsumerId, Event, Instant, Lane, Message, Name, Now, Refusal, RequestId, Run, Table, Text,
+    UnixMillis, Value,
 };
 use parking_lot::Mutex;
 
@@ -320,6 +321,31 @@ impl Tester {
         );
     }
 
+    pub(super) fn publish_run(
+        &mut self,
+        world: &World,
+        (exchange, key): (&str, &str),
+        durable: bool,
+        bodies: &[String],
+        confirm: Option<u64>,
+    ) {
+        let (exchange, user) = (Name::from(exchange), Name::from("u"));
+        let arrived = Arrived {
+            format: plain_format(),
+            exchange: &exchange,
+            routing_key: key.as_bytes(),
+            properties: &[],
+            body: &[],
+            durable,
+            priority: 0,
+            ttl_ms: None,
+            user: &user,
+            received_at: world.now.unix,
+        };
+        let run = Run::new(&arrived, bodies.iter().map(String::as_bytes));
+        self.send(world, Command::PublishRun(Box::new(PublishRun { lane: Lane(0), confirm, run, mandatory: true })));
+    }
+
     pub(super) fn consume(&mut self, world: &World, queue: &str, consumer: u64, window: u32) -> Result<Reply, Refusal> {
         let subscribe = Box::new(Subscribe {
             consumer: ConsumerId(consumer),
@@ -386,6 +412,10 @@ impl Tester {
         self.events.retain(|event| match event {
             Event::Deliver(deliveries) => {
                 found.extend(deliveries.iter().cloned());
+                false
+            }
+            Event::DeliverRun(run) => {
+                found.extend(run.deliveries());
                 false
             }
             _ => true,

@@ -6,7 +6,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 FOLDER = pathlib.Path(__file__).parent.parent / "corpus"
-MODULES = ["format", "connecting", "messaging"]
+MODULES = ["format", "connecting", "messaging", "subscribing", "surviving"]
 
 
 def chapters():

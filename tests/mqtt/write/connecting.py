@@ -40,7 +40,8 @@ def names(chapter):
         sequence.closed()
     for level in [6, 7, 100]:
         sequence = chapter.sequence(f"protocol-level-MQTT-{level}", p.V5, f"level {level} is not known yet",
-                                    "5:MQTT-3.1.2-2", "5:MQTT-3.2.2-6", "5:MQTT-3.2.2-7", "5:MQTT-3.2.2-8")
+                                    "5:MQTT-3.1.2-2", "5:MQTT-3.2.2-6", "5:MQTT-3.2.2-7", "5:MQTT-3.2.2-8",
+                                    "5:MQTT-4.13.2-1")
         sequence.send("a", p.connect(p.V5, "c", level=level), "CONNECT").connect_refused(reason=0x84)
     for version in VERSIONS:
         numbers = ids(version, ["3.1.4-4", "3.2.0-1"], ["3.1.4-5", "3.2.0-1", "3.2.2-1", "7.1.1-1"])
@@ -139,11 +140,11 @@ def client_identifiers(chapter):
         for size in [1, 22, 23]:
             sequence = chapter.sequence(f"{label}-identifier-of-{size}", version, f"identifiers of {size} bytes",
                                         *ids(version, ["3.1.3-5"], ["3.1.3-5"]))
-            sequence.connect(client=letters[:size]).alive()
+            sequence.connect(client=(letters[version:] + letters)[:size]).alive()
         for start in [0, 23, 46]:
             sequence = chapter.sequence(f"{label}-identifier-of-letters-{start}", version, "all letters and digits",
                                         *ids(version, ["3.1.3-5"], ["3.1.3-5"]))
-            sequence.connect(client=letters[start:start + 23]).alive()
+            sequence.connect(client=(letters + letters)[start + 10 * version:][:23]).alive()
     sequence = chapter.sequence("v5-assigned-identifier", p.V5, "an empty identifier gets a new one",
                                 "5:MQTT-3.1.3-6", "5:MQTT-3.1.3-7", "5:MQTT-3.2.2-16")
     sequence.send("a", p.connect(p.V5, ""), "CONNECT").expect("a", "20 .. 00 00 * 12 00 .. * ", "CONNACK").alive()
@@ -498,6 +499,10 @@ def offers():
     one.send("a", p.connect(five, "resp", properties=[(p.REQUEST_RESPONSE, 1)]), "CONNECT")
     text = p.prop(p.RESPONSE_INFORMATION, "answers/resp/")
     one.expect("a", f"20 .. 00 00 * {text.hex(' ')} *", "CONNACK").alive()
+    for name, properties in [("unasked", ()), ("asked-for-none", [(p.REQUEST_RESPONSE, 0)])]:
+        one = sequence(f"response-information-{name}", "not for who does not ask", "5:MQTT-3.1.2-31")
+        one.send("a", p.connect(five, one.client(), properties=properties), "CONNECT")
+        one.expect("a", "20 .. 00 00 *", "CONNACK", without="* 1a 00 .. 61 6e 73 *").alive()
     one = sequence("publish-qos-2", "QoS beyond the maximum", "5:MQTT-3.2.2-11")
     one.connect().send("a", p.publish(five, "t", "m", 2, 1), "PUBLISH").refused(reason=0x9B)
     one = sequence("v311-publish-qos-2", "QoS beyond the maximum", version=p.V311)
@@ -545,5 +550,21 @@ def offers():
     return [limits, none]
 
 
+def problems():
+    chapter = Chapter("problems", "Reasons in words, for who wants them (3.1.2.11.7)")
+    quiet = dict(properties=[(p.PROBLEM_INFORMATION, 0)])
+    sequence = chapter.sequence("suback", p.V5, "SUBACK has no words", "5:MQTT-3.1.2-32")
+    sequence.connect(**quiet).subscribed(filters=[("+/" * 200, 0)], codes=[0x8F]).alive()
+    sequence = chapter.sequence("unsuback", p.V5, "nor has UNSUBACK", "5:MQTT-3.1.2-32")
+    sequence.connect(**quiet).send("a", p.unsubscribe(p.V5, 1, ["x"]), "UNSUBSCRIBE").expect("a", "b0 04 00 01 00 11", "UNSUBACK")
+    for kind, data, answer in [("puback", p.publish(p.V5, "problems/1", "m", 1, 5), "40 03 00 05 10"),
+                               ("pubrec", p.publish(p.V5, "problems/2", "m", 2, 5), "50 03 00 05 10"),
+                               ("pubcomp", p.ack(p.V5, p.PUBREL, 5), "70 03 00 05 92"),
+                               ("pubrel", p.ack(p.V5, p.PUBREC, 5), "62 03 00 05 92")]:
+        sequence = chapter.sequence(kind, p.V5, f"nor has {kind.upper()}", "5:MQTT-3.1.2-32")
+        sequence.connect(**quiet).send("a", data, "its cause").expect("a", answer, kind.upper()).alive()
+    return chapter
+
+
 def all_chapters():
-    return [connect(), credentials(), sessions(), wills(), keep_alive(), goodbyes(), *offers()]
+    return [connect(), credentials(), sessions(), problems(), wills(), keep_alive(), goodbyes(), *offers()]

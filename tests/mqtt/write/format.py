@@ -83,6 +83,8 @@ def in_connected(chapter, version, kind, bad, what):
         extra |= dict.fromkeys(["publish-property-name", "publish-property-value", "subscribe-property"], "5:MQTT-1.5.7-1")
     for field, data in plain.items():
         statements = [string_statement(version, kind), (extra if version == p.V5 else older).get(field)]
+        if kind == "null" and version == p.V5 and field in ("topic", "filter", "unsubscribe-filter"):
+            statements.append("5:MQTT-4.7.3-2")
         name = f"{LABEL[version]}-{kind}-in-{field}"
         sequence = chapter.sequence(name, version, f"{what} in the {field}", *filter(None, statements))
         sequence.connect().send("a", data, f"{field} with {what}").refused(reason=0x81)
@@ -351,12 +353,12 @@ def properties():
     return chapter
 
 
-def with_properties(where, properties):
+def with_properties(sequence, where, properties):
     """A packet that has these properties, and is good but for them."""
     if where == "CONNECT":
-        return p.connect(p.V5, "properties", properties=properties)
+        return p.connect(p.V5, sequence.client(), properties=properties)
     if where == "will":
-        return p.connect(p.V5, "properties", will=("properties/will", "w", 0, False, properties))
+        return p.connect(p.V5, sequence.client(), will=(sequence.topic(), "w", 0, False, properties))
     if where == "PUBLISH":
         return p.publish(p.V5, "properties/t", "m", properties=properties)
     if where == "SUBSCRIBE":
@@ -374,7 +376,7 @@ def one(chapter, identifier, name, slug, where, allowed):
     word = "in" if allowed else "not-in"
     about = f"{name} {'may' if allowed else 'may not'} be in {where}"
     sequence = chapter.sequence(f"{slug}-{word}-{where.lower()}", p.V5, about)
-    data = with_properties(where, [(identifier, value(identifier))])
+    data = with_properties(sequence, where, [(identifier, value(identifier))])
     if where in ("CONNECT", "will"):
         sequence.send("a", data, f"CONNECT with {name}")
         if identifier == p.AUTH_METHOD and allowed:
@@ -410,7 +412,7 @@ def one(chapter, identifier, name, slug, where, allowed):
 
 def twice(chapter, identifier, name, slug, where):
     sequence = chapter.sequence(f"{slug}-twice-in-{where.lower()}", p.V5, f"{name} twice in {where}")
-    data = with_properties(where, [(identifier, value(identifier))] * 2)
+    data = with_properties(sequence, where, [(identifier, value(identifier))] * 2)
     if where in ("CONNECT", "will"):
         return sequence.send("a", data, "CONNECT").connect_refused(reason=0x82)
     return sequence.connect().send("a", data, where).refused(reason=0x82)
@@ -451,14 +453,14 @@ RIGHT = [
 def values(chapter):
     for identifier, wrong, where, reason, name, statements in WRONG:
         sequence = chapter.sequence(f"{name}-in-{where.lower()}", p.V5, f"{name} in {where}", *statements)
-        data = with_properties(where, [(identifier, wrong)])
+        data = with_properties(sequence, where, [(identifier, wrong)])
         if where in ("CONNECT", "will"):
             sequence.send("a", data, "CONNECT").connect_refused(reason=reason)
         else:
             sequence.connect().send("a", data, where).refused(reason=reason)
     for identifier, right, where, name in RIGHT:
         sequence = chapter.sequence(f"{name}-in-{where.lower()}", p.V5, f"{name} in {where}")
-        data = with_properties(where, [(identifier, right)])
+        data = with_properties(sequence, where, [(identifier, right)])
         if where in ("CONNECT", "will"):
             # An end of this session by DISCONNECT leaves nothing behind.
             sequence.send("a", data, "CONNECT").expect("a", "20 .. 0. 00 *".replace("0.", ".."), "CONNACK").alive()
@@ -477,7 +479,7 @@ def unknown(chapter):
                            ("cut-user-property", b"\x26\0\x01n"), ("identifier-without-value", b"\x1f")]:
             sequence = chapter.sequence(f"{name}-in-{where.lower()}", p.V5, f"{name} in the properties of {where}",
                                         "5:MQTT-4.13.1-1")
-            data = with_properties(where, body)
+            data = with_properties(sequence, where, body)
             if where in ("CONNECT", "will"):
                 sequence.send("a", data, "CONNECT").connect_refused(reason=0x81)
             else:

@@ -246,6 +246,11 @@ def forwarding(chapter):
     sequence.connect("b", **stay).subscribed("b", [(topic, 1)]).drop("b").connect()
     sequence.publish("a", topic, "old", 1, 1, properties=[(p.MESSAGE_EXPIRY, 0)]).publish("a", topic, "new", 1, 2)
     sequence.connect("b", present=True, **stay).receives("b", topic, "new", 1).alive("b")
+    sequence = chapter.sequence("v5-expired-between-publish-and-pubrel", FIVE, "QoS 2 goes on for an expired message",
+                                "5:MQTT-4.3.3-13")
+    data = p.publish(FIVE, sequence.topic(), "m", 2, 5, properties=[(p.MESSAGE_EXPIRY, 1)])
+    sequence.connect().send("a", data, "PUBLISH").expect("a", "50 .. 00 05 *", "PUBREC").pause(1_200)
+    sequence.send("a", p.ack(FIVE, p.PUBREL, 5), "PUBREL").expect("a", p.ack(FIVE, p.PUBCOMP, 5), "PUBCOMP").alive()
     sequence = chapter.sequence("v5-payload-is-no-utf8", FIVE, "a payload that is not what its format says")
     sequence.connect().send("a", p.publish(FIVE, "t", b"\xff", properties=[(p.PAYLOAD_FORMAT, 1)]), "PUBLISH")
     sequence.refused(reason=0x99)

@@ -33,13 +33,32 @@ pub fn auto_ack(probe: &mut Probe, body_bytes: usize) {
     Conversation { world, publisher, consumer, publishes, body_bytes }.run(probe);
 }
 
-/// Durable messages, confirms, an acknowledgement for each message.
+/// The same, and no two messages that follow each other have the same properties: there are no runs.
+pub fn alternating(probe: &mut Probe, body_bytes: usize) {
+    let world = World::new();
+    let publisher = connect(&world);
+    let consumer = consumer(&world, true);
+    let one = |priority| publish("", "orders", DELIVERY_MODE_TRANSIENT, priority, body_bytes);
+    let publishes = [one(1), one(2)].concat().repeat(MESSAGES / 2);
+    Conversation { world, publisher, consumer, publishes, body_bytes }.run(probe);
+}
+
+/// Transient messages, confirms, an acknowledgement for each message.
+pub fn acks(probe: &mut Probe, body_bytes: usize) {
+    confirmed_and_acked(probe, DELIVERY_MODE_TRANSIENT, body_bytes);
+}
+
+/// The same with durable messages.
 pub fn durable(probe: &mut Probe, body_bytes: usize) {
+    confirmed_and_acked(probe, DELIVERY_MODE_PERSISTENT, body_bytes);
+}
+
+fn confirmed_and_acked(probe: &mut Probe, delivery_mode: u8, body_bytes: usize) {
     let world = World::new();
     let mut publisher = connect(&world);
     ask(&mut publisher, &world, 1, b"\0\x55\0\x0a\0", SELECT_OK);
     let consumer = consumer(&world, false);
-    let publishes = publishes("", "orders", DELIVERY_MODE_PERSISTENT, body_bytes);
+    let publishes = publishes("", "orders", delivery_mode, body_bytes);
     let mut acked = 0;
     Conversation { world, publisher, consumer, publishes, body_bytes }.run_with_acks(probe, |_| {
         let acks = (acked + 1..=acked + MESSAGES as u64).flat_map(ack).collect();
@@ -79,6 +98,10 @@ fn ask(peer: &mut Peer, world: &World, channel: u16, method: &[u8], answer: &[u8
 
 /// A round of messages of one content type.
 pub fn publishes(exchange: &str, key: &str, delivery_mode: u8, body_bytes: usize) -> Vec<u8> {
+    publish(exchange, key, delivery_mode, 0, body_bytes).repeat(MESSAGES)
+}
+
+fn publish(exchange: &str, key: &str, delivery_mode: u8, priority: u8, body_bytes: usize) -> Vec<u8> {
     let mut method = b"\0\x3c\0\x28\0\0".to_vec();
     for name in [exchange, key] {
         method.put_u8(name.len() as u8);
@@ -87,10 +110,12 @@ pub fn publishes(exchange: &str, key: &str, delivery_mode: u8, body_bytes: usize
     method.put_u8(0);
     let mut header = b"\0\x3c\0\0".to_vec();
     header.put_u64(body_bytes as u64);
-    header.put_slice(b"\x90\0\x0atext/plain");
+    // Content type and delivery mode, and perhaps a priority.
+    header.put_slice(if priority == 0 { b"\x90\0\x0atext/plain" } else { b"\x98\0\x0atext/plain" });
     header.put_u8(delivery_mode);
+    header.extend((priority > 0).then_some(priority));
     let frames = [frame(METHOD, 1, &method), frame(HEADER, 1, &header), frame(BODY, 1, &vec![b'x'; body_bytes])];
-    frames.concat().repeat(MESSAGES)
+    frames.concat()
 }
 
 /// Messages for the topic exchange.

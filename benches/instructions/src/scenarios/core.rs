@@ -214,8 +214,8 @@ impl Caller {
     fn deliveries(&mut self) -> Vec<DeliveryId> {
         let mut found = Vec::new();
         for event in self.events.drain(..) {
+            self.client.written(NOW, crossdock_core::cost_bytes(&event));
             if let Event::Deliver(deliveries) = event {
-                self.client.written(NOW, deliveries.iter().map(crossdock_core::cost_bytes).sum());
                 found.extend(deliveries.iter().map(|delivery| delivery.id));
             }
         }

@@ -46,6 +46,13 @@ impl Confirms {
         self.last_number()
     }
 
+    /// The number of the first of so many publishes.
+    pub(crate) fn publish_all(&mut self, count: usize) -> u64 {
+        let first = self.last_number() + 1;
+        self.states.extend(std::iter::repeat_n(State::Waiting, count));
+        first
+    }
+
     /// The number of the last publish.
     pub(crate) fn last_number(&self) -> u64 {
         self.base + self.first_tag + self.states.len() as u64 - 1

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use crossdock_common::command::Publish as PublishCommand;
-use crossdock_common::{Arrived, Command, Message, Name};
+use crossdock_common::command::{Publish as PublishCommand, PublishRun};
+use crossdock_common::{Arrived, Command, Message, Name, Run};
 
 use super::{Channel, Mode};
 use crate::connection::shared::Context;
@@ -41,6 +41,7 @@ pub(super) struct Gathering {
 }
 
 /// A message that is whole in the read buffer.
+#[derive(Clone, Copy)]
 pub(super) struct Content<'a> {
     pub routing_key: &'a [u8],
     pub properties: &'a [u8],
@@ -117,7 +118,7 @@ impl Channel {
             let frame = rest.get(..header_bytes).unwrap_or_default();
             let content = Content { routing_key: publish.routing_key, properties: header.properties, body };
             self.repeat.get_or_insert_default().learn(
-                method,
+                (self.number, method),
                 frame,
                 (&exchange, publish.routing_key.len(), mandatory),
                 &facts,
@@ -205,7 +206,7 @@ impl Channel {
     }
 
     /// Publishes a message that is whole and whose properties are understood.
-    pub(super) fn send_whole(
+    fn send_whole(
         &mut self,
         cx: &mut Context<'_>,
         exchange: &Name,
@@ -213,26 +214,24 @@ impl Channel {
         content: Content<'_>,
         facts: Facts,
     ) -> Result<(), Fault> {
-        let Content { routing_key, properties, body } = content;
         if !facts.are_plain() {
+            let Content { routing_key, properties, body } = content;
             let copy = Bytes::copy_from_slice;
             let announced = Announced { exchange: exchange.clone(), routing_key: copy(routing_key), mandatory };
             return self.send_message(cx, announced, copy(properties), copy(body), facts);
         }
-        let arrived = Arrived {
-            format: &FORMAT,
-            exchange,
-            routing_key,
-            properties,
-            body,
-            durable: facts.durable,
-            priority: facts.priority,
-            ttl_ms: facts.ttl_ms,
-            user: &cx.shared.principal.name,
-            received_at: cx.now.unix,
-        };
-        let message = arrived.to_message();
+        let message = arrived(cx, exchange, content, &facts).to_message();
         self.send_publish(cx, message, mandatory)
+    }
+
+    /// Publishes messages that are whole, whose properties are understood and plain, and that differ in their bodies only.
+    pub(super) fn send_run(&mut self, cx: &mut Context<'_>, run: Run, mandatory: bool) {
+        cx.shared.publishes = true;
+        let confirm = match &mut self.mode {
+            Mode::Confirm(confirms) => Some(confirms.publish_all(run.len())),
+            Mode::Plain | Mode::Transaction(_) => None,
+        };
+        cx.command(Command::PublishRun(Box::new(PublishRun { lane: self.lane(), confirm, run, mandatory })));
     }
 
     /// Publishes a message whose properties are understood.
@@ -252,7 +251,12 @@ impl Channel {
         self.send_publish(cx, Arc::new(message), mandatory)
     }
 
-    fn send_publish(&mut self, cx: &mut Context<'_>, message: Arc<Message>, mandatory: bool) -> Result<(), Fault> {
+    pub(super) fn send_publish(
+        &mut self,
+        cx: &mut Context<'_>,
+        message: Arc<Message>,
+        mandatory: bool,
+    ) -> Result<(), Fault> {
         cx.shared.publishes = true;
         let lane = self.lane();
         let mut publish = PublishCommand { lane, confirm: None, message, mandatory, retain: false, exactly_once: None };
@@ -263,6 +267,22 @@ impl Channel {
         }
         cx.command(Command::Publish(publish));
         Ok(())
+    }
+}
+
+/// A message in the read buffer, whose facts are plain.
+pub(super) fn arrived<'a>(cx: &'a Context<'_>, exchange: &'a Name, content: Content<'a>, facts: &Facts) -> Arrived<'a> {
+    Arrived {
+        format: &FORMAT,
+        exchange,
+        routing_key: content.routing_key,
+        properties: content.properties,
+        body: content.body,
+        durable: facts.durable,
+        priority: facts.priority,
+        ttl_ms: facts.ttl_ms,
+        user: &cx.shared.principal.name,
+        received_at: cx.now.unix,
     }
 }
 

@@ -1,23 +1,28 @@
 //! Publishers say the same again and again: where only the body differs from the last publish, nothing else is read again.
 
-use crossdock_common::Name;
+use std::ops::Range;
 
-use super::publish::Content;
-use super::{Channel, SLICE_BYTES_MIN};
+use crossdock_common::message::RUN_BODY_BYTES_MAX;
+use crossdock_common::{Name, Run};
+
+use super::publish::{Content, arrived};
+use super::{Channel, Mode, SLICE_BYTES_MIN};
 use crate::connection::shared::Context;
 use crate::convert::facts::Facts;
 use crate::error::Fault;
-use crate::frame::{FRAME_END, FRAME_OVERHEAD, HEAD_BYTES, Kind};
+use crate::frame::{FRAME_END, FRAME_OVERHEAD, HEAD_BYTES, Kind, put_head};
 
 /// Longest method payload and header frame that are remembered.
 const BYTES_MAX: usize = 512;
+/// So many publishes that differ in their bodies only are a run; fewer are passed on one by one.
+const RUN_MIN: usize = 4;
 /// Where in a header frame the size of the body is.
-const SIZE: std::ops::Range<usize> = HEAD_BYTES + 4..HEAD_BYTES + 12;
+const SIZE: Range<usize> = HEAD_BYTES + 4..HEAD_BYTES + 12;
 
 /// What the last publish of a channel said, as it was on the wire and as it was understood.
 #[derive(Default)]
 pub(super) struct Repeat {
-    /// The method frame's payload; empty if there is nothing to compare with.
+    /// The method frame; empty if there is nothing to compare with.
     method: Vec<u8>,
     /// The header frame.
     header: Vec<u8>,
@@ -25,19 +30,15 @@ pub(super) struct Repeat {
     routing_key_bytes: usize,
     mandatory: bool,
     facts: Facts,
-}
-
-/// Content that is whole in the read buffer and differs from the last one in its body only.
-struct Repeated<'a> {
-    content: Content<'a>,
-    used: usize,
+    /// Where the bodies of the last publishes that were the same are in the read buffer.
+    bodies: Vec<Range<usize>>,
 }
 
 impl Repeat {
     /// Remembers a publish whose content was whole: `header` is the header frame.
     pub(super) fn learn(
         &mut self,
-        method: &[u8],
+        (channel, method): (u16, &[u8]),
         header: &[u8],
         (exchange, routing_key_bytes, mandatory): (&Name, usize, bool),
         facts: &Facts,
@@ -46,7 +47,9 @@ impl Repeat {
         if method.len().max(header.len()) > BYTES_MAX || !facts.are_plain() {
             return;
         }
+        put_head(&mut self.method, Kind::Method, channel, method.len());
         self.method.extend_from_slice(method);
+        self.method.push(FRAME_END);
         self.header.clear();
         self.header.extend_from_slice(header);
         self.exchange.clone_from(exchange);
@@ -55,57 +58,111 @@ impl Repeat {
             Facts { durable: facts.durable, priority: facts.priority, ttl_ms: facts.ttl_ms, ..Facts::default() };
     }
 
-    /// Compares; `None` if anything is different, or not there yet, or not as it should be.
-    fn find<'a>(&self, method: &'a [u8], rest: &'a [u8], body_bytes_max: usize) -> Option<Repeated<'a>> {
-        if self.method != method || method.is_empty() {
-            return None;
+    /// What the method frame carries.
+    fn method_payload(&self) -> &[u8] {
+        self.method.get(HEAD_BYTES..self.method.len().saturating_sub(1)).unwrap_or_default()
+    }
+
+    fn content<'a>(&'a self, body: &'a [u8]) -> Content<'a> {
+        let method = self.method_payload();
+        // One octet of flags follows the key.
+        let key_end = method.len().saturating_sub(1);
+        Content {
+            routing_key: method.get(key_end.saturating_sub(self.routing_key_bytes)..key_end).unwrap_or_default(),
+            properties: self.header.get(SIZE.end..self.header.len().saturating_sub(1)).unwrap_or_default(),
+            body,
         }
-        let header = rest.get(..self.header.len())?;
-        let same = |range: std::ops::Range<usize>| header.get(range.clone()) == self.header.get(range);
+    }
+
+    /// Where in `rest` the body is whose content begins at `at`; `None` if anything is different, or not there yet, or not as it
+    /// should be.
+    #[inline]
+    fn body(&self, rest: &[u8], at: usize, body_bytes_max: usize) -> Option<Range<usize>> {
+        let content = rest.get(at..)?;
+        let header = content.get(..self.header.len())?;
+        let same = |range: Range<usize>| header.get(range.clone()) == self.header.get(range);
         if !same(0..SIZE.start) || !same(SIZE.end..header.len()) {
             return None;
         }
         let size = header.get(SIZE)?.try_into().map(u64::from_be_bytes).ok()?;
         let size = usize::try_from(size).ok().filter(|size| (1..=body_bytes_max).contains(size))?;
-        let frame = rest.get(header.len()..header.len() + size + FRAME_OVERHEAD)?;
+        let frame = content.get(header.len()..header.len() + size + FRAME_OVERHEAD)?;
         let channel = header.get(1..3)?;
         let [kind, high, low, a, b, c, d] = *frame.first_chunk::<HEAD_BYTES>()?;
         let is_body = kind == Kind::Body.octet() && [high, low] == channel && frame.last() == Some(&FRAME_END);
         if !is_body || u32::from_be_bytes([a, b, c, d]) as usize != size {
             return None;
         }
-        let content = Content {
-            // One octet of flags follows the key.
-            routing_key: method.get(method.len() - 1 - self.routing_key_bytes..method.len() - 1)?,
-            properties: header.get(SIZE.end..header.len() - 1)?,
-            body: frame.get(HEAD_BYTES..frame.len() - 1)?,
-        };
-        Some(Repeated { content, used: header.len() + frame.len() })
+        let start = at + header.len() + HEAD_BYTES;
+        Some(start..start + size)
+    }
+
+    /// Notes where in `rest` the bodies of up to `count_max` publishes are that follow each other; the first has no method frame there.
+    fn find(&mut self, method: &[u8], rest: &[u8], body_bytes_max: usize, count_max: usize) {
+        self.bodies.clear();
+        if method.is_empty() || count_max == 0 || self.method_payload() != method {
+            return;
+        }
+        let mut next = self.body(rest, 0, body_bytes_max);
+        while let Some(body) = next {
+            let method_at = body.end + 1;
+            let at = method_at + self.method.len();
+            let is_last = body.len() > RUN_BODY_BYTES_MAX;
+            self.bodies.push(body);
+            if is_last || self.bodies.len() >= count_max || rest.get(method_at..at) != Some(&self.method) {
+                return;
+            }
+            next = self.body(rest, at, body_bytes_max.min(RUN_BODY_BYTES_MAX));
+        }
     }
 }
 
 impl Channel {
-    /// A method frame that may be the last `basic.publish` again, with the same content header: then the message is published, and
-    /// the content's bytes on the wire are returned.
+    /// A method frame that may be the last `basic.publish` again, with the same content header: then the message is published,
+    /// and many that follow it and are the same as well; how many bytes of `rest` they took is returned.
     pub(crate) fn publish_again(
         &mut self,
         cx: &mut Context<'_>,
         method: &[u8],
         rest: &[u8],
     ) -> Result<Option<usize>, Fault> {
-        let Some(repeat) = &self.repeat else { return Ok(None) };
+        // Taken and put back: a name that is counted up and down for every message costs more than that.
+        let Some(mut repeat) = self.repeat.take() else { return Ok(None) };
         let limits = &cx.shared.limits;
         let frame_payload_max = cx.shared.frame_max.saturating_sub(FRAME_OVERHEAD);
         let body_bytes_max = limits.message_bytes_max.min(frame_payload_max).min(SLICE_BYTES_MIN - 1);
-        let Some(found) = repeat.find(method, rest, body_bytes_max) else { return Ok(None) };
-        if !self.is_idle() || self.is_full(cx) {
-            return Ok(None);
-        }
-        // Taken and put back: a name that is counted up and down for every message costs more than that.
-        let Some(repeat) = self.repeat.take() else { return Ok(None) };
-        let facts = Facts { extra_keys: Vec::new(), ..repeat.facts };
-        let sent = self.send_whole(cx, &repeat.exchange, repeat.mandatory, found.content, facts);
+        repeat.find(method, rest, body_bytes_max, self.room_for_repeats(cx, &repeat.facts));
+        let sent = self.send_repeated(cx, &repeat, rest);
         self.repeat = Some(repeat);
-        sent.map(|()| Some(found.used))
+        sent
+    }
+
+    /// How many publishes may be taken at once.
+    fn room_for_repeats(&self, cx: &Context<'_>, facts: &Facts) -> usize {
+        if !self.is_idle() || self.is_full(cx) {
+            return 0;
+        }
+        match &self.mode {
+            // What is written one by one is better passed on one by one.
+            _ if facts.durable => 1,
+            Mode::Transaction(_) => 1,
+            Mode::Confirm(confirms) => cx.shared.limits.unsettled_max.saturating_sub(confirms.waiting()),
+            Mode::Plain => usize::MAX,
+        }
+    }
+
+    /// Publishes what was found, if anything was: all if they are enough for a run, else the first. Gives where that ends.
+    fn send_repeated(&mut self, cx: &mut Context<'_>, repeat: &Repeat, rest: &[u8]) -> Result<Option<usize>, Fault> {
+        let (Some(first), Some(last)) = (repeat.bodies.first(), repeat.bodies.last()) else { return Ok(None) };
+        let content = repeat.content(rest.get(first.clone()).unwrap_or_default());
+        if repeat.bodies.len() < RUN_MIN {
+            let message = arrived(cx, &repeat.exchange, content, &repeat.facts).to_message();
+            self.send_publish(cx, message, repeat.mandatory)?;
+            return Ok(Some(first.end + 1));
+        }
+        let bodies = repeat.bodies.iter().map(|body| rest.get(body.clone()).unwrap_or_default());
+        let run = Run::new(&arrived(cx, &repeat.exchange, content, &repeat.facts), bodies);
+        self.send_run(cx, run, repeat.mandatory);
+        Ok(Some(last.end + 1))
     }
 }

@@ -2,12 +2,12 @@
 
 use bytes::{BufMut, Bytes};
 use crossdock_common::command::Outcome;
-use crossdock_common::event::{Delivery, Reply};
+use crossdock_common::event::{Delivery, Reply, RunDelivery};
 use crossdock_common::{Command, ConsumerId, Event, Lane, Now, Output, Refusal, RequestId};
 
 use super::requests::{Open, Pending};
 use super::shared::{Context, Shared};
-use crate::channel::{Channel, Piece, release};
+use crate::channel::{Channel, Piece, is_ours, release};
 use crate::error::{Fault, Interrupt, ReplyCode, Scope};
 use crate::frame::channel::{CLOSE, CLOSE_OK, Close, OPEN, OpenOk, Request};
 use crate::frame::method::{self, Method};
@@ -123,6 +123,10 @@ impl Session {
         match event {
             Event::Deliver(deliveries) => {
                 deliveries.iter().for_each(|delivery| self.deliver(now, delivery, output));
+                Ok(())
+            }
+            Event::DeliverRun(delivery) => {
+                self.deliver_run(now, &delivery, output);
                 Ok(())
             }
             Event::Confirmed { lane, confirms } => {
@@ -335,6 +339,25 @@ impl Session {
         channel.deliver(output, shared.frame_max, &consumer.tag, no_ack, delivery);
         if !no_ack {
             channel.handed_out(now, shared);
+        }
+    }
+
+    fn deliver_run(&mut self, now: Now, delivery: &RunDelivery, output: &mut Output) {
+        let shared = &mut self.shared;
+        let consumer = shared.consumers.get(delivery.consumer);
+        let slot = consumer.and_then(|consumer| self.slots.get_mut(usize::from(consumer.channel)));
+        let (Some(consumer), Some(Slot::Open(channel)), true) = (consumer, slot, is_ours(&delivery.run)) else {
+            return delivery.deliveries().for_each(|delivery| self.deliver(now, &delivery, output));
+        };
+        let unsettled = if consumer.no_ack { shared.unsettled } else { shared.unsettled + delivery.run.len() };
+        if !consumer.no_ack && unsettled > shared.limits.unsettled_max {
+            return delivery.deliveries().for_each(|delivery| self.deliver(now, &delivery, output));
+        }
+        let no_ack = consumer.no_ack;
+        let first_tag = channel.deliver_run(output, &consumer.tag, no_ack, delivery);
+        if !no_ack {
+            shared.unsettled = unsettled;
+            channel.handed_out_from(first_tag, now, shared);
         }
     }
 

@@ -3,9 +3,14 @@
 use std::sync::Arc;
 
 use crossdock_common::command::Outcome::{Accepted, Rejected, Released};
-use crossdock_common::{ConsumerId, Event, Limits};
+use crossdock_common::event::RunDelivery;
+use crossdock_common::names::QueueId;
+use crossdock_common::testkit::plain_format;
+use crossdock_common::{Arrived, ConsumerId, Event, Format, Limits, Name, Run, UnixMillis};
 
 use super::support::*;
+
+const FORMAT_HERE: &dyn Format = &crossdock_amqp091::FORMAT;
 
 /// A consumer `c` with three deliveries.
 fn consuming() -> Rig {
@@ -34,6 +39,71 @@ fn messages_are_delivered_with_growing_tags() {
             "1 body 5",
         ]
     );
+}
+
+/// A run of so many messages for consumer 1.
+fn run(count: usize, format: &'static dyn Format) -> RunDelivery {
+    let (exchange, user) = (Name::from("x"), Name::from("u"));
+    let arrived = Arrived {
+        format,
+        exchange: &exchange,
+        routing_key: b"k",
+        properties: &[0x10, 0, 2],
+        body: &[],
+        durable: true,
+        priority: 0,
+        ttl_ms: None,
+        user: &user,
+        received_at: UnixMillis(0),
+    };
+    let bodies: Vec<Vec<u8>> = (0..count).map(|index| vec![b'a' + index as u8; 1 + index * 500]).collect();
+    RunDelivery {
+        consumer: ConsumerId(1),
+        queue: QueueId(1),
+        position: 7,
+        run: Run::new(&arrived, bodies.iter().map(Vec::as_slice)),
+        delivered_at: UnixMillis(0),
+        expires_at: None,
+        binding: None,
+    }
+}
+
+#[test]
+fn a_run_reads_as_its_deliveries_do_and_is_settled_as_they_are() {
+    for (no_ack, format) in [(true, FORMAT_HERE), (false, FORMAT_HERE), (true, plain_format()), (false, plain_format())]
+    {
+        let heard = |in_run: bool| {
+            let mut rig = Rig::open_with(Limits::default(), 4096);
+            rig.send(&consume(1, "q", "c", u8::from(no_ack) << 1));
+            rig.deliver(1, "before");
+            let run = run(5, format);
+            let deliveries = run.deliveries().collect();
+            rig.event(if in_run { Event::DeliverRun(Box::new(run)) } else { Event::Deliver(deliveries) });
+            rig.deliver(1, "behind");
+            rig.core.log.clear();
+            rig.send(&[ack(1, 3, false), nack(1, 5, false, true), ack(1, 6, true)].concat());
+            (rig.read_frames(), rig.settled())
+        };
+        let (run, single) = (heard(true), heard(false));
+        assert_eq!(run, single);
+        assert_eq!(run.1.contains(&(vec![8], Accepted)), !no_ack);
+    }
+}
+
+#[test]
+fn a_run_for_nobody_or_beyond_the_limit_goes_back_as_its_deliveries_do() {
+    let heard = |in_run: bool, consumer: u64| {
+        let mut rig = Rig::open_with(Limits { unsettled_max: 4, ..Limits::default() }, 0);
+        rig.send(&consume(1, "q", "c", 0));
+        rig.core.log.clear();
+        let run = RunDelivery { consumer: ConsumerId(consumer), ..run(5, FORMAT_HERE) };
+        let deliveries = run.deliveries().collect();
+        rig.event(if in_run { Event::DeliverRun(Box::new(run)) } else { Event::Deliver(deliveries) });
+        (rig.read(), rig.settled())
+    };
+    for consumer in [1, 2] {
+        assert_eq!(heard(true, consumer), heard(false, consumer));
+    }
 }
 
 #[test]

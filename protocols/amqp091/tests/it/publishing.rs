@@ -281,6 +281,58 @@ fn a_publish_like_the_last_one_is_understood_as_if_it_were_the_first() {
 }
 
 #[test]
+fn publishes_in_one_read_that_differ_in_their_bodies_only_are_a_run_and_mean_the_same() {
+    let body = |index: usize| vec![b'a' + index as u8; 1 + index * 3];
+    let alike = |count: usize| (0..count).flat_map(|index| publish(1, "x", "k", &body(index))).collect::<Vec<u8>>();
+    let persistent = b"\x10\x00\x02";
+    let kept = |index: usize| publish_with(1, "x", "k", 0, persistent, &body(index));
+    let large = |index: usize| publish(1, "x", "k", &[b'a' + index as u8; 2049]);
+    let cases = [
+        (alike(12), 1),
+        (alike(4), 0),
+        ([alike(9), publish(1, "x", "other", b"o"), alike(9)].concat(), 2),
+        ([alike(9), publish(2, "x", "k", b"o"), alike(9)].concat(), 2),
+        ([alike(9), publish(1, "x", "k", b""), alike(9)].concat(), 2),
+        ([alike(9), alike(1)[..7].to_vec()].concat(), 1),
+        ((0..9).flat_map(kept).collect(), 0),
+        ((0..9).flat_map(large).collect(), 0),
+    ];
+    for (case, (bytes, runs)) in cases.iter().enumerate() {
+        assert_eq!(outcome(bytes, bytes.len()), outcome(bytes, 1), "case {case}");
+        let mut rig = Rig::open();
+        rig.send(&open_channel(2));
+        rig.send(bytes);
+        assert_eq!(rig.core.runs, *runs, "case {case}");
+    }
+}
+
+#[test]
+fn a_transaction_gathers_its_publishes_one_by_one() {
+    let mut rig = Rig::open();
+    rig.send(&tx(10));
+    rig.core.log.clear();
+    rig.send(&publish(1, "x", "k", b"b").repeat(9));
+    assert_eq!((rig.core.runs, rig.core.log.len()), (0, 0));
+    rig.send(&tx(20));
+    assert_eq!((rig.core.runs, rig.core.log.len()), (0, 9));
+}
+
+#[test]
+fn a_run_ends_where_no_more_may_be_unconfirmed() {
+    for (max, taken) in [(8, 8), (9, 9), (10, 9)] {
+        let mut rig = Rig::open_with(Limits { unsettled_max: max, ..Limits::default() }, 0);
+        rig.send(&CONFIRM());
+        rig.core.hold = true;
+        rig.core.log.clear();
+        rig.send(&publish(1, "x", "k", b"b").repeat(9));
+        assert_eq!((rig.core.runs, rig.core.log.len()), (1, taken));
+        rig.unhold();
+        rig.receive();
+        assert_eq!(rig.core.log.len(), 9);
+    }
+}
+
+#[test]
 fn a_publish_like_the_last_one_with_a_broken_body_is_refused_as_any_other() {
     let same = publish(1, "", "q", b"same");
     let body_at = same.len() - 12;

@@ -156,6 +156,8 @@ pub struct Core {
     pub queues: HashMap<String, VecDeque<Arc<Message>>>,
     pub hold: bool,
     pub held: Vec<Event>,
+    /// Runs that were published; the log has their messages.
+    pub runs: usize,
     position: u64,
 }
 
@@ -169,6 +171,10 @@ pub fn missing(resource: Resource, name: &str) -> Refusal {
 
 impl Core {
     pub fn answer(&mut self, command: Command) -> Vec<Event> {
+        if let Command::PublishRun(publish) = command {
+            self.runs += 1;
+            return publish.publishes().flat_map(|publish| self.answer(Command::Publish(publish))).collect();
+        }
         self.log.push(format!("{command:?}"));
         let events = self.events(command);
         if self.hold {

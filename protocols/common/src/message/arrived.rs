@@ -57,7 +57,7 @@ impl Arrived<'_> {
         self.routing_key.len() + self.properties.len() + self.body.len()
     }
 
-    fn new_message(&self) -> Message {
+    pub(super) fn new_message(&self) -> Message {
         let (routing_key, properties, body) = pack(self.routing_key, self.properties, self.body);
         Message {
             durable: self.durable,

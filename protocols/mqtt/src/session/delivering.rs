@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 use super::{Session, context};
 use crate::convert;
 use crate::outbound::Outgoing;
+use crate::packet::Qos;
 use crate::requests::Peer;
 use crate::subscribing::OWN_CONSUMER;
 use crate::subscriptions::{Matched, Subscription};
@@ -41,7 +42,7 @@ impl Session {
         let found = matched(&topic).map(|matched| (topic, matched)).or_else(|| extra_key(message, matched));
         let Some((topic, matched)) = found else { return outbound.accept(Some(delivery.id)) };
         let outgoing = Outgoing {
-            qos: convert::qos(message).min(matched.qos),
+            qos: outgoing_qos(message, matched.qos, peer),
             retain: matched.retain_as_published && convert::is_retained(message),
             dup: delivery.delivery_count > 0,
             ids: matched.ids,
@@ -78,7 +79,7 @@ impl Session {
             });
             let outgoing = Outgoing {
                 topic,
-                qos: convert::qos(&message).min(subscription.options.qos),
+                qos: outgoing_qos(&message, subscription.options.qos, peer),
                 retain: true,
                 dup: false,
                 ids: subscription.id.into_iter().collect(),
@@ -90,6 +91,11 @@ impl Session {
             outbound.send(&mut cx, outgoing);
         }
     }
+}
+
+/// The lower of the message's QoS and what was granted (section 3.8.4), or what was granted if the operator wants that.
+fn outgoing_qos(message: &Message, granted: Qos, peer: &Peer) -> Qos {
+    if peer.options.upgrade_outgoing_qos { granted } else { convert::qos(message).min(granted) }
 }
 
 fn is_own(message: &Message, peer: &Peer) -> bool {

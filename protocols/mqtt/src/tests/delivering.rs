@@ -5,6 +5,8 @@ use crossdock_common::command::Outcome;
 use crossdock_common::testkit::plain_format;
 use crossdock_common::{Command, Event, Message, UnixMillis};
 
+use crate::ConnectionOptions;
+
 use super::support::{Core, NOTHING, Tester, connect, connect_with, message, options, subscribe, text};
 
 fn subscribed(level: u8, filters: &[(&str, u8)]) -> Tester {
@@ -23,6 +25,14 @@ fn the_lower_qos_wins_and_qos_0_is_settled_at_once() {
         assert_eq!(bytes, [&[first, 6 + id.len() as u8, 0, 3][..], b"a/b", id, b"x"].concat());
         assert_eq!(tester.settled(Outcome::Accepted).len(), usize::from(first == 0x30));
     }
+}
+
+#[test]
+fn the_granted_qos_is_used_if_the_operator_wants_that() {
+    let upgrading = ConnectionOptions { upgrade_outgoing_qos: true, ..options() };
+    let mut tester = Tester::connected_with(upgrading, Core::default(), &connect(4, "c"));
+    tester.send(&subscribe(4, 1, &[("a/b", 1)]));
+    assert_eq!(tester.deliver(message("a.b", 0, &[], "x")), b"\x32\x08\0\x03a/b\0\x01x");
 }
 
 #[test]

@@ -1,16 +1,31 @@
 //! What clients do.
 
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use crossdock_common::command::{BoundedBy, Fetch, Lease, Outcome, Publish, Subscribe};
+use crossdock_common::command::{BoundedBy, Fetch, Lease, Outcome, Publish, PublishRun, Subscribe};
 use crossdock_common::definition::{BindingSpec, Definition, Destination, QueueSpec};
 use crossdock_common::{Command, ConsumerId, Lane, Message, Now, UnixMillis};
 
 use super::super::streams::STREAMS;
 use super::super::truth::{FLEETING, PLANS, PUBLISHED, Plan, plan_of};
 use super::{History, PRESETTLED, connect};
+
+/// Where a message goes.
+struct Destined {
+    name: &'static str,
+    /// It is this stream.
+    stream: Option<usize>,
+    everywhere: bool,
+}
+
+impl Destined {
+    fn address(&self) -> (&'static str, &'static str) {
+        if self.everywhere { ("amq.fanout", "") } else { ("", self.name) }
+    }
+}
 
 impl History {
     pub(super) fn declare(&mut self, plan: &Plan) {
@@ -32,25 +47,44 @@ impl History {
     }
 
     pub(super) fn publish(&mut self) {
+        let to = self.some_destination();
+        let (exchange, key) = to.address();
+        let message = self.truth.next(self.world.now, &mut self.random, exchange, key);
+        let number = self.truth.published;
+        self.sent(&to, number..=number);
+        let confirm = (self.random.below(4) != 0).then_some(number);
+        self.send_message(message, confirm);
+    }
+
+    pub(super) fn publish_run(&mut self) {
+        let to = self.some_destination();
+        let (exchange, key) = to.address();
+        let (first, run) = self.truth.next_run(self.world.now, &mut self.random, exchange, key);
+        self.sent(&to, first..=self.truth.published);
+        let (lane, confirm) = (Lane(0), (self.random.below(4) != 0).then_some(first));
+        self.send(Command::PublishRun(Box::new(PublishRun { lane, confirm, run, mandatory: false })));
+    }
+
+    fn some_destination(&mut self) -> Destined {
         let plan = self.some_queue(PUBLISHED);
         let stream = (self.random.below(4) == 0).then(|| self.random.below(STREAMS.len() as u64) as usize);
         let name = stream.map_or(plan.name, |stream| STREAMS[stream].name);
-        let everywhere = self.random.below(3) == 0;
-        let (exchange, key) = if everywhere { ("amq.fanout", "") } else { ("", name) };
-        let message = self.truth.next(self.world.now, &mut self.random, exchange, key);
-        let number = self.truth.published;
-        for plan in PLANS[..PUBLISHED].iter().filter(|other| everywhere || other.name == name) {
-            if self.exists(plan) {
-                self.truth.sent(plan, number);
+        Destined { name, stream, everywhere: self.random.below(3) == 0 }
+    }
+
+    fn sent(&mut self, to: &Destined, numbers: RangeInclusive<u64>) {
+        for number in numbers {
+            for plan in PLANS[..PUBLISHED].iter().filter(|other| to.everywhere || other.name == to.name) {
+                if self.exists(plan) {
+                    self.truth.sent(plan, number);
+                }
+            }
+            for (index, truth) in self.streams.iter_mut().enumerate() {
+                if to.everywhere || to.stream == Some(index) {
+                    truth.sent(number, self.world.now);
+                }
             }
         }
-        for (index, truth) in self.streams.iter_mut().enumerate() {
-            if everywhere || stream == Some(index) {
-                truth.sent(number, self.world.now);
-            }
-        }
-        let confirm = (self.random.below(4) != 0).then_some(number);
-        self.send_message(message, confirm);
     }
 
     fn send_message(&mut self, message: Message, confirm: Option<u64>) {

@@ -26,6 +26,7 @@ impl History {
     }
 
     fn heard(&mut self, event: Event) {
+        self.unwritten_bytes += cost_bytes(&event);
         match event {
             Event::Confirmed { confirms, .. } => {
                 for number in confirms {
@@ -45,8 +46,10 @@ impl History {
                 deliveries.iter().for_each(|delivery| self.delivered(delivery, presettled));
             }
             Event::Deliver(deliveries) => {
-                self.unwritten_bytes += deliveries.iter().map(cost_bytes).sum::<usize>();
                 deliveries.iter().for_each(|delivery| self.delivered(delivery, delivery.consumer.0 >= PRESETTLED));
+            }
+            Event::DeliverRun(run) => {
+                run.deliveries().for_each(|delivery| self.delivered(&delivery, delivery.consumer.0 >= PRESETTLED));
             }
             _ => {}
         }

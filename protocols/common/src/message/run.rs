@@ -1,0 +1,168 @@
+//! Messages that differ in their bodies only, and came one after the other.
+//!
+//! Whoever publishes fast says the same again and again. What is decided for one message of a run is decided for all of them, and
+//! they take four allocations together. A run is a way to pass messages on: where they have to be told apart (because a consumer gives
+//! one back, or on disk), each becomes a [`Message`] of its own.
+
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
+
+use super::{Arrived, Message};
+
+/// Longest body in a run, in bytes: longer ones are better passed on one by one.
+pub const RUN_BODY_BYTES_MAX: usize = 2 << 10;
+
+/// Messages that differ in their bodies only.
+#[derive(Debug)]
+struct All {
+    head: Message,
+    /// One behind the other.
+    bodies: Vec<u8>,
+    /// Where each begins, and where the last ends.
+    bounds: Vec<u32>,
+    /// Made when somebody wants all of them, once for all who do.
+    messages: OnceLock<Vec<Arc<Message>>>,
+}
+
+/// A run, or some messages of one that follow each other. Cheap to clone and to cut.
+#[derive(Clone, Debug)]
+pub struct Run {
+    all: Arc<All>,
+    range: Range<usize>,
+}
+
+impl Run {
+    /// Messages that are all like `arrived`, with these bodies of up to [`RUN_BODY_BYTES_MAX`] instead of its own.
+    pub fn new<'a>(arrived: &Arrived<'_>, bodies: impl ExactSizeIterator<Item = &'a [u8]> + Clone) -> Self {
+        let head = Arrived { body: &[], ..*arrived }.new_message();
+        let range = 0..bodies.len();
+        let mut all = Vec::with_capacity(bodies.clone().map(<[u8]>::len).sum());
+        let mut bounds = Vec::with_capacity(bodies.len() + 1);
+        bounds.push(0);
+        for body in bodies {
+            debug_assert!(body.len() <= RUN_BODY_BYTES_MAX);
+            all.extend_from_slice(body);
+            bounds.push(u32::try_from(all.len()).unwrap_or(u32::MAX));
+        }
+        Self { all: Arc::new(All { head, bodies: all, bounds, messages: OnceLock::new() }), range }
+    }
+
+    /// What all have in common: everything but the body.
+    pub fn head(&self) -> &Message {
+        &self.all.head
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.range.len()
+    }
+
+    /// There are none.
+    pub fn is_empty(&self) -> bool {
+        self.range.is_empty()
+    }
+
+    /// The bodies in order.
+    pub fn bodies(&self) -> impl ExactSizeIterator<Item = &[u8]> + Clone {
+        let bounds = self.all.bounds.get(self.range.start..=self.range.end).unwrap_or_default();
+        bounds.windows(2).map(|pair| self.all.bodies.get(pair[0] as usize..pair[1] as usize).unwrap_or_default())
+    }
+
+    /// Bytes of all bodies.
+    pub fn bodies_bytes(&self) -> usize {
+        let bound = |index: usize| self.all.bounds.get(index).map_or(0, |at| *at as usize);
+        bound(self.range.end) - bound(self.range.start)
+    }
+
+    /// Takes up to so many from the beginning.
+    pub fn split_to(&mut self, count: usize) -> Self {
+        let middle = self.range.start + count.min(self.len());
+        let all = self.all.clone();
+        Self { all, range: std::mem::replace(&mut self.range.start, middle)..middle }
+    }
+
+    /// Each message with memory of its own.
+    pub fn messages(&self) -> Vec<Arc<Message>> {
+        let make = || self.bodies().map(|body| self.message(body)).collect();
+        if self.len() + 1 == self.all.bounds.len() { self.all.messages.get_or_init(make).clone() } else { make() }
+    }
+
+    fn message(&self, body: &[u8]) -> Arc<Message> {
+        let head = self.head();
+        let arrived = Arrived {
+            format: head.format,
+            exchange: &head.exchange,
+            routing_key: &head.routing_key,
+            properties: &head.properties,
+            body,
+            durable: head.durable,
+            priority: head.priority,
+            ttl_ms: head.ttl_ms,
+            user: &head.user,
+            received_at: head.received_at,
+        };
+        arrived.to_message()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testkit::plain_format;
+    use crate::{Name, UnixMillis};
+
+    fn run(bodies: &[&str]) -> Run {
+        let (exchange, user) = (Name::from("x"), Name::from("u"));
+        let arrived = Arrived {
+            format: plain_format(),
+            exchange: &exchange,
+            routing_key: b"k",
+            properties: b"p",
+            body: b"not this one",
+            durable: false,
+            priority: 3,
+            ttl_ms: Some(5),
+            user: &user,
+            received_at: UnixMillis(7),
+        };
+        Run::new(&arrived, bodies.iter().map(|body| body.as_bytes()))
+    }
+
+    fn bodies(run: &Run) -> Vec<&str> {
+        run.bodies().map(|body| std::str::from_utf8(body).unwrap()).collect()
+    }
+
+    #[test]
+    fn its_messages_are_what_was_published() {
+        let run = run(&["a", "", "ccc"]);
+        assert_eq!((run.len(), run.bodies_bytes(), run.is_empty()), (3, 4, false));
+        for (message, body) in run.messages().iter().zip(["a", "", "ccc"]) {
+            assert_eq!(
+                (&message.body[..], &message.routing_key[..], &message.properties[..]),
+                (body.as_bytes(), &b"k"[..], &b"p"[..])
+            );
+            assert_eq!((message.priority, message.ttl_ms, message.received_at), (3, Some(5), UnixMillis(7)));
+            assert_eq!((&*message.exchange, &*message.user), ("x", "u"));
+        }
+    }
+
+    #[test]
+    fn all_who_want_all_messages_get_the_same() {
+        let run = run(&["a", "b"]);
+        let (first, second) = (run.messages(), run.clone().messages());
+        assert!(first.iter().zip(&second).all(|(a, b)| Arc::ptr_eq(a, b)));
+    }
+
+    #[test]
+    fn it_can_be_cut_anywhere() {
+        let whole = ["a", "", "ccc", "dd"];
+        for middle in 0..=5 {
+            let mut rest = run(&whole);
+            let first = rest.split_to(middle);
+            let middle = middle.min(4);
+            assert_eq!((bodies(&first), bodies(&rest)), (whole[..middle].to_vec(), whole[middle..].to_vec()));
+            assert_eq!(first.bodies_bytes() + rest.bodies_bytes(), 6);
+            assert_eq!(rest.is_empty(), middle == 4);
+        }
+    }
+}
