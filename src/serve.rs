@@ -11,7 +11,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::broker::{Engine, keep_large_blocks_apart};
+use crate::broker::{Engine, announce_regularly, keep_large_blocks_apart};
 use crate::config::Settings;
 use crate::mosquitto::{self, Files};
 use crate::net::Shutdown;
@@ -41,6 +41,7 @@ pub async fn run(settings: Settings, options: ServeOptions) -> Result<()> {
         engine.administration.set_mosquitto(files.read()?);
         mosquitto::keep_up_to_date(files, engine.administration.clone())?;
     }
+    announce_regularly(engine.clone(), &settings.mqtt);
     let mut listening = starting.listen(&engine, &shutdown)?;
     listening.extend(management);
     starting.management.set_listeners(&listening);

@@ -85,6 +85,9 @@ impl Engine {
         for (fate, messages) in fates(&ledger) {
             self.metrics.set_fate(fate, messages);
         }
+        self.metrics.set_drops("queue_full", ledger.dropped);
+        self.metrics.set_drops("expired", ledger.expired);
+        self.metrics.set_drops("rejected", ledger.rejected);
         let Counts { ready, unsettled, delayed, unreadable, .. } = self.broker.counts();
         let memory_bytes = self.broker.messages_memory_bytes();
         let letters_withheld = self.broker.letters_withheld();

@@ -18,6 +18,7 @@ mod rewrite;
 mod simulation;
 mod start;
 mod startup;
+mod sys;
 mod vigil;
 
 pub use alarms::Alarms;
@@ -29,4 +30,5 @@ pub use journal_log::to_core as location_of;
 pub use rewrite::{Faults, Outcome, rewrite};
 pub use start::start;
 pub use startup::{PartitionProgress, Replayed, StartProgress, Startup};
+pub use sys::announce_regularly;
 pub use vigil::SyncWatch;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use crossdock_common::Format;
-use crossdock_core::{Broker, BrokerOptions, Partition, Policies, Recovery};
+use crossdock_core::{Broker, BrokerOptions, Partition, Policies, Recovery, SessionLimits};
 use crossdock_store::Journal;
 
 use super::alarms::{Alarms, messages_memory_bytes, watch_disk, watch_memory};
@@ -122,11 +122,18 @@ pub(super) fn finish(settings: &Settings, recovery: Recovery, opened: &[Opened],
     let options = BrokerOptions {
         outgoing_bytes_max: settings.limits.connection_outgoing_bytes_max.as_usize(),
         dead_letter_copies_max: settings.limits.dead_letter_copies_max,
+        sessions_max: session_limits(settings),
         deadline_changed: Box::new(move |partition| signals[journal_index(partition)].deadline_changed()),
         read: Box::new(move |shard, request| requests.ask(shard, request)),
     };
     let definitions = &opened[0];
     recovery.finish(Box::new(JournalLog::new(definitions.journal.clone(), definitions.last)), options)
+}
+
+fn session_limits(settings: &Settings) -> SessionLimits {
+    let limits = &settings.limits;
+    let per_user = Some(limits.sessions_per_user_max).filter(|max| *max > 0);
+    SessionLimits { all: limits.sessions_max as usize, per_user: per_user.map_or(usize::MAX, |max| max as usize) }
 }
 
 pub(super) fn partition(journal_index: usize) -> Partition {

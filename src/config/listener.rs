@@ -82,6 +82,11 @@ impl Settings {
         active.map(|kind| Listener { kind, address: self.address_of(kind) }).collect()
     }
 
+    /// The kinds of listeners whose connections come through a proxy.
+    pub fn proxied_listeners(&self) -> Vec<ListenerKind> {
+        ListenerKind::ALL.into_iter().filter(|kind| self.listeners.of(*kind).proxy_protocol).collect()
+    }
+
     fn is_active(&self, kind: ListenerKind) -> bool {
         match self.listeners.of(kind).enabled {
             Switch::On => true,

@@ -4,6 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
+use super::network::Networks;
 use super::policies::PolicyDefinitionSettings;
 use super::scalar::choice;
 use super::secret::Secret;
@@ -110,6 +111,9 @@ section! {
 section! {
     /// One listener per protocol, with and without TLS.
     pub struct ListenersSettings {
+        /// Networks and addresses of the proxies that listeners with proxy_protocol believe; others are hung up on. Without
+        /// this setting they believe everyone who can connect.
+        pub trusted_proxies: Networks = Networks::default(), example "[\"10.0.0.0/8\", \"::1\"]";
         /// AMQP 0-9-1.
         pub amqp: ListenerSettings = ListenerSettings::plain(5672);
         /// AMQP 0-9-1 over TLS.
@@ -138,6 +142,9 @@ section! {
         pub bind: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
         /// The TCP port; 0 takes a free one.
         pub port: u16 = 0;
+        /// Connections come through a proxy that says first whose they are: with a PROXY protocol header of version 1 or 2, which
+        /// each must then have, ahead of TLS.
+        pub proxy_protocol: bool = false;
     }
 }
 
@@ -239,6 +246,15 @@ section! {
         pub dead_letter_copies_max: u32 = 65_536, in 1..=1_000_000;
         /// Connections of all protocols together.
         pub connections_max: u32 = 65_536, in 1..=10_000_000;
+        /// Connections that each listener accepts in a second, and at once after a second of silence; further ones are closed before TLS
+        /// and before anything is read. 0 for any number.
+        pub connects_per_second_max: u32 = 0, in 0..=1_000_000;
+        /// The same for all connections from one address (of IPv6, from one /64 network), whatever the listener.
+        pub connects_per_second_per_address_max: u32 = 0, in 0..=1_000_000;
+        /// Sessions of MQTT, connected or kept. A client that would get a new one beyond that is refused: 0x97, before version 5 return code 3.
+        pub sessions_max: u32 = 1_000_000, in 1..=100_000_000;
+        /// Sessions of one user; 0 for any number.
+        pub sessions_per_user_max: u32 = 0, in 0..=100_000_000;
         /// Bytes that wait for a slow reader, per connection; then it gets no more deliveries until it has read some.
         pub connection_outgoing_bytes_max: ByteSize = ByteSize(MIB), in 64 * KIB..=GIB;
         /// Memory of the broker (in RAM, without files) above which publishers wait while consumers drain. "auto" is 60 % of
@@ -325,6 +341,8 @@ section! {
         /// What version 5 clients that ask for it may begin their response topics with (Response Information); {client_id} stands for
         /// their identifier.
         pub response_information: Option<String> = None, in 1..=1024, example "\"responses/{client_id}/\"";
+        /// How often the topics below $SYS/broker are brought up to date, which have Mosquitto's names; 0 for never.
+        pub sys_interval_ms: Milliseconds = Milliseconds(10_000), in 0..=DAY_MS;
         /// Where version 5 clients are sent when this broker shuts down (Server Reference).
         pub server_reference: Option<String> = None, in 1..=1024, example "\"other.example:1883\"";
     }

@@ -1,6 +1,7 @@
 //! The broker: definitions, shards and connections together.
 
 pub mod administer;
+pub(crate) mod announce;
 mod connections;
 mod declare;
 pub(crate) mod define;
@@ -52,11 +53,26 @@ pub struct BrokerOptions {
     pub outgoing_bytes_max: usize,
     /// Copies that a message may become through dead-letter exchanges. At least 1.
     pub dead_letter_copies_max: u32,
+    /// Sessions there may be.
+    pub sessions_max: SessionLimits,
     /// Called when a partition's [`deadline`](Broker::deadline) may have come nearer. Must be cheap and must not call back.
     pub deadline_changed: Box<dyn Fn(Partition) + Send + Sync>,
     /// Called when a shard wants something read from its log; the answer goes to [`take_read`](Broker::take_read). Must be cheap
     /// and must not call back.
     pub read: Box<dyn Fn(usize, ReadRequest) + Send + Sync>,
+}
+
+/// How many sessions there may be, with and without a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionLimits {
+    pub all: usize,
+    pub per_user: usize,
+}
+
+impl Default for SessionLimits {
+    fn default() -> Self {
+        Self { all: usize::MAX, per_user: usize::MAX }
+    }
 }
 
 /// Everything there is. Shared by all connections.
@@ -77,6 +93,8 @@ pub struct Broker {
     draining: AtomicBool,
     /// Copies of dead letters that were not made because there were too many.
     letters_withheld: AtomicU64,
+    announcements: announce::Announcements,
+    sessions_expired: AtomicU64,
     options: BrokerOptions,
 }
 
@@ -239,6 +257,7 @@ impl Broker {
         for shard in &self.shards {
             shard.lock().retained(now, &who.vhost, exchange, pattern, &mut found);
         }
+        self.announcements.matching(exchange, pattern, &mut found);
         let permissions = self.permissions();
         if permissions.has_topics_of(who, exchange) {
             let may_read = |key: &Bytes| permissions.check_topic(who, Access::Read, exchange, key).is_ok();

@@ -56,6 +56,8 @@ pub struct Client {
     /// A shard's log is being synced for the commands that were carried out last.
     hurried: Option<Hurried>,
     published: bool,
+    /// Deliveries that the session could not read any more.
+    unreadable: u64,
     /// The connection ends: no command waits for an answer that nobody will hear.
     ending: bool,
 }
@@ -108,6 +110,7 @@ impl Client {
             items: Vec::new(),
             hurried: None,
             published: false,
+            unreadable: 0,
             ending: false,
         }
     }

@@ -28,7 +28,7 @@ pub use ages::parse_age_ms;
 pub use broker::administer::DocumentChange;
 pub use broker::recovery::{Recovery, ShardReplay};
 pub use broker::view::{AppliedNames, ObjectCounts, QueueView};
-pub use broker::{Broker, BrokerOptions, Needs, Partition};
+pub use broker::{Broker, BrokerOptions, Needs, Partition, SessionLimits};
 pub use client::{Client, Execution, Hurried};
 pub use definitions::traffic::ExchangeSample;
 pub use inspect::{Description, PagePlace, QueuePlace, describe};

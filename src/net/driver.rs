@@ -17,7 +17,7 @@ use bytes::BytesMut;
 use crossdock_common::command::Credentials;
 use crossdock_common::event::Principal;
 use crossdock_common::output::Close;
-use crossdock_common::{Command, Event, Instant, Machine, Name, Output, Refusal, RequestId};
+use crossdock_common::{Command, Description, DropReason, Event, Instant, Machine, Name, Output, Refusal, RequestId};
 use crossdock_core::{Client, Execution, cost_bytes};
 use tokio::io::AsyncWrite;
 use tokio::sync::Notify;
@@ -28,7 +28,7 @@ use super::scratch;
 use super::transport::Transport;
 use crate::auth::AuthenticationError;
 use crate::broker::{Connection, Engine, Newcomer, SyncWatch};
-use crate::telemetry::events::AuthenticationFailed;
+use crate::telemetry::events::{AuthenticationFailed, LimitReached};
 use crate::telemetry::{Protocol, ProtocolMetrics};
 
 /// Slices of one vectored write.
@@ -76,6 +76,8 @@ pub(super) struct Driver {
     /// The core knows that the connection is over.
     ended: bool,
     counters: ProtocolMetrics,
+    /// Messages that the peer did not get, by [`DropReason`].
+    drops: [u64; DropReason::ALL.len()],
 }
 
 /// What ended the wait.
@@ -123,6 +125,7 @@ impl Driver {
             entry: None,
             ended: false,
             counters,
+            drops: [0; DropReason::ALL.len()],
         }
     }
 
@@ -207,7 +210,7 @@ impl Driver {
     fn describe(&mut self) {
         for answer in self.entry.iter().flat_map(|entry| entry.take_askers()) {
             // Whoever asked may have gone.
-            let _ = answer.send(self.machine.describe());
+            let _ = answer.send(Description { drops: self.drops, ..self.machine.describe() });
         }
     }
 
@@ -261,6 +264,7 @@ impl Driver {
                 self.watch = self.engine.watch_sync(hurried);
             }
             self.client.take_events(now, &mut self.events);
+            self.count_drops();
             if self.events.is_empty() {
                 if self.output.bytes.is_empty() && !self.unflushed {
                     self.release_written();
@@ -273,6 +277,7 @@ impl Driver {
             self.heard = now.instant;
             while let Some(event) = self.events.pop_front() {
                 self.counters.count_event(&event);
+                self.note_limit(&event);
                 self.unwritten_cost_bytes += cost_bytes(&event);
                 if self.output.close.is_none() {
                     self.machine.handle(now, event, &mut self.output);
@@ -281,6 +286,27 @@ impl Driver {
             if !self.input.is_empty() && self.output.close.is_none() {
                 self.receive();
             }
+        }
+    }
+
+    fn count_drops(&mut self) {
+        let unreadable = self.client.take_unreadable();
+        if self.output.drops.is_empty() && unreadable == 0 {
+            return;
+        }
+        let mut more = [0; DropReason::ALL.len()];
+        self.output.drops.drain(..).for_each(|reason| more[reason as usize] += 1);
+        more[DropReason::NotAuthorised as usize] += unreadable;
+        for (reason, messages) in DropReason::ALL.into_iter().zip(more) {
+            self.drops[reason as usize] += messages;
+            self.engine.metrics.count_drops(reason.word(), messages);
+        }
+    }
+
+    /// What the core refuses because there is too much of it.
+    fn note_limit(&self, event: &Event) {
+        if let Event::Reply { result: Err(Refusal::LimitReached(limit)), .. } = event {
+            LimitReached { protocol: self.protocol, peer: self.peer, limit }.emit(&self.engine.metrics);
         }
     }
 

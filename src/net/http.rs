@@ -35,9 +35,9 @@ pub fn listen_http(
 ) -> Result<Listening> {
     let (socket, listening) = bind(reception, listener)?;
     let of_connections = (reception.clone(), shutdown.clone());
-    tokio::spawn(accept(reception.clone(), listener.kind, socket, shutdown, move |stream, peer| {
+    tokio::spawn(accept(reception.clone(), listener.kind, socket, shutdown, move |stream, ends| {
         let (reception, shutdown) = of_connections.clone();
-        serve(reception, listener, router.clone(), stream, peer, shutdown)
+        serve(reception, listener, router.clone(), stream, ends.peer, shutdown)
     }));
     Ok(listening)
 }

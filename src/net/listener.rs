@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -11,8 +10,10 @@ use rustls::pki_types::CertificateDer;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
+use super::admission::{Admission, NoEntry};
 use super::driver::Driver;
 use super::machines::{MachineFactory, Names};
+use super::proxy::{Ends, Proxies};
 use super::shutdown::ShutdownSignal;
 use super::transport::Transport;
 use super::workers::Workers;
@@ -20,7 +21,7 @@ use crate::auth::tls::certificate_name;
 use crate::broker::Engine;
 use crate::config::{CertificateLogin, Listener, ListenerKind};
 use crate::telemetry::Metrics;
-use crate::telemetry::events::{ConnectionOpened, ListenerStarted};
+use crate::telemetry::events::{ConnectionOpened, ConnectionRefused, ListenerStarted, ProtocolViolation};
 
 /// Pause after a failed accept: the usual reason is that no file descriptor is free, and trying again at once only burns time.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -44,10 +45,12 @@ pub struct Reception {
     factory: MachineFactory,
     tls: Option<TlsAcceptor>,
     certificate_login: CertificateLogin,
+    proxies: Proxies,
+    /// Listeners whose connections come through a proxy.
+    proxied: Vec<ListenerKind>,
     tls_handshake_timeout: Duration,
     http_idle_timeout: Duration,
-    connections: AtomicUsize,
-    connections_max: usize,
+    admission: Arc<Admission>,
 }
 
 impl Reception {
@@ -65,10 +68,11 @@ impl Reception {
             factory: MachineFactory::new(settings, seed),
             tls: tls.map(TlsAcceptor::from),
             certificate_login: settings.tls.certificate_login,
+            proxies: Proxies::new(settings),
+            proxied: settings.proxied_listeners(),
             tls_handshake_timeout: settings.limits.tls_handshake_timeout_ms.duration(),
             http_idle_timeout: settings.limits.http_idle_timeout_ms.duration(),
-            connections: AtomicUsize::new(0),
-            connections_max: settings.limits.connections_max as usize,
+            admission: Admission::new(settings),
         })
     }
 }
@@ -85,9 +89,9 @@ pub fn listen(
 ) -> Result<Listening> {
     let (socket, listening) = bind(reception, listener)?;
     let of_connections = (reception.clone(), engine.clone(), shutdown.clone());
-    tokio::spawn(accept(reception.clone(), listener.kind, socket, shutdown, move |stream, peer| {
+    tokio::spawn(accept(reception.clone(), listener.kind, socket, shutdown, move |stream, ends| {
         let (reception, engine, shutdown) = of_connections.clone();
-        serve(reception, engine, listener.kind, stream, peer, shutdown)
+        serve(reception, engine, listener.kind, stream, ends, shutdown)
     }));
     Ok(listening)
 }
@@ -116,7 +120,7 @@ pub(super) async fn accept<F>(
     kind: ListenerKind,
     socket: TcpListener,
     mut shutdown: ShutdownSignal,
-    serve: impl Fn(TcpStream, SocketAddr) -> F + Clone + Send + 'static,
+    serve: impl Fn(TcpStream, Ends) -> F + Clone + Send + 'static,
 ) where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -127,16 +131,22 @@ pub(super) async fn accept<F>(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let Some(place) = Place::take(&reception) else {
-                    tracing::warn!(listener = kind.name(), %peer, "refused: limits.connections_max is reached");
-                    continue;
+                let place = match reception.admission.enter(kind) {
+                    Ok(place) => place,
+                    Err(reason) => {
+                        reception.refuse(kind, peer, reason);
+                        continue;
+                    }
                 };
+                let served_by = reception.clone();
                 // Latency matters more than a packet saved; writes are whole batches already.
                 let _ = stream.set_nodelay(true);
                 let serve = serve.clone();
                 // Called within the block: a future that is made outside is kept twice, as what was captured and as what is awaited.
-                let served = reception.workers.serve(stream, move |stream| async move {
-                    serve(stream, peer).await;
+                let served = reception.workers.serve(stream, move |mut stream| async move {
+                    if let Some(ends) = served_by.ends(kind, &mut stream, peer).await {
+                        serve(stream, ends).await;
+                    }
                     drop(place);
                 });
                 if let Err(error) = served {
@@ -156,11 +166,10 @@ async fn serve(
     engine: Arc<Engine>,
     kind: ListenerKind,
     stream: TcpStream,
-    peer: SocketAddr,
+    ends: Ends,
     shutdown: ShutdownSignal,
 ) {
-    // A socket that does not know its address is broken.
-    let Ok(local) = stream.local_addr() else { return };
+    let Ends { peer, local } = ends;
     let Some(transport) = reception.transport(kind, stream, peer).await else { return };
     let protocol = MachineFactory::protocol(kind);
     let name = transport.certificate().and_then(|certificate| reception.certificate_name(certificate));
@@ -186,6 +195,38 @@ impl Reception {
         certificate_name(certificate, self.certificate_login).map(|name| Name::from(name.as_str()))
     }
 
+    /// Who connects, and to whom; `None` if the connection is over already.
+    async fn ends(&self, kind: ListenerKind, stream: &mut TcpStream, peer: SocketAddr) -> Option<Ends> {
+        // A socket that does not know its address is broken.
+        let own = Ends { peer, local: stream.local_addr().ok()? };
+        let ends = if self.proxied.contains(&kind) { self.announced(kind, stream, own).await? } else { own };
+        match self.admission.admit(ends.peer.ip()) {
+            Ok(()) => Some(ends),
+            Err(reason) => {
+                self.refuse(kind, ends.peer, reason);
+                None
+            }
+        }
+    }
+
+    fn refuse(&self, kind: ListenerKind, peer: SocketAddr, reason: NoEntry) {
+        ConnectionRefused { protocol: MachineFactory::protocol(kind), peer, reason }.emit(&self.metrics);
+    }
+
+    /// What a proxy says ahead of everything else.
+    async fn announced(&self, kind: ListenerKind, stream: &mut TcpStream, own: Ends) -> Option<Ends> {
+        // Boxed: connections without a proxy should not keep room for a header.
+        match Box::pin(self.proxies.ends(stream, own)).await {
+            Ok(ends) => Some(ends),
+            Err(error) => {
+                let (protocol, detail) = (MachineFactory::protocol(kind), error.to_string());
+                let peer = own.peer;
+                ProtocolViolation { protocol, peer, rule: "PROXY protocol", detail: &detail }.emit(&self.metrics);
+                None
+            }
+        }
+    }
+
     async fn transport(&self, kind: ListenerKind, stream: TcpStream, peer: SocketAddr) -> Option<Transport> {
         let Some(acceptor) = self.tls.as_ref().filter(|_| kind.is_tls()) else {
             return Some(Transport::Plain(stream));
@@ -199,22 +240,5 @@ impl Reception {
         };
         tracing::info!(listener = kind.name(), %peer, failure, "TLS handshake failed");
         None
-    }
-}
-
-/// One connection's place among `limits.connections_max`.
-struct Place(Arc<Reception>);
-
-impl Place {
-    fn take(reception: &Arc<Reception>) -> Option<Self> {
-        let room = |taken: usize| (taken < reception.connections_max).then_some(taken + 1);
-        reception.connections.fetch_update(Ordering::AcqRel, Ordering::Acquire, room).ok()?;
-        Some(Self(reception.clone()))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.connections.fetch_sub(1, Ordering::AcqRel);
     }
 }

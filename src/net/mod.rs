@@ -3,16 +3,19 @@
 //! [`listener`] accepts (plain or TLS), [`driver`] runs one connection: it reads, lets the machine decode, hands its commands
 //! to the core as one batch, hands the core's events to the machine, and writes. There is one driver for all protocols.
 
+mod admission;
 mod driver;
 mod http;
 mod listener;
 mod machines;
 mod outcome;
+mod proxy;
 mod scratch;
 mod shutdown;
 mod transport;
 mod workers;
 
+pub use admission::NoEntry;
 pub use http::listen_http;
 pub use listener::{Listening, Reception, listen};
 pub use machines::{formats, limits as machine_limits};

@@ -4,7 +4,8 @@
 
 use std::net::SocketAddr;
 
-use super::metrics::{Metrics, Protocol, RuleLabel, set};
+use super::metrics::{Metrics, NoEntryLabel, Protocol, RuleLabel, set};
+use crate::net::NoEntry;
 
 /// A listener accepts connections.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +20,46 @@ impl ListenerStarted {
     pub fn emit(&self, metrics: &Metrics) {
         tracing::info!(listener = self.listener, address = %self.address, "listening");
         metrics.listeners.inc();
+    }
+}
+
+/// Somebody is hung up on before anything is read.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionRefused {
+    pub protocol: Protocol,
+    pub peer: SocketAddr,
+    pub reason: NoEntry,
+}
+
+impl ConnectionRefused {
+    pub fn emit(&self, metrics: &Metrics) {
+        let reason = self.reason.word();
+        let label = NoEntryLabel { protocol: self.protocol, reason };
+        // There may be thousands of these in a second: the log has one line for each number that is round.
+        let before = metrics.connections_refused.get_or_create(&label).inc();
+        if (before + 1).is_power_of_two() {
+            let limit = format!("limits.{reason}");
+            tracing::warn!(protocol = %self.protocol, peer = %self.peer, limit, count = before + 1, "connection refused");
+        }
+    }
+}
+
+/// The core refused what a peer asked for, since there is so much of it already.
+#[derive(Clone, Copy, Debug)]
+pub struct LimitReached<'a> {
+    pub protocol: Protocol,
+    pub peer: SocketAddr,
+    /// What there is too much of.
+    pub limit: &'a str,
+}
+
+impl LimitReached<'_> {
+    pub fn emit(&self, metrics: &Metrics) {
+        // As with refused connections: there may be thousands.
+        let count = metrics.protocol(self.protocol).limit_refusals.inc() + 1;
+        if count.is_power_of_two() {
+            tracing::warn!(protocol = %self.protocol, peer = %self.peer, limit = ?self.limit, count, "a limit is reached");
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::atomic::Ordering;
 
+use crossdock_common::DropReason;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -62,6 +63,17 @@ struct ProtocolLabel {
 pub(super) struct RuleLabel {
     pub protocol: Protocol,
     pub rule: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct NoEntryLabel {
+    pub protocol: Protocol,
+    pub reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct DropLabel {
+    reason: &'static str,
 }
 
 /// Why publishers are stopped; the label `reason`.
@@ -184,6 +196,8 @@ protocol_metrics! {
     messages_unroutable: Counter => "messages_unroutable";
     /// Logins that were accepted
     authentications: Counter => "authentications";
+    /// What clients asked for and did not get because of a limit: sessions, queues, connections of a user or vhost
+    limit_refusals: Counter => "limit_refusals";
     /// Logins that were refused
     authentication_failures: Counter => "authentication_failures";
 }
@@ -209,6 +223,7 @@ macro_rules! broker_metrics {
                   registry.register($name, [$($help),*].concat().trim().to_owned(), $field.clone());)*
                 let metrics = Self { registry, protocols, $($field,)* };
                 metrics.show_all_alarms();
+                DropReason::ALL.into_iter().for_each(|reason| metrics.count_drops(reason.word(), 0));
                 metrics
             }
         }
@@ -218,6 +233,10 @@ macro_rules! broker_metrics {
 broker_metrics! {
     /// Connections closed because the peer broke a rule
     protocol_violations: Family<RuleLabel, Counter> => "protocol_violations";
+    /// Connections closed before anything was read, by the limit that was reached
+    connections_refused: Family<NoEntryLabel, Counter> => "connections_refused";
+    /// Messages that a client did not get, by the reason: those of queues are `messages` by their fate, too
+    drops: Family<DropLabel, Counter> => "messages_dropped";
     /// Listeners that accept connections
     listeners: Gauge => "listeners";
     /// Reasons that stop publishers now
@@ -327,6 +346,16 @@ impl Metrics {
     /// What became of so many messages since the start.
     pub fn set_fate(&self, fate: &'static str, messages: u64) {
         self.fates.get_or_create(&FateLabel { fate }).inner().store(messages, Ordering::Relaxed);
+    }
+
+    /// Connections that are over, or are asked, have dropped so many messages more.
+    pub fn count_drops(&self, reason: &'static str, messages: u64) {
+        self.drops.get_or_create(&DropLabel { reason }).inc_by(messages);
+    }
+
+    /// So many messages were dropped for a reason that is counted elsewhere.
+    pub fn set_drops(&self, reason: &'static str, messages: u64) {
+        self.drops.get_or_create(&DropLabel { reason }).inner().store(messages, Ordering::Relaxed);
     }
 
     /// What queues hold at the moment.

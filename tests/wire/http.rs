@@ -13,6 +13,18 @@ impl Http {
         Ok(Self { reader: BufReader::new(super::connect(port)?) })
     }
 
+    /// Over a connection on which something was said already.
+    pub fn over(stream: TcpStream) -> Self {
+        Self { reader: BufReader::new(stream) }
+    }
+
+    /// A call to the management API as this user (base64 of name and password).
+    pub fn get_as(&mut self, login: &str, path: &str) -> Result<(u16, String)> {
+        let head = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Basic {login}\r\n");
+        self.reader.get_mut().write_all(head.as_bytes())?;
+        self.finish("")
+    }
+
     /// Sends a request; gives the status and the body.
     pub fn request(&mut self, head: &str, body: &str) -> Result<(u16, String)> {
         let length = body.len();

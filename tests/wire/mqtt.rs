@@ -33,7 +33,7 @@ fn connect_with(client_id: &str, flags: u8, user: &str, password: &str) -> Vec<u
 }
 
 /// A CONNECT of a session that stays.
-fn connect_session(is_v5: bool, client_id: &str) -> Vec<u8> {
+pub fn connect_session(is_v5: bool, client_id: &str) -> Vec<u8> {
     if is_v5 {
         // Keep-alive 0; the session expires after an hour.
         return connect_body(5, &[0xc0, 0, 0, 5, 0x11, 0, 0, 0x0e, 0x10], client_id, "guest", "guest");
@@ -41,7 +41,7 @@ fn connect_session(is_v5: bool, client_id: &str) -> Vec<u8> {
     connect_with(client_id, 0xc0, "guest", "guest")
 }
 
-fn connect_body(level: u8, head: &[u8], client_id: &str, user: &str, password: &str) -> Vec<u8> {
+pub fn connect_body(level: u8, head: &[u8], client_id: &str, user: &str, password: &str) -> Vec<u8> {
     let mut body = b"\0\x04MQTT".to_vec();
     body.push(level);
     body.extend(head);

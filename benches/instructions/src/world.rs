@@ -48,6 +48,7 @@ impl World {
         let options = BrokerOptions {
             outgoing_bytes_max: OUTGOING_BYTES_MAX,
             dead_letter_copies_max: u32::MAX,
+            sessions_max: crossdock_core::SessionLimits::default(),
             deadline_changed: Box::new(|_| {}),
             read: Box::new(|_, _| {}),
         };

@@ -19,6 +19,8 @@ pub struct Description {
     pub frame_bytes_max: usize,
     /// Heart-beat that was agreed on, in seconds; 0 for none.
     pub heartbeat_s: u16,
+    /// Messages that the peer did not get, by [`DropReason`](crate::DropReason).
+    pub drops: [u64; crate::DropReason::ALL.len()],
     /// The open channels, by number. A protocol without channels has one, number 1, while it is open.
     pub channels: Vec<ChannelDescription>,
 }

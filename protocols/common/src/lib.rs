@@ -33,7 +33,7 @@ pub use limits::Limits;
 pub use machine::Machine;
 pub use message::{Arrived, Format, FormatTag, Message, Run};
 pub use names::{ConsumerId, Lane, Name, RequestId};
-pub use output::Output;
+pub use output::{DropReason, Output};
 pub use refusal::Refusal;
 pub use time::{Instant, Now, UnixMillis};
 pub use value::{Table, Value};

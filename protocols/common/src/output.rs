@@ -17,6 +17,8 @@ pub struct Output {
     pub commands: Vec<Command>,
     /// What the peer shall read, in order.
     pub bytes: OutgoingBytes,
+    /// Messages that the peer does not get: a reason for each.
+    pub drops: Vec<DropReason>,
     /// Set when the connection is over: the driver flushes `bytes`, then closes.
     pub close: Option<Close>,
 }
@@ -25,6 +27,34 @@ impl Output {
     /// Ends the connection after the bytes written so far. The first reason wins.
     pub fn close(&mut self, close: Close) {
         self.close.get_or_insert(close);
+    }
+}
+
+/// Why a peer does not get a message that was on its way to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DropReason {
+    /// It is larger than the peer takes.
+    TooLarge,
+    /// Its time ran out after its queue had handed it out.
+    ExpiredOnTheWay,
+    /// The protocol has no name for where it comes from.
+    NoName,
+    /// The peer may not read it, or not any more.
+    NotAuthorised,
+}
+
+impl DropReason {
+    /// All there are, in the order of their discriminants.
+    pub const ALL: [Self; 4] = [Self::TooLarge, Self::ExpiredOnTheWay, Self::NoName, Self::NotAuthorised];
+
+    /// For metrics and the management API.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::TooLarge => "too_large",
+            Self::ExpiredOnTheWay => "expired_on_the_way",
+            Self::NoName => "no_name",
+            Self::NotAuthorised => "not_authorised",
+        }
     }
 }
 

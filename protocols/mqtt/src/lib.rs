@@ -7,6 +7,7 @@
 //! The path of a byte: `packet` (what it says) → `connection` (whether it may be said now) → `inbound`, `outbound`,
 //! `subscribing` (what it asks for) → [`Command`](crossdock_common::Command). `LIFECYCLE.md` has the long version.
 
+mod announcement;
 mod connecting;
 mod connection;
 mod convert;
@@ -23,6 +24,7 @@ mod subscriptions;
 mod tests;
 pub mod topic;
 
+pub use announcement::announcement;
 pub use connection::Connection;
 pub use convert::{FORMAT, MqttFormat, from_hub};
 pub use options::{ConnectionOptions, Offer};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::{BufMut, Bytes};
 use crossdock_common::command::Outcome;
 use crossdock_common::names::{DeliveryId, QueueId};
-use crossdock_common::{Command, FormatTag, Instant, Message, Now, Text};
+use crossdock_common::{Command, DropReason, FormatTag, Instant, Message, Now, Text};
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
@@ -116,6 +116,16 @@ impl Outbound {
         }
     }
 
+    fn drop_too_large(&mut self, cx: &mut Context<'_>, delivery: Option<DeliveryId>) {
+        cx.output.drops.push(DropReason::TooLarge);
+        self.reject(cx, delivery);
+    }
+
+    fn drop_expired(&mut self, cx: &mut Context<'_>, delivery: Option<DeliveryId>) {
+        cx.output.drops.push(DropReason::ExpiredOnTheWay);
+        self.accept(delivery);
+    }
+
     /// Somebody else shall have it.
     pub fn release_delivery(&mut self, cx: &mut Context<'_>, delivery: DeliveryId) {
         cx.command(settle(delivery, Outcome::Released));
@@ -163,8 +173,9 @@ impl Outbound {
 
     fn send_at_most_once(&mut self, cx: &mut Context<'_>, outgoing: &Outgoing) {
         match self.put_publish(cx, outgoing, 0) {
-            Written::TooLarge => self.reject(cx, outgoing.delivery),
-            Written::Yes | Written::Expired => self.accept(outgoing.delivery),
+            Written::TooLarge => self.drop_too_large(cx, outgoing.delivery),
+            Written::Expired => self.drop_expired(cx, outgoing.delivery),
+            Written::Yes => self.accept(outgoing.delivery),
         }
     }
 
@@ -174,8 +185,8 @@ impl Outbound {
         match self.put_publish(cx, outgoing, packet_id) {
             Written::Yes => drop(self.in_flight.insert(packet_id, InFlight::Published { qos, delivery })),
             // [MQTT-3.1.2-25]: discarded, as if it had been sent.
-            Written::TooLarge => self.reject(cx, delivery),
-            Written::Expired => self.accept(delivery),
+            Written::TooLarge => self.drop_too_large(cx, delivery),
+            Written::Expired => self.drop_expired(cx, delivery),
         }
     }
 

@@ -104,6 +104,8 @@ impl Recovery {
             blocked: RwLock::new(None),
             draining: AtomicBool::new(false),
             letters_withheld: AtomicU64::new(0),
+            announcements: Default::default(),
+            sessions_expired: AtomicU64::new(0),
             options,
         })
     }

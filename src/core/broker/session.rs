@@ -1,6 +1,7 @@
 //! Sessions: opening, taking over, ending, and the wills of those that ended badly.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crossdock_common::command::{OpenSession, Publish, Will};
 use crossdock_common::definition::QueueSpec;
@@ -8,7 +9,7 @@ use crossdock_common::event::{Reply, SessionInfo};
 use crossdock_common::names::QueueId;
 use crossdock_common::{Event, Name, Now, Refusal};
 
-use super::Broker;
+use super::{Broker, SessionLimits};
 use crate::definitions::session::Session;
 use crate::definitions::{Definitions, shard_of};
 use crate::log::{Sequence, Urgency};
@@ -162,11 +163,25 @@ impl Broker {
         if definitions.vhost(&who.vhost)?.queues.contains_key(&queue) {
             return Err(Refusal::Forbidden(format!("queue '{queue}' exists and is not a session's")));
         }
+        self.may_have_session(definitions, &who.user)?;
         self.create_queue(definitions, &who.vhost, spec, None, now)?;
         let user = who.user.clone();
         let session = Session::new(open.name.clone(), user, queue.clone(), open.expiry_ms, durable);
-        definitions.vhost_mut(&who.vhost)?.sessions.insert(open.name.clone(), session);
+        definitions.vhost_mut(&who.vhost)?.sessions.insert(session);
         Ok(queue)
+    }
+
+    /// Whether there is room for one more session of the user.
+    fn may_have_session(&self, definitions: &Definitions, user: &Name) -> Result<(), Refusal> {
+        let SessionLimits { all, per_user } = self.options.sessions_max;
+        let of_vhosts = || definitions.vhosts.values().map(|vhost| &vhost.sessions);
+        if of_vhosts().map(|sessions| sessions.len()).sum::<usize>() >= all {
+            return Err(Refusal::LimitReached(format!("there are {all} sessions, which is the limit")));
+        }
+        if of_vhosts().map(|sessions| sessions.count_of(user)).sum::<usize>() >= per_user {
+            return Err(Refusal::LimitReached(format!("user '{user}' has {per_user} sessions, which is the limit")));
+        }
+        Ok(())
     }
 
     /// The session and its queue go; a will that still waits is sent now.
@@ -241,6 +256,7 @@ impl Broker {
             let Some(session) = session else { continue };
             let who = Who { user: session.user.clone(), vhost, client_id: Some(name.clone()) };
             if session.ends_at.is_some_and(|at| at <= now.instant) {
+                self.sessions_expired.fetch_add(1, Ordering::Relaxed);
                 self.end_session(&mut definitions, &who, &name, &mut effects, &mut wills);
             } else {
                 session.will_at = None;

@@ -31,6 +31,11 @@ impl Reading {
 }
 
 impl Client {
+    /// How many deliveries were kept from the peer since this was asked last, because it may not read them.
+    pub fn take_unreadable(&mut self) -> u64 {
+        std::mem::take(&mut self.unreadable)
+    }
+
     /// Takes from the deliveries what the session may not read any more. It is rejected: to the dead letters, if there are any.
     pub(super) fn keep_readable(&mut self, now: Now, deliveries: &mut Vec<Delivery>) {
         if self.session.is_none() || self.scope() == Scope::Everything {
@@ -56,6 +61,7 @@ impl Client {
     }
 
     fn refuse(&mut self, now: Now, refused: Vec<DeliveryId>, cost_bytes: usize) {
+        self.unreadable += refused.len() as u64;
         self.settle(now, refused, Outcome::Rejected, None);
         self.flush(now);
         // The peer will never take them.

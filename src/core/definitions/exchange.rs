@@ -107,6 +107,10 @@ impl Exchange {
         replaced
     }
 
+    pub(crate) fn binding_count(&self) -> usize {
+        self.bindings.len()
+    }
+
     pub(crate) fn find(&self, identity: &BindingIdentity) -> Option<&Arc<Binding>> {
         self.bindings.get(identity)
     }

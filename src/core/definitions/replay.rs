@@ -43,7 +43,7 @@ impl Definitions {
                 let (vhost, session) = session_from_table(&table);
                 self.add_vhost(&vhost);
                 if let Some(entry) = self.vhosts.get_mut(&vhost) {
-                    entry.sessions.insert(session.name.clone(), session);
+                    entry.sessions.insert(session);
                 }
             }
             RecordKind::SessionDeleted => {

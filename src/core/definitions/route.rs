@@ -13,6 +13,7 @@ use smallvec::SmallVec;
 use super::Vhost;
 use super::binding::{Binding, Target};
 use super::traffic::ExchangeTraffic;
+use crate::broker::announce::names;
 use crate::log::Sequence;
 
 /// The queues that a message goes to.
@@ -92,6 +93,19 @@ pub(crate) fn route(vhost: &Vhost, exchange: &Name, keys: &[Bytes], message: &Me
     walk.follow(exchange);
     walk.route.keep_each_queue_once();
     Some(walk.route)
+}
+
+/// The queues that are bound to the first word of an announcement's key by name.
+pub(crate) fn route_announcement(vhost: &Vhost, message: &Message) -> Route {
+    let mut route = Route::default();
+    let Some(exchange) = vhost.exchanges.get(&message.exchange) else { return route };
+    exchange.matches(&message.routing_key, message, |binding| {
+        if let (Target::Queue(queue), true) = (&binding.target, names(&binding.spec.key, &message.routing_key)) {
+            route.targets.push(RouteTarget { queue: *queue, binding: None });
+        }
+    });
+    route.keep_each_queue_once();
+    route
 }
 
 struct Walk<'a> {

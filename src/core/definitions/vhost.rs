@@ -10,7 +10,7 @@ use hashbrown::HashSet;
 
 use super::binding::{Binding, BindingIdentity, Target, identity};
 use super::exchange::Exchange;
-use super::session::Session;
+use super::sessions::Sessions;
 use super::{QueueEntry, not_found};
 
 /// One vhost.
@@ -19,7 +19,7 @@ pub(crate) struct Vhost {
     pub exchanges: BTreeMap<Name, Exchange>,
     /// Boxed: the nodes of the tree are half empty, and an entry is large.
     pub queues: BTreeMap<Name, Box<QueueEntry>>,
-    pub sessions: BTreeMap<Name, Session>,
+    pub sessions: Sessions,
 }
 
 impl Vhost {

@@ -187,6 +187,10 @@ impl Shard {
         self.memory.used_bytes()
     }
 
+    pub(crate) fn retained_count(&self) -> usize {
+        self.retained.count()
+    }
+
     /// The retained messages of an exchange that the pattern matches.
     pub(crate) fn retained(
         &self,

@@ -49,6 +49,11 @@ impl Retained {
         found.extend(matching.map(|(_, message)| message).filter(alive).cloned());
     }
 
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.exchanges.values().map(BTreeMap::len).sum()
+    }
+
     /// Takes those of a vhost away, and gives them.
     fn take_vhost(&mut self, vhost: &Name) -> Vec<Arc<Message>> {
         let here = |(of, _): &(Name, Name)| of == vhost;

@@ -74,6 +74,7 @@ impl World {
         let options = BrokerOptions {
             outgoing_bytes_max: 1 << 20,
             dead_letter_copies_max: 100,
+            sessions_max: crate::SessionLimits::default(),
             deadline_changed: Box::new(|_| {}),
             read: Box::new(move |index, request| asked.lock().push_back((index, request))),
         };

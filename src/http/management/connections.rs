@@ -7,7 +7,7 @@ use axum::Router;
 use axum::extract::Path;
 use axum::http::HeaderMap;
 use axum::routing::get;
-use crossdock_common::{Description, Name};
+use crossdock_common::{Description, DropReason, Name};
 use serde_json::{Value, json};
 
 use super::Management;
@@ -110,6 +110,7 @@ fn show(call: &Call, known: &Known) -> Value {
     });
     extend(&mut value, octets(call, connection));
     extend(&mut value, tls(connection));
+    extend(&mut value, json!({ "drops": drops(&description) }));
     if let (Some(given), Value::Object(members)) = (&description.name, &mut value) {
         members.insert("user_provided_name".to_owned(), given.to_string().into());
     }
@@ -125,6 +126,12 @@ fn octets(call: &Call, connection: &Connection) -> Value {
         "recv_oct_details": between.details(|octets| octets.0), "send_oct_details": between.details(|octets| octets.1),
         "send_pend": 0,
     })
+}
+
+/// Ours alone: messages that the client did not get, by the reason.
+fn drops(description: &Description) -> Value {
+    let counts = DropReason::ALL.into_iter().zip(description.drops);
+    counts.map(|(reason, messages)| (reason.word().to_owned(), Value::from(messages))).collect()
 }
 
 fn tls(connection: &Connection) -> Value {

@@ -110,6 +110,13 @@ fn figures(view: &QueueView) -> Value {
         "head_message_timestamp": null, "exclusive_consumer_tag": null, "single_active_consumer_tag": null,
         "recoverable_slaves": null, "backing_queue_status": { "len": figures.counts.ready, "mode": "default", "version": 2 },
     });
+    let (ledger, deaths) = (&figures.ledger, &figures.traffic.dead_lettered);
+    // Ours alone. Those of a session's queue are what its client missed.
+    let drops = json!({ "drops": {
+        "queue_full": ledger.dropped + deaths.max_length, "expired": ledger.expired + deaths.expired,
+        "rejected": ledger.rejected + deaths.rejected + deaths.delivery_limit,
+    } });
+    extend(&mut value, drops);
     if let (Some(since), Value::Object(members)) = (figures.unused_since, &mut value) {
         members.insert("idle_since".to_owned(), time(since));
     }

@@ -44,6 +44,7 @@ impl Connection {
                 }
                 _ => Vec::new(),
             },
+            ..Description::default()
         }
     }
 }

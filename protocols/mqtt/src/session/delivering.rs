@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use crossdock_common::event::Delivery;
-use crossdock_common::{Message, Now, Output, Text, UnixMillis};
+use crossdock_common::{DropReason, Message, Now, Output, Text, UnixMillis};
 use smallvec::SmallVec;
 
 use super::{Session, context};
@@ -32,6 +32,7 @@ impl Session {
             return outbound.release_delivery(&mut cx, delivery.id);
         }
         let Some(topic) = topic_of(last_topic, &message.routing_key) else {
+            cx.output.drops.push(DropReason::NoName);
             return outbound.reject(&mut cx, Some(delivery.id));
         };
         let matched = |topic: &str| match shared {
