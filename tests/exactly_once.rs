@@ -247,7 +247,7 @@ fn drain(broker: &Broker, queue: &str) -> Numbers {
 }
 
 #[test]
-fn kills_on_both_sides_neither_lose_nor_double_a_qos_2_message() {
+fn mq_13_kills_on_both_sides_neither_lose_nor_double_a_qos_2_message() {
     let kills: u64 = std::env::var("CROSSDOCK_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(200);
     let mut broker = Broker::start(&["log.level=\"warn\"", "core.shards=3"]);
     prepare(&broker);

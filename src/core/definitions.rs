@@ -11,6 +11,7 @@ mod persist;
 mod replay;
 pub(crate) mod route;
 pub(crate) mod session;
+pub(crate) mod traffic;
 mod trie;
 mod vhost;
 

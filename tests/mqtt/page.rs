@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::corpus::Chapter;
+use super::foreign::{self, Difference};
 
 const BEGIN: &str = "<!-- written by the corpus -->\n";
 const END: &str = "<!-- end of what the corpus wrote -->\n";
@@ -34,6 +35,7 @@ fn list(chapters: &[Chapter], folder: &Path) -> String {
     }
     let count: usize = chapters.iter().map(|chapter| chapter.sequences.len()).sum();
     let _ = writeln!(out, "| all | {count} | |");
+    out += &differences(chapters, &foreign::differences(&folder.join("mosquitto.txt")));
     let mut tested = tested(chapters);
     for version in ["3.1.1", "5"] {
         let _ = write!(out, "\n### MQTT {version}\n\n| statement | about | sequences |\n|---|---|---|\n");
@@ -43,6 +45,17 @@ fn list(chapters: &[Chapter], folder: &Path) -> String {
         }
     }
     assert!(tested.is_empty(), "statements that are none: {:?}", tested.keys());
+    out
+}
+
+/// In what Debian's mosquitto differs.
+fn differences(chapters: &[Chapter], known: &[Difference]) -> String {
+    let ids = || chapters.iter().flat_map(|chapter| &chapter.sequences).map(|sequence| sequence.id.as_str());
+    let mut out = String::from("\n### Mosquitto 2.0.11\n\n| what it does | sequences |\n|---|---|\n");
+    for row in known {
+        let differing: Vec<&str> = ids().filter(|id| row.matches(id)).collect();
+        let _ = writeln!(out, "| {} | {} |", row.reason, shown(&differing));
+    }
     out
 }
 

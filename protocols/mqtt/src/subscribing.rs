@@ -79,6 +79,7 @@ impl Subscribing {
 
     /// Takes a SUBSCRIBE.
     pub fn subscribe(&mut self, cx: &mut Context<'_>, packet: &Subscribe<'_>) -> Result<(), Fault> {
+        check_filters(packet.entries().map(|(text, _)| text))?;
         check_offer(cx.peer, packet)?;
         let operation = self.begin(Kind::SubAck, packet.packet_id, packet.count);
         for (index, (text, options)) in packet.entries().enumerate() {
@@ -162,7 +163,7 @@ impl Subscribing {
             return Err(Reason::QUOTA_EXCEEDED);
         }
         let expires_ms = cx.peer.options.shared_expiry_ms;
-        let settings = QueueSettings { expires_ms, ..cx.peer.options.session_queue.clone() };
+        let settings = QueueSettings { expires_ms, ..(*cx.peer.options.session_queue).clone() };
         let spec = QueueSpec { name: shared_queue(filter), durable: true, settings, ..QueueSpec::default() };
         let declare = Definition::DeclareQueue { spec, passive: false };
         ask(cx, place, filter, subscription, Step::DeclareShared, define(declare));
@@ -171,6 +172,7 @@ impl Subscribing {
 
     /// Takes an UNSUBSCRIBE.
     pub fn unsubscribe(&mut self, cx: &mut Context<'_>, packet: &Unsubscribe<'_>) -> Result<(), Fault> {
+        check_filters(packet.filters())?;
         let operation = self.begin(Kind::UnsubAck, packet.packet_id, packet.count);
         for (index, text) in packet.filters().enumerate() {
             let begun = match Filter::parse(text, cx.peer.options.limits.topic_levels_max) {
@@ -357,6 +359,15 @@ impl Operation {
         };
         put_codes(cx.buffer(), self.kind, version, self.packet_id, &codes);
         Ok(())
+    }
+}
+
+/// What is no filter ends the connection before anything is done for the others ([MQTT-4.7.1-1], [MQTT-4.8.2-1]); a filter of too many
+/// levels has a code of its own.
+fn check_filters<'a>(mut filters: impl Iterator<Item = &'a str>) -> Result<(), Fault> {
+    match filters.any(|text| Filter::parse(text, usize::MAX).is_none()) {
+        true => Err(Fault::malformed("topic filter [MQTT-4.7.1-1]")),
+        false => Ok(()),
     }
 }
 

@@ -12,6 +12,7 @@ use smallvec::SmallVec;
 
 use super::Vhost;
 use super::binding::{Binding, Target};
+use super::traffic::ExchangeTraffic;
 use crate::log::Sequence;
 
 /// The queues that a message goes to.
@@ -25,6 +26,8 @@ pub(crate) struct Route {
     pub cacheable: bool,
     /// The batch of the definitions' log that has to be durable for the route to survive a crash.
     pub defined: Sequence,
+    /// Where what is published is counted.
+    pub traffic: Option<Arc<ExchangeTraffic>>,
 }
 
 /// One queue of a route.

@@ -1,9 +1,10 @@
-use crossdock_common::command::{Fetch, Lease};
-use crossdock_common::definition::{Definition, ExchangeSpec, QueueSpec};
-use crossdock_common::{Command, Event, Lane, Refusal, RequestId};
+use crossdock_common::command::{Fetch, Lease, OpenSession, Publish};
+use crossdock_common::definition::{Definition, ExchangeSpec, QueueSettings, QueueSpec};
+use crossdock_common::event::Reply;
+use crossdock_common::{Command, ConsumerId, Event, Lane, Refusal, RequestId};
 
-use super::support::{World, binding, message, queue_spec};
-use crate::{Grant, Permissions};
+use super::support::{Tester, World, binding, message, queue_spec};
+use crate::{Grant, Permissions, TopicGrant};
 
 /// A world where `reader` may only read `r-…`, and everything else is forbidden to him.
 fn world() -> World {
@@ -94,10 +95,87 @@ fn an_exclusive_queue_is_changed_by_its_owner_only() {
     owner.define(&world, Definition::DeclareQueue { spec, passive: false }).expect("declares");
     let change = || Definition::UpdateQueue {
         name: "mine".into(),
-        settings: crossdock_common::definition::QueueSettings { length_max: Some(0), ..Default::default() },
+        settings: QueueSettings { length_max: Some(0), ..Default::default() },
         attributes: vec![],
     };
     let refused = world.client("u").define(&world, change());
     assert!(matches!(refused, Err(Refusal::ResourceLocked { .. })), "{refused:?}");
     owner.define(&world, change()).expect("changes");
+}
+
+/// A session of `reader`, bound to everything.
+fn session(world: &World) -> Tester {
+    let mut reader = world.client("reader");
+    let (name, clean, expiry_ms, consumer) = ("s".into(), false, None, ConsumerId(0));
+    let (exchange, queue) = ("amq.topic".into(), QueueSettings::default());
+    let session = OpenSession { name, clean, expiry_ms, will: None, window: 10, consumer, exchange, queue };
+    let open = |request| Command::OpenSession { request, session: Box::new(session) };
+    let Ok(Reply::Session(info)) = reader.request(world, open) else { panic!("no session") };
+    if !info.present {
+        reader.bind(world, "amq.topic", &info.queue, "#");
+    }
+    reader
+}
+
+/// `reader` may read these topics, and everybody may do everything else.
+fn topics(read: &str) -> Permissions {
+    let mut permissions = Permissions::default();
+    for user in ["admin", "reader"] {
+        permissions.grant(user.into(), "/".into(), Grant::new(".*", ".*", ".*").expect("valid"));
+    }
+    permissions.grant_topics(
+        "reader".into(),
+        "/".into(),
+        "amq.topic".into(),
+        TopicGrant::new(".*", read).expect("valid"),
+    );
+    permissions
+}
+
+#[test]
+fn mq_11_queued_and_live_messages_are_asked_for_again_when_they_are_delivered() {
+    let world = World::new();
+    session(&world).client.close(world.now);
+    let mut admin = world.client("admin");
+    admin.publish(&world, "amq.topic", "open.1", "queued");
+    admin.publish(&world, "amq.topic", "secret.1", "queued secret");
+    world.sync();
+    world.broker.set_permissions(topics("^open"));
+    let mut reader = session(&world);
+    assert_eq!(reader.bodies(&world), ["queued"]);
+    admin.publish(&world, "amq.topic", "secret.2", "live secret");
+    admin.publish(&world, "amq.topic", "open.2", "live");
+    world.sync();
+    assert_eq!(reader.bodies(&world), ["live"]);
+    world.broker.set_permissions(topics("."));
+    admin.publish(&world, "amq.topic", "secret.3", "again");
+    world.sync();
+    assert_eq!(reader.bodies(&world), ["again"]);
+    let mut nothing = topics(".");
+    nothing.grant("reader".into(), "/".into(), Grant::new(".*", ".*", "^session").expect("valid"));
+    world.broker.set_permissions(nothing);
+    admin.publish(&world, "amq.topic", "open.3", "not any more");
+    world.sync();
+    assert!(reader.bodies(&world).is_empty(), "the exchange may not be read at all");
+}
+
+#[test]
+fn mq_11_retained_messages_are_those_that_may_be_read() {
+    let world = World::new();
+    let mut admin = world.client("admin");
+    for key in ["open.1", "secret.1"] {
+        let message = std::sync::Arc::new(message(&world, "amq.topic", key, key));
+        let lane = Lane(0);
+        let publish = Publish { lane, confirm: None, message, mandatory: false, retain: true, exactly_once: None };
+        admin.send(&world, Command::Publish(publish));
+    }
+    world.sync();
+    let fetch = |request| Command::FetchRetained { request, exchange: "amq.topic".into(), pattern: "#".into() };
+    let keys = |world: &World| match world.client("reader").request(world, fetch) {
+        Ok(Reply::Messages(found)) => found.iter().map(|message| message.routing_key.clone()).collect::<Vec<_>>(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(keys(&world).len(), 2);
+    world.broker.set_permissions(topics("^open"));
+    assert_eq!(keys(&world), ["open.1"]);
 }

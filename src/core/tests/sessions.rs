@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use crossdock_common::command::{OpenSession, Outcome, Publish, Will};
-use crossdock_common::definition::{BindingSpec, Definition, QueueSettings};
+use crossdock_common::definition::{BindingSpec, Definition, Overflow, QueueSettings};
 use crossdock_common::event::{Reply, SessionInfo};
 use crossdock_common::{Command, ConsumerId, Event, Lane, Refusal, RequestId};
 
@@ -367,4 +367,83 @@ fn a_session_that_lost_its_right_to_read_gets_no_run_either() {
     assert!(client.deliveries(&world).is_empty());
     let counts = world.broker.counts();
     assert_eq!((counts.ready, counts.unsettled), (0, 0), "they are rejected");
+}
+
+/// A session whose queue is bounded, and which somebody publishes to.
+fn bounded(world: &World, queue: QueueSettings) -> Tester {
+    let mut client = world.client("u");
+    let (name, clean, expiry_ms, consumer) = ("s".into(), false, None, ConsumerId(0));
+    let exchange = "amq.topic".into();
+    let session = OpenSession { name, clean, expiry_ms, will: None, window: 10, consumer, exchange, queue };
+    let open = |request| Command::OpenSession { request, session: Box::new(session) };
+    let Ok(Reply::Session(info)) = client.request(world, open) else { panic!("no session") };
+    client.bind(world, "amq.topic", &info.queue, "#");
+    client
+}
+
+fn publish_offline(world: &World, bodies: &[&str]) {
+    let mut publisher = world.client("u");
+    bodies.iter().for_each(|body| publisher.publish(world, "amq.topic", "x", body));
+    world.sync();
+}
+
+#[test]
+fn a_session_s_queue_keeps_its_bounds_over_a_restart() {
+    let bounds = QueueSettings { length_max: Some(2), ..QueueSettings::default() };
+    let mut world = World::new();
+    bounded(&world, bounds.clone()).client.close(world.now);
+    world.restart();
+    publish_offline(&world, &["1", "2", "3"]);
+    assert_eq!(bounded(&world, bounds).bodies(&world), ["2", "3"], "the oldest went");
+    let bounds = QueueSettings { bytes_max: Some(4), ..QueueSettings::default() };
+    bounded(&world, bounds.clone()).client.close(world.now);
+    world.restart();
+    let mut client = bounded(&world, bounds.clone());
+    client.bodies(&world);
+    client.client.close(world.now);
+    publish_offline(&world, &["abc", "de", "fg"]);
+    let found: Vec<_> = bounded(&world, bounds).bodies(&world);
+    assert!(found.ends_with(&["de".into(), "fg".into()]) && !found.contains(&"abc".into()), "{found:?}");
+}
+
+#[test]
+fn the_bounds_of_a_session_s_queue_change_when_it_is_resumed() {
+    let world = World::new();
+    bounded(&world, QueueSettings::default()).client.close(world.now);
+    publish_offline(&world, &["1", "2", "3"]);
+    let bounds = QueueSettings { length_max: Some(1), ..QueueSettings::default() };
+    bounded(&world, bounds.clone()).client.close(world.now);
+    publish_offline(&world, &["4"]);
+    assert_eq!(bounded(&world, bounds).bodies(&world), ["4"]);
+}
+
+#[test]
+fn a_session_s_queue_lets_messages_go_that_are_too_old() {
+    let bounds = QueueSettings { message_ttl_ms: Some(1_000), ..QueueSettings::default() };
+    let mut world = World::new();
+    bounded(&world, bounds.clone()).client.close(world.now);
+    publish_offline(&world, &["old"]);
+    world.advance_ms(1_001);
+    publish_offline(&world, &["new"]);
+    assert_eq!(bounded(&world, bounds).bodies(&world), ["new"]);
+}
+
+#[test]
+fn a_full_session_may_refuse_what_is_new() {
+    let overflow = Some(Overflow::RejectPublish);
+    let bounds = QueueSettings { length_max: Some(1), overflow, ..QueueSettings::default() };
+    let world = World::new();
+    bounded(&world, bounds.clone()).client.close(world.now);
+    let mut publisher = world.client("u");
+    for (confirm, body) in ["1", "2"].into_iter().enumerate() {
+        let (message, confirm) = (Arc::new(message(&world, "amq.topic", "x", body)), Some(confirm as u64));
+        let lane = Lane(0);
+        let publish = Publish { lane, confirm, message, mandatory: false, retain: false, exactly_once: None };
+        publisher.send(&world, Command::Publish(publish));
+    }
+    world.sync();
+    publisher.hear(&world);
+    let refused = |event: &Event| matches!(event, Event::Rejected { confirm: 1, .. });
+    assert!(publisher.events.iter().any(refused), "{:?}", publisher.events);
+    assert_eq!(bounded(&world, bounds).bodies(&world), ["1"]);
 }

@@ -44,6 +44,7 @@ class Sequence:
         self.steps = []
         # Topics and client identifiers of sequences differ, so that one broker can serve all.
         self.token = f"{zlib.crc32(name.encode()):08x}"
+        self.readers = set()
 
     def lines(self, is_last):
         head = {"id": self.name, "version": self.version, "about": self.about, "statements": self.statements}
@@ -98,7 +99,8 @@ class Sequence:
         client = options.pop("client", self.client(who))
         expected = options.pop("expect", None)
         self.send(who, p.connect(version, client, **options), f"CONNECT {client}")
-        flag = "01" if present else "00"
+        # Version 3.1 does not say.
+        flag = "01" if present and version != p.V31 else "00"
         connack = f"20 .. {flag} 00 *" if version == p.V5 else f"20 02 {flag} 00"
         return self.expect(who, expected or connack, "CONNACK")
 
@@ -123,6 +125,7 @@ class Sequence:
 
     def subscribed(self, who="a", filters=(), identifier=1, codes=None, properties=(), version=None):
         version = self.version if version is None else version
+        self.readers.add(who)
         self.send(who, p.subscribe(version, identifier, filters, properties), f"SUBSCRIBE {filters}")
         codes = bytes(options & 3 for _, options in filters) if codes is None else bytes(codes)
         suback = p.packet(p.SUBACK, p.two(identifier) + p.own(version, ()) + codes)
@@ -132,6 +135,9 @@ class Sequence:
         """Publishes, and expects the acknowledgements with success."""
         version = self.version if version is None else version
         self.send(who, p.publish(version, topic, payload, qos, identifier, **options), f"PUBLISH QoS {qos} to {topic}")
+        if qos == 0 and options.get("retain") and who not in self.readers:
+            # Others subscribe next: the message must be there.
+            self.alive(who)
         # Whether anybody subscribed may be told in version 5, or not.
         if qos == 1:
             pattern = ack_pattern(version, p.PUBACK, identifier, reason)

@@ -36,7 +36,8 @@ impl ConnAck<'_> {
     pub fn put(&self, out: &mut impl BufMut, version: Version) {
         out.put_u8(Kind::ConnAck.first_byte());
         put_variable(out, self.remaining_len(version));
-        out.put_u8(u8::from(self.session_present));
+        // Version 3.1 has no such flag.
+        out.put_u8(u8::from(self.session_present && version != Version::V31));
         if version.is_v5() {
             out.put_u8(self.reason.0);
             put_list(out, self.properties);

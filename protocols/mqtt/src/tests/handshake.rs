@@ -2,8 +2,8 @@ use crossdock_common::command::{Credentials, OpenSession};
 use crossdock_common::output::Close;
 use crossdock_common::{Command, Event, Machine as _, Output};
 
-use super::support::{NOTHING, Tester, connect, connect_with, options, packet, text};
-use crate::ConnectionOptions;
+use super::support::{Core, NOTHING, Tester, connect, connect_with, options, packet, text};
+use crate::{ConnectionOptions, Offer};
 
 fn opened(tester: &Tester) -> &OpenSession {
     let opened = tester.core.log.iter().find_map(|command| match command {
@@ -87,7 +87,7 @@ fn refusals_have_each_version_s_own_code() {
 }
 
 #[test]
-fn client_ids_at_the_limit_and_with_wildcards_are_names_like_others() {
+fn mq_9_client_ids_at_the_limit_and_with_wildcards_are_names_like_others() {
     for id in ["x".repeat(247), "x".repeat(246), "#".into(), "+".into(), "/".into(), "a.*[(".into()] {
         assert_eq!(Tester::new(options()).send(&connect(4, &id)), [0x20, 2, 0, 0], "{id} (MQ-9)");
     }
@@ -118,6 +118,21 @@ fn wills_become_messages_of_the_user() {
         let will = [&[0][..], &text(topic), &text("gone")].concat();
         let connack = Tester::new(options()).send(&connect_with(5, 6, &[], &[text("c"), will].concat()));
         assert_eq!(connack[3], 0x90, "{topic}");
+    }
+}
+
+#[test]
+fn clients_are_sent_elsewhere_when_the_broker_shuts_down() {
+    let offer = Offer { server_reference: Some("b:1".into()), ..Offer::default() };
+    let options = ConnectionOptions { offer: offer.into(), ..options() };
+    for (level, wanted) in [(5, Some(0x9C)), (4, None)] {
+        let mut tester = Tester::connected_with(options.clone(), Core::default(), &connect(level, "c"));
+        let mut output = Output::default();
+        tester.machine.shutdown(tester.now, &mut output);
+        let answer = tester.run(output);
+        assert_eq!(answer.get(2).copied(), wanted, "DISCONNECT");
+        assert_eq!(answer.ends_with(b"\x1C\0\x03b:1"), wanted.is_some(), "server reference");
+        assert_eq!(tester.close, Some(Close::Shutdown));
     }
 }
 

@@ -130,7 +130,7 @@ fn receive_maximum_at_its_limit() {
 }
 
 #[test]
-fn a_qos_2_client_that_never_releases_stays_bounded() {
+fn mq_4_a_qos_2_client_that_never_releases_stays_bounded() {
     let mut tester = Tester::connected(4);
     for id in (1..=u16::MAX).chain(1..=u16::MAX) {
         assert_eq!(tester.send(&publish(0b0100, "a", id, None, b"")).len(), 4);

@@ -24,9 +24,22 @@ fn a_subscription_is_a_binding_that_remembers_its_options() {
 
 #[test]
 fn codes_for_each_filter() {
-    let filters = [("a", 2), ("secret/x", 1), ("a#", 0), ("$share//x", 0), ("", 0)];
-    assert_eq!(Tester::connected(5).send(&subscribe(5, 1, &filters)), [0x90, 8, 0, 1, 0, 2, 0x87, 0x8F, 0x8F, 0x8F]);
-    assert_eq!(Tester::connected(4).send(&subscribe(4, 1, &filters)), [0x90, 7, 0, 1, 2, 0x80, 0x80, 0x80, 0x80]);
+    let deep = "+/".repeat(200);
+    let filters = [("a", 2), ("secret/x", 1), (&deep, 0)];
+    assert_eq!(Tester::connected(5).send(&subscribe(5, 1, &filters)), [0x90, 6, 0, 1, 0, 2, 0x87, 0x8F]);
+    assert_eq!(Tester::connected(4).send(&subscribe(4, 1, &filters)), [0x90, 5, 0, 1, 2, 0x80, 0x80]);
+}
+
+#[test]
+fn what_is_no_filter_ends_the_connection_before_anything_is_bound() {
+    for bad in ["a#", "$share//x", ""] {
+        for level in [4, 5] {
+            let mut tester = Tester::connected(level);
+            let answer = tester.send(&subscribe(level, 1, &[("a", 0), (bad, 0)]));
+            assert!(tester.close.is_some() && tester.bound().is_empty(), "{bad}");
+            assert_eq!(answer.get(2), (level == 5).then_some(&0x81));
+        }
+    }
 }
 
 #[test]
@@ -50,7 +63,7 @@ fn a_literal_star_has_a_binding_of_its_own() {
 fn unsubscribing() {
     let mut tester = Tester::connected(5);
     tester.send(&subscribe(5, 1, &[("a", 1), ("+", 1)]));
-    assert_eq!(tester.send(&unsubscribe(5, 2, &["a", "b", "+", "x#"])), [0xB0, 7, 0, 2, 0, 0, 0x11, 0, 0x8F]);
+    assert_eq!(tester.send(&unsubscribe(5, 2, &["a", "b", "+"])), [0xB0, 6, 0, 2, 0, 0, 0x11, 0]);
     assert_eq!(tester.deliver(message("a", 1, &[], "")), NOTHING);
     let unbound = |command: &&Command| matches!(command, Command::Define { definition, .. } if matches!(**definition, Definition::Unbind(_)));
     assert_eq!(tester.core.log.iter().filter(unbound).count(), 2);
