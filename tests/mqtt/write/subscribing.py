@@ -259,7 +259,7 @@ def retained():
                                     *ids(version, ["3.3.1-12"], ["3.3.1-8"]))
         topic = sequence.topic()
         sequence.connect().publish("a", topic, "kept", retain=True).publish("a", topic, "passing").publish("a", topic, "")
-        sequence.connect("b").subscribed("b", [(topic, 0)]).receives("b", topic, "kept", retain=True).alive("b")
+        sequence.alive("a").connect("b").subscribed("b", [(topic, 0)]).receives("b", topic, "kept", retain=True).alive("b")
         sequence.publish("a", topic, "", retain=True).receives("b", topic, "").alive("b")
         sequence = chapter.sequence(f"{label}-retain-is-0-for-subscribers", version, "who is subscribed gets it without RETAIN",
                                     *ids(version, ["3.3.1-9"], ["3.3.1-12"]))
