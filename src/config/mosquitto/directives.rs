@@ -31,7 +31,7 @@ pub(super) fn meaning(name: &str) -> Option<Directive> {
         return Some(Ignored(BRIDGE));
     }
     Some(match name {
-        "sys_interval" => Ignored("there are no $SYS topics yet"),
+        "sys_interval" => Ignored("it is mqtt.sys_interval_ms, in milliseconds"),
         "acl_file" => Setting("mqtt.acl_file", path),
         "allow_zero_length_clientid" => Setting("mqtt.assigned_client_ids", boolean),
         "max_connections" => Setting("limits.connections_max", bound),
