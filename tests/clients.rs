@@ -5,6 +5,7 @@ mod amqp;
 mod lapin;
 mod lapin_extensions;
 mod mqtt;
+mod rumqttc;
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};

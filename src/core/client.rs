@@ -19,6 +19,7 @@ use hashbrown::{HashMap, HashSet};
 
 use crate::broker::Broker;
 use crate::broker::define::Caller;
+use crate::definitions::traffic::Counting;
 use crate::log::Sequence;
 use crate::outbox::{Item, Outbox, cost_bytes};
 use crate::permissions::Who;
@@ -38,6 +39,7 @@ pub struct Client {
     /// Commands for each shard, sent as one batch.
     pending: Vec<Vec<ShardCommand>>,
     routes: RouteCache,
+    counting: Counting,
     consumers: HashMap<ConsumerId, ConsumerPlace>,
     lanes: HashMap<Lane, Arc<LaneWindow>>,
     /// Queues where something of the connection may have to be cleaned up.
@@ -96,6 +98,7 @@ impl Client {
             entered: false,
             pending,
             routes: RouteCache::default(),
+            counting: Counting::default(),
             consumers: HashMap::default(),
             lanes: HashMap::default(),
             touched: HashSet::default(),
@@ -371,6 +374,7 @@ impl Client {
 
     /// Sends the batches.
     fn flush(&mut self, now: Now) {
+        self.counting.flush();
         for index in 0..self.pending.len() {
             if !self.pending[index].is_empty()
                 && let Some(to) = self.broker.send_batch(now, index, &mut self.pending[index])

@@ -12,6 +12,7 @@ mod replay;
 pub(crate) mod route;
 pub(crate) mod session;
 mod sessions;
+pub(crate) mod traffic;
 mod trie;
 mod vhost;
 

@@ -37,7 +37,6 @@ mod settle;
 pub(crate) mod snapshot;
 pub(crate) mod stored;
 pub(crate) mod stream;
-mod tail;
 mod timers;
 pub(crate) mod traffic;
 mod unsettled;

@@ -34,11 +34,11 @@ pub struct ConnectionOptions {
     /// How long the queue of a shared subscription outlives its last subscriber, in milliseconds.
     pub shared_expiry_ms: Option<u64>,
     /// What bounds the messages that wait for a session or a shared subscription.
-    pub session_queue: QueueSettings,
+    pub session_queue: Arc<QueueSettings>,
     /// Messages go out with the QoS that was granted, also those that were published with a lower one.
     pub upgrade_outgoing_qos: bool,
     /// What the broker offers to its clients.
-    pub offer: Offer,
+    pub offer: Arc<Offer>,
     /// Where assigned client identifiers come from.
     pub seed: u64,
 }
@@ -56,9 +56,9 @@ impl Default for ConnectionOptions {
             topic_alias_maximum: 64,
             session_expiry_ms_max: None,
             shared_expiry_ms: Some(24 * 60 * 60 * 1_000),
-            session_queue: QueueSettings::default(),
+            session_queue: Arc::default(),
             upgrade_outgoing_qos: false,
-            offer: Offer::default(),
+            offer: Arc::default(),
             seed: 0,
         }
     }

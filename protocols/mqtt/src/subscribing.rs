@@ -163,7 +163,7 @@ impl Subscribing {
             return Err(Reason::QUOTA_EXCEEDED);
         }
         let expires_ms = cx.peer.options.shared_expiry_ms;
-        let settings = QueueSettings { expires_ms, ..cx.peer.options.session_queue.clone() };
+        let settings = QueueSettings { expires_ms, ..(*cx.peer.options.session_queue).clone() };
         let spec = QueueSpec { name: shared_queue(filter), durable: true, settings, ..QueueSpec::default() };
         let declare = Definition::DeclareQueue { spec, passive: false };
         ask(cx, place, filter, subscription, Step::DeclareShared, define(declare));

@@ -10,6 +10,7 @@ use crossdock_common::{Name, Now, UnixMillis};
 use super::Broker;
 use crate::definitions::binding::Binding;
 use crate::definitions::exchange::Exchange;
+use crate::definitions::traffic::ExchangeSample;
 use crate::definitions::{Vhost, shard_of};
 use crate::policies::{Applied, Policy, QueueKind};
 use crate::shard::view::{QueueFigures, QueueSample};
@@ -130,6 +131,23 @@ impl Broker {
         let definitions = self.definitions.read();
         let exchange = definitions.vhosts.get(vhost)?.exchanges.get(name)?;
         Some((exchange.spec.clone(), definitions.policies.of_exchange(vhost, name).into()))
+    }
+
+    /// What went through an exchange, if it exists.
+    pub fn exchange_sample(&self, vhost: &Name, name: &Name) -> Option<ExchangeSample> {
+        self.in_vhost(vhost, |entry| Some(entry.exchanges.get(name)?.traffic.sample())).flatten()
+    }
+
+    /// What went through all exchanges that something went through, by vhost and name.
+    pub fn exchange_samples(&self) -> Vec<((Name, Name), ExchangeSample)> {
+        let definitions = self.definitions.read();
+        let all = definitions.vhosts.iter().flat_map(|(vhost, entry)| {
+            entry
+                .exchanges
+                .iter()
+                .map(move |(name, exchange)| ((vhost.clone(), name.clone()), exchange.traffic.sample()))
+        });
+        all.filter(|(_, sample)| *sample != ExchangeSample::default()).collect()
     }
 
     /// Whether there is such an exchange.

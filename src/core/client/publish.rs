@@ -76,6 +76,7 @@ impl Client {
                 return self.outbox.push(Event::PublishRefused { lane, confirm, refusal });
             }
         };
+        self.counting.count(found.traffic.as_ref(), 1, found.targets.len());
         if let Some(asked) = publish.exactly_once {
             return self.publish_once(now, publish, asked, &found);
         }
@@ -96,11 +97,14 @@ impl Client {
         self.published = true;
         let version = self.broker.version();
         let found = self.routes.get(version, publish.run.head());
-        let split = found.map(|found| split_by_shard(self.pending.len(), &found)).unwrap_or_default();
+        let split = found.as_ref().map(|found| split_by_shard(self.pending.len(), found)).unwrap_or_default();
         // Shares of a confirm are counted for each message.
         let is_shared = publish.confirm.is_some() && split.len() > 1;
         if split.is_empty() || is_shared || publish.run.head().durable {
             return publish.publishes().for_each(|publish| self.command(now, Command::Publish(publish)));
+        }
+        if let Some(found) = found {
+            self.counting.count(found.traffic.as_ref(), publish.run.len(), found.targets.len());
         }
         for (index, targets) in split {
             let confirmee = |first| RunConfirmee { outbox: self.outbox.clone(), lane: publish.lane, first };
@@ -189,7 +193,7 @@ impl Broker {
             )));
         }
         let found = route(vhost, &message.exchange, &keys, message).unwrap_or_default();
-        Ok(Route { defined: definitions.last_sequence(), ..found })
+        Ok(Route { defined: definitions.last_sequence(), traffic: Some(exchange.traffic.clone()), ..found })
     }
 
     /// Publishes on behalf of a user whose connection is gone.

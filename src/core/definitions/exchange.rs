@@ -12,6 +12,7 @@ use hashbrown::HashMap;
 
 use super::binding::{Binding, BindingIdentity, HeadersMatch};
 use super::choice::Choice;
+use super::traffic::ExchangeTraffic;
 use super::trie::Trie;
 
 /// The kind of exchanges where messages wait.
@@ -29,6 +30,7 @@ pub(crate) struct Exchange {
     pub sources: BTreeMap<Name, usize>,
     /// Of a delayed-message exchange: where its messages wait.
     pub delays: Option<QueueId>,
+    pub traffic: Arc<ExchangeTraffic>,
     had_binding: bool,
 }
 
@@ -54,6 +56,7 @@ impl Exchange {
             bindings,
             sources,
             delays: None,
+            traffic: Arc::default(),
             had_binding: false,
         })
     }

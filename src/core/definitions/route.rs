@@ -12,6 +12,7 @@ use smallvec::SmallVec;
 
 use super::Vhost;
 use super::binding::{Binding, Target};
+use super::traffic::ExchangeTraffic;
 use crate::broker::announce::names;
 use crate::log::Sequence;
 
@@ -26,6 +27,8 @@ pub(crate) struct Route {
     pub cacheable: bool,
     /// The batch of the definitions' log that has to be durable for the route to survive a crash.
     pub defined: Sequence,
+    /// Where what is published is counted.
+    pub traffic: Option<Arc<ExchangeTraffic>>,
 }
 
 /// One queue of a route.

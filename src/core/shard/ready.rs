@@ -1,15 +1,16 @@
 //! The messages of a queue that could be handed out, by priority and place; in a FIFO queue, by group as well.
 
+mod tail;
+
 use crossdock_common::{Instant, Message};
 use smallvec::SmallVec;
 
 use super::entry::Entry;
 use super::groups::Groups;
 use super::level::{Level, Located, Read, Sealing};
-use super::part::Part;
 use super::stored::{PageRef, StoredRef};
-use super::tail::{Item, Tail};
 use crate::log::Location;
+use tail::Tail;
 
 /// Levels by priority; a queue without priorities has one.
 pub(crate) struct Ready {
@@ -84,73 +85,6 @@ impl Ready {
             return self.append_behind_runs(entry, keep);
         }
         self.levels[index].append(entry, keep);
-    }
-
-    #[cold]
-    fn append_behind_runs(&mut self, entry: Entry, keep: bool) {
-        if keep && entry.stored.is_none() {
-            return self.tail.push(Item::One(entry));
-        }
-        self.dissolve();
-        self.levels[0].append(entry, keep);
-    }
-
-    /// Runs may be kept as they are.
-    pub(crate) fn takes_parts(&self) -> bool {
-        self.groups.is_none() && self.levels.len() == 1 && !self.levels[0].is_storing()
-    }
-
-    /// Puts new messages at the end.
-    pub(crate) fn append_part(&mut self, part: Part) {
-        self.body_bytes += part.body_bytes();
-        self.length += part.len();
-        self.tail.push(Item::Part(part));
-    }
-
-    /// Messages of a run that would be handed out next.
-    #[inline]
-    pub(crate) fn next_part(&self) -> Option<&Part> {
-        self.tail.part().filter(|_| self.levels[0].len() == 0)
-    }
-
-    /// Takes up to so many of those that [`next_part`](Self::next_part) has shown.
-    pub(crate) fn take_part(&mut self, count: u64) -> Option<Part> {
-        let part = self.tail.take_part(count)?;
-        self.body_bytes -= part.body_bytes();
-        self.length -= part.len();
-        Some(part)
-    }
-
-    /// Lets the oldest of the tail be entries, if they are next.
-    #[inline]
-    fn advance(&mut self) {
-        if !self.tail.is_empty() && self.levels[0].len() == 0 {
-            self.dissolve_one();
-        }
-    }
-
-    /// Lets all of the tail be entries.
-    #[cold]
-    fn dissolve(&mut self) {
-        while !self.tail.is_empty() {
-            self.dissolve_one();
-        }
-    }
-
-    #[cold]
-    fn dissolve_one(&mut self) {
-        match self.tail.pop() {
-            Some(Item::Part(part)) => part.entries().for_each(|entry| self.levels[0].append(entry, true)),
-            Some(Item::One(entry)) => self.levels[0].append(entry, true),
-            None => {}
-        }
-    }
-
-    /// An entry comes back that may have its place among the tail.
-    fn make_way(&mut self, entry: &Entry) {
-        if self.tail.position().is_some_and(|position| position < entry.position) {
-            self.dissolve();
-        }
     }
 
     /// Puts an entry that was handed out back to where it was.

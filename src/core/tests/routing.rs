@@ -230,3 +230,23 @@ fn an_exchange_goes_with_its_bindings_and_leaves_those_of_others() {
     let left = world.broker.bindings_to(&"/".into(), &Destination::Queue("q".into()));
     assert_eq!(left.iter().map(|spec| spec.source.as_str()).collect::<Vec<_>>(), ["other"]);
 }
+
+#[test]
+fn exchanges_count_what_is_published_to_them_and_where_it_went() {
+    let world = World::new();
+    let mut client = world.client("u");
+    for queue in ["one", "two"] {
+        client.queue(&world, queue, &[]);
+        client.bind(&world, "amq.fanout", queue, "");
+    }
+    client.publish(&world, "amq.fanout", "", "to both");
+    client.publish(&world, "", "one", "to one");
+    client.publish(&world, "", "nobody", "to none");
+    client.publish_run(&world, ("", "one"), false, &["1".to_owned(), "2".to_owned()], None);
+    let sample = |name: &str| {
+        let sample = world.broker.exchange_sample(&"/".into(), &name.into()).expect("exists");
+        (sample.published, sample.routed)
+    };
+    assert_eq!((sample("amq.fanout"), sample(""), sample("amq.topic")), ((1, 2), (4, 3), (0, 0)));
+    assert_eq!(world.broker.exchange_samples().len(), 2);
+}

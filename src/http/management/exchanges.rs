@@ -15,6 +15,7 @@ use super::answer::{Answer, Failure, done, made};
 use super::call::{Call, Document, short};
 use super::policies::Definitions;
 use super::queues::existing_vhost;
+use super::rates::exchange_stats;
 use super::values::{extend, from_table};
 
 /// What paths call the default exchange, whose name is empty.
@@ -39,7 +40,7 @@ async fn list(call: Call, vhost: Option<Path<String>>) -> Answer {
         }
         let policies = Definitions::of(call);
         let show = |(vhost, name): &(Name, Name)| match call.engine.broker.exchange_view(vhost, name) {
-            Some((spec, applied)) => show(vhost, &spec, policies.show(vhost, &applied)),
+            Some((spec, applied)) => show(call, vhost, &spec, policies.show(vhost, &applied)),
             None => json!({ "name": name.as_str(), "vhost": vhost.as_str() }),
         };
         call.listing()?.answer(rows, |(_, name)| name, show)
@@ -47,7 +48,7 @@ async fn list(call: Call, vhost: Option<Path<String>>) -> Answer {
     .await
 }
 
-fn show(vhost: &Name, spec: &ExchangeSpec, policies: Value) -> Value {
+fn show(call: &Call, vhost: &Name, spec: &ExchangeSpec, policies: Value) -> Value {
     let is_ours = spec.name.is_empty() || spec.name.starts_with("amq.");
     let mut value = json!({
         "name": spec.name.as_str(), "vhost": vhost.as_str(), "type": spec.kind.as_str(), "durable": spec.durable,
@@ -55,13 +56,18 @@ fn show(vhost: &Name, spec: &ExchangeSpec, policies: Value) -> Value {
         "user_who_performed_action": if is_ours { NOBODY } else { "" },
     });
     extend(&mut value, policies);
+    // What nothing went through has none, as in RabbitMQ.
+    let sample = call.engine.broker.exchange_sample(vhost, &spec.name).filter(|sample| sample.published > 0);
+    if let Some(sample) = sample {
+        value["message_stats"] = exchange_stats(&sample, &call.management.rates.exchange(vhost, &spec.name)).into();
+    }
     value
 }
 
 async fn one(call: Call, Path((vhost, name)): Path<(String, String)>) -> Answer {
     let (vhost, name) = exchange(&call, &vhost, &name)?;
     let (spec, applied) = call.engine.broker.exchange_view(&vhost, &name).ok_or_else(Failure::no_object)?;
-    let mut value = show(&vhost, &spec, Definitions::of(&call).show(&vhost, &applied));
+    let mut value = show(&call, &vhost, &spec, Definitions::of(&call).show(&vhost, &applied));
     let more = json!({ "incoming": [], "outgoing": [] });
     extend(&mut value, more);
     call.listing()?.one(value)

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crossdock_common::Instant;
 use crossdock_common::names::{ConnectionId, QueueId};
-use crossdock_core::QueueSample;
+use crossdock_common::{Instant, Name};
+use crossdock_core::{ExchangeSample, QueueSample};
 use serde_json::{Value, json};
 
 use crate::broker::Engine;
@@ -34,6 +34,7 @@ struct Sample {
     at: Instant,
     total: Totals,
     queues: HashMap<QueueId, QueueSample>,
+    exchanges: HashMap<(Name, Name), ExchangeSample>,
     octets: HashMap<ConnectionId, (u64, u64)>,
 }
 
@@ -133,6 +134,7 @@ impl Rates {
             at: engine.clock.now().instant,
             total: Totals::now(engine),
             queues: engine.broker.queue_samples().into_iter().collect(),
+            exchanges: engine.broker.exchange_samples().into_iter().collect(),
             octets: engine.connections.all().iter().map(octets).collect(),
         };
         let mut samples = self.lock();
@@ -151,6 +153,12 @@ impl Rates {
             ids.iter().filter_map(|id| sample.queues.get(id)).for_each(|queue| sum.add(queue));
             sum
         })
+    }
+
+    /// Of one exchange.
+    pub(super) fn exchange(&self, vhost: &Name, name: &Name) -> Between<ExchangeSample> {
+        let key = (vhost.clone(), name.clone());
+        self.between(|sample| sample.exchanges.get(&key).copied().unwrap_or_default())
     }
 
     /// Of the whole broker.
@@ -200,6 +208,21 @@ const QUEUE_COUNTERS: [Counter<QueueSample>; 9] = [
 pub(super) fn queue_stats(now: &QueueSample, between: &Between<QueueSample>) -> serde_json::Map<String, Value> {
     let mut stats = serde_json::Map::new();
     for (name, counter) in QUEUE_COUNTERS {
+        stats.insert(name.to_owned(), counter(now).into());
+        stats.insert(format!("{name}_details"), between.details(counter));
+    }
+    stats
+}
+
+/// `message_stats` of an exchange.
+pub(super) fn exchange_stats(
+    now: &ExchangeSample,
+    between: &Between<ExchangeSample>,
+) -> serde_json::Map<String, Value> {
+    let counters: [Counter<ExchangeSample>; 2] =
+        [("publish_in", |sample| sample.published), ("publish_out", |sample| sample.routed)];
+    let mut stats = serde_json::Map::new();
+    for (name, counter) in counters {
         stats.insert(name.to_owned(), counter(now).into());
         stats.insert(format!("{name}_details"), between.details(counter));
     }

@@ -20,10 +20,10 @@ NOT_OURS = re.compile(
     r"disk_(reads|writes)(_details)?|messages?\w*_(ram|paged_out)|"
     r"backing_queue_status\.(?!len|mode|version).*|cluster_state\..*|javascript)$"
 )
-# What we do not count: exchanges and channels have no counters of their own, since every message would pay for them.
+# What we do not count: channels have few counters of their own, since every message would pay for them.
 NOT_COUNTED = re.compile(
     r"^nodes.*\.(channel|connection|queue)_(created|closed|declared|deleted)(_details)?$|"
-    r"^vhosts.*\.message_stats\.(confirm|drop_unroutable|return_unroutable)(_details)?$|^exchanges.*message_stats$|"
+    r"^vhosts.*\.message_stats\.(confirm|drop_unroutable|return_unroutable)(_details)?$|"
     r"channels.*\.message_stats\.\w+$|channels.*\.idle_since$|^queues.*idle_since$"
 )
 # Values that anybody may set.
@@ -124,6 +124,9 @@ def rates(connection):
 
     wait_for("a rate of publishes", rate)
     wait_for("a rate of all publishes", lambda: rate() and ask("GET", "overview")[1]["message_stats"]["publish_details"]["rate"] > 0)
+    exchange = lambda: ask("GET", "exchanges/%2F/amq.default")[1]["message_stats"]
+    wait_for("a rate of the exchange", lambda: rate() and exchange()["publish_in_details"]["rate"] > 0)
+    assert exchange()["publish_in"] == exchange()["publish_out"] > 0, exchange()
     ask("DELETE", "queues/%2F/rated")
 
 

@@ -366,7 +366,7 @@ def wills():
 def delays(chapter):
     five, stay = p.V5, expiring(p.V5)
 
-    def begin(name, about, *numbers, seconds=1, session=stay):
+    def begin(name, about, *numbers, seconds=2, session=stay):
         sequence = chapter.sequence(name, five, about, *[f"5:MQTT-{number}" for number in numbers])
         topic = sequence.topic("will")
         sequence.connect("b").subscribed("b", [(topic, 0)])
@@ -376,7 +376,7 @@ def delays(chapter):
     sequence, topic = begin("v5-delay", "a will waits as long as it says", "3.1.2-8")
     sequence.drop().publish("b", topic, "mark").receives("b", topic, "mark").receives("b", topic, "gone").alive("b")
     sequence, topic = begin("v5-delay-cancelled", "a client that comes back cancels its will", "3.1.2-26", "3.1.2-8")
-    sequence.drop().connect(present=True, **stay).pause(1_400).publish("b", topic, "mark").receives("b", topic, "mark")
+    sequence.drop().connect(present=True, **stay).pause(2_400).publish("b", topic, "mark").receives("b", topic, "mark")
     sequence.alive("b")
     sequence, topic = begin("v5-delay-ends-with-the-session", "a will is sent when its session ends", "3.1.2-8",
                             seconds=3600, session=dict(clean=True))
@@ -387,10 +387,9 @@ def delays(chapter):
     sequence, topic = begin("v5-delay-and-clean-start", "a clean start ends the session: the will is sent", "3.1.2-8",
                             seconds=3600)
     sequence.drop().connect(clean=True).receives("b", topic, "gone").alive("b")
-    sequence, topic = begin("v5-delay-and-takeover", "a connection that takes the session over cancels the will", "3.1.2-26",
-                            seconds=1)
+    sequence, topic = begin("v5-delay-and-takeover", "a connection that takes the session over cancels the will", "3.1.2-26")
     client = sequence.client()
-    sequence.connect("c", client=client, present=True, **stay).refused("a", 0x8E).pause(1_400)
+    sequence.connect("c", client=client, present=True, **stay).refused("a", 0x8E).pause(2_400)
     sequence.publish("b", topic, "mark").receives("b", topic, "mark").alive("b")
     sequence = chapter.sequence("v5-disconnect-with-will", five, "DISCONNECT 0x04 sends the will", "5:MQTT-3.14.4-3")
     topic = sequence.topic("will")
@@ -423,11 +422,11 @@ def keep_alive():
         sequence = chapter.sequence(f"{label}-no-keep-alive", version, "keep-alive 0 is none")
         sequence.connect(keep_alive=0).pause(1_800).alive()
         sequence = chapter.sequence(f"{label}-pings-keep-it", version, "pings keep the connection")
-        sequence.connect(keep_alive=1).pause(1_000).alive().pause(1_000).alive().pause(1_000).alive()
+        sequence.connect(keep_alive=2).pause(1_500).alive().pause(1_500).alive().pause(1_500).alive()
         sequence = chapter.sequence(f"{label}-any-packet-keeps-it", version, "so does any packet")
-        sequence.connect(keep_alive=1)
+        sequence.connect(keep_alive=2)
         for _ in range(3):
-            sequence.pause(1_000).publish("a", sequence.topic())
+            sequence.pause(1_500).publish("a", sequence.topic())
         sequence.alive()
         sequence = chapter.sequence(f"{label}-longest", version, "the longest keep-alive")
         sequence.connect(keep_alive=65_535).alive()

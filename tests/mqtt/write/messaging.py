@@ -235,7 +235,12 @@ def forwarding(chapter):
     topic, stay = sequence.topic(), expiring(FIVE)
     sequence.connect("b", **stay).subscribed("b", [(topic, 1)]).drop("b").connect()
     sequence.publish("a", topic, "m", 1, properties=[(p.MESSAGE_EXPIRY, 100)]).pause(1_100).connect("b", present=True, **stay)
-    sequence.receives("b", topic, "m", 1, properties=[(p.MESSAGE_EXPIRY, 99)]).alive("b")
+    # Less than 100 s; how much less is a matter of how busy the machine is.
+    sequence.receives("b", topic, "m", 1, properties=[(p.MESSAGE_EXPIRY, 99)])
+    expected = sequence.steps[-2]
+    words = expected["expect"].split()
+    expected["expect"], expected["without"] = " ".join([*words[:-2], "..", words[-1]]), " ".join([*words[:-2], "64", words[-1]])
+    sequence.alive("b")
     sequence = chapter.sequence("v5-expired-message", FIVE, "an expired message is not sent", "5:MQTT-3.3.2-5")
     topic = sequence.topic()
     sequence.connect("b", **stay).subscribed("b", [(topic, 1)]).drop("b").connect()

@@ -124,7 +124,7 @@ fn wills_become_messages_of_the_user() {
 #[test]
 fn clients_are_sent_elsewhere_when_the_broker_shuts_down() {
     let offer = Offer { server_reference: Some("b:1".into()), ..Offer::default() };
-    let options = ConnectionOptions { offer, ..options() };
+    let options = ConnectionOptions { offer: offer.into(), ..options() };
     for (level, wanted) in [(5, Some(0x9C)), (4, None)] {
         let mut tester = Tester::connected_with(options.clone(), Core::default(), &connect(level, "c"));
         let mut output = Output::default();

@@ -1,0 +1,158 @@
+//! The newest messages of a queue that has runs: they are ready behind all that is in its [`Level`](super::Level).
+
+use std::collections::VecDeque;
+
+use super::Ready;
+use crate::shard::entry::Entry;
+use crate::shard::part::Part;
+
+/// Ready messages, oldest first. None of them is on disk.
+#[derive(Default)]
+pub(super) struct Tail {
+    items: VecDeque<Item>,
+    memory_bytes: u64,
+}
+
+/// One or several of them.
+enum Item {
+    Part(Part),
+    One(Entry),
+}
+
+impl Item {
+    fn memory_bytes(&self) -> u64 {
+        match self {
+            Self::Part(part) => part.memory_bytes(),
+            Self::One(entry) => entry.memory_bytes(),
+        }
+    }
+
+    fn position(&self) -> u64 {
+        match self {
+            Self::Part(part) => part.position,
+            Self::One(entry) => entry.position,
+        }
+    }
+}
+
+impl Tail {
+    pub(super) fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    pub(super) fn memory_bytes(&self) -> u64 {
+        self.memory_bytes
+    }
+
+    /// The place of the oldest.
+    pub(super) fn position(&self) -> Option<u64> {
+        self.items.front().map(Item::position)
+    }
+
+    fn push(&mut self, item: Item) {
+        self.memory_bytes += item.memory_bytes();
+        self.items.push_back(item);
+    }
+
+    fn pop(&mut self) -> Option<Item> {
+        let item = self.items.pop_front()?;
+        self.memory_bytes -= item.memory_bytes();
+        Some(item)
+    }
+
+    /// The oldest messages, if they are of a run.
+    pub(super) fn part(&self) -> Option<&Part> {
+        match self.items.front()? {
+            Item::Part(part) => Some(part),
+            Item::One(_) => None,
+        }
+    }
+
+    /// Takes up to so many of them.
+    fn take_part(&mut self, count: u64) -> Option<Part> {
+        let Item::Part(part) = self.items.front_mut()? else { return None };
+        if part.len() <= count {
+            return match self.pop()? {
+                Item::Part(part) => Some(part),
+                Item::One(_) => None,
+            };
+        }
+        let taken = part.split_to(count);
+        self.memory_bytes -= taken.memory_bytes();
+        Some(taken)
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+impl Ready {
+    /// Puts a new entry at the end, where a tail is.
+    #[cold]
+    pub(super) fn append_behind_runs(&mut self, entry: Entry, keep: bool) {
+        if keep && entry.stored.is_none() {
+            return self.tail.push(Item::One(entry));
+        }
+        self.dissolve();
+        self.levels[0].append(entry, keep);
+    }
+
+    /// Runs may be kept as they are.
+    pub(crate) fn takes_parts(&self) -> bool {
+        self.groups.is_none() && self.levels.len() == 1 && !self.levels[0].is_storing()
+    }
+
+    /// Puts new messages at the end.
+    pub(crate) fn append_part(&mut self, part: Part) {
+        self.body_bytes += part.body_bytes();
+        self.length += part.len();
+        self.tail.push(Item::Part(part));
+    }
+
+    /// Messages of a run that would be handed out next.
+    #[inline]
+    pub(crate) fn next_part(&self) -> Option<&Part> {
+        self.tail.part().filter(|_| self.levels[0].len() == 0)
+    }
+
+    /// Takes up to so many of those that [`next_part`](Self::next_part) has shown.
+    pub(crate) fn take_part(&mut self, count: u64) -> Option<Part> {
+        let part = self.tail.take_part(count)?;
+        self.body_bytes -= part.body_bytes();
+        self.length -= part.len();
+        Some(part)
+    }
+
+    /// Lets the oldest of the tail be entries, if they are next.
+    #[inline]
+    pub(super) fn advance(&mut self) {
+        if !self.tail.is_empty() && self.levels[0].len() == 0 {
+            self.dissolve_one();
+        }
+    }
+
+    /// Lets all of the tail be entries.
+    #[cold]
+    fn dissolve(&mut self) {
+        while !self.tail.is_empty() {
+            self.dissolve_one();
+        }
+    }
+
+    #[cold]
+    fn dissolve_one(&mut self) {
+        match self.tail.pop() {
+            Some(Item::Part(part)) => part.entries().for_each(|entry| self.levels[0].append(entry, true)),
+            Some(Item::One(entry)) => self.levels[0].append(entry, true),
+            None => {}
+        }
+    }
+
+    /// An entry comes back that may have its place among the tail.
+    pub(super) fn make_way(&mut self, entry: &Entry) {
+        if self.tail.position().is_some_and(|position| position < entry.position) {
+            self.dissolve();
+        }
+    }
+}
