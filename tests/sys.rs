@@ -89,7 +89,7 @@ fn it_can_be_switched_off_and_is_read_by_permission_only() {
     let file = |name: &str| folder.path().join(name);
     std::fs::write(file("acl"), "topic read rooms/#\n").expect("writes");
     let text = format!(
-        "anonymous_user = \"nobody\"\n[mqtt]\nsys_interval_ms = 100\nacl_file = \"{}\"\n",
+        "anonymous_user = \"nobody\"\n[mqtt]\nanonymous = true\nsys_interval_ms = 100\nacl_file = \"{}\"\n",
         file("acl").display()
     );
     std::fs::write(file("crossdock.toml"), text).expect("writes");

@@ -5,10 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use super::password::{PASSWORD_BYTES_MAX, PasswordHash, PasswordHashError};
+use super::scram::{ClientFirst, ScramExchange, ScramKeys};
 use super::user::{ADMINISTRATOR, Users};
 use super::verified::{Fingerprint, Fingerprinter, VerifiedCredentials};
 use crate::config::Settings;
@@ -77,6 +80,8 @@ pub struct Authenticator {
     permits: Arc<Semaphore>,
     /// Hash of a random password, checked in place of one that is missing or cheap.
     decoy: PasswordHash,
+    /// What unknown users' salts are made of, in SCRAM.
+    scram_secret: [u8; 32],
     accept_all_from_loopback: bool,
     loopback_users: Vec<String>,
     anonymous_user: Option<String>,
@@ -92,14 +97,16 @@ impl Authenticator {
     /// [`PasswordHashError::Hashing`] when the system has no randomness or memory.
     pub fn new(users: Users, options: AuthenticatorOptions) -> Result<Self, PasswordHashError> {
         let no_randomness = |_| PasswordHashError::Hashing(argon2::password_hash::Error::RngFailure);
-        let mut decoy_password = [0; 32];
+        let (mut decoy_password, mut scram_secret) = ([0; 32], [0; 32]);
         getrandom::fill(&mut decoy_password).map_err(no_randomness)?;
+        getrandom::fill(&mut scram_secret).map_err(no_randomness)?;
         Ok(Self {
             users: ArcSwap::from_pointee(users),
             fingerprinter: Fingerprinter::new().map_err(no_randomness)?,
             verified: Mutex::default(),
             permits: Arc::new(Semaphore::new(options.verifications_concurrent_max.max(1))),
             decoy: PasswordHash::create(&decoy_password)?,
+            scram_secret,
             accept_all_from_loopback: options.accept_all_from_loopback,
             loopback_users: options.loopback_users,
             anonymous_user: options.anonymous_user,
@@ -172,6 +179,42 @@ impl Authenticator {
         self.check_password(name, password, stored_hash).await?;
         // Not as they were before the check: it took a while, and the user may be deleted.
         self.principal(&self.users.load(), name)
+    }
+
+    /// Answers the first message of a SCRAM-SHA-256 exchange. Users without keys for it, and unknown ones, get an answer like any other.
+    ///
+    /// # Errors
+    /// It is no such message, or the user may not come from that address.
+    pub fn begin_scram(&self, peer: IpAddr, message: &[u8]) -> Result<(ScramExchange, Vec<u8>), AuthenticationError> {
+        let first = ClientFirst::parse(message).map_err(|_| AuthenticationError::Refused)?;
+        if first.user.len() > USER_NAME_BYTES_MAX {
+            return Err(AuthenticationError::Refused);
+        }
+        self.expect_address(peer, &first.user)?;
+        let keys = self.scram_keys(&first.user).unwrap_or_else(|| ScramKeys::decoy(&self.scram_secret, &first.user));
+        let mut nonce = [0; 18];
+        getrandom::fill(&mut nonce).map_err(|_| AuthenticationError::Unavailable)?;
+        Ok(ScramExchange::begin(first, keys, &STANDARD.encode(nonce)))
+    }
+
+    /// Takes the last message of an exchange: who it is, and what proves to the peer that we are who we say.
+    ///
+    /// # Errors
+    /// It does not prove the password, or that is not the password any more.
+    pub fn finish_scram(
+        &self,
+        exchange: &ScramExchange,
+        message: &[u8],
+    ) -> Result<(Principal, Vec<u8>), AuthenticationError> {
+        let proof = exchange.finish(message).map_err(|_| AuthenticationError::Refused)?;
+        if !self.scram_keys(exchange.user()).is_some_and(|keys| exchange.is_of(&keys)) {
+            return Err(AuthenticationError::Refused);
+        }
+        Ok((self.principal(&self.users.load(), exchange.user())?, proof))
+    }
+
+    fn scram_keys(&self, user: &str) -> Option<ScramKeys> {
+        self.users.load().get(user)?.password_hash.as_ref()?.scram().cloned()
     }
 
     fn principal(&self, users: &Users, name: &str) -> Result<Principal, AuthenticationError> {

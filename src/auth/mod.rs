@@ -5,6 +5,7 @@
 mod authenticator;
 mod password;
 mod plain;
+mod scram;
 pub mod tls;
 mod user;
 mod verified;
@@ -12,4 +13,5 @@ mod verified;
 pub use authenticator::{AuthenticationError, Authenticator, AuthenticatorOptions, Principal, USER_NAME_BYTES_MAX};
 pub use password::{PASSWORD_BYTES_MAX, PasswordHash, PasswordHashError};
 pub use plain::{PlainCredentials, PlainError};
+pub use scram::{ScramError, ScramExchange, ScramKeys};
 pub use user::{ADMINISTRATOR, GeneratedPassword, UserRecord, Users, first_user};

@@ -12,6 +12,7 @@ use md5::Md5;
 use sha2::{Digest, Sha256, Sha512};
 use subtle::ConstantTimeEq;
 
+use super::scram::ScramKeys;
 use crate::config::Secret;
 use mosquitto::MosquittoHash;
 
@@ -32,6 +33,8 @@ const RABBITMQ_SALT_BYTES: usize = 4;
 pub struct PasswordHash {
     text: Secret,
     scheme: Scheme,
+    /// Where the password was known in clear.
+    scram: Option<Box<ScramKeys>>,
 }
 
 #[derive(Clone)]
@@ -72,7 +75,18 @@ impl PasswordHash {
             [b'$', ..] => argon2_scheme(text)?,
             _ => rabbitmq_scheme(text)?,
         };
-        Ok(Self { text: Secret::new(text), scheme })
+        Ok(Self { text: Secret::new(text), scheme, scram: None })
+    }
+
+    /// The same with keys for SCRAM-SHA-256, which were made of the same password.
+    pub fn with_scram(mut self, keys: ScramKeys) -> Self {
+        self.scram = Some(Box::new(keys));
+        self
+    }
+
+    /// Keys for SCRAM-SHA-256; none for a hash that was brought along.
+    pub fn scram(&self) -> Option<&ScramKeys> {
+        self.scram.as_deref()
     }
 
     /// Hashes a new password with argon2id, 19 MiB, 2 passes (OWASP's minimum). Takes some 20 ms of a core.
@@ -84,7 +98,9 @@ impl PasswordHash {
             return Err(PasswordHashError::PasswordLength);
         }
         let hash = Argon2::default().hash_password(password).map_err(PasswordHashError::Hashing)?;
-        Ok(Self { text: Secret::new(hash.to_string()), scheme: Scheme::Argon2id })
+        let no_randomness = |_| PasswordHashError::Hashing(argon2::password_hash::Error::RngFailure);
+        let scram = ScramKeys::create(password).map_err(no_randomness)?;
+        Ok(Self { text: Secret::new(hash.to_string()), scheme: Scheme::Argon2id, scram: Some(Box::new(scram)) })
     }
 
     /// Whether `password` is the one that was hashed. Blocks: argon2id takes 19 MiB and some 20 ms.

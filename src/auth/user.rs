@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::password::{PasswordHash, PasswordHashError};
+use super::scram::ScramKeys;
 use crate::config::{Secret, UserSettings};
 
 /// The tag of users that may do everything in the management API.
@@ -18,28 +19,50 @@ const GENERATED_PASSWORD_CHARS: usize = 24;
 
 /// A user, its password hash and its tags. What it may do is the core's to know.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "StoredUser", into = "StoredUser")]
 pub struct UserRecord {
     pub name: String,
     /// Without one, no password opens.
-    #[serde(with = "password_hash")]
     pub password_hash: Option<PasswordHash>,
     /// RabbitMQ's tags: `administrator`, `monitoring`, `policymaker`, `management`, or any other word.
     pub tags: Vec<String>,
 }
 
-/// How a hash is kept: as its text.
-mod password_hash {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+/// A user as it is kept: hash and keys as their texts.
+#[derive(Serialize, Deserialize)]
+struct StoredUser {
+    name: String,
+    password_hash: Option<String>,
+    /// Absent for users of earlier versions, and where the password was never known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    scram: Option<String>,
+    tags: Vec<String>,
+}
 
-    use super::PasswordHash;
-
-    pub(super) fn serialize<S: Serializer>(hash: &Option<PasswordHash>, serializer: S) -> Result<S::Ok, S::Error> {
-        hash.as_ref().map(PasswordHash::expose).serialize(serializer)
+impl From<UserRecord> for StoredUser {
+    fn from(user: UserRecord) -> Self {
+        let hash = user.password_hash.as_ref();
+        Self {
+            name: user.name,
+            password_hash: hash.map(|hash| hash.expose().to_owned()),
+            scram: hash.and_then(PasswordHash::scram).map(ScramKeys::expose),
+            tags: user.tags,
+        }
     }
+}
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PasswordHash>, D::Error> {
-        let text = Option::<String>::deserialize(deserializer)?;
-        text.map(|text| PasswordHash::parse(&text)).transpose().map_err(serde::de::Error::custom)
+impl TryFrom<StoredUser> for UserRecord {
+    type Error = PasswordHashError;
+
+    fn try_from(user: StoredUser) -> Result<Self, Self::Error> {
+        let hash = user.password_hash.as_deref().map(PasswordHash::parse).transpose()?;
+        // Keys that cannot be read are none: the password itself still opens.
+        let keys = user.scram.as_deref().and_then(ScramKeys::parse);
+        let password_hash = match (hash, keys) {
+            (Some(hash), Some(keys)) => Some(hash.with_scram(keys)),
+            (hash, _) => hash,
+        };
+        Ok(Self { name: user.name, password_hash, tags: user.tags })
     }
 }
 

@@ -341,6 +341,9 @@ section! {
         /// What version 5 clients that ask for it may begin their response topics with (Response Information); {client_id} stands for
         /// their identifier.
         pub response_information: Option<String> = None, in 1..=1024, example "\"responses/{client_id}/\"";
+        /// Whether a client that shows a certificate is the user it names (tls.certificate_login) even if it gives another name and a
+        /// password; else the certificate counts for clients that give none.
+        pub certificate_wins: bool = false;
         /// How often the topics below $SYS/broker are brought up to date, which have Mosquitto's names; 0 for never.
         pub sys_interval_ms: Milliseconds = Milliseconds(10_000), in 0..=DAY_MS;
         /// Where version 5 clients are sent when this broker shuts down (Server Reference).

@@ -157,6 +157,16 @@ impl Client {
         self.outbox.push(Event::Authenticated { request, result: Ok(principal) });
     }
 
+    /// The driver's answer to one message of an exchange that goes on.
+    pub fn challenge(&mut self, request: RequestId, data: bytes::Bytes) {
+        self.outbox.push(Event::Challenge { request, data });
+    }
+
+    /// What the peer is told together with the good answer, which follows.
+    pub fn prove(&mut self, request: RequestId, data: bytes::Bytes) {
+        self.outbox.push(Event::Proof { request, data });
+    }
+
     /// The driver has checked the credentials and they are not good.
     pub fn rejected(&mut self, request: RequestId, refusal: Refusal) {
         self.outbox.push(Event::Authenticated { request, result: Err(refusal) });

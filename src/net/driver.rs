@@ -26,7 +26,7 @@ use tokio::time::Sleep;
 use super::outcome::Ending;
 use super::scratch;
 use super::transport::Transport;
-use crate::auth::AuthenticationError;
+use crate::auth::{self, AuthenticationError, ScramExchange};
 use crate::broker::{Connection, Engine, Newcomer, SyncWatch};
 use crate::telemetry::events::{AuthenticationFailed, LimitReached};
 use crate::telemetry::{Protocol, ProtocolMetrics};
@@ -47,6 +47,8 @@ pub(super) struct Driver {
     pub engine: Arc<Engine>,
     pub protocol: Protocol,
     pub peer: SocketAddr,
+    /// A SCRAM exchange that waits for the peer.
+    exchange: Option<Box<ScramExchange>>,
     /// The name in the peer's verified certificate.
     certificate_name: Option<Name>,
     /// Our end of it.
@@ -106,6 +108,7 @@ impl Driver {
             engine,
             protocol,
             peer,
+            exchange: None,
             certificate_name,
             local,
             transport,
@@ -319,6 +322,10 @@ impl Driver {
                 Some(name) => authenticator.admit(peer, name),
                 None => Err(AuthenticationError::Refused),
             },
+            Credentials::Exchange { data } => match self.exchange(request, data) {
+                Some(result) => result,
+                None => return,
+            },
         };
         // Other protocols have names for things that the rules of such users say nothing of.
         match result {
@@ -339,11 +346,36 @@ impl Driver {
         }
     }
 
+    /// One step of an exchange; `None` if another one follows.
+    fn exchange(&mut self, request: RequestId, data: &[u8]) -> Option<Result<auth::Principal, AuthenticationError>> {
+        let authenticator = &self.engine.authenticator;
+        let Some(exchange) = self.exchange.take() else {
+            return match authenticator.begin_scram(self.peer.ip(), data) {
+                Ok((exchange, challenge)) => {
+                    self.exchange = Some(Box::new(exchange));
+                    self.client.challenge(request, challenge.into());
+                    None
+                }
+                Err(error) => Some(Err(error)),
+            };
+        };
+        let (principal, proof) = match authenticator.finish_scram(&exchange, data) {
+            Ok(proved) => proved,
+            Err(error) => return Some(Err(error)),
+        };
+        // Who has logged in stays who it is (MQTT 5, section 4.12.1).
+        if self.entry.is_some() && *self.client.user().as_str() != *principal.name {
+            return Some(Err(AuthenticationError::Refused));
+        }
+        self.client.prove(request, proof.into());
+        Some(Ok(principal))
+    }
+
     fn refuse(&mut self, request: RequestId, credentials: &Credentials) {
         let (protocol, peer) = (self.protocol, self.peer);
         let user = match credentials {
             Credentials::Password { user, .. } => user.as_str(),
-            Credentials::Anonymous => "",
+            Credentials::Anonymous | Credentials::Exchange { .. } => "",
             Credentials::Certificate => self.certificate_name.as_deref().unwrap_or_default(),
         };
         AuthenticationFailed { protocol, peer, user }.emit(&self.engine.metrics);

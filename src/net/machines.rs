@@ -99,6 +99,7 @@ fn mqtt_options(settings: &Settings, limits: Arc<Limits>) -> mqtt::ConnectionOpt
         receive_maximum: mqtt.receive_maximum,
         topic_alias_maximum: mqtt.topic_alias_maximum,
         allow_anonymous: settings.anonymous_user.is_some(),
+        certificate_wins: mqtt.certificate_wins,
         session_expiry_ms_max: Some(mqtt.session_expiry_ms_max.0),
         shared_expiry_ms: Some(mqtt.shared_subscription_expiry_ms.0),
         session_queue: Arc::new(session_queue(mqtt)),

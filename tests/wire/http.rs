@@ -20,9 +20,18 @@ impl Http {
 
     /// A call to the management API as this user (base64 of name and password).
     pub fn get_as(&mut self, login: &str, path: &str) -> Result<(u16, String)> {
-        let head = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Basic {login}\r\n");
+        self.send_as(login, "GET", path, "")
+    }
+
+    /// The same with another method and a JSON body.
+    pub fn send_as(&mut self, login: &str, method: &str, path: &str, body: &str) -> Result<(u16, String)> {
+        let length = body.len();
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Basic {login}\r\ncontent-type: \
+             application/json\r\ncontent-length: {length}\r\n"
+        );
         self.reader.get_mut().write_all(head.as_bytes())?;
-        self.finish("")
+        self.finish(body)
     }
 
     /// Sends a request; gives the status and the body.

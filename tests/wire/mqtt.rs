@@ -109,6 +109,11 @@ impl Mqtt {
         Ok(client)
     }
 
+    /// A connection of version 5 on which nothing was said yet.
+    pub fn connected(port: u16) -> Result<Self> {
+        Ok(Self { stream: super::connect(port)?, is_v5: true })
+    }
+
     /// Connects with this CONNECT, and gives what the CONNACK says.
     pub fn ask(port: u16, connect: &[u8]) -> Result<(Self, Vec<u8>)> {
         let mut client = Self { stream: super::connect(port)?, is_v5: false };

@@ -68,6 +68,8 @@ pub enum Credentials {
     Anonymous,
     /// The name in the client certificate that the listener has verified.
     Certificate,
+    /// The next message of a SCRAM-SHA-256 exchange: answered by a challenge, or by a proof and who it is.
+    Exchange { data: Bytes },
 }
 
 impl std::fmt::Debug for Credentials {
@@ -76,6 +78,7 @@ impl std::fmt::Debug for Credentials {
             Self::Password { user, .. } => write!(f, "Password({user:?}, ***)"),
             Self::Anonymous => f.write_str("Anonymous"),
             Self::Certificate => f.write_str("Certificate"),
+            Self::Exchange { .. } => f.write_str("Exchange(***)"),
         }
     }
 }

@@ -12,6 +12,10 @@ use crate::{ConsumerId, Instant, Lane, Message, Name, Refusal, RequestId, Run, U
 /// One event.
 #[derive(Clone, Debug)]
 pub enum Event {
+    /// An exchange of credentials goes on: what the peer is asked next.
+    Challenge { request: RequestId, data: Bytes },
+    /// What proves to the peer that we know its password, too. Comes just before the good answer.
+    Proof { request: RequestId, data: Bytes },
     /// The answer to [`crate::Command::Authenticate`].
     Authenticated { request: RequestId, result: Result<Principal, Refusal> },
     /// The answer to a request.

@@ -8,15 +8,16 @@ use crossdock_common::event::{Reply, SessionInfo};
 use crossdock_common::random::Random;
 use crossdock_common::{Command, Event, Lane, Message, Name, Now, Output, RequestId};
 
+use crate::authentication::{Exchange, expect_method};
 use crate::convert::{self, FORMAT};
 use crate::inbound::check_content;
 use crate::options::{CLIENT_ID_BYTES_MAX, ConnectionOptions};
 use crate::packet::connack::ConnAck;
 use crate::packet::connect::{self, Connect, Wishes};
 use crate::packet::properties::Property;
-use crate::packet::{Qos, Version};
+use crate::packet::{Kind, Qos, Version, auth, disconnect};
 use crate::reason::{FORCED, Fault, Reason};
-use crate::requests::{Peer, Requests};
+use crate::requests::{Peer, Requests, bounds};
 use crate::session::{Session, expiry_ms};
 use crate::subscribing::OWN_CONSUMER;
 use crate::topic;
@@ -36,6 +37,8 @@ pub(crate) struct Connecting {
     will: Option<WillMessage>,
     vhost: Name,
     user: Name,
+    /// For enhanced authentication.
+    exchange: Option<Exchange>,
 }
 
 #[derive(Debug)]
@@ -62,20 +65,20 @@ impl Connecting {
         output: &mut Output,
     ) -> Result<Self, Fault> {
         let wishes = connect.wishes();
-        if wishes.has_authentication {
-            return Err(Fault::new(Reason::BAD_AUTHENTICATION_METHOD, "no authentication method is supported"));
-        }
-        if wishes.has_authentication_data {
+        let (method, data) = connect.authentication();
+        if let Some(method) = method {
+            expect_method(Some(method))?;
+        } else if data.is_some() {
             return Err(Fault::protocol("authentication data without a method (section 3.1.2.11.10)"));
         }
         let (client_id, is_assigned) = client_id(connect, options)?;
         check_offer(connect, options)?;
         let (vhost, user) = vhost_and_user(connect.user.unwrap_or_default(), options);
-        let credentials = credentials(connect, user, options)?;
+        let credentials = method.is_none().then(|| credentials(connect, user, options)).transpose()?;
         let will = connect.will.map(|will| will_message(now, &will, &client_id, options)).transpose()?;
         let mut requests = Requests::default();
         let request = requests.number();
-        let connecting = Self {
+        let mut connecting = Self {
             version: connect.version,
             step: Step::Authenticate(request),
             requests,
@@ -87,9 +90,14 @@ impl Connecting {
             will,
             vhost,
             user: Name::default(),
+            exchange: method.map(|_| Exchange::default()),
         };
         connecting.check_connack(options)?;
-        output.commands.push(Command::Authenticate { request, credentials });
+        match (credentials, &mut connecting.exchange) {
+            (Some(credentials), _) => output.commands.push(Command::Authenticate { request, credentials }),
+            (None, Some(exchange)) => exchange.begin(request, data, output)?,
+            (None, None) => {}
+        }
         Ok(connecting)
     }
 
@@ -115,6 +123,30 @@ impl Connecting {
         !matches!(self.step, Step::Authenticate(_))
     }
 
+    /// Whether the client is to say something before the login goes on.
+    pub fn awaits_client(&self) -> bool {
+        self.exchange.as_ref().is_some_and(Exchange::awaits_client)
+    }
+
+    /// Takes a packet that comes before CONNACK; true for a goodbye.
+    pub fn packet(
+        &mut self,
+        kind: Kind,
+        body: &[u8],
+        options: &ConnectionOptions,
+        output: &mut Output,
+    ) -> Result<bool, Fault> {
+        match (kind, &mut self.exchange) {
+            (Kind::Disconnect, _) => disconnect::decode(body, self.version, bounds(options)).map(|_| true),
+            (Kind::Auth, Some(exchange)) => {
+                let request = self.requests.number();
+                self.step = Step::Authenticate(request);
+                exchange.go_on(request, auth::decode(body, bounds(options))?, output).map(|()| false)
+            }
+            _ => Err(Fault::protocol("a packet before the end of authentication [MQTT-3.1.2-30]")),
+        }
+    }
+
     /// Takes an answer; with the last one the session is there.
     pub fn handle(
         &mut self,
@@ -122,6 +154,9 @@ impl Connecting {
         options: &ConnectionOptions,
         output: &mut Output,
     ) -> Result<Option<Box<SessionInfo>>, Fault> {
+        if let (Some(exchange), Step::Authenticate(_)) = (&mut self.exchange, self.step) {
+            exchange.handle(&event, output)?;
+        }
         match (event, self.step) {
             (Event::Authenticated { request, result }, Step::Authenticate(asked)) if request == asked => {
                 let principal = result.map_err(|refusal| refused(&refusal))?;
@@ -182,6 +217,7 @@ impl Connecting {
             user: self.user,
             is_persistent: granted_ms != Some(0),
             packet_bytes_max: usize::try_from(self.wishes.packet_bytes_max).unwrap_or(usize::MAX),
+            exchange: self.exchange,
             receive_maximum: self.wishes.receive_maximum,
             topic_alias_maximum: self.wishes.topic_alias_maximum.min(options.topic_alias_maximum),
             options,
@@ -242,6 +278,7 @@ impl Connecting {
         ];
         properties.extend(refused.into_iter().filter_map(|(is_offered, property)| (!is_offered).then_some(property)));
         properties.extend(response.map(Property::ResponseInformation));
+        properties.extend(self.exchange.iter().flat_map(Exchange::properties));
         properties
     }
 
@@ -301,6 +338,9 @@ fn vhost_and_user<'a>(user: &'a str, options: &ConnectionOptions) -> (Name, &'a 
 }
 
 fn credentials(connect: &Connect<'_>, user: &str, options: &ConnectionOptions) -> Result<Credentials, Fault> {
+    if options.certificate_wins && options.certificate_name.is_some() {
+        return Ok(Credentials::Certificate);
+    }
     if topic::has_strange_characters(user) {
         return Err(Fault::new(Reason::BAD_USER_NAME_OR_PASSWORD, "control character in the user name"));
     }

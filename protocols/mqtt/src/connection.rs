@@ -56,7 +56,14 @@ impl Connection {
             match &mut self.phase {
                 Phase::Accepted => self.connect(now, &header, input, output)?,
                 Phase::Connected(session) => take_packet(session, now, &header, input, output)?,
-                Phase::Connecting(_) | Phase::Closed => return Ok(()),
+                Phase::Connecting(connecting) => {
+                    let packet = input.split_to(header.packet_bytes().min(input.len()));
+                    let body = packet.get(header.header_bytes..).unwrap_or_default();
+                    if connecting.packet(header.kind, body, &self.options, output)? {
+                        output.close(Close::Normal);
+                    }
+                }
+                Phase::Closed => return Ok(()),
             }
         }
         Ok(())
@@ -66,7 +73,8 @@ impl Connection {
     fn next_packet(&mut self, input: &BytesMut) -> Result<Option<FixedHeader>, Fault> {
         self.packet_bytes = 0;
         match &self.phase {
-            Phase::Connecting(_) | Phase::Closed => return Ok(None),
+            Phase::Connecting(connecting) if !connecting.awaits_client() => return Ok(None),
+            Phase::Closed => return Ok(None),
             // Known from the first byte; nobody has to wait for the rest.
             Phase::Accepted if input.first().is_some_and(|first| *first != Kind::Connect.first_byte()) => {
                 return Err(Fault::protocol("the first packet is not CONNECT [MQTT-3.1.0-1]"));

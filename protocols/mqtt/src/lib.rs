@@ -8,6 +8,7 @@
 //! `subscribing` (what it asks for) → [`Command`](crossdock_common::Command). `LIFECYCLE.md` has the long version.
 
 mod announcement;
+mod authentication;
 mod connecting;
 mod connection;
 mod convert;

@@ -21,6 +21,8 @@ pub struct ConnectionOptions {
     pub vhost: Name,
     /// Whether a CONNECT without user name and certificate is let through to the core as anonymous.
     pub allow_anonymous: bool,
+    /// A client with a certificate is its user, whatever it says in CONNECT.
+    pub certificate_wins: bool,
     /// The name in the verified client certificate, if there is one.
     pub certificate_name: Option<Name>,
     /// Most QoS 1 and 2 messages in flight, in either direction; at least 1.
@@ -48,6 +50,7 @@ impl Default for ConnectionOptions {
             exchange: Name::from("amq.topic"),
             vhost: Name::from("/"),
             allow_anonymous: false,
+            certificate_wins: false,
             certificate_name: None,
             receive_maximum: 1_000,
             topic_alias_maximum: 64,

@@ -4,6 +4,7 @@
 //! `encoded_len` bytes.
 
 pub mod ack;
+pub mod auth;
 pub mod connack;
 pub mod connect;
 pub mod disconnect;

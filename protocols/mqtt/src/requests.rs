@@ -4,6 +4,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use crossdock_common::{Command, ConsumerId, Name, Now, Output, RequestId, Text};
 use hashbrown::HashMap;
 
+use crate::authentication::Exchange;
 use crate::options::ConnectionOptions;
 use crate::packet::Version;
 use crate::packet::properties::Bounds;
@@ -88,6 +89,8 @@ pub(crate) struct Peer {
     pub user: Name,
     /// The session outlives the connection, so QoS 2 states are kept with it.
     pub is_persistent: bool,
+    /// For those who logged in by enhanced authentication: they may do it again.
+    pub exchange: Option<Exchange>,
     pub packet_bytes_max: usize,
     pub receive_maximum: u16,
     /// Most topic aliases that it is sent.

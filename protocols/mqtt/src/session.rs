@@ -7,9 +7,10 @@ use crossdock_common::event::{Reply, SessionInfo};
 use crossdock_common::output::Close;
 use crossdock_common::{Command, Event, Instant, Now, Output, Refusal, RequestId, Text};
 
+use crate::authentication::{METHOD, Progress, expect_method};
 use crate::inbound::{self, Frame, Inbound};
 use crate::outbound::Outbound;
-use crate::packet::{FixedHeader, Kind, ack, disconnect, publish, subscribe, unsubscribe};
+use crate::packet::{FixedHeader, Kind, ack, auth, disconnect, publish, subscribe, unsubscribe};
 use crate::reason::{FORCED, Fault, Reason};
 use crate::requests::{Asked, Context, Peer, Requests, STATE_OUTBOUND, STATE_SHARED, bounds};
 use crate::subscribing::{OWN_CONSUMER, Subscribing};
@@ -121,11 +122,33 @@ impl Session {
             }
             Kind::Disconnect => self.disconnect(body, output),
             Kind::Connect => Err(Fault::protocol("second CONNECT [MQTT-3.1.0-2]")),
-            Kind::Auth => Err(Fault::protocol("AUTH without an authentication method [MQTT-4.12.0-6]")),
+            Kind::Auth => self.authenticate(body, output),
             Kind::ConnAck | Kind::SubAck | Kind::UnsubAck | Kind::PingResp => {
                 Err(Fault::protocol("a packet that only servers send"))
             }
         }
+    }
+
+    /// The client proves once more who it is (section 4.12.1).
+    fn authenticate(&mut self, body: &[u8], output: &mut Output) -> Result<(), Fault> {
+        let Some(exchange) = &mut self.peer.exchange else {
+            return Err(Fault::protocol("AUTH without an authentication method [MQTT-4.12.0-6]"));
+        };
+        let packet = auth::decode(body, bounds(&self.peer.options))?;
+        expect_method(packet.method)?;
+        let request = self.requests.number();
+        match packet.reason {
+            Reason::REAUTHENTICATE => exchange.begin(request, packet.data, output),
+            _ => exchange.go_on(request, packet, output),
+        }
+    }
+
+    fn authentication(&mut self, event: &Event, output: &mut Output) -> Result<(), Fault> {
+        let Some(exchange) = &mut self.peer.exchange else { return Ok(()) };
+        if matches!(exchange.handle(event, output)?, Progress::Proved) {
+            auth::put(output.bytes.buffer(), Reason::SUCCESS, METHOD, &exchange.proof);
+        }
+        Ok(())
     }
 
     /// The client says goodbye. Only reason 0 takes the will back ([MQTT-3.14.4-3]).
@@ -185,7 +208,10 @@ impl Session {
             Event::Forced { .. } => Err(FORCED),
             // While publishers are stopped, the driver reads no further: MQTT has no word for it.
             Event::Blocked { .. } | Event::Unblocked | Event::LaneQuota(_) => Ok(()),
-            Event::Authenticated { .. } | Event::Fetched { .. } | Event::Placed { .. } => Ok(()),
+            Event::Authenticated { .. } | Event::Challenge { .. } | Event::Proof { .. } => {
+                self.authentication(&event, output)
+            }
+            Event::Fetched { .. } | Event::Placed { .. } => Ok(()),
         }
     }
 

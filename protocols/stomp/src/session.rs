@@ -143,6 +143,8 @@ impl Session {
             Event::TakenOver => Err(Fault::refused("taken over", "Another connection took the session")),
             Event::Forced { reason } => Err(Fault::refused("connection closed", reason.as_str())),
             Event::Authenticated { .. }
+            | Event::Challenge { .. }
+            | Event::Proof { .. }
             | Event::LaneQuota(_)
             | Event::Fetched { .. }
             | Event::Placed { .. }

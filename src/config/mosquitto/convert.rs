@@ -36,6 +36,11 @@ pub(super) fn in_flight(value: &str) -> Result<Option<String>, &'static str> {
     }
 }
 
+pub(super) fn seconds(value: &str) -> Result<Option<String>, &'static str> {
+    let seconds = value.parse::<u64>().map_err(|_| "a number of seconds")?;
+    Ok(Some(seconds.saturating_mul(1_000).to_string()))
+}
+
 /// Seconds of a keep-alive: the longest that there is bounds nothing.
 pub(super) fn keep_alive(value: &str) -> Result<Option<String>, &'static str> {
     match value.parse::<u16>() {

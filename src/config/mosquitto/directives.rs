@@ -1,6 +1,6 @@
 //! What each directive of Mosquitto 2 means here.
 
-use super::convert::{Convert, boolean, bound, in_flight, keep_alive, number, path, time};
+use super::convert::{Convert, boolean, bound, in_flight, keep_alive, number, path, seconds, time};
 
 /// What becomes of a directive.
 pub(super) enum Directive {
@@ -31,7 +31,7 @@ pub(super) fn meaning(name: &str) -> Option<Directive> {
         return Some(Ignored(BRIDGE));
     }
     Some(match name {
-        "sys_interval" => Ignored("there are no $SYS topics yet"),
+        "sys_interval" => Setting("mqtt.sys_interval_ms", seconds),
         "acl_file" => Setting("mqtt.acl_file", path),
         "allow_zero_length_clientid" => Setting("mqtt.assigned_client_ids", boolean),
         "max_connections" => Setting("limits.connections_max", bound),

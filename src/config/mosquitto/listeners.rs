@@ -171,6 +171,7 @@ impl Block {
         for (line, word) in names.iter().filter_map(|(name, word)| Some((self.last(name)?, word))) {
             if self.is_set(&line.directive) {
                 conf.set(line, "tls.certificate_login", (*word).to_owned());
+                conf.set(line, "mqtt.certificate_wins", "true".to_owned());
             }
         }
     }

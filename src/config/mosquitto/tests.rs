@@ -33,7 +33,7 @@ fn directives_that_mean_the_same_become_settings() {
         "listener 1884 10.0.0.1\nallow_anonymous false\npassword_file /etc/mosquitto/passwd\nacl_file /etc/mosquitto/acl\n\
          max_connections -1\nmax_inflight_messages 20\nmax_queued_messages 1000\nmax_queued_bytes 4096\n\
          message_size_limit 65536\nmax_packet_size 70000\nretain_available false\nmax_qos 1\nupgrade_outgoing_qos true\n\
-         allow_zero_length_clientid false\npersistent_client_expiration 2d\ninclude_dir FOLDER/conf.d\nmemory_limit 104857600\n",
+         allow_zero_length_clientid false\npersistent_client_expiration 2d\ninclude_dir FOLDER/conf.d\nmemory_limit 104857600\nsys_interval 5\n",
     )
     .unwrap();
     let (mqtt, default) = (&found.mqtt, Settings::default());
@@ -53,6 +53,7 @@ fn directives_that_mean_the_same_become_settings() {
         (false, 1, true, false)
     );
     assert_eq!((mqtt.session_expiry_ms_max.0, mqtt.keep_alive_ms_max.0), (2 * 86_400_000, 300_000));
+    assert_eq!(mqtt.sys_interval_ms.0, 5_000);
 }
 
 #[test]

@@ -159,11 +159,22 @@ pub struct Wishes {
     pub packet_bytes_max: u32,
     pub topic_alias_maximum: u16,
     pub wants_response_information: bool,
-    pub has_authentication: bool,
-    pub has_authentication_data: bool,
 }
 
-impl Connect<'_> {
+impl<'a> Connect<'a> {
+    /// Method and data of enhanced authentication.
+    pub fn authentication(&self) -> (Option<&'a str>, Option<&'a [u8]>) {
+        let (mut method, mut data) = (None, None);
+        for property in self.properties.iter() {
+            match property {
+                Property::AuthenticationMethod(text) => method = Some(text),
+                Property::AuthenticationData(bytes) => data = Some(bytes),
+                _ => {}
+            }
+        }
+        (method, data)
+    }
+
     /// The wishes, with the defaults of section 3.1.2.11 for what is not said.
     pub fn wishes(&self) -> Wishes {
         let forgets = self.clean || self.version.is_v5();
@@ -173,8 +184,6 @@ impl Connect<'_> {
             packet_bytes_max: u32::MAX,
             topic_alias_maximum: 0,
             wants_response_information: false,
-            has_authentication: false,
-            has_authentication_data: false,
         };
         for property in self.properties.iter() {
             match property {
@@ -183,8 +192,6 @@ impl Connect<'_> {
                 Property::MaximumPacketSize(bytes) => wishes.packet_bytes_max = bytes,
                 Property::TopicAliasMaximum(maximum) => wishes.topic_alias_maximum = maximum,
                 Property::RequestResponseInformation(value) => wishes.wants_response_information = value == 1,
-                Property::AuthenticationMethod(_) => wishes.has_authentication = true,
-                Property::AuthenticationData(_) => wishes.has_authentication_data = true,
                 _ => {}
             }
         }

@@ -141,6 +141,7 @@ fn principal(credentials: &Credentials) -> Result<Principal, Refusal> {
         Credentials::Password { user, .. } => Ok(Principal { name: user.clone(), tags: Vec::new() }),
         Credentials::Anonymous => Ok(Principal { name: "anonymous".into(), tags: Vec::new() }),
         Credentials::Certificate => Ok(Principal { name: "certificate".into(), tags: Vec::new() }),
+        Credentials::Exchange { .. } => Err(Refusal::InvalidCredentials),
     }
 }
 
