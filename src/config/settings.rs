@@ -304,8 +304,8 @@ section! {
 section! {
     /// WebSocket: paths /mqtt, /stomp, /amqp, and /ws for all of them by sub-protocol.
     pub struct WebSocketSettings {
-        /// Web pages whose scripts may connect, by their origin; "*" for those of everybody. Clients that are no browsers
-        /// send no origin and may connect.
+        /// Web pages whose scripts may connect, by their origin; "*" for those of everybody. Clients that send no origin may connect, and
+        /// those that send the broker's own: by its address, by localhost, or over TLS.
         pub origins: Vec<String> = Vec::new(), example "[\"https://app.example.com\"]";
         /// What is served: "mqtt", "stomp", "amqp". Without this setting it is what has a listener of its own.
         pub protocols: Vec<String> = Vec::new(), example "[\"mqtt\", \"stomp\"]";

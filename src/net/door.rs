@@ -86,9 +86,9 @@ impl HttpDoor<'_> {
     pub(super) async fn open(self, wire: Transport, mut shutdown: ShutdownSignal) -> Option<(WebProtocol, Transport)> {
         let agreed = Arc::new(OnceLock::new());
         let (gate, routers, metrics, peer) = (self.gate.clone(), self.routers.clone(), self.metrics.clone(), self.peer);
-        let of_service = agreed.clone();
+        let (of_service, is_tls) = (agreed.clone(), wire.is_tls());
         let service = service_fn(move |request: Request<Incoming>| -> Answer {
-            match (gate.consider(&request), &routers) {
+            match (gate.consider(&request, is_tls), &routers) {
                 (Ok(agreement), _) => {
                     let response = agreement.response(&request);
                     // A connection becomes a WebSocket once.

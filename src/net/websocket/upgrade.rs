@@ -1,5 +1,6 @@
 //! The opening handshake (section 4.2): who may come in, and what is spoken then. HTTP itself is hyper's.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -8,6 +9,7 @@ use hyper::header::{
     ALLOW, CONNECTION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, SEC_WEBSOCKET_ACCEPT,
     SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
+use hyper::http::uri::Authority;
 use hyper::{Method, Request, Response, StatusCode, Version};
 
 use super::writer::Messages;
@@ -84,10 +86,10 @@ impl Gate {
     }
 
     /// Whether the client comes in, and for what.
-    pub(in crate::net) fn consider<B>(&self, request: &Request<B>) -> Result<Agreement, Rejection> {
+    pub(in crate::net) fn consider<B>(&self, request: &Request<B>, is_tls: bool) -> Result<Agreement, Rejection> {
         expect_upgrade(request)?;
         let place = self.place(request.uri().path()).ok_or(Rejection::Path)?;
-        self.expect_origin(request.headers())?;
+        self.expect_origin(request.headers(), is_tls)?;
         let mut asked = tokens(request.headers(), &SEC_WEBSOCKET_PROTOCOL).peekable();
         if asked.peek().is_none() {
             return match place {
@@ -122,14 +124,27 @@ impl Gate {
     }
 
     /// Browsers say which page wants to connect: one of somebody else must not use what the person in front of it may do.
-    fn expect_origin(&self, headers: &HeaderMap) -> Result<(), Rejection> {
-        let is_listed = |origin: &HeaderValue| {
-            let is_it = |known: &String| known == "*" || known.as_bytes().eq_ignore_ascii_case(origin.as_bytes());
-            self.origins.iter().any(is_it)
-        };
-        let all_are_listed = headers.get_all(ORIGIN).iter().all(is_listed);
-        if all_are_listed { Ok(()) } else { Err(Rejection::Origin) }
+    fn expect_origin(&self, headers: &HeaderMap, is_tls: bool) -> Result<(), Rejection> {
+        let is_good = |origin: &HeaderValue| self.lists(origin) || is_own(origin, headers, is_tls);
+        let all_are_good = headers.get_all(ORIGIN).iter().all(is_good);
+        if all_are_good { Ok(()) } else { Err(Rejection::Origin) }
     }
+
+    fn lists(&self, origin: &HeaderValue) -> bool {
+        self.origins.iter().any(|known| known == "*" || known.as_bytes().eq_ignore_ascii_case(origin.as_bytes()))
+    }
+}
+
+/// Whether the page is of the host that is connected to, as clients that are no browsers like to say. A name proves nothing without TLS:
+/// whoever owns it may have it lead to a broker of somebody else (DNS rebinding).
+fn is_own(origin: &HeaderValue, headers: &HeaderMap, is_tls: bool) -> bool {
+    let authority = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, authority)| authority);
+    let Some(authority) = authority.and_then(|authority| authority.parse::<Authority>().ok()) else { return false };
+    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+    let is_nobodys = host == "localhost" || host.parse::<IpAddr>().is_ok();
+    let is_host =
+        headers.get(HOST).is_some_and(|host| host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes()));
+    is_host && (is_tls || is_nobodys)
 }
 
 fn expect_upgrade<B>(request: &Request<B>) -> Result<(), Rejection> {
@@ -254,7 +269,7 @@ mod tests {
     }
 
     fn considered(path: &str, headers: &[(&str, &str)]) -> Result<(WebProtocol, Option<&'static str>), Rejection> {
-        gate().consider(&request(path, headers)).map(|agreement| (agreement.protocol, agreement.sub_protocol))
+        gate().consider(&request(path, headers), false).map(|agreement| (agreement.protocol, agreement.sub_protocol))
     }
 
     #[test]
@@ -293,6 +308,20 @@ mod tests {
         ] {
             assert_eq!(considered("/stomp", &[("origin", origin)]).is_ok(), is_let_in, "{origin}");
         }
+        for (host, origin, is_let_in) in [
+            ("127.0.0.1:1", "http://127.0.0.1:1", [true, true]),
+            ("[::1]:1", "http://[::1]:1", [true, true]),
+            ("localhost", "https://localhost", [true, true]),
+            ("127.0.0.1:1", "http://127.0.0.1:2", [false, false]),
+            ("127.0.0.1:1", "http://localhost:1", [false, false]),
+            ("broker.example", "https://broker.example", [false, true]),
+            ("broker.example", "https://broker.example.evil", [false, false]),
+            ("broker.example", "broker.example", [false, false]),
+        ] {
+            let request = request("/stomp", &[("host", host), ("origin", origin)]);
+            let let_in = [false, true].map(|is_tls| gate().consider(&request, is_tls).is_ok());
+            assert_eq!(let_in, is_let_in, "{host} {origin}");
+        }
         let both = [("origin", "https://app.example"), ("origin", "https://evil.example")];
         assert_eq!(considered("/stomp", &both), Err(Rejection::Origin));
     }
@@ -317,9 +346,9 @@ mod tests {
         }
         let mut post = request("/stomp", &[]);
         *post.method_mut() = Method::POST;
-        assert_eq!(gate().consider(&post), Err(Rejection::Method));
+        assert_eq!(gate().consider(&post, true), Err(Rejection::Method));
         let mut old = request("/stomp", &[]);
         *old.version_mut() = Version::HTTP_10;
-        assert_eq!(gate().consider(&old), Err(Rejection::HttpVersion));
+        assert_eq!(gate().consider(&old, true), Err(Rejection::HttpVersion));
     }
 }
