@@ -6,6 +6,7 @@ mod lapin;
 mod lapin_extensions;
 mod mqtt;
 mod rumqttc;
+mod websocket;
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};

@@ -31,4 +31,5 @@ mod store;
 mod streams;
 mod support;
 mod sys;
+mod websocket;
 mod wire;

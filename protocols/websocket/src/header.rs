@@ -123,7 +123,7 @@ pub fn header(opcode: Opcode, payload_bytes: usize) -> ([u8; HEADER_BYTES_MAX], 
             bytes[1] = wide[7];
             2
         }
-        ..=0xffff => {
+        126..=0xffff => {
             bytes[1] = 126;
             bytes[2..4].copy_from_slice(&wide[6..]);
             4
