@@ -4,6 +4,8 @@
 //! events to the machine, and repeats until nothing moves; then the connection waits for whatever comes first: bytes, room to
 //! write, events (or the end of the broker), or its deadline.
 
+mod moving;
+
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io::IoSlice;
@@ -22,6 +24,9 @@ use crossdock_core::{Client, Execution, cost_bytes};
 use tokio::io::AsyncWrite;
 use tokio::sync::Notify;
 use tokio::time::Sleep;
+
+use moving::Served;
+pub(super) use moving::Stay;
 
 use super::outcome::Ending;
 use super::scratch;
@@ -80,6 +85,7 @@ pub(super) struct Driver {
     counters: ProtocolMetrics,
     /// Messages that the peer did not get, by [`DropReason`].
     drops: [u64; DropReason::ALL.len()],
+    stay: Stay,
 }
 
 /// What ended the wait.
@@ -99,6 +105,7 @@ impl Driver {
         (peer, local): (SocketAddr, SocketAddr),
         (transport, certificate_name): (Transport, Option<Name>),
         machine: Box<dyn Machine>,
+        stay: Stay,
     ) -> Self {
         let notify = Arc::new(Notify::new());
         let wake = notify.clone();
@@ -129,13 +136,15 @@ impl Driver {
             ended: false,
             counters,
             drops: [0; DropReason::ALL.len()],
+            stay,
         }
     }
 
     /// Serves the connection to its end, and reports it. Boxed, because a future keeps what it was given twice.
     pub(super) async fn run(mut self: Box<Self>) {
         let ending = match self.serve().await {
-            Ok(ending) => ending,
+            Ok(Served::Ends(ending)) => ending,
+            Ok(Served::Moves(thread)) => return drop(thread.spawn(self.go_on())),
             Err(error) => Ending::Broken(error),
         };
         if !matches!(ending, Ending::Closed(_)) {
@@ -164,16 +173,19 @@ impl Driver {
         }
     }
 
-    async fn serve(&mut self) -> std::io::Result<Ending> {
+    async fn serve(&mut self) -> std::io::Result<Served> {
         let mut sleep = pin!(tokio::time::sleep(Duration::ZERO));
         let mut armed = Instant(0);
         loop {
             self.round().await;
             if let Some(close) = self.output.close.take() {
-                return Ok(Ending::Closed(close));
+                return Ok(Served::Ends(Ending::Closed(close)));
             }
             if self.client.must_leave() {
-                return Ok(Ending::Closed(self.leave().await));
+                return Ok(Served::Ends(Ending::Closed(self.leave().await)));
+            }
+            if let Some(thread) = self.moves() {
+                return Ok(Served::Moves(thread));
             }
             if let Some(deadline) = self.machine.deadline() {
                 // A deadline that moved away is noticed when the old one fires: most never do.
@@ -187,7 +199,7 @@ impl Driver {
             let wake = self.wait(sleep.as_mut(), armed != Instant(0)).await?;
             self.read_first = !matches!(wake, Wake::Read(_));
             match wake {
-                Wake::Read(0) => return Ok(Ending::PeerGone),
+                Wake::Read(0) => return Ok(Served::Ends(Ending::PeerGone)),
                 Wake::Read(count) => {
                     self.counters.received_bytes.inc_by(count as u64);
                     self.entry.iter().for_each(|entry| entry.octets.read(count));

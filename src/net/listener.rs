@@ -10,13 +10,13 @@ use rustls::pki_types::CertificateDer;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-use super::admission::{Admission, NoEntry};
-use super::driver::Driver;
+use super::admission::{Admission, NoEntry, Place};
+use super::driver::{Driver, Stay};
 use super::machines::{MachineFactory, Names};
 use super::proxy::{Ends, Proxies};
 use super::shutdown::ShutdownSignal;
 use super::transport::Transport;
-use super::workers::Workers;
+use super::workers::{Home, Workers};
 use crate::auth::tls::certificate_name;
 use crate::broker::Engine;
 use crate::config::{CertificateLogin, Listener, ListenerKind};
@@ -89,9 +89,10 @@ pub fn listen(
 ) -> Result<Listening> {
     let (socket, listening) = bind(reception, listener)?;
     let of_connections = (reception.clone(), engine.clone(), shutdown.clone());
-    tokio::spawn(accept(reception.clone(), listener.kind, socket, shutdown, move |stream, ends| {
+    tokio::spawn(accept(reception.clone(), listener.kind, socket, shutdown, move |stream, ends, (home, place)| {
         let (reception, engine, shutdown) = of_connections.clone();
-        serve(reception, engine, listener.kind, stream, ends, shutdown)
+        let stay = Stay { workers: reception.workers.clone(), home, _place: place, _shutdown: shutdown };
+        serve(reception, engine, listener.kind, stream, ends, stay)
     }));
     Ok(listening)
 }
@@ -120,7 +121,7 @@ pub(super) async fn accept<F>(
     kind: ListenerKind,
     socket: TcpListener,
     mut shutdown: ShutdownSignal,
-    serve: impl Fn(TcpStream, Ends) -> F + Clone + Send + 'static,
+    serve: impl Fn(TcpStream, Ends, (Home, Place)) -> F + Clone + Send + 'static,
 ) where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -143,11 +144,10 @@ pub(super) async fn accept<F>(
                 let _ = stream.set_nodelay(true);
                 let serve = serve.clone();
                 // Called within the block: a future that is made outside is kept twice, as what was captured and as what is awaited.
-                let served = reception.workers.serve(stream, move |mut stream| async move {
+                let served = reception.workers.serve(stream, move |mut stream, home| async move {
                     if let Some(ends) = served_by.ends(kind, &mut stream, peer).await {
-                        serve(stream, ends).await;
+                        serve(stream, ends, (home, place)).await;
                     }
-                    drop(place);
                 });
                 if let Err(error) = served {
                     tracing::warn!(listener = kind.name(), %peer, %error, "cannot serve a connection");
@@ -167,7 +167,7 @@ async fn serve(
     kind: ListenerKind,
     stream: TcpStream,
     ends: Ends,
-    shutdown: ShutdownSignal,
+    stay: Stay,
 ) {
     let Ends { peer, local } = ends;
     let Some(transport) = reception.transport(kind, stream, peer).await else { return };
@@ -176,9 +176,7 @@ async fn serve(
     let names = Names { of_certificate: name.clone(), of_cluster: engine.administration.cluster_name() };
     let Some(machine) = reception.factory.make(kind, engine.clock.now(), names) else { return };
     ConnectionOpened { protocol, peer }.emit(&reception.metrics);
-    Box::new(Driver::new(engine, protocol, (peer, local), (transport, name), machine)).run().await;
-    // Kept until here: whoever waits for the drain waits for this connection.
-    drop(shutdown);
+    Box::new(Driver::new(engine, protocol, (peer, local), (transport, name), machine, stay)).run().await;
 }
 
 impl Reception {

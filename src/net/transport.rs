@@ -1,12 +1,14 @@
 //! What a driver runs over.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::runtime::Handle;
 use tokio_rustls::server::TlsStream;
 
 /// A connection's bytes, plain or through TLS.
@@ -23,6 +25,22 @@ impl Transport {
             Self::Plain(_) => None,
             Self::Tls(stream) => stream.get_ref().1.peer_certificates()?.first(),
         }
+    }
+
+    /// From now on that thread waits for the socket.
+    ///
+    /// # Errors
+    /// No file descriptor is free. Nothing has changed then.
+    pub(super) fn move_to(&mut self, thread: &Handle) -> io::Result<()> {
+        let stream = match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.get_mut().0,
+        };
+        // The old descriptor leaves the old thread when it is closed, which is when this succeeded.
+        let socket = std::net::TcpStream::from(stream.as_fd().try_clone_to_owned()?);
+        let _here = thread.enter();
+        *stream = TcpStream::from_std(socket)?;
+        Ok(())
     }
 }
 
