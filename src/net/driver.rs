@@ -145,14 +145,15 @@ impl Driver {
         let ending = match self.serve().await {
             Ok(Served::Ends(ending)) => ending,
             Ok(Served::Moves(thread)) => return drop(thread.spawn(self.go_on())),
-            Err(error) => Ending::Broken(error),
+            Err(error) => Ending::of(error),
         };
         if !matches!(ending, Ending::Closed(_)) {
             self.machine.end(self.engine.clock.now(), &mut self.output);
         }
         // What the connection held goes back at once, however long the peer takes to read its goodbye.
         self.end();
-        if matches!(ending, Ending::Closed(_)) {
+        if let Some(code) = ending.farewell() {
+            self.transport.close_with(code);
             // A peer that does not read its goodbye in time does not get it.
             let _ = tokio::time::timeout(Duration::from_millis(GOODBYE_MS_MAX), self.say_goodbye()).await;
         }
@@ -237,7 +238,7 @@ impl Driver {
             protocol: self.protocol,
             peer: self.peer,
             local: self.local,
-            tls: matches!(self.transport, Transport::Tls(_)),
+            tls: self.transport.is_tls(),
             user: self.client.user().clone(),
             vhost: vhost.clone(),
             connected_at: self.engine.clock.now().unix,

@@ -20,7 +20,7 @@ use crate::config::Listener;
 use crate::telemetry::events::{ConnectionClosed, ConnectionOpened};
 
 /// Most bytes of a request's head.
-const HEAD_BYTES_MAX: usize = 64 << 10;
+pub(super) const HEAD_BYTES_MAX: usize = 64 << 10;
 
 /// Binds a listener that speaks HTTP/1.1 and accepts from now on. A peer has `limits.http_idle_timeout_ms` for the head of each
 /// request, so neither slow nor forgotten connections pile up.

@@ -17,7 +17,7 @@ pub(in crate::net) struct Stay {
     pub home: Home,
     pub _place: Place,
     /// Whoever waits for the drain waits for this connection.
-    pub _shutdown: ShutdownSignal,
+    pub shutdown: ShutdownSignal,
 }
 
 /// Why a thread serves a connection no more.
