@@ -10,6 +10,7 @@ mod tests;
 use bytes::Bytes;
 
 pub use decode::{Decoder, FrameError, Rules};
+pub(crate) use encode::escape;
 pub use encode::{Line, ServerFrame};
 pub use escape::{Escaping, canonical, is_canonical, percent_decode, percent_encode, unescape};
 pub use headers::Headers;

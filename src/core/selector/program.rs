@@ -177,8 +177,9 @@ impl Program {
             }
             Op::In(among) => {
                 let value = pop();
-                let is_it =
-                    |one: &Constant| self.compare(Comparison::Equal, value.clone(), one.operand()).truth() == Some(true);
+                let is_it = |one: &Constant| {
+                    self.compare(Comparison::Equal, value.clone(), one.operand()).truth() == Some(true)
+                };
                 of_truth((!matches!(value, Operand::Unknown)).then(|| among.iter().any(is_it)))
             }
             Op::Like(pattern) => match pop() {

@@ -236,7 +236,7 @@ fn what_subscribe_may_not_say() {
         ("destination:/queue/a\n", "Missing header"),
         ("id:1\n", "Missing destination"),
         ("id:/temp-queue/a\ndestination:/queue/a\n", "Invalid id"),
-        ("id:1\ndestination:/temp-queue/a\n", "Invalid destination"),
+        ("id:1\ndestination:/temp-queue/a/b\n", "Invalid destination"),
         ("id:1\ndestination:/queue/a\nack:maybe\n", "Invalid header"),
         ("id:1\ndestination:/queue/a\nack:client\nprefetch-count:-1\n", "Invalid header"),
     ] {

@@ -143,7 +143,8 @@ fn what_send_may_not_say() {
     for (headers, expected) in [
         ("", "Missing destination"),
         ("destination:orders\n", "Unknown destination"),
-        ("destination:/queue/a,/queue/b\n", "Invalid destination"),
+        ("destination:/queue/a,/queue/\n", "Invalid destination"),
+        ("destination:/queue/a,/temp-queue/x\n", "Invalid destination"),
         ("destination:/temp-queue/x\n", "Invalid destination"),
         ("destination:/queue/a\nmessage-id:1\n", "Invalid header"),
         ("destination:/queue/a\nuser-id:root\n", "precondition_failed"),
