@@ -163,6 +163,12 @@ impl Machine for Connection {
         }
         while !self.must_wait() {
             let rules = self.rules();
+            if self.decoder.is_between()
+                && let Phase::Connected { session, .. } = &mut self.phase
+                && session.send_again(now, input, output)
+            {
+                continue;
+            }
             let result = match self.decoder.next(input, &rules) {
                 Ok(None) => break,
                 Ok(Some(frame)) => self.frame(now, frame, output),

@@ -35,7 +35,7 @@ impl Destination {
     /// Reads a destination header.
     pub fn parse(text: &str) -> Result<Self, Fault> {
         let Some(prefix) = PREFIXES.into_iter().find(|prefix| text.starts_with(prefix)) else {
-            return Err(unknown(text));
+            return bare(text).ok_or_else(|| unknown(text));
         };
         let rest = text.get(prefix.len()..).unwrap_or_default();
         let kind = prefix.trim_matches('/');
@@ -117,6 +117,12 @@ fn name(escaped: &str) -> Option<Name> {
     String::from_utf8(percent_decode(escaped)).ok().map(Name::from)
 }
 
+/// A bare name is that of a queue that exists, as with RabbitMQ.
+fn bare(text: &str) -> Option<Destination> {
+    let is_bare = !text.is_empty() && !text.contains('/');
+    is_bare.then(|| name(text).map(Destination::AmqQueue)).flatten()
+}
+
 fn exchange(rest: &str) -> Option<Destination> {
     let (exchange, key) = rest.split_once('/').unwrap_or((rest, ""));
     if key.contains('/') {
@@ -147,6 +153,7 @@ mod tests {
             ("/queue/orders", "", "orders"),
             ("/queue/a%2Fb", "", "a/b"),
             ("/amq/queue/orders", "", "orders"),
+            ("orders", "", "orders"),
             ("/reply-queue/amq.gen/x", "", "amq.gen/x"),
             ("/topic/a.b", "amq.topic", "a.b"),
             ("/exchange/e", "e", ""),
@@ -194,11 +201,13 @@ mod tests {
         for text in ["/queue/", "/queue/a/b", "/topic/a/b", "/exchange//k", "/exchange/e/a/b", "/temp-queue/"] {
             assert_eq!(Destination::parse(text).unwrap_err().message, "Invalid destination", "{text}");
         }
-        for text in ["orders", "", "queue/orders", "/queueorders", "/a,b", "/queue"] {
+        for text in ["", "queue/orders", "/queueorders", "/a,b", "/queue"] {
             assert_eq!(Destination::parse(text).unwrap_err().message, "Unknown destination", "{text}");
         }
-        let detail = Destination::parse("x").unwrap_err().detail;
-        assert!(detail.starts_with("'x' is not a valid destination.\nValid destination types are: /temp-queue, /exch"));
+        let detail = Destination::parse("/x").unwrap_err().detail;
+        assert!(
+            detail.starts_with("'/x' is not a valid destination.\nValid destination types are: /temp-queue, /exch")
+        );
     }
 
     #[test]

@@ -114,6 +114,8 @@ impl Verb {
 pub struct Frame {
     /// What it asks for.
     pub verb: Verb,
+    /// The command and header lines with the empty line, as they came.
+    pub head: Bytes,
     /// Its headers.
     pub headers: Headers,
     /// Its body: a slice of the read buffer.

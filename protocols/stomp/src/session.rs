@@ -4,6 +4,7 @@ mod deliver;
 mod describe;
 mod durable;
 mod plan;
+mod repeat;
 mod requests;
 mod send;
 mod settle;
@@ -22,6 +23,7 @@ use crossdock_common::{Command, Event, Limits, Name, Now, Output, Refusal, Reque
 use crate::error::Fault;
 use crate::frame::{Frame, Headers, Verb, Version};
 use crate::options::ConnectionOptions;
+use repeat::Repeat;
 use requests::{Purpose, ReceiptId, Requests};
 use settle::Unsettled;
 use subscriptions::Subscriptions;
@@ -50,6 +52,8 @@ pub(crate) struct Session {
     transactions: Transactions,
     /// Generated queue names that further frames must wait for.
     awaited_names: usize,
+    /// The last SEND, if others like it may follow.
+    repeat: Option<Box<Repeat>>,
     /// DISCONNECT was read: the goodbye follows when nothing is open any more.
     leaving: bool,
     goodbye: Option<ReceiptId>,
@@ -73,6 +77,7 @@ impl Session {
             unsettled: Unsettled::default(),
             transactions: Transactions::default(),
             awaited_names: 0,
+            repeat: None,
             leaving: false,
             goodbye: None,
         }
@@ -232,6 +237,7 @@ impl Session {
         // A declaration too many is harmless; forgetting bounds what a peer can make us remember.
         if self.declared.len() >= self.limits().consumers_max {
             self.declared.clear();
+            self.repeat = None;
         }
         if self.declared.insert(spec.name.clone()) {
             self.define(Purpose::Plain, Definition::DeclareQueue { spec, passive: false }, receipt, output);

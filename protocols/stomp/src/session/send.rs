@@ -15,7 +15,7 @@ use super::transactions::Action;
 use super::{Session, queue_spec};
 use crate::convert::{self, FORMAT};
 use crate::destination::Destination;
-use crate::error::{Fault, quote};
+use crate::error::{Fault, PRECONDITION, in_code, quote};
 use crate::frame::{Frame, Headers};
 
 /// A queue of this connection, made on first use by `reply-to` or SUBSCRIBE.
@@ -95,10 +95,11 @@ impl Session {
         }
         let queue = String::from_utf8_lossy(&message.routing_key);
         self.declared.remove(&*queue);
+        self.repeat = None;
         if !self.requests.must_be_routed(confirm) {
             return Ok(());
         }
-        let fault = Fault::refused("not_found", format!("no queue '{}'", quote(&queue)));
+        let fault = Fault::refused("not_found", in_code("not_found", format!("no queue '{}'", quote(&queue))));
         Err(fault.with_receipt(self.requests.receipt_of(confirm)))
     }
 
@@ -111,8 +112,7 @@ impl Session {
         output: &mut Output,
     ) {
         let confirm = self.requests.confirm(receipt, to_queue);
-        // Whether the queue is still there concerns the next SEND to it as well.
-        let mandatory = to_queue && self.declared.contains(&*String::from_utf8_lossy(&message.routing_key));
+        let mandatory = self.is_mandatory(&message, to_queue);
         output.commands.push(Command::Publish(Publish {
             lane: Lane::default(),
             confirm,
@@ -121,6 +121,11 @@ impl Session {
             retain: false,
             exactly_once: None,
         }));
+    }
+
+    /// Whether the queue is still there concerns the next SEND to it as well.
+    pub(super) fn is_mandatory(&self, message: &Message, to_queue: bool) -> bool {
+        to_queue && self.declared.contains(&*String::from_utf8_lossy(&message.routing_key))
     }
 
     fn publish(
@@ -134,6 +139,9 @@ impl Session {
     ) -> Result<(), Fault> {
         for destination in destinations {
             self.publish_to(now, frame, destination, reply_to, receipt, output)?;
+        }
+        if destinations.len() > 1 {
+            self.repeat = None;
         }
         Ok(())
     }
@@ -158,6 +166,9 @@ impl Session {
         match frame.headers.get("transaction") {
             Some(name) => self.transactions.add(&name, Action::Publish { message, to_queue }, &self.options.limits),
             None => {
+                if receipt.is_none() && reply_to.is_none() {
+                    self.learn(frame, &message, to_queue);
+                }
                 self.publish_message(message, to_queue, receipt, output);
                 Ok(())
             }
@@ -187,7 +198,7 @@ impl Session {
         let user_name = &self.peer.user;
         if let Some(user) = headers.get("user-id").filter(|user| **user != **user_name) {
             let detail = format!("user_id property set to '{}' but authenticated user was '{user_name}'", quote(&user));
-            return Err(Fault::refused("precondition_failed", detail));
+            return Err(Fault::refused(PRECONDITION, in_code(PRECONDITION, detail)));
         }
         check_schedule(headers)?;
         match headers.get("transaction") {

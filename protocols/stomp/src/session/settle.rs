@@ -10,7 +10,7 @@ use super::Session;
 use super::requests::{Purpose, ReceiptId};
 use super::subscriptions::{AckMode, Tag};
 use super::transactions::Action;
-use crate::error::Fault;
+use crate::error::{Fault, PRECONDITION, in_code};
 use crate::frame::{Frame, Verb, Version};
 use crate::options::Nack;
 
@@ -128,7 +128,8 @@ impl Session {
     ) -> Result<(), Fault> {
         let token = self.token(frame)?;
         if !self.unsettled.contains(&token) {
-            return Err(Fault::violation("Message not found", format!("unknown delivery tag {}", token.number)));
+            let detail = in_code(PRECONDITION, format!("unknown delivery tag {}", token.number));
+            return Err(Fault::violation(PRECONDITION, detail));
         }
         let verdict = self.verdict(frame);
         if let Some(name) = frame.headers.get("transaction") {
@@ -162,10 +163,11 @@ impl Session {
     fn token(&self, frame: &Frame) -> Result<Token, Fault> {
         let header = if self.version() == Version::V1_2 { "id" } else { "message-id" };
         let Some(text) = frame.headers.get(header) else {
-            return Err(Fault::missing("Missing header", frame.verb.name(), header));
+            let detail = format!("\"{}\" must include the \"{header}\" header", frame.verb.name());
+            return Err(Fault::violation("Missing header", detail));
         };
         self.parse_token(&text).ok_or_else(|| {
-            let detail = format!("{} must include a valid '{header}' header", frame.verb.name());
+            let detail = format!("\"{}\" must include a valid \"{header}\" header", frame.verb.name());
             Fault::violation("Invalid header", detail)
         })
     }

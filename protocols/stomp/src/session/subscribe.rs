@@ -181,8 +181,9 @@ impl Session {
         let ended = tag.as_ref().map(|tag| self.subscriptions.end(tag)).unwrap_or_default();
         if let (Some(tag), true, None) = (&tag, ended.is_empty(), &named) {
             let described = tag.describe();
-            let detail =
-                format!("UNSUBSCRIBE must refer to an existing subscription.\nSubscription to {described} not found.");
+            let detail = format!(
+                "UNSUBSCRIBE must refer to an existing subscription.\nSubscription to \"{described}\" not found."
+            );
             return Err(Fault::violation("No subscription found", detail));
         }
         let for_good = headers.is_true("durable") || headers.is_true("persistent");

@@ -113,7 +113,7 @@ impl Session {
 }
 
 fn unknown(name: &str) -> Fault {
-    Fault::violation("Bad transaction", format!("Invalid transaction: '{}'", quote(name)))
+    Fault::violation("Bad transaction", format!("Invalid transaction identifier: \"{}\"", quote(name)))
 }
 
 fn too_large(what: &str, limit: usize) -> Fault {
