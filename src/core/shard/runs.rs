@@ -63,7 +63,9 @@ impl Shard {
         let position = queue.next_position;
         queue.next_position += run.len() as u64;
         queue.ledger.accepted += run.len() as u64;
-        queue.ready.append_part(Part { run: run.clone(), position, expires_at, binding: target.binding.clone() });
+        let level = queue.ready.level_of(run.head().priority);
+        let binding = target.binding.clone();
+        queue.ready.append_part(Part { run: run.clone(), position, level, expires_at, binding });
         queue.mark(dirty);
         true
     }
@@ -77,7 +79,7 @@ impl Queue {
         let is_logged = self.durable && self.urgency.is_some() && run.head().durable;
         let is_plain = self.deduplication.is_none() && self.stream.is_none() && !is_bounded && !is_logged;
         is_plain
-            && self.ready.takes_parts()
+            && self.ready.takes_parts(self.ready.level_of(run.head().priority))
             && !self.is_awaiting()
             && self.visible_at(Some(run.head()), now.instant).is_none()
     }
