@@ -120,6 +120,21 @@ fn when_the_last_selector_goes_the_queue_is_as_any_other() {
     assert_eq!(publisher.drain(&world, "q"), ["green", "blue", "red"]);
 }
 
+#[test]
+fn runs_that_were_there_before_fall_apart() {
+    let (world, mut publisher) = world();
+    let bodies_of = |first: u32| (first..first + 5).map(|number| number.to_string()).collect::<Vec<_>>();
+    // The route is known from the first message on.
+    publisher.publish_run(&world, ("", "q"), false, &bodies_of(0), None);
+    publisher.publish_run(&world, ("", "q"), false, &bodies_of(5), None);
+    publisher.publish_run(&world, ("", "q"), false, &bodies_of(10), None);
+    let (mut none, mut all) = (world.client("u"), world.client("u"));
+    consume(&world, &mut none, 1, 0, "color = 'red'").expect("consumes");
+    consume(&world, &mut all, 1, 0, "color IS NULL").expect("consumes");
+    assert_eq!(all.bodies(&world), [bodies_of(0), bodies_of(5), bodies_of(10)].concat());
+    assert!(none.bodies(&world).is_empty());
+}
+
 /// Durable messages leave memory while they are set aside, and are read back for whoever wants them.
 #[test]
 fn what_is_set_aside_may_be_on_disk_only() {

@@ -6,9 +6,7 @@ use crossdock_common::Instant;
 
 use super::Level;
 use crate::shard::entry::Entry;
-use crate::shard::groups::Groups;
 use crate::shard::part::Part;
-use crate::shard::wishes::Wishes;
 
 /// Ready messages, oldest first. None of them is on disk.
 #[derive(Default)]
@@ -140,7 +138,7 @@ impl Level {
 
     /// Lets all of the tail be entries.
     #[cold]
-    fn dissolve(&mut self) {
+    pub(crate) fn dissolve(&mut self) {
         while !self.tail.is_empty() {
             self.dissolve_one();
         }
@@ -160,40 +158,5 @@ impl Level {
         if self.tail.position().is_some_and(|position| position < entry.position) {
             self.dissolve();
         }
-    }
-
-    /// Sorts messages by what consumers want, or not any more. What was set aside goes back to its place, to be looked at again.
-    pub(crate) fn sort_by(&mut self, wishes: Option<Wishes>) {
-        let before = self.groups.as_ref().and_then(|groups| groups.wishes());
-        let is_same = match (before, &wishes) {
-            (Some(before), Some(wishes)) => before.are_same(wishes),
-            (before, wishes) => before.is_none() && wishes.is_none(),
-        };
-        if is_same {
-            return;
-        }
-        let groups = self.groups.take();
-        self.groups = wishes.map(|wishes| Box::new(Groups::by_wishes(wishes)));
-        let aside: Vec<Entry> = groups.into_iter().flat_map(|mut groups| groups.drain().collect::<Vec<_>>()).collect();
-        // Newest first: then each goes before all others.
-        for mut entry in aside.into_iter().rev() {
-            entry.requested = false;
-            self.levels[0].put_back(entry);
-        }
-    }
-
-    /// Only these wishes are served now.
-    pub(crate) fn open_to(&mut self, room: u64) {
-        self.groups.iter_mut().for_each(|groups| groups.open_to(room));
-    }
-
-    /// Who wants the message that is next; `None` where consumers want everything.
-    pub(crate) fn next_wanted_by(&self) -> Option<u64> {
-        self.groups.as_ref()?.next_wanted_by()
-    }
-
-    /// Consumers want only some messages.
-    pub(crate) fn is_sorted_by_wishes(&self) -> bool {
-        self.groups.as_ref().is_some_and(|groups| groups.wishes().is_some())
     }
 }
