@@ -138,7 +138,7 @@ impl Level {
 
     /// Lets all of the tail be entries.
     #[cold]
-    fn dissolve(&mut self) {
+    pub(crate) fn dissolve(&mut self) {
         while !self.tail.is_empty() {
             self.dissolve_one();
         }
