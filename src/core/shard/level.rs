@@ -3,16 +3,18 @@
 //!
 //! From the front: `near` (messages that are here, and some that are being read), `refs` (a page that was read back),
 //! `pages`, `open` (the newest, not in a page yet). Messages go from the front to consumers and from the back to disk.
-//! Reading back is in `reading`, pages are in `pages`.
+//! Reading back is in `reading`, pages are in `pages`. Where nothing is on disk, runs are kept as they are behind all others: `tail`.
 
 mod lasting;
 mod pages;
 mod reading;
+mod tail;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 pub(crate) use lasting::Located;
+use tail::Tail;
 
 use crossdock_common::{Instant, Message};
 
@@ -45,6 +47,8 @@ pub(crate) struct Level {
     sealings: u32,
     /// Some far message has a time to live of its own.
     far_expires: bool,
+    /// Runs, and what came after them.
+    tail: Tail,
 }
 
 /// What has been read of a message.
@@ -67,8 +71,13 @@ impl Level {
         Self { number, ..Self::default() }
     }
 
+    /// How many there are before the tail.
     pub(crate) fn len(&self) -> u64 {
         self.near.len() as u64 + self.far
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0 && self.tail.is_empty()
     }
 
     /// New messages go to disk: older ones are there already.
@@ -87,7 +96,7 @@ impl Level {
     }
 
     pub(crate) fn memory_bytes(&self) -> u64 {
-        self.near_bytes + (self.refs.len() + self.open.len()) as u64 * REF_BYTES
+        self.near_bytes + (self.refs.len() + self.open.len()) as u64 * REF_BYTES + self.tail.memory_bytes()
     }
 
     pub(crate) fn head(&self) -> Option<&Entry> {
@@ -107,6 +116,7 @@ impl Level {
 
     /// Takes the oldest, whether it is here or not. `None` if there is none, or a page has to be read first.
     pub(crate) fn pop_oldest(&mut self) -> Option<Entry> {
+        self.advance();
         if let Some(entry) = self.pop_near() {
             return Some(entry);
         }
@@ -115,31 +125,45 @@ impl Level {
     }
 
     /// A new entry, or one that was away for so long that its place is the end.
+    #[inline]
     pub(crate) fn append(&mut self, entry: Entry, keep: bool) {
+        if !self.tail.is_empty() {
+            return self.append_to_tail(entry, keep);
+        }
+        self.append_before_tail(entry, keep);
+    }
+
+    fn append_before_tail(&mut self, entry: Entry, keep: bool) {
         match entry.to_stored() {
             Some(stored) if self.far > 0 || !keep => {
                 self.far += 1;
                 self.far_expires |= stored.expires;
                 self.open.push_back(stored);
             }
-            _ => self.put_back(entry),
+            _ => self.insert(entry),
         }
     }
 
     /// An entry that was delayed: to where it was if that is near, else to the end.
     pub(crate) fn wake(&mut self, entry: Entry) {
+        self.make_way(&entry);
         let first_far = self.refs.front().map(|stored| stored.position);
         let first_far = first_far.or(self.pages.front().map(|page| page.positions.0));
         let first_far = first_far.or(self.open.front().map(|stored| stored.position));
         if first_far.is_some_and(|first| first < entry.position) {
-            self.append(entry, true);
+            self.append_before_tail(entry, true);
         } else {
-            self.put_back(entry);
+            self.insert(entry);
         }
     }
 
     /// An entry that was handed out: to where it was.
     pub(crate) fn put_back(&mut self, entry: Entry) {
+        self.make_way(&entry);
+        self.insert(entry);
+    }
+
+    fn insert(&mut self, entry: Entry) {
         self.arrive(&entry);
         match self.near.back() {
             Some(last) if last.position > entry.position => {

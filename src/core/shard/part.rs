@@ -19,6 +19,8 @@ pub(crate) struct Part {
     pub run: Run,
     /// The place of the first.
     pub position: u64,
+    /// Their priority, as far as the queue tells priorities apart.
+    pub level: u8,
     pub expires_at: Option<Instant>,
     pub binding: Option<AnnouncedBinding>,
 }
@@ -61,7 +63,7 @@ impl Part {
         let run = self.run.split_to(usize::try_from(count).unwrap_or(usize::MAX));
         let position = self.position;
         self.position += run.len() as u64;
-        Self { run, position, expires_at: self.expires_at, binding: self.binding.clone() }
+        Self { run, position, level: self.level, expires_at: self.expires_at, binding: self.binding.clone() }
     }
 
     /// Each message as an entry of its own.
@@ -70,7 +72,7 @@ impl Part {
             position,
             stored: None,
             body_bytes: u32::try_from(message.body_bytes()).unwrap_or(u32::MAX),
-            level: 0,
+            level: self.level,
             logged: false,
             expires: message.ttl_ms.is_some(),
             requested: false,

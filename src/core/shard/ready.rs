@@ -1,6 +1,6 @@
 //! The messages of a queue that could be handed out, by priority and place; in a FIFO queue, by group as well.
 
-mod tail;
+mod parts;
 
 use crossdock_common::{Instant, Message};
 use smallvec::SmallVec;
@@ -10,15 +10,12 @@ use super::groups::Groups;
 use super::level::{Level, Located, Read, Sealing};
 use super::stored::{PageRef, StoredRef};
 use crate::log::Location;
-use tail::Tail;
 
 /// Levels by priority; a queue without priorities has one.
 pub(crate) struct Ready {
     levels: SmallVec<[Box<Level>; 1]>,
     /// Of a FIFO queue, which has one level.
     groups: Option<Box<Groups>>,
-    /// Behind all others: runs, and what came after them. Only where there is one level, and nothing of it on disk.
-    tail: Tail,
     body_bytes: u64,
     length: u64,
 }
@@ -36,7 +33,7 @@ impl Ready {
     /// A queue that tells apart the priorities 0 to `priority_max`.
     pub(crate) fn new(priority_max: Option<u8>) -> Self {
         let levels = (0..=priority_max.unwrap_or(0)).map(|number| Box::new(Level::new(number))).collect();
-        Self { levels, groups: None, tail: Tail::default(), body_bytes: 0, length: 0 }
+        Self { levels, groups: None, body_bytes: 0, length: 0 }
     }
 
     /// A queue of message groups.
@@ -59,7 +56,7 @@ impl Ready {
 
     pub(crate) fn memory_bytes(&self) -> u64 {
         let aside = self.groups.as_ref().map_or(0, |groups| groups.memory_bytes());
-        aside + self.tail.memory_bytes() + self.levels.iter().map(|level| level.memory_bytes()).sum::<u64>()
+        aside + self.levels.iter().map(|level| level.memory_bytes()).sum::<u64>()
     }
 
     /// New messages of that level go to disk.
@@ -81,15 +78,11 @@ impl Ready {
     #[inline]
     pub(crate) fn append(&mut self, entry: Entry, keep: bool) {
         let index = self.came(&entry);
-        if !self.tail.is_empty() {
-            return self.append_behind_runs(entry, keep);
-        }
         self.levels[index].append(entry, keep);
     }
 
     /// Puts an entry that was handed out back to where it was.
     pub(crate) fn put_back(&mut self, entry: Entry) {
-        self.make_way(&entry);
         let index = self.came(&entry);
         if let Some(entry) = self.back_to_group(entry) {
             self.levels[index].put_back(entry);
@@ -98,7 +91,6 @@ impl Ready {
 
     /// Puts an entry that was delayed where it belongs.
     pub(crate) fn wake(&mut self, entry: Entry) {
-        self.make_way(&entry);
         let index = self.came(&entry);
         if let Some(entry) = self.back_to_group(entry) {
             self.levels[index].wake(entry);
@@ -132,13 +124,22 @@ impl Ready {
     }
 
     fn top(&self) -> Option<&Level> {
-        self.levels.iter().rev().find(|level| level.len() > 0).map(Box::as_ref)
+        self.levels.iter().rev().find(|level| !level.is_empty()).map(Box::as_ref)
+    }
+
+    fn top_mut(&mut self) -> Option<&mut Level> {
+        self.levels.iter_mut().rev().find(|level| !level.is_empty()).map(Box::as_mut)
+    }
+
+    /// The level whose messages a full queue gives up first.
+    fn bottom_mut(&mut self) -> Option<&mut Level> {
+        self.levels.iter_mut().find(|level| !level.is_empty()).map(Box::as_mut)
     }
 
     /// The entry that would be handed out next; `None` if there is none, or it has to be read first. In a FIFO queue, those on
     /// the way to it whose group waits are set aside, with `unload` without their messages.
     pub(crate) fn head(&mut self, unload: bool) -> Option<&Entry> {
-        self.advance();
+        self.top_mut().iter_mut().for_each(|level| level.advance());
         if let (Some(groups), [level]) = (&mut self.groups, &mut self.levels[..]) {
             while !groups.has_next() && !groups.is_full() {
                 let message = level.head().and_then(|entry| entry.message.as_ref());
@@ -165,7 +166,7 @@ impl Ready {
 
     /// Nothing can be handed out, and reading would not help.
     pub(crate) fn is_exhausted(&mut self) -> bool {
-        self.length == 0 || self.tail.is_empty() && self.head(false).is_none() && !self.is_waiting()
+        self.length == 0 || self.next_part().is_none() && self.head(false).is_none() && !self.is_waiting()
     }
 
     /// Takes the entry that [`head`](Self::head) has shown.
@@ -173,37 +174,32 @@ impl Ready {
         if let Some(entry) = self.groups.as_mut().and_then(|groups| groups.pop_head()) {
             return Some(self.went(entry));
         }
-        let entry = self.levels.iter_mut().rev().find(|level| level.len() > 0)?.pop_head()?;
+        let entry = self.top_mut()?.pop_head()?;
         Some(self.went(entry))
     }
 
     /// Takes the entry that a full queue gives up: the oldest of the lowest priority. `None` if there is none, or a page has to
     /// be read first.
     pub(crate) fn pop_oldest(&mut self) -> Option<Entry> {
-        self.advance();
         let aside = self.groups.as_mut().and_then(|groups| groups.pop_oldest());
         let entry = match aside {
             Some(entry) => entry,
-            None => self.levels.iter_mut().find(|level| level.len() > 0)?.pop_oldest()?,
+            None => self.bottom_mut()?.pop_oldest()?,
         };
         Some(self.went(entry))
     }
 
     /// The page that [`pop_oldest`](Self::pop_oldest) needs.
     pub(crate) fn choose_oldest_page(&mut self) -> Option<Location> {
-        self.levels.iter_mut().find(|level| level.len() > 0)?.choose_page(0)
+        self.bottom_mut()?.choose_page(0)
     }
 
     /// Takes an expired head of any level.
     pub(crate) fn pop_expired(&mut self, now: Instant) -> Option<Entry> {
-        if self.tail.part().is_none_or(|part| part.is_expired(now)) {
-            self.advance();
-        }
         if let Some(entry) = self.groups.as_mut().and_then(|groups| groups.pop_expired(now)) {
             return Some(self.went(entry));
         }
-        let expired = |level: &&mut Box<Level>| level.head().is_some_and(|entry| entry.is_expired(now));
-        let entry = self.levels.iter_mut().find(expired)?.pop_head()?;
+        let entry = self.levels.iter_mut().find_map(|level| level.pop_expired(now))?;
         Some(self.went(entry))
     }
 
@@ -216,8 +212,7 @@ impl Ready {
     /// When the first head expires.
     pub(crate) fn next_expiry(&self) -> Option<Instant> {
         let aside = self.groups.as_ref().and_then(|groups| groups.oldest()?.expires_at);
-        let in_tail = self.next_part().and_then(|part| part.expires_at);
-        self.levels.iter().filter_map(|level| level.head()?.expires_at).chain(aside).chain(in_tail).min()
+        self.levels.iter().filter_map(|level| level.next_expiry()).chain(aside).min()
     }
 
     /// Chooses what to read: from the level that is handed out next, or, for their heads' times to live only, from all that wait.
@@ -241,7 +236,7 @@ impl Ready {
                 level.choose(window_bytes, &mut chosen);
                 page = page.or_else(|| level.choose_page(0));
             }
-        } else if let Some(level) = self.levels.iter_mut().rev().find(|level| level.len() > 0) {
+        } else if let Some(level) = self.top_mut() {
             level.choose(window_bytes, &mut chosen);
             page = level.choose_page(refs_min);
         }
@@ -349,7 +344,6 @@ impl Ready {
 
     pub(crate) fn drain(&mut self) -> Drained {
         let mut drained = Drained { count: self.length, ..Drained::default() };
-        self.tail.clear();
         self.groups.iter_mut().for_each(|groups| drained.entries.extend(groups.drain()));
         for level in &mut self.levels {
             let (entries, refs, pages) = level.drain();

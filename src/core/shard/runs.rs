@@ -74,7 +74,9 @@ impl Shard {
         let position = queue.next_position;
         queue.next_position += run.len() as u64;
         queue.ledger.accepted += run.len() as u64;
-        queue.ready.append_part(Part { run: run.clone(), position, expires_at, binding: target.binding.clone() });
+        let level = queue.ready.level_of(run.head().priority);
+        let binding = target.binding.clone();
+        queue.ready.append_part(Part { run: run.clone(), position, level, expires_at, binding });
         queue.mark(dirty);
         true
     }
@@ -87,7 +89,7 @@ impl Queue {
         let is_plain = self.deduplication.is_none() && self.stream.is_none() && !is_logged;
         is_plain
             && self.has_room_for(run)
-            && self.ready.takes_parts()
+            && self.ready.takes_parts(self.ready.level_of(run.head().priority))
             && !self.is_awaiting()
             && self.visible_at(Some(run.head()), now.instant).is_none()
     }

@@ -1,8 +1,10 @@
-//! The newest messages of a queue that has runs: they are ready behind all that is in its [`Level`](super::Level).
+//! The newest messages of a level that has runs.
 
 use std::collections::VecDeque;
 
-use super::Ready;
+use crossdock_common::Instant;
+
+use super::Level;
 use crate::shard::entry::Entry;
 use crate::shard::part::Part;
 
@@ -45,7 +47,7 @@ impl Tail {
     }
 
     /// The place of the oldest.
-    pub(super) fn position(&self) -> Option<u64> {
+    fn position(&self) -> Option<u64> {
         self.items.front().map(Item::position)
     }
 
@@ -61,7 +63,7 @@ impl Tail {
     }
 
     /// The oldest messages, if they are of a run.
-    pub(super) fn part(&self) -> Option<&Part> {
+    fn part(&self) -> Option<&Part> {
         match self.items.front()? {
             Item::Part(part) => Some(part),
             Item::One(_) => None,
@@ -81,53 +83,55 @@ impl Tail {
         self.memory_bytes -= taken.memory_bytes();
         Some(taken)
     }
-
-    pub(super) fn clear(&mut self) {
-        *self = Self::default();
-    }
 }
 
-impl Ready {
+impl Level {
     /// Puts a new entry at the end, where a tail is.
     #[cold]
-    pub(super) fn append_behind_runs(&mut self, entry: Entry, keep: bool) {
+    pub(super) fn append_to_tail(&mut self, entry: Entry, keep: bool) {
         if keep && entry.stored.is_none() {
             return self.tail.push(Item::One(entry));
         }
         self.dissolve();
-        self.levels[0].append(entry, keep);
-    }
-
-    /// Runs may be kept as they are.
-    pub(crate) fn takes_parts(&self) -> bool {
-        self.groups.is_none() && self.levels.len() == 1 && !self.levels[0].is_storing()
+        self.append_before_tail(entry, keep);
     }
 
     /// Puts new messages at the end.
     pub(crate) fn append_part(&mut self, part: Part) {
-        self.body_bytes += part.body_bytes();
-        self.length += part.len();
         self.tail.push(Item::Part(part));
     }
 
     /// Messages of a run that would be handed out next.
     #[inline]
     pub(crate) fn next_part(&self) -> Option<&Part> {
-        self.tail.part().filter(|_| self.levels[0].len() == 0)
+        self.tail.part().filter(|_| self.len() == 0)
     }
 
     /// Takes up to so many of those that [`next_part`](Self::next_part) has shown.
     pub(crate) fn take_part(&mut self, count: u64) -> Option<Part> {
-        let part = self.tail.take_part(count)?;
-        self.body_bytes -= part.body_bytes();
-        self.length -= part.len();
-        Some(part)
+        self.tail.take_part(count)
+    }
+
+    /// When the next message expires.
+    pub(crate) fn next_expiry(&self) -> Option<Instant> {
+        match self.next_part() {
+            Some(part) => part.expires_at,
+            None => self.head()?.expires_at,
+        }
+    }
+
+    /// Takes the next entry, if it has expired.
+    pub(crate) fn pop_expired(&mut self, now: Instant) -> Option<Entry> {
+        if self.next_part().is_none_or(|part| part.is_expired(now)) {
+            self.advance();
+        }
+        self.head()?.is_expired(now).then(|| self.pop_head())?
     }
 
     /// Lets the oldest of the tail be entries, if they are next.
     #[inline]
-    pub(super) fn advance(&mut self) {
-        if !self.tail.is_empty() && self.levels[0].len() == 0 {
+    pub(crate) fn advance(&mut self) {
+        if !self.tail.is_empty() && self.len() == 0 {
             self.dissolve_one();
         }
     }
@@ -143,8 +147,8 @@ impl Ready {
     #[cold]
     fn dissolve_one(&mut self) {
         match self.tail.pop() {
-            Some(Item::Part(part)) => part.entries().for_each(|entry| self.levels[0].append(entry, true)),
-            Some(Item::One(entry)) => self.levels[0].append(entry, true),
+            Some(Item::Part(part)) => part.entries().for_each(|entry| self.append_before_tail(entry, true)),
+            Some(Item::One(entry)) => self.append_before_tail(entry, true),
             None => {}
         }
     }
