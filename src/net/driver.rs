@@ -44,6 +44,8 @@ const UNWRITTEN_BYTES_MAX: usize = 4 << 20;
 const DISK_PAUSE: Duration = Duration::from_millis(1);
 /// A command that comes this soon after an answer, in microseconds, is the next of somebody who waits for each.
 const NEXT_US_MAX: u64 = 500;
+/// A round with so many commands and events is one of a connection that may be idle from now on.
+const QUIET_MAX: usize = 16;
 /// Time to write the goodbye.
 const GOODBYE_MS_MAX: u64 = 2_000;
 
@@ -179,6 +181,9 @@ impl Driver {
         let mut armed = Instant(0);
         loop {
             self.round().await;
+            if self.client.must_yield() {
+                tokio::task::yield_now().await;
+            }
             if let Some(close) = self.output.close.take() {
                 return Ok(Served::Ends(Ending::Closed(close)));
             }
@@ -265,10 +270,12 @@ impl Driver {
 
     /// Lets machine and core talk until both are silent.
     async fn round(&mut self) {
+        let mut handled = 0;
         loop {
             let now = self.engine.clock.now();
             self.counters.count_commands(&self.output.commands);
             self.commands.extend(self.output.commands.drain(..));
+            handled += self.commands.len();
             let is_next = self.commands.len() == 1 && now.instant.0.saturating_sub(self.heard.0) < NEXT_US_MAX;
             if !self.commands.is_empty()
                 && let Execution::Authenticate { request, credentials } = self.client.execute(now, &mut self.commands)
@@ -288,8 +295,12 @@ impl Driver {
                 if self.entry.is_none() {
                     self.enter();
                 }
+                if handled <= QUIET_MAX {
+                    self.rest();
+                }
                 return;
             }
+            handled += self.events.len();
             self.heard = now.instant;
             while let Some(event) = self.events.pop_front() {
                 self.counters.count_event(&event);
@@ -303,6 +314,16 @@ impl Driver {
                 self.receive();
             }
         }
+    }
+
+    /// An idle connection holds no buffers. Who is busy keeps them: they would be needed again at once.
+    fn rest(&mut self) {
+        self.output.commands = Vec::new();
+        self.events = VecDeque::new();
+        if self.commands.is_empty() {
+            self.commands = VecDeque::new();
+        }
+        self.client.rest();
     }
 
     fn count_drops(&mut self) {
