@@ -101,6 +101,8 @@ const QOS_1: Workload = Workload {
     ..AMQP
 };
 
+const QOS_2: Workload = Workload { protocol: Protocol::Mqtt { qos: 2 }, acknowledge: Acknowledge::Twice, ..QOS_1 };
+
 /// A queue that does not sync, of RabbitMQ.
 pub const CLASSIC: &[Argument] = &[("x-queue-type", Value::Text("classic"))];
 
@@ -115,7 +117,7 @@ const EXPIRING: &[Argument] =
 const PER_100: Acknowledge = Acknowledge::Every(100);
 
 /// Everything that is measured unless less is asked for.
-pub const WORKLOADS: [Workload; 24] = [
+pub const WORKLOADS: [Workload; 25] = [
     Workload { name: "AMQP 16 B, auto-ack", pace: Pace::ClosedThenHalf, ..AMQP },
     Workload { name: "AMQP 1 KiB, auto-ack", body_bytes: 1 << 10, pace: Pace::ClosedThenHalf, ..AMQP },
     Workload { name: "AMQP 64 KiB, auto-ack", body_bytes: 64 << 10, ..AMQP },
@@ -145,4 +147,5 @@ pub const WORKLOADS: [Workload; 24] = [
     Workload { name: "MQTT QoS 1, 64 B", pace: Pace::ClosedThenHalf, ..QOS_1 },
     Workload { name: "MQTT QoS 1, 64 B, 1 → 100", queues: 100, fan_out: true, ..QOS_1 },
     Workload { name: "MQTT QoS 1, 64 B at 1,000/s", pace: Pace::Rate(1_000.0), ..QOS_1 },
+    Workload { name: "MQTT QoS 2, 64 B", ..QOS_2 },
 ];

@@ -51,6 +51,8 @@ section! {
         pub mqtt: MqttSettings = MqttSettings::default();
         /// WebSocket, at listeners.ws, .wss and .any.
         pub websocket: WebSocketSettings = WebSocketSettings::default();
+        /// STOMP 1.0 to 1.2.
+        pub stomp: StompSettings = StompSettings::default();
         /// The SQS and SNS APIs.
         pub aws: AwsSettings = AwsSettings::default();
         /// Log lines on standard error. The variable RUST_LOG overrides the level.
@@ -313,6 +315,31 @@ section! {
         pub frame_bytes_max: ByteSize = ByteSize(32 * MIB), in KIB..=GIB;
         /// Largest message of a client, all its frames together.
         pub message_bytes_max: ByteSize = ByteSize(32 * MIB), in KIB..=GIB;
+    }
+}
+
+section! {
+    /// STOMP 1.0 to 1.2.
+    pub struct StompSettings {
+        /// Whether a `host` that is no vhost is refused. Many clients put the name of the machine there: then they get the vhost "/".
+        pub strict_host: bool = false;
+        /// Deliveries that a subscription with `ack:client` or `client-individual` may have unacknowledged, where it says nothing with
+        /// `prefetch-count` or `activemq.prefetchSize`; 0 for any number. One that has them all leaves nothing to others.
+        pub prefetch_default: u32 = 1_000, in 0..=1_000_000;
+        /// What a NACK without a `requeue` header means: "requeue" as with RabbitMQ, or "dead_letter" as with ActiveMQ.
+        pub nack: StompNack = StompNack::Requeue;
+        /// A message that was handed out again so often goes back to its queue with a delay, which doubles from a second to a minute.
+        pub redeliveries_at_once: u32 = 20, in 0..=1_000_000;
+    }
+}
+
+choice! {
+    /// What a NACK means.
+    pub enum StompNack {
+        /// The message goes back to its queue.
+        Requeue = "requeue",
+        /// It goes to the dead letters.
+        DeadLetter = "dead_letter",
     }
 }
 

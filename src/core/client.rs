@@ -10,7 +10,7 @@ mod streams;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crossdock_common::command::Credentials;
+use crossdock_common::command::{Credentials, FetchRetained};
 use crossdock_common::definition::Definition;
 use crossdock_common::event::Reply;
 use crossdock_common::names::{ConnectionId, QueueId};
@@ -58,6 +58,10 @@ pub struct Client {
     published: bool,
     /// Deliveries that the session could not read any more.
     unreadable: u64,
+    /// Questions after retained messages that are not answered yet.
+    retained: VecDeque<(RequestId, FetchRetained)>,
+    /// The first of them is looked on for.
+    searching: bool,
     /// The connection ends: no command waits for an answer that nobody will hear.
     ending: bool,
 }
@@ -111,6 +115,8 @@ impl Client {
             hurried: None,
             published: false,
             unreadable: 0,
+            retained: VecDeque::new(),
+            searching: false,
             ending: false,
         }
     }
@@ -174,6 +180,9 @@ impl Client {
 
     /// Takes everything that waits for the machine.
     pub fn take_events(&mut self, now: Now, into: &mut VecDeque<Event>) {
+        if self.searching {
+            self.serve_retained(now);
+        }
         let mut items = std::mem::take(&mut self.items);
         self.outbox.take(&mut items);
         for item in items.drain(..) {
@@ -213,6 +222,21 @@ impl Client {
             }
             self.flush(now);
         }
+        if !self.retained.is_empty() {
+            self.serve_retained(now);
+            self.outbox.wake();
+        }
+    }
+
+    /// It has more to do, and others should have their turn first.
+    pub fn must_yield(&self) -> bool {
+        self.searching
+    }
+
+    /// Gives back the memory of what is empty: the connection may be idle for long.
+    pub fn rest(&mut self) {
+        self.items = Vec::new();
+        self.pending.iter_mut().filter(|batch| batch.is_empty()).for_each(|batch| *batch = Vec::new());
     }
 
     /// The connection has published: it is one to stop when publishers are too fast.
@@ -290,9 +314,7 @@ impl Client {
             Command::CancelDelayed { request, exchange, position } => {
                 self.cancel_delayed(now, request, &exchange, position);
             }
-            Command::FetchRetained { request, exchange, pattern } => {
-                self.fetch_retained(now, request, &exchange, &pattern);
-            }
+            Command::FetchRetained { request, fetch } => self.fetch_retained(now, request, *fetch),
             Command::OpenSession { request, session } => self.open_session(now, request, *session),
             Command::SessionExpiry { expiry_ms } => self.set_session_expiry(expiry_ms),
             Command::DiscardWill => self.discard_will(),

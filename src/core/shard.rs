@@ -30,7 +30,7 @@ mod queue;
 pub(crate) mod reading;
 mod ready;
 pub(crate) mod replay;
-mod retained;
+pub(crate) mod retained;
 pub(crate) mod runs;
 pub(crate) mod segments;
 mod settle;
@@ -41,6 +41,7 @@ mod timers;
 pub(crate) mod traffic;
 mod unsettled;
 pub(crate) mod view;
+mod wishes;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -90,7 +91,7 @@ pub(crate) struct Shard {
     retiring: Vec<Location>,
     memory: Memory,
     timers: Timers,
-    retained: Retained,
+    pub(crate) retained: Retained,
     formats: Formats,
     dirty: Vec<QueueId>,
     settled: Vec<(QueueId, u64)>,

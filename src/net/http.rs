@@ -35,9 +35,13 @@ pub fn listen_http(
 ) -> Result<Listening> {
     let (socket, listening) = bind(reception, listener)?;
     let of_connections = (reception.clone(), shutdown.clone());
-    tokio::spawn(accept(reception.clone(), listener.kind, socket, shutdown, move |stream, ends| {
+    tokio::spawn(accept(reception.clone(), listener.kind, socket, shutdown, move |stream, ends, (_, place)| {
         let (reception, shutdown) = of_connections.clone();
-        serve(reception, listener, router.clone(), stream, ends.peer, shutdown)
+        let served = serve(reception, listener, router.clone(), stream, ends.peer, shutdown);
+        async move {
+            served.await;
+            drop(place);
+        }
     }));
     Ok(listening)
 }

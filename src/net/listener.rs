@@ -10,15 +10,15 @@ use rustls::pki_types::CertificateDer;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-use super::admission::{Admission, NoEntry};
+use super::admission::{Admission, NoEntry, Place};
 use super::door::{Greeting, HttpDoor, Routers};
-use super::driver::Driver;
+use super::driver::{Driver, Stay};
 use super::machines::{MachineFactory, Names};
 use super::proxy::{Ends, Proxies};
 use super::shutdown::ShutdownSignal;
 use super::transport::Transport;
 use super::websocket::Gate;
-use super::workers::Workers;
+use super::workers::{Home, Workers};
 use crate::auth::tls::certificate_name;
 use crate::broker::Engine;
 use crate::config::{CertificateLogin, Listener, ListenerKind, WebProtocol};
@@ -96,9 +96,10 @@ pub fn listen(
 ) -> Result<Listening> {
     let (socket, listening) = bind(reception, listener)?;
     let of_connections = (reception.clone(), engine.clone(), shutdown.clone());
-    tokio::spawn(accept(reception.clone(), listener.kind, socket, shutdown, move |stream, ends| {
+    tokio::spawn(accept(reception.clone(), listener.kind, socket, shutdown, move |stream, ends, (home, place)| {
         let (reception, engine, shutdown) = of_connections.clone();
-        serve(reception, engine, listener.kind, stream, ends, shutdown)
+        let stay = Stay { workers: reception.workers.clone(), home, _place: place, shutdown };
+        serve(reception, engine, listener.kind, stream, ends, stay)
     }));
     Ok(listening)
 }
@@ -116,15 +117,16 @@ pub fn listen_to_any(
 ) -> Result<Listening> {
     let (socket, listening) = bind(reception, listener)?;
     let of_connections = (reception.clone(), engine.clone(), shutdown.clone());
-    tokio::spawn(accept(reception.clone(), listener.kind, socket, shutdown, move |stream, ends| {
+    tokio::spawn(accept(reception.clone(), listener.kind, socket, shutdown, move |stream, ends, (home, place)| {
         let (reception, engine, shutdown) = of_connections.clone();
+        let stay = Stay { workers: reception.workers.clone(), home, _place: place, shutdown };
         let routers = routers.clone();
         async move {
             // Boxed: these connections become others after a moment.
             if let Some((protocol, transport)) =
-                Box::pin(reception.recognise(stream, ends.peer, routers, &shutdown)).await
+                Box::pin(reception.recognise(stream, ends.peer, routers, &stay.shutdown)).await
             {
-                drive(reception, engine, (protocol, transport), ends, shutdown).await;
+                drive(reception, engine, (protocol, transport), ends, stay).await;
             }
         }
     }));
@@ -155,7 +157,7 @@ pub(super) async fn accept<F>(
     kind: ListenerKind,
     socket: TcpListener,
     mut shutdown: ShutdownSignal,
-    serve: impl Fn(TcpStream, Ends) -> F + Clone + Send + 'static,
+    serve: impl Fn(TcpStream, Ends, (Home, Place)) -> F + Clone + Send + 'static,
 ) where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -178,11 +180,10 @@ pub(super) async fn accept<F>(
                 let _ = stream.set_nodelay(true);
                 let serve = serve.clone();
                 // Called within the block: a future that is made outside is kept twice, as what was captured and as what is awaited.
-                let served = reception.workers.serve(stream, move |mut stream| async move {
+                let served = reception.workers.serve(stream, move |mut stream, home| async move {
                     if let Some(ends) = served_by.ends(kind, &mut stream, peer).await {
-                        serve(stream, ends).await;
+                        serve(stream, ends, (home, place)).await;
                     }
-                    drop(place);
                 });
                 if let Err(error) = served {
                     tracing::warn!(listener = kind.name(), %peer, %error, "cannot serve a connection");
@@ -202,18 +203,18 @@ async fn serve(
     kind: ListenerKind,
     stream: TcpStream,
     ends: Ends,
-    shutdown: ShutdownSignal,
+    stay: Stay,
 ) {
     let Some(transport) = reception.transport(kind, kind.is_tls(), stream, ends.peer).await else { return };
     let spoken = match MachineFactory::protocol(kind) {
         // Boxed: other connections should not keep room for a request.
-        Protocol::Unknown => match Box::pin(reception.upgrade(transport, ends.peer, &shutdown)).await {
+        Protocol::Unknown => match Box::pin(reception.upgrade(transport, ends.peer, &stay.shutdown)).await {
             Some(upgraded) => upgraded,
             None => return,
         },
         protocol => (protocol, transport),
     };
-    drive(reception, engine, spoken, ends, shutdown).await;
+    drive(reception, engine, spoken, ends, stay).await;
 }
 
 /// Serves a connection of which it is known what it speaks.
@@ -222,15 +223,13 @@ async fn drive(
     engine: Arc<Engine>,
     (protocol, transport): (Protocol, Transport),
     Ends { peer, local }: Ends,
-    shutdown: ShutdownSignal,
+    stay: Stay,
 ) {
     let name = transport.certificate().and_then(|certificate| reception.certificate_name(certificate));
     let names = Names { of_certificate: name.clone(), of_cluster: engine.administration.cluster_name() };
     let Some(machine) = reception.factory.make(protocol, engine.clock.now(), names) else { return };
     ConnectionOpened { protocol, peer }.emit(&reception.metrics);
-    Box::new(Driver::new(engine, protocol, (peer, local), (transport, name), machine)).run().await;
-    // Kept until here: whoever waits for the drain waits for this connection.
-    drop(shutdown);
+    Box::new(Driver::new(engine, protocol, (peer, local), (transport, name), machine, stay)).run().await;
 }
 
 fn protocol_of(protocol: WebProtocol) -> Protocol {

@@ -7,7 +7,7 @@ use crossdock_common::definition::{Overflow, QueueSettings};
 use crossdock_common::{Format, Limits, Machine, Name, Now, Text};
 use {crossdock_amqp091 as amqp091, crossdock_mqtt as mqtt, crossdock_stomp as stomp};
 
-use crate::config::{ListenerKind, MqttSettings, SessionOverflow, Settings};
+use crate::config::{ListenerKind, MqttSettings, SessionOverflow, Settings, StompNack};
 use crate::telemetry::Protocol;
 
 /// The formats of the messages that all protocols write.
@@ -29,6 +29,7 @@ pub struct MachineFactory {
     limits: Arc<Limits>,
     node: Text,
     mqtt: mqtt::ConnectionOptions,
+    stomp: stomp::ConnectionOptions,
     /// There is a user for clients that show nothing.
     allow_anonymous: bool,
     seeds: AtomicU64,
@@ -41,6 +42,7 @@ impl MachineFactory {
         Self {
             node: Text::from(settings.node_name.as_str()),
             mqtt: mqtt_options(settings, limits.clone()),
+            stomp: stomp_options(settings, limits.clone()),
             limits,
             allow_anonymous: settings.anonymous_user.is_some(),
             seeds: AtomicU64::new(seed),
@@ -69,7 +71,11 @@ impl MachineFactory {
                     mqtt::ConnectionOptions { seed, certificate_name: names.of_certificate, ..self.mqtt.clone() };
                 Box::new(mqtt::Connection::new(now, options))
             }
-            Protocol::Stomp => Box::new(stomp::Connection::new(now, self.stomp_options(seed, names.of_certificate))),
+            Protocol::Stomp => {
+                let options =
+                    stomp::ConnectionOptions { seed, certificate_name: names.of_certificate, ..self.stomp.clone() };
+                Box::new(stomp::Connection::new(now, options))
+            }
             Protocol::Aws | Protocol::Management | Protocol::Unknown => return None,
         })
     }
@@ -85,10 +91,21 @@ impl MachineFactory {
         }
         amqp091::ConnectionOptions { limits, node, seed, mechanisms, certificate_name, ..default }
     }
+}
 
-    fn stomp_options(&self, seed: u64, certificate_name: Option<Name>) -> stomp::ConnectionOptions {
-        let (limits, allow_anonymous) = (self.limits.clone(), self.allow_anonymous);
-        stomp::ConnectionOptions { limits, seed, certificate_name, allow_anonymous, ..Default::default() }
+fn stomp_options(settings: &Settings, limits: Arc<Limits>) -> stomp::ConnectionOptions {
+    let stomp = &settings.stomp;
+    stomp::ConnectionOptions {
+        limits,
+        allow_anonymous: settings.anonymous_user.is_some(),
+        strict_host: stomp.strict_host,
+        prefetch_default: stomp.prefetch_default,
+        nack: match stomp.nack {
+            StompNack::Requeue => stomp::Nack::Requeue,
+            StompNack::DeadLetter => stomp::Nack::DeadLetter,
+        },
+        redeliveries_at_once: stomp.redeliveries_at_once,
+        ..stomp::ConnectionOptions::default()
     }
 }
 

@@ -5,6 +5,7 @@
 //! to the core as one batch, hands the core's events to the machine, and writes. There is one driver for all protocols.
 
 mod admission;
+mod balance;
 mod door;
 mod driver;
 mod http;

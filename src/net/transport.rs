@@ -1,6 +1,7 @@
 //! What a driver runs over.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -8,6 +9,7 @@ use crossdock_websocket::CloseCode;
 use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::runtime::Handle;
 use tokio_rustls::server::TlsStream;
 
 use super::websocket::WebSocket;
@@ -57,6 +59,23 @@ impl Transport {
             Self::Tls(stream) => stream.fill_buf().await.ok()?.first().copied(),
             Self::WebSocket(_) => None,
         }
+    }
+
+    /// From now on that thread waits for the socket.
+    ///
+    /// # Errors
+    /// No file descriptor is free. Nothing has changed then.
+    pub(super) fn move_to(&mut self, thread: &Handle) -> io::Result<()> {
+        let stream = match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.get_mut().0,
+            Self::WebSocket(socket) => return socket.wire_mut().move_to(thread),
+        };
+        // The old descriptor leaves the old thread when it is closed, which is when this succeeded.
+        let socket = std::net::TcpStream::from(stream.as_fd().try_clone_to_owned()?);
+        let _here = thread.enter();
+        *stream = TcpStream::from_std(socket)?;
+        Ok(())
     }
 }
 

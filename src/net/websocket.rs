@@ -63,6 +63,10 @@ impl WebSocket {
         &self.wire
     }
 
+    pub(super) fn wire_mut(&mut self) -> &mut Transport {
+        &mut self.wire
+    }
+
     /// The peer is told when the stream is shut down.
     pub(super) fn close_with(&mut self, code: CloseCode) {
         self.control.close_with(Some(code));

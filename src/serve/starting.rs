@@ -35,7 +35,7 @@ pub(super) struct Starting {
 impl Starting {
     pub(super) fn new(settings: Arc<Settings>) -> Result<Self> {
         let metrics = Arc::new(Metrics::new());
-        let workers = Arc::new(Workers::start().context("cannot start the threads of the broker")?);
+        let workers = Workers::start().context("cannot start the threads of the broker")?;
         let tls = match settings.tls.certificate {
             Some(_) => Some(auth::tls::server_config(&settings.tls, &[])?),
             None => None,

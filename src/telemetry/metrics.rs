@@ -244,6 +244,8 @@ broker_metrics! {
     connections_refused: Family<NoEntryLabel, Counter> => "connections_refused";
     /// Messages that a client did not get, by the reason: those of queues are `messages` by their fate, too
     drops: Family<DropLabel, Counter> => "messages_dropped";
+    /// Times that a connection went to another thread, because one is enough for all or not any more
+    connections_moved: Counter => "connections_moved";
     /// Listeners that accept connections
     listeners: Gauge => "listeners";
     /// Reasons that stop publishers now
@@ -353,6 +355,11 @@ impl Metrics {
     /// What became of so many messages since the start.
     pub fn set_fate(&self, fate: &'static str, messages: u64) {
         self.fates.get_or_create(&FateLabel { fate }).inner().store(messages, Ordering::Relaxed);
+    }
+
+    /// A connection went to another thread.
+    pub fn count_move(&self) {
+        self.connections_moved.inc();
     }
 
     /// Connections that are over, or are asked, have dropped so many messages more.

@@ -55,7 +55,10 @@ impl Connection {
             let Some(header) = self.next_packet(input)? else { return Ok(()) };
             match &mut self.phase {
                 Phase::Accepted => self.connect(now, &header, input, output)?,
-                Phase::Connected(session) => take_packet(session, now, &header, input, output)?,
+                Phase::Connected(session) => match session.publish_again(now, &header, input, output) {
+                    0 => take_packet(session, now, &header, input, output)?,
+                    taken => input.advance(taken),
+                },
                 Phase::Connecting(connecting) => {
                     let packet = input.split_to(header.packet_bytes().min(input.len()));
                     let body = packet.get(header.header_bytes..).unwrap_or_default();

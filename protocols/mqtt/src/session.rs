@@ -2,8 +2,9 @@
 
 mod delivering;
 mod describe;
+mod run;
 
-use crossdock_common::event::{Reply, SessionInfo};
+use crossdock_common::event::{Reply, RetainedMessages, SessionInfo};
 use crossdock_common::output::Close;
 use crossdock_common::{Command, Event, Instant, Now, Output, Refusal, RequestId, Text};
 
@@ -12,7 +13,7 @@ use crate::inbound::{self, Frame, Inbound};
 use crate::outbound::Outbound;
 use crate::packet::{FixedHeader, Kind, ack, auth, disconnect, publish, subscribe, unsubscribe};
 use crate::reason::{FORCED, Fault, Reason};
-use crate::requests::{Asked, Context, Peer, Requests, STATE_OUTBOUND, STATE_SHARED, bounds};
+use crate::requests::{Asked, Context, Peer, Requests, Retained, STATE_OUTBOUND, STATE_SHARED, bounds};
 use crate::subscribing::{OWN_CONSUMER, Subscribing};
 
 /// A client that has so many requests open may not subscribe on: answers are small, questions a flood.
@@ -89,6 +90,16 @@ impl Session {
         }
     }
 
+    /// Takes PUBLISH packets that say what the last one said; says how many bytes they had, or 0.
+    pub fn publish_again(&mut self, now: Now, header: &FixedHeader, input: &[u8], output: &mut Output) -> usize {
+        let Self { peer, requests, inbound, subscribing, .. } = self;
+        // The messages of who has no-local subscriptions say from whom they come.
+        if header.kind != Kind::Publish || subscribing.own.has_no_local() {
+            return 0;
+        }
+        inbound.publish_again(&mut context(now, peer, requests, output), input)
+    }
+
     /// Takes a packet.
     pub fn packet(
         &mut self,
@@ -118,6 +129,9 @@ impl Session {
             Kind::PingReq => {
                 disconnect::decode_empty(body)?;
                 cx.buffer().extend_from_slice(&disconnect::PINGRESP);
+                // Only who has nothing else to say pings.
+                inbound.rest();
+                outbound.rest();
                 Ok(())
             }
             Kind::Disconnect => self.disconnect(body, output),
@@ -176,7 +190,7 @@ impl Session {
                 Ok(())
             }
             Event::DeliverRun(run) => {
-                run.deliveries().for_each(|delivery| self.deliver(now, delivery, output));
+                self.deliver_run(now, &run, output);
                 Ok(())
             }
             Event::Reply { request, result } => self.reply(now, request, result, output),
@@ -229,10 +243,14 @@ impl Session {
             Asked::Filter(asked) => return subscribing.answered(&mut cx, *asked, result),
             Asked::Resumed { consumer } if result.is_err() => subscribing.cancelled(consumer),
             Asked::Resumed { .. } => {}
-            Asked::Retained { filter, subscription } => {
-                if let Ok(Reply::Messages(messages)) = result {
-                    self.send_retained(now, &filter, subscription, messages, output);
-                }
+            Asked::Retained(retained) => {
+                let found = match result {
+                    Ok(Reply::Retained(found)) => *found,
+                    _ => RetainedMessages::default(),
+                };
+                let retained = Retained { after: found.next, ..retained };
+                self.send_retained(now, &retained, found.messages, output);
+                self.subscribing.fetched_retained(retained);
             }
             // What could not be kept must not be promised: the client tries again on its next connection.
             _ if result.is_err() => return Err(Fault::new(Reason::UNSPECIFIED, "session state could not be kept")),
@@ -245,6 +263,9 @@ impl Session {
 
     /// At the end of a call.
     pub fn flush(&mut self, output: &mut Output) {
+        if !self.outbound.is_backed_up() {
+            self.subscribing.fetch_retained(&self.peer, &mut self.requests, &mut output.commands);
+        }
         self.outbound.flush(&mut output.commands);
         if cfg!(debug_assertions) && output.close.is_none() {
             self.inbound.check_invariants();

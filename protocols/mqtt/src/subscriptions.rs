@@ -85,6 +85,22 @@ impl Subscriptions {
         self.count_out(old)
     }
 
+    /// The subscription with this very filter.
+    pub fn find(&self, filter: &Filter<'_>) -> Option<&Subscription> {
+        if !filter.has_wildcards() {
+            return self.exact.get(filter.pattern);
+        }
+        let mut node = &self.wild;
+        for level in filter.pattern.split('/') {
+            match level {
+                "#" => return node.below.as_ref(),
+                "+" => node = node.any.as_ref()?,
+                level => node = node.levels.get(level)?,
+            }
+        }
+        node.here.as_ref()
+    }
+
     fn count_out(&mut self, old: Option<Subscription>) -> Option<Subscription> {
         self.no_local_count -= usize::from(old.is_some_and(|old| old.options.no_local));
         old

@@ -119,7 +119,7 @@ pub fn header(opcode: Opcode, payload_bytes: usize) -> ([u8; HEADER_BYTES_MAX], 
     bytes[0] = FINAL | opcode.bits();
     let wide = (payload_bytes as u64).to_be_bytes();
     let length = match payload_bytes {
-        ..=125 => {
+        0..=125 => {
             bytes[1] = wide[7];
             2
         }

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use bytes::{BufMut, Bytes};
 use crossdock_common::definition::QueueSettings;
 use crossdock_common::names::QueueId;
-use crossdock_common::{Event, Message, Name, Now, Refusal, RequestId};
+use crossdock_common::{Event, Now, Refusal, RequestId};
 
 use super::awaiting::Awaiting;
 use super::command::{Confirmee, Effects, NewQueue, Purge, Shares};
@@ -189,18 +189,6 @@ impl Shard {
 
     pub(crate) fn retained_count(&self) -> usize {
         self.retained.count()
-    }
-
-    /// The retained messages of an exchange that the pattern matches.
-    pub(crate) fn retained(
-        &self,
-        now: Now,
-        vhost: &Name,
-        exchange: &Name,
-        pattern: &[u8],
-        found: &mut Vec<Arc<Message>>,
-    ) {
-        self.retained.matching(now, vhost, exchange, pattern, found);
     }
 
     pub(super) fn set_session_state(
