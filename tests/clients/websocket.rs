@@ -1,5 +1,6 @@
 //! Clients of other people's making that speak WebSocket, and some at the one port.
 
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -63,4 +64,19 @@ fn paho_at_the_one_port_without_websocket() {
         }
         run_against(&broker, "paho", command.env("CROSSDOCK_LISTENER", "any"));
     }
+}
+
+/// A page that may connect, and one of somebody else that may not.
+#[test]
+fn from_pages_of_a_browser() {
+    let browser = PathBuf::from("/usr/bin/chromium");
+    if !is_there("chromium", &[browser, folder().join("node/node_modules/@stomp/stompjs")]) {
+        return;
+    }
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
+    let origin = format!("websocket.origins=[\"http://127.0.0.1:{free}\"]");
+    let broker = Broker::start(&[LISTENERS[0], LISTENERS[1], &origin]);
+    let mut command = Command::new("node");
+    command.arg(folder().join("node/browser.mjs")).env("CROSSDOCK_PAGE_PORT", free.to_string());
+    run_against(&broker, "chromium", &mut command);
 }
