@@ -4,12 +4,14 @@ use crate::amqp::{self, Frames, Heard};
 use crate::inbox::Inbox;
 use crate::mqtt::{self, Packets};
 use crate::nats::{Line, Lines};
+use crate::stomp;
 
 /// What client and broker speak.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Wire {
     Amqp,
     Mqtt,
+    Stomp,
     Nats,
 }
 
@@ -19,7 +21,7 @@ pub enum Event<'a> {
     Message { tag: u64, body: &'a [u8] },
     /// AMQP: this message or all up to it.
     Confirmed { tag: u64, multiple: bool },
-    /// MQTT: one message.
+    /// MQTT and STOMP: one message.
     Acknowledged,
     /// Part of a message, or nothing of interest.
     Other,
@@ -29,6 +31,7 @@ pub enum Event<'a> {
 pub enum Ear {
     Amqp { frames: Frames, tag: u64 },
     Mqtt(Packets),
+    Stomp(stomp::Frames),
     Nats(Lines),
 }
 
@@ -37,6 +40,7 @@ impl Ear {
         match wire {
             Wire::Amqp => Self::Amqp { frames: Frames::default(), tag: 0 },
             Wire::Mqtt => Self::Mqtt(Packets::default()),
+            Wire::Stomp => Self::Stomp(stomp::Frames::default()),
             Wire::Nats => Self::Nats(Lines::default()),
         }
     }
@@ -45,6 +49,7 @@ impl Ear {
         match self {
             Self::Amqp { frames, .. } => &mut frames.inbox,
             Self::Mqtt(packets) => &mut packets.inbox,
+            Self::Stomp(frames) => &mut frames.inbox,
             Self::Nats(lines) => &mut lines.inbox,
         }
     }
@@ -69,6 +74,11 @@ impl Ear {
                 }
                 (0x40, _) => Event::Acknowledged,
                 _ => Event::Other,
+            },
+            Self::Stomp(frames) => match frames.hear()? {
+                stomp::Heard::Message(body) => Event::Message { tag: 0, body },
+                stomp::Heard::Receipt => Event::Acknowledged,
+                stomp::Heard::Other => Event::Other,
             },
             Self::Nats(lines) => match lines.next()? {
                 Line::Message(body) => Event::Message { tag: 0, body },
