@@ -124,3 +124,18 @@ fn an_answer_to_the_address_of_an_exchange_goes_there() {
     client.publish(&world, "", "/exchanges/x/a%2Fb.c", "a queue of that name");
     assert_eq!(client.drain(&world, "/exchanges/x/a%2Fb.c"), ["a queue of that name"]);
 }
+
+/// Who may publish to queues by name may not thereby publish to every exchange.
+#[test]
+fn an_answer_to_the_address_of_an_exchange_asks_for_the_right_to_write_there() {
+    let world = World::new();
+    let mut admin = world.client("admin");
+    admin.exchange(&world, "x", "topic", &[]);
+    let mut permissions = Permissions::default();
+    permissions.grant("answers".into(), "/".into(), Grant::new("", "^(amq\\.default)?$", "").expect("valid"));
+    world.broker.set_permissions(permissions);
+    let mut answers = world.client("answers");
+    answers.publish_message(&world, message(&world, "", "/exchanges/x/k", "m"), Some(1));
+    let is_refused = |event: &Event| matches!(event, Event::PublishRefused { refusal: Refusal::AccessRefused { name, .. }, .. } if &**name == "x");
+    assert!(answers.events.iter().any(is_refused), "{:?}", answers.events);
+}
