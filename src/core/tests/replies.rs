@@ -106,3 +106,21 @@ fn replies_to_those_who_come_and_go_make_nobody_look_up_other_routes() {
     assert_eq!(world.broker.version(), before);
     assert_eq!(asks.bodies(&world).len(), 100);
 }
+
+/// An MQTT client asks on a topic, and an AMQP client answers as if that were a queue.
+#[test]
+fn an_answer_to_the_address_of_an_exchange_goes_there() {
+    let world = World::new();
+    let mut client = world.client("u");
+    client.exchange(&world, "x", "topic", &[]);
+    client.queue(&world, "q", &[]);
+    client.bind(&world, "x", "q", "a/b.c");
+    client.publish(&world, "", "/exchanges/x/a%2Fb.c", "answer");
+    client.publish(&world, "", "/exchanges/missing/a", "nowhere");
+    let found = client.fetch(&world, "q", u32::MAX, crossdock_common::command::Lease::Connection);
+    assert_eq!(found.len(), 1);
+    assert_eq!((&*found[0].message.exchange, &found[0].message.routing_key[..]), ("x", &b"a/b.c"[..]));
+    client.queue(&world, "/exchanges/x/a%2Fb.c", &[]);
+    client.publish(&world, "", "/exchanges/x/a%2Fb.c", "a queue of that name");
+    assert_eq!(client.drain(&world, "/exchanges/x/a%2Fb.c"), ["a queue of that name"]);
+}

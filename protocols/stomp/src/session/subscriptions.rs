@@ -48,7 +48,7 @@ impl Tag {
             }
             return Ok(Self::of_id(&id));
         }
-        if version > Version::V1_0 {
+        if version > Version::V1_0 && headers.get("destination").is_some() {
             return Err(Fault::missing("Missing header", verb, "id"));
         }
         match headers.get("destination") {
