@@ -21,6 +21,7 @@ mod ledger;
 mod limits;
 mod management;
 mod mosquitto;
+mod moving;
 mod mqtt;
 mod power;
 mod program;

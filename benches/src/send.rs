@@ -114,7 +114,7 @@ impl Sender {
         if !self.is_writable {
             return Ok(false);
         }
-        if !self.answers.is_empty() && self.at % self.block.one == 0 {
+        if !self.answers.is_empty() && self.at.is_multiple_of(self.block.one) {
             return self.answer();
         }
         if self.at == self.to {

@@ -15,7 +15,7 @@ pub use storage::Needs;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use crossdock_common::command::{ExactlyOnce, FetchRetained, RetainedPlace};
@@ -97,6 +97,8 @@ pub struct Broker {
     letters_withheld: AtomicU64,
     announcements: announce::Announcements,
     sessions_expired: AtomicU64,
+    /// Sessions that have a connection.
+    sessions_connected: Arc<AtomicUsize>,
     options: BrokerOptions,
 }
 

@@ -17,6 +17,7 @@ mod permissions;
 mod policies;
 mod record;
 mod rules;
+mod selector;
 mod settings;
 mod shard;
 #[cfg(test)]
@@ -38,6 +39,7 @@ pub use permissions::{Grant, Permissions, TopicGrant, TopicRules, Who};
 pub use policies::{Applied, AppliesTo, Policies, Policy, PolicyDefinition, QueueKind};
 pub use record::RecordError;
 pub use rules::{Rules, UserRules, VhostRules};
+pub use selector::{SELECTOR_BYTES_MAX, SELECTOR_DEPTH_MAX, Selector, SelectorError};
 pub use settings::{validate_exchange, validate_queue};
 pub use shard::ledger::Ledger;
 pub use shard::paging::Paging;

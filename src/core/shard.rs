@@ -41,6 +41,7 @@ mod timers;
 pub(crate) mod traffic;
 mod unsettled;
 pub(crate) mod view;
+mod wishes;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

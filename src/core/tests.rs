@@ -21,6 +21,7 @@ mod queues;
 mod replies;
 mod routing;
 mod runs;
+mod selectors;
 mod sessions;
 mod simulation;
 mod streams;

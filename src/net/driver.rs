@@ -4,6 +4,8 @@
 //! events to the machine, and repeats until nothing moves; then the connection waits for whatever comes first: bytes, room to
 //! write, events (or the end of the broker), or its deadline.
 
+mod moving;
+
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io::IoSlice;
@@ -22,6 +24,9 @@ use crossdock_core::{Client, Execution, cost_bytes};
 use tokio::io::AsyncWrite;
 use tokio::sync::Notify;
 use tokio::time::Sleep;
+
+use moving::Served;
+pub(super) use moving::Stay;
 
 use super::outcome::Ending;
 use super::scratch;
@@ -82,6 +87,7 @@ pub(super) struct Driver {
     counters: ProtocolMetrics,
     /// Messages that the peer did not get, by [`DropReason`].
     drops: [u64; DropReason::ALL.len()],
+    stay: Stay,
 }
 
 /// What ended the wait.
@@ -101,6 +107,7 @@ impl Driver {
         (peer, local): (SocketAddr, SocketAddr),
         (transport, certificate_name): (Transport, Option<Name>),
         machine: Box<dyn Machine>,
+        stay: Stay,
     ) -> Self {
         let notify = Arc::new(Notify::new());
         let wake = notify.clone();
@@ -131,21 +138,24 @@ impl Driver {
             ended: false,
             counters,
             drops: [0; DropReason::ALL.len()],
+            stay,
         }
     }
 
     /// Serves the connection to its end, and reports it. Boxed, because a future keeps what it was given twice.
     pub(super) async fn run(mut self: Box<Self>) {
         let ending = match self.serve().await {
-            Ok(ending) => ending,
-            Err(error) => Ending::Broken(error),
+            Ok(Served::Ends(ending)) => ending,
+            Ok(Served::Moves(thread)) => return drop(thread.spawn(self.go_on())),
+            Err(error) => Ending::of(error),
         };
         if !matches!(ending, Ending::Closed(_)) {
             self.machine.end(self.engine.clock.now(), &mut self.output);
         }
         // What the connection held goes back at once, however long the peer takes to read its goodbye.
         self.end();
-        if matches!(ending, Ending::Closed(_)) {
+        if let Some(code) = ending.farewell() {
+            self.transport.close_with(code);
             // A peer that does not read its goodbye in time does not get it.
             let _ = tokio::time::timeout(Duration::from_millis(GOODBYE_MS_MAX), self.say_goodbye()).await;
         }
@@ -166,7 +176,7 @@ impl Driver {
         }
     }
 
-    async fn serve(&mut self) -> std::io::Result<Ending> {
+    async fn serve(&mut self) -> std::io::Result<Served> {
         let mut sleep = pin!(tokio::time::sleep(Duration::ZERO));
         let mut armed = Instant(0);
         loop {
@@ -175,10 +185,13 @@ impl Driver {
                 tokio::task::yield_now().await;
             }
             if let Some(close) = self.output.close.take() {
-                return Ok(Ending::Closed(close));
+                return Ok(Served::Ends(Ending::Closed(close)));
             }
             if self.client.must_leave() {
-                return Ok(Ending::Closed(self.leave().await));
+                return Ok(Served::Ends(Ending::Closed(self.leave().await)));
+            }
+            if let Some(thread) = self.moves() {
+                return Ok(Served::Moves(thread));
             }
             if let Some(deadline) = self.machine.deadline() {
                 // A deadline that moved away is noticed when the old one fires: most never do.
@@ -192,7 +205,7 @@ impl Driver {
             let wake = self.wait(sleep.as_mut(), armed != Instant(0)).await?;
             self.read_first = !matches!(wake, Wake::Read(_));
             match wake {
-                Wake::Read(0) => return Ok(Ending::PeerGone),
+                Wake::Read(0) => return Ok(Served::Ends(Ending::PeerGone)),
                 Wake::Read(count) => {
                     self.counters.received_bytes.inc_by(count as u64);
                     self.entry.iter().for_each(|entry| entry.octets.read(count));
@@ -230,7 +243,7 @@ impl Driver {
             protocol: self.protocol,
             peer: self.peer,
             local: self.local,
-            tls: matches!(self.transport, Transport::Tls(_)),
+            tls: self.transport.is_tls(),
             user: self.client.user().clone(),
             vhost: vhost.clone(),
             connected_at: self.engine.clock.now().unix,

@@ -7,7 +7,7 @@ use crossdock_common::definition::{Overflow, QueueSettings};
 use crossdock_common::{Format, Limits, Machine, Name, Now, Text};
 use {crossdock_amqp091 as amqp091, crossdock_mqtt as mqtt, crossdock_stomp as stomp};
 
-use crate::config::{ListenerKind, MqttSettings, SessionOverflow, Settings};
+use crate::config::{ListenerKind, MqttSettings, SessionOverflow, Settings, StompNack};
 use crate::telemetry::Protocol;
 
 /// The formats of the messages that all protocols write.
@@ -29,6 +29,7 @@ pub struct MachineFactory {
     limits: Arc<Limits>,
     node: Text,
     mqtt: mqtt::ConnectionOptions,
+    stomp: stomp::ConnectionOptions,
     /// There is a user for clients that show nothing.
     allow_anonymous: bool,
     seeds: AtomicU64,
@@ -41,13 +42,14 @@ impl MachineFactory {
         Self {
             node: Text::from(settings.node_name.as_str()),
             mqtt: mqtt_options(settings, limits.clone()),
+            stomp: stomp_options(settings, limits.clone()),
             limits,
             allow_anonymous: settings.anonymous_user.is_some(),
             seeds: AtomicU64::new(seed),
         }
     }
 
-    /// What the listener speaks.
+    /// What the listener speaks, if it speaks one thing only.
     pub fn protocol(kind: ListenerKind) -> Protocol {
         match kind {
             ListenerKind::Amqp | ListenerKind::Amqps => Protocol::Amqp091,
@@ -55,21 +57,26 @@ impl MachineFactory {
             ListenerKind::Stomp | ListenerKind::Stomps => Protocol::Stomp,
             ListenerKind::Aws => Protocol::Aws,
             ListenerKind::Management => Protocol::Management,
+            ListenerKind::Ws | ListenerKind::Wss | ListenerKind::Any => Protocol::Unknown,
         }
     }
 
-    /// A machine for a new connection of a messaging protocol; `None` for listeners that speak HTTP.
-    pub fn make(&self, kind: ListenerKind, now: Now, names: Names) -> Option<Box<dyn Machine>> {
+    /// A machine for a new connection of a messaging protocol; `None` for HTTP.
+    pub fn make(&self, protocol: Protocol, now: Now, names: Names) -> Option<Box<dyn Machine>> {
         let seed = self.seeds.fetch_add(1, Ordering::Relaxed);
-        Some(match Self::protocol(kind) {
+        Some(match protocol {
             Protocol::Amqp091 => Box::new(amqp091::Connection::new(now, self.amqp091_options(seed, names))),
             Protocol::Mqtt => {
                 let options =
                     mqtt::ConnectionOptions { seed, certificate_name: names.of_certificate, ..self.mqtt.clone() };
                 Box::new(mqtt::Connection::new(now, options))
             }
-            Protocol::Stomp => Box::new(stomp::Connection::new(now, self.stomp_options(seed, names.of_certificate))),
-            Protocol::Aws | Protocol::Management => return None,
+            Protocol::Stomp => {
+                let options =
+                    stomp::ConnectionOptions { seed, certificate_name: names.of_certificate, ..self.stomp.clone() };
+                Box::new(stomp::Connection::new(now, options))
+            }
+            Protocol::Aws | Protocol::Management | Protocol::Unknown => return None,
         })
     }
 
@@ -84,10 +91,21 @@ impl MachineFactory {
         }
         amqp091::ConnectionOptions { limits, node, seed, mechanisms, certificate_name, ..default }
     }
+}
 
-    fn stomp_options(&self, seed: u64, certificate_name: Option<Name>) -> stomp::ConnectionOptions {
-        let (limits, allow_anonymous) = (self.limits.clone(), self.allow_anonymous);
-        stomp::ConnectionOptions { limits, seed, certificate_name, allow_anonymous, ..Default::default() }
+fn stomp_options(settings: &Settings, limits: Arc<Limits>) -> stomp::ConnectionOptions {
+    let stomp = &settings.stomp;
+    stomp::ConnectionOptions {
+        limits,
+        allow_anonymous: settings.anonymous_user.is_some(),
+        strict_host: stomp.strict_host,
+        prefetch_default: stomp.prefetch_default,
+        nack: match stomp.nack {
+            StompNack::Requeue => stomp::Nack::Requeue,
+            StompNack::DeadLetter => stomp::Nack::DeadLetter,
+        },
+        redeliveries_at_once: stomp.redeliveries_at_once,
+        ..stomp::ConnectionOptions::default()
     }
 }
 

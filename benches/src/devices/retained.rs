@@ -33,7 +33,10 @@ pub fn measure(server: &mut Server, arguments: &Arguments, findings: &mut Findin
     retain(port, count)?;
     pause(2 * EVERY);
     add("resident", format!("{} MiB", cpu::resident_kib(server.process()) / 1024), "");
-    let quiet = others(port, || Ok(pause(arguments.time())))?;
+    let quiet = others(port, || {
+        pause(arguments.time());
+        Ok(())
+    })?;
     add("somebody else's messages, p50 / p99 / most, before", figure(&quiet.0), "");
     let (noticed, taken) = others(port, || take_all(port, count))?;
     let (first, all) = taken;

@@ -10,7 +10,7 @@ use crossdock_common::{Description, Event, Instant, Machine, Now, Output, Reques
 use crate::error::Fault;
 use crate::frame::{Decoder, Frame, Rules, ServerFrame, Verb, Version};
 use crate::options::ConnectionOptions;
-use crate::session::Session;
+use crate::session::{Peer, Session};
 use connect::Connect;
 use heartbeat::Heartbeat;
 
@@ -99,7 +99,8 @@ impl Connection {
     fn connected(&mut self, now: Now, output: &mut Output) {
         let Phase::Entering { connect, .. } = std::mem::replace(&mut self.phase, Phase::Closed) else { return };
         let heartbeat = Heartbeat::new(now, connect.beats, &self.options.limits);
-        let session = Session::new(connect.version, connect.user, connect.random, self.options.limits.clone());
+        let Connect { version, user, client_id, random, .. } = *connect;
+        let session = Session::new(Peer { version, user, client_id }, random, &self.options);
         let server = format!("{}/{}", self.options.server_name, self.options.server_version);
         ServerFrame::new(Version::V1_0, "CONNECTED")
             .header("version", session.version().name())
@@ -162,6 +163,12 @@ impl Machine for Connection {
         }
         while !self.must_wait() {
             let rules = self.rules();
+            if self.decoder.is_between()
+                && let Phase::Connected { session, .. } = &mut self.phase
+                && session.send_again(now, input, output)
+            {
+                continue;
+            }
             let result = match self.decoder.next(input, &rules) {
                 Ok(None) => break,
                 Ok(Some(frame)) => self.frame(now, frame, output),

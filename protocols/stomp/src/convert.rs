@@ -10,7 +10,8 @@
 //! | message id, correlation id | `amqp-message-id`, `correlation-id`; if not text, `crossdock.message-id` … |
 //! | content type and encoding, reply-to, type, user id, app id | the header of that name, `type`, `user-id`, `app-id` |
 //! | creation time | `timestamp` in seconds as RabbitMQ; if it has milliseconds, `crossdock.timestamp-ms` |
-//! | subject, group id and sequence | `crossdock.*` |
+//! | group id and sequence | `JMSXGroupID`, `JMSXGroupSeq` |
+//! | subject | `crossdock.*` |
 //! | application property that would be mistaken for one of these, or has a NUL | `crossdock.header.NAME`, both `%`-escaped |
 //! | the nth property of a name, since readers keep the first only | `crossdock.header-N.NAME`, both `%`-escaped |
 //! | reply-to `q` | MESSAGE frames say `/reply-queue/q`, and so may SEND frames |

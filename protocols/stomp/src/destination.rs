@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use crossdock_common::Name;
+use smallvec::SmallVec;
 
 use crate::error::{Fault, quote};
 use crate::frame::{percent_decode, percent_encode};
@@ -10,6 +11,8 @@ use crate::frame::{percent_decode, percent_encode};
 const PREFIXES: [&str; 6] = ["/temp-queue/", "/exchange/", "/topic/", "/amq/queue/", "/queue/", "/reply-queue/"];
 /// Where `/topic/…` leads.
 const TOPIC_EXCHANGE: &str = "amq.topic";
+/// Most destinations in one header.
+const COMPOSITE_MAX: usize = 32;
 
 /// Where a SEND goes or a SUBSCRIBE comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +35,7 @@ impl Destination {
     /// Reads a destination header.
     pub fn parse(text: &str) -> Result<Self, Fault> {
         let Some(prefix) = PREFIXES.into_iter().find(|prefix| text.starts_with(prefix)) else {
-            return Err(unknown(text));
+            return bare(text).ok_or_else(|| unknown(text));
         };
         let rest = text.get(prefix.len()..).unwrap_or_default();
         let kind = prefix.trim_matches('/');
@@ -45,6 +48,35 @@ impl Destination {
             _ => name(rest).filter(|name| !name.is_empty()).map(Self::ReplyQueue),
         };
         parsed.ok_or_else(|| invalid(kind, rest))
+    }
+
+    /// All that a destination header names, in order: ActiveMQ's composites are joined by `,`, each with its kind. A comma that no kind
+    /// follows is part of a name, as it is with RabbitMQ.
+    pub fn parse_all(text: &str) -> Result<SmallVec<[Self; 1]>, Fault> {
+        let mut parsed = SmallVec::new();
+        let mut start = 0;
+        for (comma, _) in text.match_indices(',') {
+            if has_prefix(text.get(comma + 1..).unwrap_or_default()) {
+                parsed.push(Self::parse(text.get(start..comma).unwrap_or_default())?);
+                start = comma + 1;
+            }
+            if parsed.len() >= COMPOSITE_MAX {
+                let detail = format!("a destination may have {COMPOSITE_MAX} parts");
+                return Err(Fault::violation("Invalid destination", detail));
+            }
+        }
+        parsed.push(Self::parse(text.get(start..).unwrap_or_default())?);
+        Ok(parsed)
+    }
+
+    /// The exchange and pattern of a subscription: ActiveMQ's last word `>` is `#`.
+    pub fn pattern(&self) -> (Name, Bytes) {
+        let (exchange, key) = self.route();
+        let all_below = key.strip_suffix(b">").filter(|rest| rest.is_empty() || rest.ends_with(b"."));
+        match (self, all_below) {
+            (Self::Topic(_), Some(rest)) => (exchange, [rest, b"#"].concat().into()),
+            _ => (exchange, key),
+        }
     }
 
     /// The exchange and key that a message for it is published with.
@@ -85,6 +117,12 @@ fn name(escaped: &str) -> Option<Name> {
     String::from_utf8(percent_decode(escaped)).ok().map(Name::from)
 }
 
+/// A bare name is that of a queue that exists, as with RabbitMQ.
+fn bare(text: &str) -> Option<Destination> {
+    let is_bare = !text.is_empty() && !text.contains('/');
+    is_bare.then(|| name(text).map(Destination::AmqQueue)).flatten()
+}
+
 fn exchange(rest: &str) -> Option<Destination> {
     let (exchange, key) = rest.split_once('/').unwrap_or((rest, ""));
     if key.contains('/') {
@@ -115,6 +153,7 @@ mod tests {
             ("/queue/orders", "", "orders"),
             ("/queue/a%2Fb", "", "a/b"),
             ("/amq/queue/orders", "", "orders"),
+            ("orders", "", "orders"),
             ("/reply-queue/amq.gen/x", "", "amq.gen/x"),
             ("/topic/a.b", "amq.topic", "a.b"),
             ("/exchange/e", "e", ""),
@@ -126,15 +165,49 @@ mod tests {
     }
 
     #[test]
+    fn composites_are_split_where_another_kind_begins() {
+        let names = |text: &str| {
+            let all = Destination::parse_all(text).unwrap();
+            all.iter().map(|one| format!("{:?}", one.route())).collect::<Vec<_>>().join(" ")
+        };
+        let one = |exchange: &str, key: &'static str| {
+            format!("{:?}", (Name::from(exchange), Bytes::from_static(key.as_bytes())))
+        };
+        assert_eq!(names("/queue/a,b"), one("", "a,b"), "a comma may be part of a name");
+        assert_eq!(names("/queue/a,/topic/b.c"), [one("", "a"), one("amq.topic", "b.c")].join(" "));
+        assert!(Destination::parse_all("/queue/a,/topic/").is_err());
+        let many = |count: usize| vec!["/queue/a"; count].join(",");
+        for count in [COMPOSITE_MAX - 1, COMPOSITE_MAX] {
+            assert_eq!(Destination::parse_all(&many(count)).unwrap().len(), count);
+        }
+        assert!(Destination::parse_all(&many(COMPOSITE_MAX + 1)).is_err());
+    }
+
+    #[test]
+    fn the_wildcards_of_activemq_are_patterns() {
+        for (text, pattern) in [
+            ("/topic/a.>", "a.#"),
+            ("/topic/>", "#"),
+            ("/topic/a.*.b", "a.*.b"),
+            ("/topic/a>", "a>"),
+            ("/exchange/e/a.>", "a.>"),
+        ] {
+            assert_eq!(Destination::parse(text).unwrap().pattern().1, pattern.as_bytes(), "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_not_a_destination_is_told_apart() {
         for text in ["/queue/", "/queue/a/b", "/topic/a/b", "/exchange//k", "/exchange/e/a/b", "/temp-queue/"] {
             assert_eq!(Destination::parse(text).unwrap_err().message, "Invalid destination", "{text}");
         }
-        for text in ["orders", "", "queue/orders", "/queueorders", "/a,b", "/queue"] {
+        for text in ["", "queue/orders", "/queueorders", "/a,b", "/queue"] {
             assert_eq!(Destination::parse(text).unwrap_err().message, "Unknown destination", "{text}");
         }
-        let detail = Destination::parse("x").unwrap_err().detail;
-        assert!(detail.starts_with("'x' is not a valid destination.\nValid destination types are: /temp-queue, /exch"));
+        let detail = Destination::parse("/x").unwrap_err().detail;
+        assert!(
+            detail.starts_with("'/x' is not a valid destination.\nValid destination types are: /temp-queue, /exch")
+        );
     }
 
     #[test]

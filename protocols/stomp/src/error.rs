@@ -3,6 +3,8 @@
 use crossdock_common::output::Close;
 use crossdock_common::{Refusal, Text};
 
+/// AMQP's error for what does not fit what is there.
+pub(crate) const PRECONDITION: &str = "precondition_failed";
 /// Most bytes of the peer's own text that an error quotes.
 const QUOTE_BYTES_MAX: usize = 200;
 
@@ -34,7 +36,7 @@ impl Fault {
 
     /// A frame lacks a header it must have.
     pub fn missing(message: &'static str, verb: &str, header: &str) -> Self {
-        Self::violation(message, format!("{verb} must include a '{header}' header"))
+        Self::violation(message, format!("\"{verb}\" must include a '{header}' header"))
     }
 
     /// The frame had asked for this receipt.
@@ -51,6 +53,11 @@ impl Fault {
     }
 }
 
+/// The text of an AMQP error, as RabbitMQ passes it on.
+pub(crate) fn in_code(message: &str, text: impl std::fmt::Display) -> String {
+    format!("{} - {text}", message.to_uppercase())
+}
+
 impl From<Refusal> for Fault {
     fn from(refusal: Refusal) -> Self {
         let message = match &refusal {
@@ -60,15 +67,14 @@ impl From<Refusal> for Fault {
             | Refusal::TopicRefused { .. }
             | Refusal::Forbidden(_)
             | Refusal::ExclusiveUse { .. } => "access_refused",
-            Refusal::PreconditionFailed(_) | Refusal::Invalid(_) => "precondition_failed",
+            Refusal::PreconditionFailed(_) | Refusal::Invalid(_) | Refusal::UnknownDelivery(_) => PRECONDITION,
             Refusal::ResourceLocked { .. } => "resource_locked",
             Refusal::LimitReached(_) => "resource_error",
             Refusal::NotImplemented(_) => "not_implemented",
             Refusal::InvalidCredentials => "access_refused",
             Refusal::Unavailable(_) => "internal_error",
-            Refusal::UnknownDelivery(_) => "Message not found",
         };
-        Self::refused(message, refusal.to_string())
+        Self::refused(message, in_code(message, &refusal))
     }
 }
 

@@ -10,6 +10,7 @@ mod tests;
 use bytes::Bytes;
 
 pub use decode::{Decoder, FrameError, Rules};
+pub(crate) use encode::escape;
 pub use encode::{Line, ServerFrame};
 pub use escape::{Escaping, canonical, is_canonical, percent_decode, percent_encode, unescape};
 pub use headers::Headers;
@@ -113,6 +114,8 @@ impl Verb {
 pub struct Frame {
     /// What it asks for.
     pub verb: Verb,
+    /// The command and header lines with the empty line, as they came.
+    pub head: Bytes,
     /// Its headers.
     pub headers: Headers,
     /// Its body: a slice of the read buffer.

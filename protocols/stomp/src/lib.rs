@@ -21,4 +21,4 @@ pub use connection::Connection;
 pub use convert::{FORMAT, StompFormat, from_hub};
 pub use destination::Destination;
 pub use error::Fault;
-pub use options::ConnectionOptions;
+pub use options::{ConnectionOptions, Nack};

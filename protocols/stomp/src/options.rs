@@ -21,6 +21,15 @@ pub struct ConnectionOptions {
     pub certificate_name: Option<Name>,
     /// Clients without `login` and certificate may come in as nobody.
     pub allow_anonymous: bool,
+    /// A `host` that is no vhost is refused rather than taken for the default vhost.
+    pub strict_host: bool,
+    /// Deliveries that a subscription may have unacknowledged where the client does not say; 0 for any number.
+    pub prefetch_default: u32,
+    /// What a NACK without `requeue` means.
+    pub nack: Nack,
+    /// A message that was handed out so often is given back with a delay, which doubles from a second to a minute: a client that refuses
+    /// it for ever does not keep the broker busy. The queue's own limit is the core's business.
+    pub redeliveries_at_once: u32,
 }
 
 impl Default for ConnectionOptions {
@@ -33,6 +42,20 @@ impl Default for ConnectionOptions {
             seed: 0,
             certificate_name: None,
             allow_anonymous: false,
+            strict_host: false,
+            prefetch_default: 1_000,
+            nack: Nack::Requeue,
+            redeliveries_at_once: 20,
         }
     }
+}
+
+/// What becomes of a message that a client refuses without saying more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Nack {
+    /// It goes back to its queue, as with RabbitMQ.
+    #[default]
+    Requeue,
+    /// It goes to the dead letters, as with ActiveMQ.
+    DeadLetter,
 }

@@ -2,15 +2,18 @@
 
 mod deliver;
 mod describe;
+mod durable;
+mod plan;
+mod repeat;
 mod requests;
 mod send;
 mod settle;
 mod subscribe;
 mod subscriptions;
+mod template;
 mod transactions;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
 use crossdock_common::definition::{Definition, QueueSpec};
 use crossdock_common::event::Reply;
@@ -19,17 +22,26 @@ use crossdock_common::{Command, Event, Limits, Name, Now, Output, Refusal, Reque
 
 use crate::error::Fault;
 use crate::frame::{Frame, Headers, Verb, Version};
+use crate::options::ConnectionOptions;
+use repeat::Repeat;
 use requests::{Purpose, ReceiptId, Requests};
 use settle::Unsettled;
 use subscriptions::Subscriptions;
 use transactions::Transactions;
 
+/// Who is in, and what it speaks.
+pub(crate) struct Peer {
+    pub(crate) version: Version,
+    pub(crate) user: Name,
+    /// What its durable subscriptions of ActiveMQ's kind belong to.
+    pub(crate) client_id: Option<Text>,
+}
+
 /// A client that is in.
 pub(crate) struct Session {
-    version: Version,
+    peer: Peer,
     id: Text,
-    user: Name,
-    limits: Arc<Limits>,
+    options: ConnectionOptions,
     requests: Requests,
     /// Queues that this connection has declared: a repeated SEND does not declare them again.
     declared: HashSet<Name>,
@@ -38,8 +50,10 @@ pub(crate) struct Session {
     subscriptions: Subscriptions,
     unsettled: Unsettled,
     transactions: Transactions,
-    /// A generated queue name that further frames must wait for.
-    awaited_name: Option<RequestId>,
+    /// Generated queue names that further frames must wait for.
+    awaited_names: usize,
+    /// The last SEND, if others like it may follow.
+    repeat: Option<Box<Repeat>>,
     /// DISCONNECT was read: the goodbye follows when nothing is open any more.
     leaving: bool,
     goodbye: Option<ReceiptId>,
@@ -51,26 +65,30 @@ impl Session {
         self.transactions.has_published
     }
 
-    pub(crate) fn new(version: Version, user: Name, mut random: Random, limits: Arc<Limits>) -> Self {
+    pub(crate) fn new(peer: Peer, mut random: Random, options: &ConnectionOptions) -> Self {
         Self {
-            version,
+            requests: Requests::new(peer.version),
+            peer,
             id: Text::from(format!("session-{:032x}", random.uuid())),
-            user,
-            limits,
-            requests: Requests::new(version),
+            options: options.clone(),
             declared: HashSet::new(),
             replies: HashMap::new(),
             subscriptions: Subscriptions::default(),
             unsettled: Unsettled::default(),
             transactions: Transactions::default(),
-            awaited_name: None,
+            awaited_names: 0,
+            repeat: None,
             leaving: false,
             goodbye: None,
         }
     }
 
     pub(crate) fn version(&self) -> Version {
-        self.version
+        self.peer.version
+    }
+
+    fn limits(&self) -> &Limits {
+        &self.options.limits
     }
 
     pub(crate) fn id(&self) -> &str {
@@ -79,7 +97,7 @@ impl Session {
 
     /// Frames wait while a name is being generated, and while as many answers are open as a connection may have.
     pub(crate) fn must_wait(&self) -> bool {
-        self.leaving || self.awaited_name.is_some() || self.requests.open() >= self.limits.unsettled_max
+        self.leaving || self.awaited_names > 0 || self.requests.open() >= self.limits().unsettled_max
     }
 
     pub(crate) fn is_leaving(&self) -> bool {
@@ -123,11 +141,11 @@ impl Session {
         match event {
             Event::Reply { request, result } => self.reply(now, request, result, output),
             Event::Deliver(deliveries) => {
-                self.deliver(deliveries, output);
+                self.deliver(&deliveries, output);
                 Ok(())
             }
             Event::DeliverRun(run) => {
-                self.deliver(run.deliveries().collect(), output);
+                self.deliver_run(&run, output);
                 Ok(())
             }
             Event::Confirmed { confirms, .. } => {
@@ -169,16 +187,21 @@ impl Session {
             (Purpose::Unsubscribe(_) | Purpose::DeleteQueue, Err(Refusal::NotFound { .. })) => Name::default(),
             (_, Err(refusal)) => return Err(Fault::from(refusal).with_receipt(self.requests.receipt_text(receipt))),
         };
-        if self.awaited_name == Some(request) {
-            self.awaited_name = None;
+        if matches!(open.purpose, Purpose::SubscribeTo(_) | Purpose::ReplyTo(_)) {
+            self.awaited_names = self.awaited_names.saturating_sub(1);
         }
         let result = match open.purpose {
             Purpose::Plain | Purpose::DeleteQueue => Ok(()),
             Purpose::Unsubscribe(consumer) => {
-                self.subscriptions.forget(consumer);
+                if let Some(over) = self.subscriptions.forget(consumer) {
+                    self.unsettled.forget_if_settled(&over.tag);
+                }
                 Ok(())
             }
             Purpose::SubscribeTo(plan) => {
+                if let Some(temporary) = &plan.temporary {
+                    self.replies.insert(temporary.clone(), name.clone());
+                }
                 self.bind_and_consume(*plan, name, receipt, output);
                 Ok(())
             }
@@ -212,8 +235,9 @@ impl Session {
     /// Declares a queue, unless this connection has done so before.
     fn declare(&mut self, spec: QueueSpec, receipt: Option<ReceiptId>, output: &mut Output) {
         // A declaration too many is harmless; forgetting bounds what a peer can make us remember.
-        if self.declared.len() >= self.limits.consumers_max {
+        if self.declared.len() >= self.limits().consumers_max {
             self.declared.clear();
+            self.repeat = None;
         }
         if self.declared.insert(spec.name.clone()) {
             self.define(Purpose::Plain, Definition::DeclareQueue { spec, passive: false }, receipt, output);

@@ -1,5 +1,6 @@
 //! A scripted client and a scripted core: "the client sends this, the core is asked that, the client reads this".
 
+mod activemq;
 mod capture;
 mod consume;
 mod conversations;

@@ -17,6 +17,7 @@ use crate::broker::define::accessible;
 use crate::broker::followup::share_count;
 use crate::definitions::shard_of;
 use crate::policies::QueueKind;
+use crate::selector::Selector;
 use crate::settings::is_stream;
 use crate::shard::command::{Confirmee, NewConsumer, Purge, ShardCommand, ShardFetch};
 use crate::shard::stream::cursor::Reading;
@@ -41,6 +42,10 @@ impl Client {
             Ok(reading) => reading,
             Err(refusal) => return self.answer(request, Err(refusal)),
         };
+        let selector = match Selector::of(&subscribe.arguments) {
+            Ok(selector) => selector.map(Arc::new),
+            Err(refusal) => return self.answer(request, Err(refusal)),
+        };
         let consumer = NewConsumer {
             outbox: self.outbox.clone(),
             id: subscribe.consumer,
@@ -50,6 +55,7 @@ impl Client {
             priority: subscribe.priority,
             window: subscribe.window,
             lane_window: Some(self.lane_window(subscribe.lane)),
+            selector,
             reading: reading.map(Box::new),
         };
         self.consumers.insert(subscribe.consumer, ConsumerPlace { queue, lane: subscribe.lane });

@@ -47,6 +47,7 @@ impl Client {
             priority: 0,
             window: session.window,
             lane_window: None,
+            selector: None,
             reading: None,
         };
         self.touched.insert(queue);

@@ -10,6 +10,7 @@ use crossdock_common::{Name, Refusal, Value};
 use crossdock_common::value::lookup;
 
 use crate::record::encode_table;
+use crate::selector::{self, Selector};
 use crate::wording::type_name;
 
 /// What makes two bindings of an exchange the same: destination, key and arguments.
@@ -25,6 +26,8 @@ pub(crate) struct Binding {
     pub serial: u64,
     /// How a headers exchange matches it.
     pub headers: HeadersMatch,
+    /// Only these messages follow it.
+    pub selector: Option<Selector>,
 }
 
 /// Where a binding leads.
@@ -45,7 +48,9 @@ impl Binding {
     pub(crate) fn new(spec: BindingSpec, target: Target, serial: u64) -> Self {
         // Only headers exchanges look at it, and they have checked it.
         let headers = HeadersMatch::parse(lookup(&spec.arguments, "x-match")).unwrap_or_default();
-        Self { spec: Arc::new(spec), target, serial, headers }
+        // It was checked when the binding was made.
+        let selector = Selector::of(&spec.arguments).unwrap_or_default();
+        Self { spec: Arc::new(spec), target, serial, headers, selector }
     }
 
     /// Whether the message's headers satisfy the arguments. An argument without a value asks only that the header exists.
@@ -85,7 +90,7 @@ impl HeadersMatch {
     }
 
     fn considers(self, name: &str) -> bool {
-        name != "x-match" && (self.with_x || !name.starts_with("x-"))
+        name != "x-match" && name != selector::ARGUMENT && (self.with_x || !name.starts_with("x-"))
     }
 }
 

@@ -14,6 +14,7 @@ use super::binding::{Binding, BindingIdentity, HeadersMatch};
 use super::choice::Choice;
 use super::traffic::ExchangeTraffic;
 use super::trie::Trie;
+use crate::selector::Selector;
 
 /// The kind of exchanges where messages wait.
 const DELAYED: &str = "x-delayed-message";
@@ -26,6 +27,8 @@ pub(crate) struct Exchange {
     pub policy_alternate: Option<Name>,
     routes: Routes,
     bindings: HashMap<BindingIdentity, Arc<Binding>>,
+    /// So many of them have a selector.
+    selective: usize,
     /// Exchanges with a binding to this one: they are looked at when it is deleted.
     pub sources: BTreeMap<Name, usize>,
     /// Of a delayed-message exchange: where its messages wait.
@@ -54,6 +57,7 @@ impl Exchange {
             policy_alternate: None,
             routes,
             bindings,
+            selective: 0,
             sources,
             delays: None,
             traffic: Arc::default(),
@@ -69,7 +73,7 @@ impl Exchange {
     /// Whether the same key always leads to the same bindings.
     pub(crate) fn routes_by_key_alone(&self) -> bool {
         match &self.routes {
-            _ if self.is_delayed() => false,
+            _ if self.is_delayed() || self.selective > 0 => false,
             Routes::Direct(_) | Routes::Fanout(_) | Routes::Topic(_) => true,
             Routes::Headers(_) => false,
             Routes::Choice(choice) => choice.is_by_key_alone(),
@@ -89,6 +93,7 @@ impl Exchange {
     /// # Errors
     /// The exchange's kind has no use for such a binding.
     pub(crate) fn check_binding(&self, spec: &BindingSpec) -> Result<(), Refusal> {
+        Selector::of(&spec.arguments)?;
         match &self.routes {
             Routes::Choice(choice) => choice.check(spec),
             Routes::Headers(_) => HeadersMatch::check(spec),
@@ -99,8 +104,9 @@ impl Exchange {
     /// Adds a binding, or replaces the one of that identity, which is given back.
     pub(crate) fn insert(&mut self, identity: BindingIdentity, binding: Arc<Binding>) -> Option<Arc<Binding>> {
         let replaced = self.bindings.insert(identity, binding.clone());
+        self.selective += usize::from(binding.selector.is_some());
         if let Some(replaced) = &replaced {
-            self.routes.remove(replaced);
+            self.took_away(replaced);
         }
         self.routes.insert(binding);
         self.had_binding = true;
@@ -117,8 +123,13 @@ impl Exchange {
 
     pub(crate) fn remove(&mut self, identity: &BindingIdentity) -> Option<Arc<Binding>> {
         let removed = self.bindings.remove(identity)?;
-        self.routes.remove(&removed);
+        self.took_away(&removed);
         Some(removed)
+    }
+
+    fn took_away(&mut self, binding: &Arc<Binding>) {
+        self.selective -= usize::from(binding.selector.is_some());
+        self.routes.remove(binding);
     }
 
     /// An auto-delete exchange whose last binding is gone.
@@ -138,7 +149,19 @@ impl Exchange {
     }
 
     /// Calls `found` for every binding that the message follows under one of its keys.
-    pub(crate) fn matches(&self, key: &[u8], message: &Message, mut found: impl FnMut(&Arc<Binding>)) {
+    pub(crate) fn matches(&self, key: &[u8], message: &Message, found: impl FnMut(&Arc<Binding>)) {
+        if self.selective == 0 {
+            return self.candidates(key, message, found);
+        }
+        let mut found = found;
+        self.candidates(key, message, |binding| {
+            if binding.selector.as_ref().is_none_or(|selector| selector.matches(message)) {
+                found(binding);
+            }
+        });
+    }
+
+    fn candidates(&self, key: &[u8], message: &Message, mut found: impl FnMut(&Arc<Binding>)) {
         match &self.routes {
             Routes::Direct(keys) => keys.get(key).into_iter().flatten().for_each(found),
             Routes::Fanout(all) => all.iter().for_each(found),

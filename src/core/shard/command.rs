@@ -17,6 +17,7 @@ use super::stream::cursor::Reading;
 use crate::definitions::route::RouteTarget;
 use crate::log::Sequence;
 use crate::outbox::Outbox;
+use crate::selector::Selector;
 use crate::shard::reading::ReadRequest;
 use crate::window::LaneWindow;
 
@@ -77,6 +78,8 @@ pub(crate) struct NewConsumer {
     pub priority: i32,
     pub window: u32,
     pub lane_window: Option<Arc<LaneWindow>>,
+    /// It wants these messages only.
+    pub selector: Option<Arc<Selector>>,
     /// Where and what it reads, if the queue is a stream.
     pub reading: Option<Box<Reading>>,
 }

@@ -7,6 +7,7 @@ use crossdock_common::{Event, Now, Refusal, RequestId};
 use super::command::{Effects, Followup, NewConsumer, ShardFetch};
 use super::stream::not_of_streams;
 use super::timers::Timer;
+use super::wishes::EVERYTHING;
 use super::{Shard, note, reply, watch_unused};
 
 impl Shard {
@@ -19,8 +20,10 @@ impl Shard {
         if queue.consumers.has_exclusive() || consumer.exclusive && alone {
             return Err(Refusal::ExclusiveUse { name: queue.name.clone(), vhost: queue.vhost.clone() });
         }
+        queue.check_wish(&consumer.selector)?;
         let cursor = queue.new_cursor(&mut consumer);
         queue.consumers.add(consumer, cursor);
+        queue.sort_by_wishes();
         let timeout = queue.settings.consumer_timeout_ms;
         self.mark(id);
         Ok(timeout.map_or(Reply::Done, |consumer_timeout_ms| Reply::Consumer { queue: id, consumer_timeout_ms }))
@@ -43,6 +46,7 @@ impl Shard {
 
     pub(super) fn consumer_left(&mut self, now: Now, id: QueueId, effects: &mut Effects) {
         let Some(queue) = self.queues.get_mut(&id) else { return };
+        queue.sort_by_wishes();
         watch_unused(queue, &mut self.timers, now.instant);
         if queue.auto_delete && queue.consumers.is_empty() {
             effects.followups.push_back(Followup::DeleteQueue { queue: id });
@@ -76,6 +80,7 @@ impl Shard {
             return reply(fetch.request, &fetch.outbox, Err(refusal), effects);
         }
         queue.unused_since = now.instant;
+        queue.ready.open_to(EVERYTHING);
         let empty = queue.ready.is_exhausted();
         if empty && (fetch.wait_ms > 0 || queue.is_awaiting()) || queue.ready.is_waiting() {
             if fetch.wait_ms > 0 {

@@ -9,7 +9,9 @@ use crossdock_common::names::ConnectionId;
 use super::command::{Effects, NewConsumer};
 use super::stream::cursor::Cursor;
 use super::traffic::Traffic;
+use super::wishes::Wishes;
 use crate::outbox::Outbox;
+use crate::selector::Selector;
 use crate::window::LaneWindow;
 
 /// A consumer and what it holds.
@@ -22,6 +24,10 @@ pub(crate) struct Consumer {
     window: u32,
     unsettled: u32,
     pub lane_window: Option<Arc<LaneWindow>>,
+    /// It wants these messages only.
+    pub selector: Option<Arc<Selector>>,
+    /// The bit of that among the queue's wishes; all bits where nobody has one.
+    wish: u64,
     /// Of a stream: its place there.
     pub cursor: Option<Box<Cursor>>,
     /// Deliveries of the current batch, sent together.
@@ -151,6 +157,8 @@ impl Consumers {
             window: new.window,
             unsettled: 0,
             lane_window: new.lane_window,
+            selector: new.selector,
+            wish: u64::MAX,
             cursor,
             outgoing: Vec::new(),
         };
@@ -180,14 +188,14 @@ impl Consumers {
     }
 
     /// The next consumer with room, its room taken: the highest priority first, in turn within a priority. With `single`,
-    /// only the first consumer is ever served.
-    pub(crate) fn next(&mut self, single: bool) -> Option<&mut Consumer> {
+    /// only the first consumer is ever served. `wanted_by` are the wishes that the message fulfils.
+    pub(crate) fn next(&mut self, single: bool, wanted_by: u64) -> Option<&mut Consumer> {
         let count = if single { self.all.len().min(1) } else { self.all.len() };
         let mut start = 0;
         while start < count {
             let priority = self.all[start].priority;
             let end = start + self.all[start..count].partition_point(|consumer| consumer.priority == priority);
-            if let Some(index) = self.next_within(start, end) {
+            if let Some(index) = self.next_within(start, end, wanted_by) {
                 return self.all.get_mut(index);
             }
             start = end;
@@ -202,16 +210,35 @@ impl Consumers {
         self.all.first_mut().filter(|_| is_sole)
     }
 
-    fn next_within(&mut self, start: usize, end: usize) -> Option<usize> {
+    fn next_within(&mut self, start: usize, end: usize, wanted_by: u64) -> Option<usize> {
         let width = end - start;
         for step in 0..width {
             let index = start + (self.turn + step) % width;
-            if self.all[index].acquire() {
+            if self.all[index].wish & wanted_by != 0 && self.all[index].acquire() {
                 self.turn = (self.turn + step + 1) % width;
                 return Some(index);
             }
         }
         None
+    }
+
+    /// What they want; `None` if all want everything.
+    pub(crate) fn wishes(&self) -> Option<Wishes> {
+        Wishes::of(self.all.iter().map(|consumer| &consumer.selector))
+    }
+
+    /// Remembers which of the wishes is each one's.
+    pub(crate) fn set_wishes(&mut self, wishes: Option<&Wishes>) {
+        for consumer in &mut self.all {
+            consumer.wish = wishes.map_or(u64::MAX, |wishes| wishes.bit_of(&consumer.selector));
+        }
+    }
+
+    /// The wishes of those that have room. With `single`, only the first consumer is ever served.
+    pub(crate) fn wishes_with_room(&self, single: bool) -> u64 {
+        let served = if single { 1 } else { self.all.len() };
+        let with_room = self.all.iter().take(served).filter(|consumer| consumer.has_room());
+        with_room.fold(0, |wishes, consumer| wishes | consumer.wish)
     }
 
     /// So many deliveries of a consumer are settled: it has room again.

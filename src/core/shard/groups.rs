@@ -3,6 +3,9 @@
 //!
 //! Entries come from the front of the queue's level, so whatever is here is older than what is there. A group is free when nobody
 //! has messages of it; the first entry set aside of a free group is handed out before anything newer.
+//!
+//! A queue whose consumers want only some of its messages ([`Wishes`]) is sorted in the same way: those that the same consumers want
+//! are a group, which is free while one of these has room. So each message is compared with each selector once.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -12,6 +15,7 @@ use hashbrown::HashMap;
 
 use super::entry::Entry;
 use super::level::Read;
+use super::wishes::{Wishes, wanted_by};
 use crate::log::Location;
 
 /// Most messages that are set aside; what is behind them waits, whatever group it is of. As SQS, which looks no further.
@@ -39,11 +43,15 @@ pub(crate) struct Groups {
     /// Places that somebody has.
     held: HashMap<u64, Arc<str>, foldhash::fast::RandomState>,
     memory_bytes: u64,
+    /// Groups are made by what consumers want.
+    wishes: Option<Wishes>,
 }
 
 #[derive(Default)]
 struct Group {
     held: usize,
+    /// Nobody who wants it has room.
+    unwanted: bool,
     /// Set aside, in order.
     places: VecDeque<u64>,
 }
@@ -51,7 +59,7 @@ struct Group {
 impl Group {
     /// What is next if the group is free.
     fn next(&self) -> Option<u64> {
-        self.places.front().copied().filter(|_| self.held == 0)
+        self.places.front().copied().filter(|_| self.held == 0 && !self.unwanted)
     }
 
     fn insert(&mut self, place: u64) {
@@ -67,6 +75,34 @@ impl Group {
 }
 
 impl Groups {
+    /// Groups by what consumers want.
+    pub(crate) fn by_wishes(wishes: Wishes) -> Self {
+        Self { wishes: Some(wishes), ..Self::default() }
+    }
+
+    /// What consumers want, if groups are made by that.
+    pub(crate) fn wishes(&self) -> Option<&Wishes> {
+        self.wishes.as_ref()
+    }
+
+    /// Who wants the message that is next.
+    pub(crate) fn next_wanted_by(&self) -> Option<u64> {
+        let (_, name) = self.aside.get(self.next.first()?)?;
+        Some(wanted_by(name))
+    }
+
+    /// Only these have room now: what others want waits.
+    pub(crate) fn open_to(&mut self, room: u64) {
+        let Some(wishes) = &mut self.wishes else { return };
+        if !wishes.open_to(room) {
+            return;
+        }
+        let is_unwanted = |name: &str| wanted_by(name) & room == 0;
+        let differs = |(name, group): (&Arc<str>, &Group)| (group.unwanted != is_unwanted(name)).then(|| name.clone());
+        let changed: Vec<Arc<str>> = self.groups.iter().filter_map(differs).collect();
+        changed.iter().for_each(|name| self.change(name, |group| group.unwanted = is_unwanted(name)));
+    }
+
     /// Nothing may go past what is set aside.
     pub(crate) fn is_full(&self) -> bool {
         self.aside.len() >= ASIDE_MAX
@@ -92,7 +128,7 @@ impl Groups {
 
     /// The message must wait: somebody has others of its group, or older ones are set aside.
     pub(crate) fn must_wait(&self, message: &Message) -> bool {
-        self.groups.contains_key(group_of(message))
+        self.wishes.is_some() || self.groups.contains_key(group_of(message))
     }
 
     /// Changes a group, and what is next with it.
@@ -117,14 +153,19 @@ impl Groups {
         if unload || self.memory_bytes > ASIDE_BYTES_MAX {
             entry.unload();
         }
-        self.change(&name, |group| group.insert(entry.position));
+        let unwanted = self.wishes.as_ref().is_some_and(|wishes| !wishes.has_room_for(&name));
+        self.change(&name, |group| {
+            group.unwanted = unwanted;
+            group.insert(entry.position);
+        });
         self.memory_bytes += entry.memory_bytes() + PLACE_BYTES;
         self.aside.insert(entry.position, (entry, name));
     }
 
     /// The name by which a message's group is known here.
     pub(crate) fn name_of(&self, message: &Message) -> Arc<str> {
-        let name = group_of(message);
+        let wish = self.wishes.as_ref().map(|wishes| wishes.name_of(message));
+        let name = wish.as_deref().unwrap_or_else(|| group_of(message));
         self.groups.get_key_value(name).map_or_else(|| Arc::from(name), |(known, _)| known.clone())
     }
 
@@ -162,6 +203,9 @@ impl Groups {
 
     /// Somebody has the message now: the rest of its group waits.
     pub(crate) fn hold(&mut self, place: u64, message: &Message) {
+        if self.wishes.is_some() {
+            return;
+        }
         let name = self.name_of(message);
         self.change(&name, |group| group.held += 1);
         self.held.insert(place, name);
@@ -176,6 +220,11 @@ impl Groups {
 
     /// Whoever had it gives it back: it goes before the rest of its group. An entry that nobody had is given back to the caller.
     pub(crate) fn put_back(&mut self, entry: Entry) -> Option<Entry> {
+        if let (Some(_), Some(message)) = (&self.wishes, &entry.message) {
+            let name = self.name_of(message);
+            self.set_aside(entry, name, false);
+            return None;
+        }
         let Some(name) = self.held.get(&entry.position).cloned() else { return Some(entry) };
         let place = entry.position;
         self.set_aside(entry, name, false);

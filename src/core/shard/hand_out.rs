@@ -11,6 +11,7 @@ use super::entry::{Entry, Holder, Unsettled};
 use super::part::HeldPart;
 use super::queue::{HandOut, Queue};
 use super::timers::Timers;
+use super::wishes::EVERYTHING;
 
 /// The lease of a fetch where neither it nor the queue says how long (SQS's default).
 const LEASE_MS_DEFAULT: u64 = 30_000;
@@ -26,6 +27,9 @@ impl Queue {
         effects: &mut Effects,
         mut gone: impl FnMut(HandOut),
     ) {
+        if !self.fetches.is_empty() {
+            self.ready.open_to(EVERYTHING);
+        }
         // A run does not fall apart for nobody.
         while self.is_fetched_from() && self.ready.head(unload).is_some() {
             let Some(fetch) = self.fetches.pop_front() else { break };
@@ -59,8 +63,13 @@ impl Queue {
     fn serve_consumers(&mut self, now: Now, unload: bool, effects: &mut Effects, gone: &mut impl FnMut(HandOut)) {
         let single = self.settings.single_active_consumer;
         let counted = self.settings.delivery_limit.is_some();
+        let is_sorted = self.ready.is_sorted_by_wishes();
+        // Wishes of which nobody has room, although the consumer itself has.
+        let mut closed = 0;
         loop {
-            if self.ready.next_part().is_some() {
+            if is_sorted {
+                self.ready.open_to(self.consumers.wishes_with_room(single) & !closed);
+            } else if self.ready.next_part().is_some() {
                 match self.serve_part(now, effects) {
                     Some(true) => continue,
                     Some(false) => return,
@@ -70,7 +79,14 @@ impl Queue {
             if self.ready.head(unload).is_none_or(|head| head.is_expired(now.instant)) {
                 return;
             }
-            let Some(consumer) = self.consumers.next(single) else { return };
+            let wanted_by = self.ready.next_wanted_by().unwrap_or(u64::MAX);
+            let Some(consumer) = self.consumers.next(single, wanted_by) else {
+                if !is_sorted {
+                    return;
+                }
+                closed |= wanted_by;
+                continue;
+            };
             let Some(mut entry) = self.ready.pop_head() else { return };
             let Entry { position, logged, stored, .. } = entry;
             if consumer.presettled {

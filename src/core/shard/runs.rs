@@ -38,7 +38,7 @@ impl RunConfirmee {
 
     /// This shard has all of them.
     fn confirm(&self, count: u64, effects: &mut Effects) {
-        let done = self.shares.as_ref().map_or_else(|| vec![0..count], Share::take_all);
+        let done = self.shares.as_ref().map_or_else(|| std::iter::once(0..count).collect(), Share::take_all);
         for range in done {
             self.outbox.confirm(self.lane, self.first + range.start..self.first + range.end);
             effects.wake(&self.outbox);

@@ -56,14 +56,12 @@ impl Default for Core {
 }
 
 impl Peer for Core {
-    fn command(&mut self, now: Now, command: Command) -> Vec<Event> {
+    fn command(&mut self, _now: Now, command: Command) -> Vec<Event> {
         if let Command::PublishRun(run) = command {
             self.runs += 1;
-            return run.publishes().flat_map(|publish| self.command(now, Command::Publish(publish))).collect();
+            return run.publishes().flat_map(|publish| self.take(Command::Publish(publish))).collect();
         }
-        let events = self.answer(&command);
-        self.log.push(command);
-        events
+        self.take(command)
     }
 }
 
@@ -73,6 +71,12 @@ fn access_refused() -> Refusal {
 }
 
 impl Core {
+    fn take(&mut self, command: Command) -> Vec<Event> {
+        let events = self.answer(&command);
+        self.log.push(command);
+        events
+    }
+
     fn answer(&mut self, command: &Command) -> Vec<Event> {
         let reply = |request: &_, result| vec![Event::Reply { request: *request, result }];
         match command {

@@ -15,6 +15,8 @@ pub(super) struct Connect {
     pub(super) version: Version,
     pub(super) beats: Beats,
     pub(super) user: Name,
+    /// What durable subscriptions of ActiveMQ's kind belong to.
+    pub(super) client_id: Option<Text>,
     pub(super) random: Random,
     receipt: Option<Text>,
     vhost: Name,
@@ -52,6 +54,7 @@ impl Connect {
             version,
             beats: Beats::parse(headers.get("heart-beat").as_deref())?,
             user: Name::default(),
+            client_id: headers.text("client-id").filter(|id| !id.is_empty()),
             random: Random::from_seed(options.seed),
             receipt: headers.text("receipt"),
             vhost: headers.get("host").map_or_else(|| options.default_vhost.clone(), |host| Name::from(&*host)),
@@ -77,7 +80,7 @@ impl Connect {
             (Stage::Opening(asked), Event::Reply { request, result }) if request == asked => match result {
                 Ok(_) => Ok(true),
                 // Many clients put the name of the machine into `host`.
-                Err(Refusal::VhostNotFound { .. }) if self.vhost != options.default_vhost => {
+                Err(Refusal::VhostNotFound { .. }) if !options.strict_host && self.vhost != options.default_vhost => {
                     self.vhost = options.default_vhost.clone();
                     self.open(RequestId(asked.0 + 1), output);
                     Ok(false)

@@ -12,7 +12,7 @@ use crate::frame::percent_decode;
 const REPLY_QUEUE: &str = "/reply-queue/";
 
 /// Header name and hub field, in the order in which they are written.
-const NATIVE: [(Field, &str); 12] = [
+const NATIVE: [(Field, &str); 14] = [
     (Field::ContentType, "content-type"),
     (Field::ContentEncoding, "content-encoding"),
     (Field::Durable, "persistent"),
@@ -25,6 +25,8 @@ const NATIVE: [(Field, &str); 12] = [
     (Field::MessageType, "type"),
     (Field::UserId, "user-id"),
     (Field::AppId, "app-id"),
+    (Field::GroupId, "JMSXGroupID"),
+    (Field::GroupSequence, "JMSXGroupSeq"),
 ];
 
 /// The fields that headers of their own can say, with those headers.
@@ -44,6 +46,7 @@ pub(super) fn take(hub: &mut Hub, name: &str, value: &str) -> bool {
 fn render(field: Field, value: &Value) -> Option<Cow<'static, str>> {
     match (field, value) {
         (Field::Durable, _) => Some(Cow::Borrowed("true")),
+        (Field::GroupSequence, Value::U32(number)) => Some(Cow::Owned(number.to_string())),
         (Field::Priority, Value::U8(priority)) => Some(Cow::Owned(priority.to_string())),
         // The envelope's numbers are signed: what lies beyond them cannot be set again.
         (Field::Ttl, Value::U64(ms)) => i64::try_from(*ms).is_ok().then(|| Cow::Owned(ms.to_string())),
@@ -57,6 +60,7 @@ fn parse(field: Field, value: &str) -> Option<Value> {
     match field {
         Field::Durable => (value == "true").then_some(Value::Bool(true)),
         Field::Priority => value.parse().ok().map(Value::U8),
+        Field::GroupSequence => value.parse().ok().map(Value::U32),
         Field::Ttl => value.parse().ok().map(Value::U64),
         Field::CreationTime => value.parse::<i64>().ok()?.checked_mul(1000).map(Value::Timestamp),
         Field::ReplyTo => Some(Value::string(reply_queue(value).unwrap_or_else(|| value.to_owned()))),

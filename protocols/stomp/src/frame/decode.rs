@@ -78,6 +78,8 @@ impl Rules {
 }
 
 /// Where in a frame the input begins.
+// There is one for each connection, and an allocation for each frame would cost more than its room.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug, Default)]
 enum Stage {
     /// Between frames: line ends are heart-beats.
@@ -86,7 +88,7 @@ enum Stage {
     /// In the command and header lines; `scanned` bytes of them hold `lines` whole lines.
     Head { verb: Option<(Verb, usize)>, scanned: usize, line_start: usize, lines: usize },
     /// In the body.
-    Body { verb: Verb, headers: Headers, length: Option<usize>, scanned: usize },
+    Body { verb: Verb, head: Bytes, headers: Headers, length: Option<usize>, scanned: usize },
 }
 
 /// The decoder of one connection.
@@ -127,6 +129,11 @@ impl Decoder {
         }
     }
 
+    /// No frame has begun.
+    pub(crate) fn is_between(&self) -> bool {
+        matches!(self.stage, Stage::Between)
+    }
+
     fn head(&mut self, input: &mut BytesMut, rules: &Rules) -> Result<Option<Stage>, FrameError> {
         let Stage::Head { verb, scanned, line_start, lines } = &mut self.stage else { return Ok(None) };
         if verb.is_none() {
@@ -156,10 +163,10 @@ impl Decoder {
     }
 
     fn finish(&mut self, input: &mut BytesMut, size: usize) -> Option<Frame> {
-        let Stage::Body { verb, headers, .. } = std::mem::take(&mut self.stage) else { return None };
+        let Stage::Body { verb, head, headers, .. } = std::mem::take(&mut self.stage) else { return None };
         let body = input.split_to(size).freeze();
         input.advance(1);
-        Some(Frame { verb, headers, body })
+        Some(Frame { verb, head, headers, body })
     }
 }
 
@@ -218,7 +225,7 @@ fn start_body(
         headers.trim();
     }
     let length = content_length(&headers, rules)?;
-    Ok(Stage::Body { verb, headers, length, scanned: 0 })
+    Ok(Stage::Body { verb, head, headers, length, scanned: 0 })
 }
 
 fn content_length(headers: &Headers, rules: &Rules) -> Result<Option<usize>, FrameError> {

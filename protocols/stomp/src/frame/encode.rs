@@ -33,7 +33,8 @@ impl<'a> Line<'a> {
         self.name.len() + 1 + self.value.len() + 1
     }
 
-    fn encode(&self, into: &mut BytesMut) {
+    /// Writes it with its line end.
+    pub(crate) fn encode(&self, into: &mut BytesMut) {
         into.put_slice(self.name.as_bytes());
         into.put_u8(b':');
         into.put_slice(self.value.as_bytes());
@@ -69,11 +70,6 @@ impl<'a> ServerFrame<'a> {
         }
     }
 
-    /// Adds a header of a stored message.
-    pub fn stored(&mut self, name: &'a str, value: &'a str) {
-        self.lines.push(Line::stored(self.version, name, value));
-    }
-
     /// Bytes of the frame without its body and NUL.
     pub fn encoded_len(&self) -> usize {
         self.command.len() + 1 + self.lines.iter().map(Line::encoded_len).sum::<usize>() + 1
@@ -98,7 +94,7 @@ impl<'a> ServerFrame<'a> {
 
 /// As the version wants it. 1.0 has no escapes, but a line end in a header would begin another header there, and a `:`
 /// in a name would end it: these are escaped as in 1.1.
-fn escape(version: Version, plain: &str, is_name: bool) -> Cow<'_, str> {
+pub(crate) fn escape(version: Version, plain: &str, is_name: bool) -> Cow<'_, str> {
     let cr = if version == Version::V1_1 { "\\r" } else { "" };
     match version {
         Version::V1_2 => canonical(plain),

@@ -2,85 +2,105 @@
 
 use std::borrow::Cow;
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 use crossdock_common::command::Outcome;
-use crossdock_common::event::Delivery;
+use crossdock_common::event::{Delivery, RunDelivery};
+use crossdock_common::names::DeliveryId;
 use crossdock_common::{Command, FormatTag, Message, Output};
 
 use super::Session;
-use super::subscriptions::{AckMode, Subscription};
-use crate::convert::{OF_THE_DELIVERY, OF_THE_FRAME, from_hub, stored_lines};
-use crate::destination::{format_route, has_prefix};
-use crate::frame::{ServerFrame, Version, canonical, unescape};
+use super::subscriptions::Subscription;
+use super::template::{Template, put_properties};
+use crate::convert::from_hub;
+use crate::frame::{Line, Version};
 
 impl Session {
-    pub(super) fn deliver(&mut self, deliveries: Vec<Delivery>, output: &mut Output) {
+    pub(super) fn deliver(&mut self, deliveries: &[Delivery], output: &mut Output) {
         let mut homeless = Vec::new();
-        for delivery in &deliveries {
-            match self.subscriptions.of(delivery.consumer) {
-                Some(subscription) => {
-                    let number = self.unsettled.add(subscription, delivery.id);
-                    let message_id = self.message_id(&subscription.tag, number);
-                    write_message(self.version, subscription, delivery, &message_id, output);
-                }
-                None => homeless.push(delivery.id),
-            }
+        for delivery in deliveries {
+            let Some(subscription) = self.subscriptions.of_mut(delivery.consumer) else {
+                homeless.push(delivery.id);
+                continue;
+            };
+            let one = std::iter::once((delivery.id, delivery.delivery_count));
+            let number = self.unsettled.add(&subscription.tag, subscription.mode, one);
+            let template = template(&self.id, self.peer.version, subscription, &delivery.message);
+            write_message(self.peer.version, template, delivery, number, output);
         }
-        if !homeless.is_empty() {
-            let outcome = Outcome::Released;
-            output.commands.push(Command::Settle { deliveries: homeless, outcome, request: None });
+        give_back(homeless, output);
+    }
+
+    /// As [`deliver`](Self::deliver) with each message of the run, whose headers are the same.
+    pub(super) fn deliver_run(&mut self, delivery: &RunDelivery, output: &mut Output) {
+        let head = delivery.run.head();
+        let (properties, other_body) = properties(head);
+        if other_body.is_some() {
+            return self.deliver(&delivery.deliveries().collect::<Vec<_>>(), output);
+        }
+        let Some(subscription) = self.subscriptions.of_mut(delivery.consumer) else {
+            return give_back(delivery.ids().collect(), output);
+        };
+        let ids: Vec<_> = delivery.ids().map(|id| (id, 0)).collect();
+        let first = self.unsettled.add(&subscription.tag, subscription.mode, ids.into_iter());
+        let template = template(&self.id, self.peer.version, subscription, head);
+        let mut own = BytesMut::new();
+        put_properties(&mut own, self.peer.version, &properties);
+        own.put_u8(b'\n');
+        let buffer = output.bytes.buffer();
+        for (number, body) in (first..).zip(delivery.run.bodies()) {
+            template.put(buffer, number, false, body.len());
+            buffer.put_slice(&own);
+            buffer.put_slice(body);
+            buffer.put_u8(0);
         }
     }
 }
 
-fn write_message(
+/// What is for a subscription that is over goes back to its queue.
+fn give_back(deliveries: Vec<DeliveryId>, output: &mut Output) {
+    if !deliveries.is_empty() {
+        output.commands.push(Command::Settle { deliveries, outcome: Outcome::Released, request: None });
+    }
+}
+
+/// The subscription's template for messages like this one; the last one is kept.
+fn template<'s>(
+    session: &crossdock_common::Text,
     version: Version,
-    subscription: &Subscription,
-    delivery: &Delivery,
-    message_id: &str,
-    output: &mut Output,
-) {
-    let message = &delivery.message;
-    let (properties, body) = content(message);
-    let reply_to = reply_destination(&properties);
-    let destination = format_route(&message.exchange, &message.routing_key);
-    let length = body.len().to_string();
-    let ack = (version == Version::V1_2 && subscription.mode != AckMode::Auto).then_some(message_id);
-    let mut frame = ServerFrame::new(version, "MESSAGE")
-        .header_if("subscription", subscription.tag.id())
-        .header("destination", &destination)
-        .header("message-id", message_id)
-        .header_if("ack", ack)
-        .header("redelivered", if delivery.delivery_count > 0 { "true" } else { "false" })
-        .header("content-length", &length);
-    if let Some(death) = message.deaths().last() {
-        frame = frame
-            .header("x-first-death-queue", &death.queue)
-            .header("x-first-death-reason", death.reason.word())
-            .header("x-first-death-exchange", &death.exchange);
-    }
-    let ours = |name: &str| OF_THE_FRAME.contains(&name) || OF_THE_DELIVERY.contains(&name);
-    for (name, value) in stored_lines(&properties).filter(|(name, _)| !ours(name)) {
-        match &reply_to {
-            Some(destination) if name == "reply-to" => frame.stored(name, destination),
-            _ => frame.stored(name, value),
-        }
-    }
-    frame.write(body, &mut output.bytes);
+    subscription: &'s mut Subscription,
+    message: &Message,
+) -> &'s Template {
+    let Subscription { tag, mode, template, .. } = subscription;
+    let fits = template.take_if(|template| template.is_of(&message.exchange, &message.routing_key));
+    let make = || Template::new(version, session, (tag, *mode), (&message.exchange, &message.routing_key));
+    template.insert(fits.unwrap_or_else(make))
 }
 
-/// The headers in stored form and the body: a STOMP message's own, another's as the hub tells it.
-fn content(message: &Message) -> (Cow<'_, [u8]>, &Bytes) {
+fn write_message(version: Version, template: &Template, delivery: &Delivery, number: u64, output: &mut Output) {
+    let message = &*delivery.message;
+    let (properties, other_body) = properties(message);
+    let body = other_body.unwrap_or(&message.body);
+    let buffer = output.bytes.buffer();
+    template.put(buffer, number, delivery.delivery_count > 0, body.len());
+    if let Some(death) = message.deaths().last() {
+        let first_death = [
+            ("x-first-death-queue", &*death.queue),
+            ("x-first-death-reason", death.reason.word()),
+            ("x-first-death-exchange", &*death.exchange),
+        ];
+        first_death.iter().for_each(|(name, value)| Line::plain(version, name, value).encode(buffer));
+    }
+    put_properties(buffer, version, &properties);
+    buffer.put_u8(b'\n');
+    output.bytes.put_body(body);
+    output.bytes.buffer().put_u8(0);
+}
+
+/// The headers in stored form: a STOMP message's own, another's as the hub tells it, with the body if that is another there.
+fn properties(message: &Message) -> (Cow<'_, [u8]>, Option<&Bytes>) {
     if message.format.tag() == FormatTag::STOMP {
-        return (Cow::Borrowed(&message.properties), &message.body);
+        return (Cow::Borrowed(&message.properties), None);
     }
     let hub = message.hub();
-    (Cow::Owned(from_hub(hub).into()), hub.body.as_ref().unwrap_or(&message.body))
-}
-
-/// A bare queue name in `reply-to` becomes a destination that the reader can send to.
-fn reply_destination(properties: &[u8]) -> Option<String> {
-    let (_, stored) = stored_lines(properties).find(|(name, _)| *name == "reply-to")?;
-    let name = unescape(stored);
-    (!has_prefix(&name)).then(|| canonical(&format!("/reply-queue/{}", name.replace('%', "%25"))).into_owned())
+    (Cow::Owned(from_hub(hub).into()), hub.body.as_ref())
 }

@@ -16,7 +16,7 @@ impl Session {
         });
         let channel = ChannelDescription { number: 1, consumers: consumers.collect(), ..ChannelDescription::default() };
         Description {
-            protocol: Text::from(format!("STOMP {}", self.version.name())),
+            protocol: Text::from(format!("STOMP {}", self.peer.version.name())),
             channels: vec![channel],
             ..Description::default()
         }

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use crossdock_common::event::RejectReason;
 use crossdock_common::{ConsumerId, Output, RequestId, Text};
 
+use super::plan::Plan;
 use super::send::PendingSend;
-use super::subscribe::Plan;
 use crate::error::Fault;
 use crate::frame::{ServerFrame, Version};
 

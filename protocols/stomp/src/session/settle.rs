@@ -8,13 +8,16 @@ use crossdock_common::{Command, Output, Text};
 
 use super::Session;
 use super::requests::{Purpose, ReceiptId};
-use super::subscriptions::{AckMode, Subscription, Tag};
+use super::subscriptions::{AckMode, Tag};
 use super::transactions::Action;
-use crate::error::Fault;
-use crate::frame::{Frame, Headers, Verb, Version};
+use crate::error::{Fault, PRECONDITION, in_code};
+use crate::frame::{Frame, Verb, Version};
+use crate::options::Nack;
 
 /// Between the parts of a message id: consumer tag, session, number.
-const SEPARATOR: &str = "@@";
+pub(super) const SEPARATOR: &str = "@@";
+/// Shortest and longest delay of a message that was refused very often, in milliseconds.
+const DELAYS_MS: (u64, u64) = (1_000, 60_000);
 
 /// What an ACK or NACK speaks of: the number of a delivery and the subscription it belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,10 +26,37 @@ pub(super) struct Token {
     number: u64,
 }
 
+/// What a client says of deliveries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// They are done.
+    Accept,
+    /// Somebody shall have them again.
+    GiveBack,
+    /// Nobody shall.
+    Refuse,
+}
+
 struct Entry {
     number: u64,
     delivery: DeliveryId,
+    /// How often it was handed out before.
+    redeliveries: u32,
     cumulative: bool,
+}
+
+impl Entry {
+    fn outcome(&self, verdict: Verdict, redeliveries_at_once: u32) -> Outcome {
+        match verdict {
+            Verdict::Accept => Outcome::Accepted,
+            Verdict::Refuse => Outcome::Rejected,
+            Verdict::GiveBack if self.redeliveries < redeliveries_at_once => Outcome::Released,
+            Verdict::GiveBack => {
+                let doublings = (self.redeliveries - redeliveries_at_once).min(16);
+                Outcome::Modified { delay_ms: (DELAYS_MS.0 << doublings).min(DELAYS_MS.1) }
+            }
+        }
+    }
 }
 
 /// Deliveries that the client has not settled, oldest first, by subscription. They outlive it.
@@ -37,15 +67,30 @@ pub(super) struct Unsettled {
 }
 
 impl Unsettled {
-    /// The number of a new delivery, which is kept if it is to be settled.
-    pub(super) fn add(&mut self, subscription: &Subscription, delivery: DeliveryId) -> u64 {
-        self.last += 1;
-        if subscription.mode != AckMode::Auto {
-            let cumulative = subscription.mode == AckMode::Client;
-            let entry = Entry { number: self.last, delivery, cumulative };
-            self.by_tag.entry(subscription.tag.clone()).or_default().push_back(entry);
+    /// Numbers for new deliveries of a subscription, counting from the one that is returned; what is to be settled is kept.
+    pub(super) fn add(
+        &mut self,
+        tag: &Tag,
+        mode: AckMode,
+        deliveries: impl ExactSizeIterator<Item = (DeliveryId, u32)>,
+    ) -> u64 {
+        let first = self.last + 1;
+        self.last += deliveries.len() as u64;
+        if mode == AckMode::Auto {
+            return first;
         }
-        self.last
+        if !self.by_tag.contains_key(tag) {
+            self.by_tag.insert(tag.clone(), VecDeque::new());
+        }
+        let Some(entries) = self.by_tag.get_mut(tag) else { return first };
+        let cumulative = mode == AckMode::Client;
+        entries.extend((first..).zip(deliveries).map(|(number, (delivery, redeliveries))| Entry {
+            number,
+            delivery,
+            redeliveries,
+            cumulative,
+        }));
+        first
     }
 
     pub(super) fn contains(&self, token: &Token) -> bool {
@@ -53,17 +98,20 @@ impl Unsettled {
     }
 
     /// Takes the deliveries that the token means; none if it is unknown.
-    pub(super) fn take(&mut self, token: &Token) -> Vec<DeliveryId> {
+    fn take(&mut self, token: &Token) -> Vec<Entry> {
         let Some(index) = self.find(token) else { return Vec::new() };
         let Some(entries) = self.by_tag.get_mut(&token.tag) else { return Vec::new() };
-        let taken = match entries.get(index) {
-            Some(entry) if entry.cumulative => entries.drain(..=index).map(|entry| entry.delivery).collect(),
-            _ => entries.remove(index).map(|entry| entry.delivery).into_iter().collect(),
-        };
-        if entries.is_empty() {
-            self.by_tag.remove(&token.tag);
+        match entries.get(index) {
+            Some(entry) if entry.cumulative => entries.drain(..=index).collect(),
+            _ => entries.remove(index).into_iter().collect(),
         }
-        taken
+    }
+
+    /// A subscription is over: its deliveries are forgotten with the last of them.
+    pub(super) fn forget_if_settled(&mut self, tag: &Tag) {
+        if self.by_tag.get(tag).is_some_and(VecDeque::is_empty) {
+            self.by_tag.remove(tag);
+        }
     }
 
     fn find(&self, token: &Token) -> Option<usize> {
@@ -72,10 +120,6 @@ impl Unsettled {
 }
 
 impl Session {
-    pub(super) fn message_id(&self, tag: &Tag, number: u64) -> String {
-        format!("{}{SEPARATOR}{}{SEPARATOR}{number}", tag.0, self.id)
-    }
-
     pub(super) fn acknowledge(
         &mut self,
         frame: &Frame,
@@ -84,33 +128,46 @@ impl Session {
     ) -> Result<(), Fault> {
         let token = self.token(frame)?;
         if !self.unsettled.contains(&token) {
-            return Err(Fault::violation("Message not found", format!("unknown delivery tag {}", token.number)));
+            let detail = in_code(PRECONDITION, format!("unknown delivery tag {}", token.number));
+            return Err(Fault::violation(PRECONDITION, detail));
         }
-        let outcome = outcome(frame);
+        let verdict = self.verdict(frame);
         if let Some(name) = frame.headers.get("transaction") {
-            return self.transactions.add(&name, Action::Settle { token, outcome }, &self.limits);
+            let action = Action::Settle { token, verdict };
+            return self.transactions.add(&name, action, &self.options.limits);
         }
-        self.settle(&token, outcome, receipt, output);
+        self.settle(&token, verdict, receipt, output);
         Ok(())
     }
 
     /// Settles what the token means now; inside a transaction an earlier frame may have settled it already.
-    pub(super) fn settle(&mut self, token: &Token, outcome: Outcome, receipt: Option<ReceiptId>, output: &mut Output) {
+    pub(super) fn settle(&mut self, token: &Token, verdict: Verdict, receipt: Option<ReceiptId>, output: &mut Output) {
         let taken = self.unsettled.take(token);
+        if !self.subscriptions.contains(&token.tag) {
+            self.unsettled.forget_if_settled(&token.tag);
+        }
+        let limit = self.options.redeliveries_at_once;
+        let settled: Vec<_> = taken.iter().map(|entry| (entry.delivery, entry.outcome(verdict, limit))).collect();
         // One command for each queue: an id that is used again may have been another queue's before.
-        for deliveries in taken.chunk_by(|one, next| one.queue == next.queue) {
+        let together = |(one, how): &(DeliveryId, Outcome), (next, next_how): &(DeliveryId, Outcome)| {
+            one.queue == next.queue && how == next_how
+        };
+        for part in settled.chunk_by(together) {
+            let Some((_, outcome)) = part.first().copied() else { continue };
             let request = receipt.map(|_| self.requests.ask(Purpose::Plain, receipt));
-            output.commands.push(Command::Settle { deliveries: deliveries.to_vec(), outcome, request });
+            let deliveries = part.iter().map(|(delivery, _)| *delivery).collect();
+            output.commands.push(Command::Settle { deliveries, outcome, request });
         }
     }
 
     fn token(&self, frame: &Frame) -> Result<Token, Fault> {
-        let header = if self.version == Version::V1_2 { "id" } else { "message-id" };
+        let header = if self.version() == Version::V1_2 { "id" } else { "message-id" };
         let Some(text) = frame.headers.get(header) else {
-            return Err(Fault::missing("Missing header", frame.verb.name(), header));
+            let detail = format!("\"{}\" must include the \"{header}\" header", frame.verb.name());
+            return Err(Fault::violation("Missing header", detail));
         };
         self.parse_token(&text).ok_or_else(|| {
-            let detail = format!("{} must include a valid '{header}' header", frame.verb.name());
+            let detail = format!("\"{}\" must include a valid \"{header}\" header", frame.verb.name());
             Fault::violation("Invalid header", detail)
         })
     }
@@ -122,13 +179,14 @@ impl Session {
         (session == &*self.id).then_some(())?;
         Some(Token { tag: Tag(Text::from(tag)), number: number.parse().ok()? })
     }
-}
 
-fn outcome(frame: &Frame) -> Outcome {
-    let requeue = |headers: &Headers| headers.get("requeue").is_none_or(|value| value != "false");
-    match frame.verb {
-        Verb::Nack if requeue(&frame.headers) => Outcome::Released,
-        Verb::Nack => Outcome::Rejected,
-        _ => Outcome::Accepted,
+    fn verdict(&self, frame: &Frame) -> Verdict {
+        if frame.verb != Verb::Nack {
+            return Verdict::Accept;
+        }
+        match (frame.headers.get("requeue").as_deref(), self.options.nack) {
+            (Some("false"), _) | (None, Nack::DeadLetter) => Verdict::Refuse,
+            _ => Verdict::GiveBack,
+        }
     }
 }

@@ -1,70 +1,17 @@
 //! SUBSCRIBE and UNSUBSCRIBE: which queue, how it is bound, how it is consumed.
 
-use bytes::Bytes;
 use crossdock_common::command::{BoundedBy, Subscribe};
 use crossdock_common::definition::{self, BindingSpec, Definition, QueueSpec};
 use crossdock_common::{Command, ConsumerId, Lane, Name, Output, Table, Text};
 
+use super::durable::Durable;
+use super::plan::{Binding, Plan, selector};
 use super::requests::{Purpose, ReceiptId};
-use super::send::destination;
 use super::subscriptions::{AckMode, Subscription, Tag};
-use super::{Session, argument, queue_spec};
+use super::{Session, queue_spec};
 use crate::destination::Destination;
 use crate::error::{Fault, quote};
 use crate::frame::{Frame, Headers};
-
-/// Longest queue name that is derived from a subscription, as AMQP has it.
-const QUEUE_NAME_BYTES_MAX: usize = 255;
-/// Arguments of the consumer that are passed on.
-const ARGUMENTS: [&str; 3] = ["x-stream-offset", "x-stream-filter", "x-stream-match-unfiltered"];
-
-/// How to consume, once the queue has its name.
-pub(super) struct Plan {
-    tag: Tag,
-    mode: AckMode,
-    window: u32,
-    priority: i32,
-    exclusive: bool,
-    arguments: Table,
-    binding: Option<(Name, Bytes)>,
-    durable: bool,
-}
-
-impl Plan {
-    /// The queue behind a `/temp-queue/…`: its deliveries come with that name as subscription.
-    pub(super) fn of_reply_queue(temp_queue: &str) -> Self {
-        Self {
-            tag: Tag::of_id(temp_queue),
-            mode: AckMode::Auto,
-            window: 0,
-            priority: 0,
-            exclusive: false,
-            arguments: Table::new(),
-            binding: None,
-            durable: false,
-        }
-    }
-
-    fn parse(headers: &Headers, tag: Tag) -> Result<Self, Fault> {
-        let mode = AckMode::parse(headers)?;
-        let window = if mode == AckMode::Auto { 0 } else { number(headers, "prefetch-count")? };
-        Ok(Self {
-            mode,
-            window,
-            priority: number(headers, "x-priority")?,
-            arguments: ARGUMENTS
-                .into_iter()
-                .filter_map(|name| Some((Text::from_static(name), argument(&headers.get(name)?))))
-                .collect(),
-            durable: headers.is_true("durable") || headers.is_true("persistent"),
-            ..Self::of_reply_queue("").with_tag(tag)
-        })
-    }
-
-    fn with_tag(self, tag: Tag) -> Self {
-        Self { tag, ..self }
-    }
-}
 
 impl Session {
     pub(super) fn subscribe(
@@ -74,66 +21,112 @@ impl Session {
         output: &mut Output,
     ) -> Result<(), Fault> {
         let headers = &frame.headers;
-        let destination = destination(headers, "SUBSCRIBE")?;
-        let tag = Tag::parse(headers, self.version, "SUBSCRIBE")?;
+        let Some(text) = headers.get("destination") else {
+            return Err(Fault::missing("Missing destination", "SUBSCRIBE", "destination"));
+        };
+        let destinations = Destination::parse_all(&text)?;
+        let tag = Tag::parse(headers, self.version(), "SUBSCRIBE")?;
         if self.subscriptions.contains(&tag) {
             let detail = format!("A subscription identified by '{}' already exists.", quote(&tag.0));
             return Err(Fault::violation("Duplicated subscription identifier", detail));
         }
-        self.subscriptions.check_room(&self.limits)?;
-        let plan = Plan::parse(headers, tag)?;
-        if plan.durable && headers.get("id").is_none() {
-            return Err(Fault::violation("Missing Header", "Header 'id' is required for durable subscriptions"));
+        refuse_browsers(headers)?;
+        let durable = self.durable(headers)?;
+        if durable.is_some() && destinations.len() > 1 {
+            let detail = "A durable subscription has one destination";
+            return Err(Fault::violation("Invalid destination", detail));
         }
-        match destination {
-            Destination::Queue(name) => {
-                let default = QueueSpec { name: name.clone(), durable: true, ..QueueSpec::default() };
-                self.declare(queue_spec(headers, default), receipt, output);
-                self.bind_and_consume(Plan { durable: false, ..plan }, name, receipt, output);
-            }
-            Destination::Topic(_) | Destination::Exchange(..) => {
-                self.consume_topic(frame, &destination, plan, receipt, output);
-            }
-            Destination::AmqQueue(name) | Destination::ReplyQueue(name) | Destination::TempQueue(name) => {
-                let exclusive = headers.is_true("exclusive");
-                self.bind_and_consume(Plan { durable: false, exclusive, ..plan }, name, receipt, output);
-            }
+        for destination in &destinations {
+            self.subscriptions.check_room(self.limits())?;
+            let plan = Plan::parse(headers, tag.clone(), self.options.prefetch_default)?;
+            self.consume(headers, destination, durable.as_ref(), plan, receipt, output);
         }
         Ok(())
     }
 
-    /// A queue of the subscription's own: named after it if it is durable, by the broker if it is not.
-    fn consume_topic(
+    fn consume(
         &mut self,
-        frame: &Frame,
+        headers: &Headers,
         destination: &Destination,
+        durable: Option<&Durable>,
         plan: Plan,
         receipt: Option<ReceiptId>,
         output: &mut Output,
     ) {
-        let headers = &frame.headers;
-        let plan = Plan { binding: Some(destination.route()), ..plan };
+        match destination {
+            Destination::Queue(name) => {
+                let default = QueueSpec { name: name.clone(), durable: true, ..QueueSpec::default() };
+                self.declare(queue_spec(headers, default), receipt, output);
+                // Of a queue that is declared here, `exclusive` was said already.
+                let exclusive = headers.is_true("activemq.exclusive");
+                self.bind_and_consume(Plan { exclusive, ..plan }, name.clone(), receipt, output);
+            }
+            Destination::Topic(_) | Destination::Exchange(..) => {
+                self.consume_topic(headers, destination, durable, plan, receipt, output);
+            }
+            Destination::AmqQueue(name) | Destination::ReplyQueue(name) => {
+                self.bind_and_consume(plan, name.clone(), receipt, output);
+            }
+            Destination::TempQueue(name) => self.consume_temporary(name, plan, receipt, output),
+        }
+    }
+
+    /// A queue of this connection, made on first use (ActiveMQ; with RabbitMQ, `reply-to` makes it).
+    fn consume_temporary(&mut self, name: &Name, plan: Plan, receipt: Option<ReceiptId>, output: &mut Output) {
+        let temporary = Text::from(format!("{}{name}", super::send::TEMP_QUEUE));
+        if let Some(queue) = self.replies.get(&temporary).cloned() {
+            return self.bind_and_consume(plan, queue, receipt, output);
+        }
+        let spec = QueueSpec { exclusive: true, auto_delete: true, ..QueueSpec::default() };
+        self.declare_unnamed(spec, Plan { temporary: Some(temporary), ..plan }, receipt, output);
+    }
+
+    fn declare_unnamed(&mut self, spec: QueueSpec, plan: Plan, receipt: Option<ReceiptId>, output: &mut Output) {
+        let declare = Definition::DeclareQueue { spec, passive: false };
+        self.define(Purpose::SubscribeTo(Box::new(plan)), declare, receipt, output);
+        self.awaited_names += 1;
+    }
+
+    /// A queue of the subscription's own: named after it if it is durable, by the broker if it is not. What it does not want does
+    /// not come into the queue.
+    fn consume_topic(
+        &mut self,
+        headers: &Headers,
+        destination: &Destination,
+        durable: Option<&Durable>,
+        plan: Plan,
+        receipt: Option<ReceiptId>,
+        output: &mut Output,
+    ) {
+        let (exchange, pattern) = destination.pattern();
+        let binding = Binding { exchange, pattern, arguments: selector(headers).into_iter().collect() };
+        let plan = Plan {
+            binding: Some(binding),
+            durable: durable.is_some(),
+            exclusive: durable.is_some_and(|durable| durable.of_client),
+            // A durable subscription may have had another selector before.
+            arguments: if durable.is_some() { plan.arguments } else { Table::new() },
+            ..plan
+        };
         let name = match headers.get("x-queue-name") {
             Some(name) => Name::from(&*name),
-            None if plan.durable => durable_queue_name(headers),
-            None => Name::default(),
+            None => durable.map(|durable| durable.queue.clone()).unwrap_or_default(),
         };
+        let is_durable = durable.is_some();
         let default = QueueSpec {
-            exclusive: !plan.durable,
-            auto_delete: !plan.durable,
-            durable: plan.durable,
+            exclusive: !is_durable,
+            auto_delete: !is_durable,
+            durable: is_durable,
             name,
             ..QueueSpec::default()
         };
         let spec = queue_spec(headers, default);
-        let name = spec.name.clone();
-        let declare = Definition::DeclareQueue { spec, passive: false };
-        if name.is_empty() {
-            self.awaited_name = Some(self.define(Purpose::SubscribeTo(Box::new(plan)), declare, receipt, output));
-        } else {
-            self.define(Purpose::Plain, declare, receipt, output);
-            self.bind_and_consume(plan, name, receipt, output);
+        if spec.name.is_empty() {
+            return self.declare_unnamed(spec, plan, receipt, output);
         }
+        let name = spec.name.clone();
+        self.define(Purpose::Plain, Definition::DeclareQueue { spec, passive: false }, receipt, output);
+        self.bind_and_consume(plan, name, receipt, output);
     }
 
     /// The queue has its name.
@@ -144,16 +137,17 @@ impl Session {
         receipt: Option<ReceiptId>,
         output: &mut Output,
     ) {
-        if let Some((source, key)) = plan.binding {
+        if let Some(Binding { exchange: source, pattern: key, arguments }) = plan.binding {
             let destination = definition::Destination::Queue(queue.clone());
-            let (arguments, attributes) = (Table::new(), Table::new());
+            let attributes = Table::new();
             let binding = BindingSpec { source, destination, key, arguments, announced: false, attributes };
             self.define(Purpose::Plain, Definition::Bind(binding), receipt, output);
         }
         let (tag, mode, durable) = (plan.tag, plan.mode, plan.durable);
-        let consumer = self.subscriptions.add(Subscription { tag, mode, queue: queue.clone(), durable });
+        let subscription = Subscription { tag, mode, queue: queue.clone(), durable, template: None };
+        let consumer = self.subscriptions.add(subscription);
         if consumer == ConsumerId(1) {
-            let window = u32::try_from(self.limits.unsettled_max).unwrap_or(u32::MAX);
+            let window = u32::try_from(self.limits().unsettled_max).unwrap_or(u32::MAX);
             output.commands.push(Command::LaneWindow { lane: Lane::default(), window });
         }
         let subscribe = Box::new(Subscribe {
@@ -177,17 +171,32 @@ impl Session {
         receipt: Option<ReceiptId>,
         output: &mut Output,
     ) -> Result<(), Fault> {
-        let tag = Tag::parse(&frame.headers, self.version, "UNSUBSCRIBE")?;
-        let Some((consumer, subscription)) = self.subscriptions.end(&tag) else {
-            let described = tag.describe();
-            let detail =
-                format!("UNSUBSCRIBE must refer to an existing subscription.\nSubscription to {described} not found.");
-            return Err(Fault::violation("No subscription found", detail));
+        let headers = &frame.headers;
+        let named = self.named_durable(headers)?;
+        let tag = match Tag::parse(headers, self.version(), "UNSUBSCRIBE") {
+            Ok(tag) => Some(tag),
+            Err(_) if named.is_some() => None,
+            Err(fault) => return Err(fault),
         };
-        let request = self.requests.ask(Purpose::Unsubscribe(consumer), receipt);
-        output.commands.push(Command::Unsubscribe { request, consumer });
-        if subscription.durable && (frame.headers.is_true("durable") || frame.headers.is_true("persistent")) {
-            let delete = Definition::DeleteQueue { name: subscription.queue, if_unused: false, if_empty: false };
+        let ended = tag.as_ref().map(|tag| self.subscriptions.end(tag)).unwrap_or_default();
+        if let (Some(tag), true, None) = (&tag, ended.is_empty(), &named) {
+            let described = tag.describe();
+            let detail = format!(
+                "UNSUBSCRIBE must refer to an existing subscription.\nSubscription to \"{described}\" not found."
+            );
+            return Err(Fault::violation("No subscription found", detail));
+        }
+        let for_good = headers.is_true("durable") || headers.is_true("persistent");
+        let mut over: Vec<Name> = named.into_iter().collect();
+        for (consumer, subscription) in ended {
+            let request = self.requests.ask(Purpose::Unsubscribe(consumer), receipt);
+            output.commands.push(Command::Unsubscribe { request, consumer });
+            if subscription.durable && for_good && !over.contains(&subscription.queue) {
+                over.push(subscription.queue);
+            }
+        }
+        for name in over {
+            let delete = Definition::DeleteQueue { name, if_unused: false, if_empty: false };
             self.define(Purpose::DeleteQueue, delete, receipt, output);
         }
         Ok(())
@@ -205,32 +214,10 @@ impl Session {
     }
 }
 
-/// A name that an operator recognises, and that the same id and destination give again.
-fn durable_queue_name(headers: &Headers) -> Name {
-    let id = headers.get("id").unwrap_or_default();
-    let destination = headers.get("destination").unwrap_or_default();
-    let name = format!("stomp-subscription-{id}@{destination}");
-    if name.len() <= QUEUE_NAME_BYTES_MAX {
-        return Name::from(name);
+/// A browser looks at messages and takes none: to treat it as a consumer would lose them.
+fn refuse_browsers(headers: &Headers) -> Result<(), Fault> {
+    if headers.is_true("browser") {
+        return Err(Fault::refused("not_implemented", "Queues cannot be browsed: the messages would be taken away"));
     }
-    let hash = fnv(name.as_bytes());
-    let mut end = QUEUE_NAME_BYTES_MAX - 33;
-    while !name.is_char_boundary(end) {
-        end -= 1;
-    }
-    Name::from(format!("{}-{hash:032x}", name.get(..end).unwrap_or_default()))
-}
-
-/// FNV-1a, 128 bits: short names for long ids, not a secret.
-fn fnv(bytes: &[u8]) -> u128 {
-    const OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
-    const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
-    bytes.iter().fold(OFFSET, |hash, byte| (hash ^ u128::from(*byte)).wrapping_mul(PRIME))
-}
-
-fn number<N: std::str::FromStr + Default>(headers: &Headers, name: &'static str) -> Result<N, Fault> {
-    let Some(text) = headers.get(name) else { return Ok(N::default()) };
-    text.trim().parse().map_err(|_| {
-        Fault::violation("Invalid header", format!("{name} '{}' is not a number in its range", quote(&text)))
-    })
+    Ok(())
 }

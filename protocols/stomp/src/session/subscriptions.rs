@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 
 use crossdock_common::{ConsumerId, Limits, Name, Text};
+use smallvec::SmallVec;
 
 use crate::error::{Fault, quote};
 use crate::frame::{Headers, Version};
 use crate::session::send::TEMP_QUEUE;
+use crate::session::template::Template;
 
 /// How a subscription's deliveries are acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,13 +86,16 @@ pub(super) struct Subscription {
     pub(super) queue: Name,
     /// A durable subscription to a topic: its queue goes when the client says so.
     pub(super) durable: bool,
+    /// How its last message began.
+    pub(super) template: Option<Template>,
 }
 
 /// All subscriptions of a connection.
 #[derive(Debug, Default)]
 pub(super) struct Subscriptions {
     last: u64,
-    by_tag: HashMap<Tag, ConsumerId>,
+    /// A subscription to several destinations has a consumer for each.
+    by_tag: HashMap<Tag, SmallVec<[ConsumerId; 1]>>,
     by_consumer: HashMap<ConsumerId, Subscription>,
 }
 
@@ -111,21 +116,25 @@ impl Subscriptions {
     pub(super) fn add(&mut self, subscription: Subscription) -> ConsumerId {
         self.last += 1;
         let consumer = ConsumerId(self.last);
-        self.by_tag.insert(subscription.tag.clone(), consumer);
+        self.by_tag.entry(subscription.tag.clone()).or_default().push(consumer);
         self.by_consumer.insert(consumer, subscription);
         consumer
     }
 
     /// Frees the id; deliveries on their way still find the subscription until [`forget`](Self::forget).
-    pub(super) fn end(&mut self, tag: &Tag) -> Option<(ConsumerId, Subscription)> {
-        let consumer = self.by_tag.remove(tag)?;
-        Some((consumer, self.by_consumer.get(&consumer)?.clone()))
+    pub(super) fn end(&mut self, tag: &Tag) -> Vec<(ConsumerId, Subscription)> {
+        let consumers = self.by_tag.remove(tag).unwrap_or_default();
+        let subscription = |consumer| Some((consumer, self.by_consumer.get(&consumer)?.clone()));
+        consumers.into_iter().filter_map(subscription).collect()
     }
 
     pub(super) fn forget(&mut self, consumer: ConsumerId) -> Option<Subscription> {
         let subscription = self.by_consumer.remove(&consumer)?;
-        if self.by_tag.get(&subscription.tag) == Some(&consumer) {
-            self.by_tag.remove(&subscription.tag);
+        if let Some(consumers) = self.by_tag.get_mut(&subscription.tag) {
+            consumers.retain(|other| *other != consumer);
+            if consumers.is_empty() {
+                self.by_tag.remove(&subscription.tag);
+            }
         }
         Some(subscription)
     }
@@ -134,7 +143,7 @@ impl Subscriptions {
         self.by_consumer.iter()
     }
 
-    pub(super) fn of(&self, consumer: ConsumerId) -> Option<&Subscription> {
-        self.by_consumer.get(&consumer)
+    pub(super) fn of_mut(&mut self, consumer: ConsumerId) -> Option<&mut Subscription> {
+        self.by_consumer.get_mut(&consumer)
     }
 }

@@ -3,12 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crossdock_common::command::Outcome;
 use crossdock_common::{Limits, Message, Output, Text};
 
 use super::Session;
 use super::requests::ReceiptId;
-use super::settle::Token;
+use super::settle::{Token, Verdict};
 use crate::error::{Fault, quote};
 use crate::frame::{Frame, Verb};
 
@@ -18,7 +17,7 @@ const TRANSACTIONS_MAX: usize = 16;
 /// What waits.
 pub(super) enum Action {
     Publish { message: Arc<Message>, to_queue: bool },
-    Settle { token: Token, outcome: Outcome },
+    Settle { token: Token, verdict: Verdict },
 }
 
 impl Action {
@@ -108,13 +107,13 @@ impl Session {
     fn carry_out(&mut self, action: Action, receipt: Option<ReceiptId>, output: &mut Output) {
         match action {
             Action::Publish { message, to_queue } => self.publish_message(message, to_queue, receipt, output),
-            Action::Settle { token, outcome } => self.settle(&token, outcome, receipt, output),
+            Action::Settle { token, verdict } => self.settle(&token, verdict, receipt, output),
         }
     }
 }
 
 fn unknown(name: &str) -> Fault {
-    Fault::violation("Bad transaction", format!("Invalid transaction: '{}'", quote(name)))
+    Fault::violation("Bad transaction", format!("Invalid transaction identifier: \"{}\"", quote(name)))
 }
 
 fn too_large(what: &str, limit: usize) -> Fault {

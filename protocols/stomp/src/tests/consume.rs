@@ -129,7 +129,7 @@ fn client_acks_are_cumulative_and_individual_ones_are_not() {
         wire.asked();
         assert_eq!(wire.send(&format!("ACK\nid:{}\nreceipt:1\n\n\0", ids[1])), receipt("1"));
         assert_eq!(settled(&mut wire), [(expected, Outcome::Accepted)]);
-        assert_eq!(error_of(&wire.send(&format!("ACK\nid:{}\n\n\0", ids[1]))), "Message not found");
+        assert_eq!(error_of(&wire.send(&format!("ACK\nid:{}\n\n\0", ids[1]))), "precondition_failed");
     }
 }
 
@@ -183,7 +183,7 @@ fn tokens_of_others_and_of_auto_subscriptions_are_unknown() {
     let mut wire = Wire::connected("1.2");
     wire.send("SUBSCRIBE\nid:0\ndestination:/queue/q\n\n\0");
     let ids = three(&mut wire);
-    assert_eq!(error_of(&wire.send(&format!("ACK\nid:{}\n\n\0", ids[0]))), "Message not found");
+    assert_eq!(error_of(&wire.send(&format!("ACK\nid:{}\n\n\0", ids[0]))), "precondition_failed");
 }
 
 #[test]
@@ -236,7 +236,7 @@ fn what_subscribe_may_not_say() {
         ("destination:/queue/a\n", "Missing header"),
         ("id:1\n", "Missing destination"),
         ("id:/temp-queue/a\ndestination:/queue/a\n", "Invalid id"),
-        ("id:1\ndestination:/temp-queue/a\n", "Invalid destination"),
+        ("id:1\ndestination:/temp-queue/a/b\n", "Invalid destination"),
         ("id:1\ndestination:/queue/a\nack:maybe\n", "Invalid header"),
         ("id:1\ndestination:/queue/a\nack:client\nprefetch-count:-1\n", "Invalid header"),
     ] {

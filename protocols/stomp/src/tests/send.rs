@@ -118,7 +118,9 @@ fn a_refused_declaration_is_told_in_rabbitmqs_words() {
     wire.core.refuse = Some(Refusal::PreconditionFailed("inequivalent arg 'durable'".into()));
     let read = wire.send("SEND\ndestination:/queue/a\nreceipt:9\n\n1\0");
     assert_eq!(error_of(&read), "precondition_failed");
-    assert!(read.contains("receipt-id:9\n") && read.ends_with("\n\ninequivalent arg 'durable'\n\0"));
+    assert!(
+        read.contains("receipt-id:9\n") && read.ends_with("\n\nPRECONDITION_FAILED - inequivalent arg 'durable'\n\0")
+    );
 }
 
 #[test]
@@ -142,8 +144,9 @@ fn a_temp_queue_in_reply_to_becomes_a_queue_that_is_consumed() {
 fn what_send_may_not_say() {
     for (headers, expected) in [
         ("", "Missing destination"),
-        ("destination:orders\n", "Unknown destination"),
-        ("destination:/queue/a,/queue/b\n", "Invalid destination"),
+        ("destination:/orders\n", "Unknown destination"),
+        ("destination:/queue/a,/queue/\n", "Invalid destination"),
+        ("destination:/queue/a,/temp-queue/x\n", "Invalid destination"),
         ("destination:/temp-queue/x\n", "Invalid destination"),
         ("destination:/queue/a\nmessage-id:1\n", "Invalid header"),
         ("destination:/queue/a\nuser-id:root\n", "precondition_failed"),
@@ -177,4 +180,69 @@ fn frames_wait_when_too_many_answers_are_open() {
     wire.event(Event::Confirmed { lane: Lane(0), confirms });
     wire.send("");
     assert_eq!((wire.asked().len(), wire.input.is_empty()), (1, true));
+}
+
+/// What may be said together means what it means one by one.
+#[test]
+fn frames_that_are_the_same_but_for_their_bodies_are_a_run() {
+    for head in ["content-length:1\n", "foo:b\\car\npriority:3\n"] {
+        let frame = |body: &str| format!("SEND\ndestination:/queue/q\n{head}\n{body}\0\n");
+        let mut wire = Wire::connected("1.2");
+        wire.send(&frame("0"));
+        let first = wire.published().remove(0);
+        wire.send(&["1", "2", "3", "4", "5"].map(frame).concat());
+        let asked = wire.asked();
+        let [Command::PublishRun(publish)] = &asked[..] else { panic!("{asked:?}") };
+        let bodies: Vec<&[u8]> = publish.run.bodies().collect();
+        assert_eq!(bodies, [b"1", b"2", b"3", b"4", b"5"]);
+        let like = publish.run.head();
+        assert_eq!(
+            (&like.properties, &like.routing_key, like.priority),
+            (&first.properties, &first.routing_key, first.priority)
+        );
+        assert!(publish.mandatory, "the queue was declared");
+        wire.send(&["6", "7", "8"].map(frame).concat());
+        assert_eq!(wire.published().len(), 3, "few are passed on one by one");
+    }
+}
+
+#[test]
+fn what_is_another_for_each_message_is_no_run() {
+    for header in
+        ["receipt:1", "persistent:true", "expires:99999999999999", "reply-to:/queue/r", "AMQ_SCHEDULED_DELAY:1"]
+    {
+        let mut wire = Wire::connected("1.2");
+        wire.send(&format!("SEND\ndestination:/topic/q\n{header}\n\nx\0").repeat(10));
+        assert_eq!(wire.published().len(), 10, "{header}");
+    }
+    let mut wire = Wire::connected("1.2");
+    wire.send("BEGIN\ntransaction:t\n\n\0");
+    wire.send(&"SEND\ndestination:/topic/q\ntransaction:t\n\nx\0".repeat(10));
+    assert!(wire.asked().is_empty());
+}
+
+#[test]
+fn a_frame_that_is_cut_ends_a_run() {
+    let mut wire = Wire::connected("1.2");
+    let frame = "SEND\ndestination:/topic/q\ncontent-length:2\n\nxy\0";
+    wire.send(frame);
+    wire.asked();
+    let bytes = frame.repeat(6);
+    for cut in 1..frame.len() {
+        let (one, other) = bytes.split_at(bytes.len() - cut);
+        wire.send(one);
+        wire.send(other);
+        let count: usize = wire
+            .asked()
+            .iter()
+            .map(|command| match command {
+                Command::PublishRun(publish) => publish.run.len(),
+                Command::Publish(_) => 1,
+                _ => 0,
+            })
+            .sum();
+        assert_eq!(count, 6);
+    }
+    let wrong = "SEND\ndestination:/topic/q\ncontent-length:2\n\nxyz\0";
+    assert_eq!(error_of(&wire.send(&[&frame.repeat(5), wrong].concat())), "Malformed frame");
 }

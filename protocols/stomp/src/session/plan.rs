@@ -1,0 +1,85 @@
+//! What a SUBSCRIBE asks for, beside where.
+
+use bytes::Bytes;
+use crossdock_common::{Name, Table, Text, Value};
+
+use super::argument;
+use super::subscriptions::{AckMode, Tag};
+use crate::error::{Fault, quote};
+use crate::frame::Headers;
+
+/// Arguments of the consumer that are passed on.
+const ARGUMENTS: [&str; 4] = ["x-stream-offset", "x-stream-filter", "x-stream-match-unfiltered", SELECTOR];
+/// The core's name for a condition on messages.
+const SELECTOR: &str = "x-selector";
+
+/// How a queue of the subscription's own is bound.
+pub(super) struct Binding {
+    pub(super) exchange: Name,
+    pub(super) pattern: Bytes,
+    pub(super) arguments: Table,
+}
+
+/// How to consume, once the queue has its name.
+pub(super) struct Plan {
+    pub(super) tag: Tag,
+    pub(super) mode: AckMode,
+    pub(super) window: u32,
+    pub(super) priority: i32,
+    pub(super) exclusive: bool,
+    pub(super) arguments: Table,
+    pub(super) binding: Option<Binding>,
+    /// The queue of a durable subscription to a topic.
+    pub(super) durable: bool,
+    /// The `/temp-queue/…` that the queue is behind.
+    pub(super) temporary: Option<Text>,
+}
+
+impl Plan {
+    /// The queue behind a `/temp-queue/…`: its deliveries come with that name as subscription.
+    pub(super) fn of_reply_queue(temp_queue: &str) -> Self {
+        Self {
+            tag: Tag::of_id(temp_queue),
+            mode: AckMode::Auto,
+            window: 0,
+            priority: 0,
+            exclusive: false,
+            arguments: Table::new(),
+            binding: None,
+            durable: false,
+            temporary: None,
+        }
+    }
+
+    /// Reads the headers that RabbitMQ or ActiveMQ know.
+    pub(super) fn parse(headers: &Headers, tag: Tag, prefetch_default: u32) -> Result<Self, Fault> {
+        let mode = AckMode::parse(headers)?;
+        let argument = |name: &'static str| Some((Text::from_static(name), argument(&headers.get(name)?)));
+        let mut arguments: Table = ARGUMENTS.into_iter().filter_map(argument).collect();
+        arguments.extend(selector(headers));
+        let prefetch = number(headers, &["prefetch-count", "activemq.prefetchSize"])?;
+        Ok(Self {
+            tag,
+            mode,
+            window: if mode == AckMode::Auto { 0 } else { prefetch.unwrap_or(prefetch_default) },
+            priority: number(headers, &["x-priority", "activemq.priority"])?.unwrap_or(0),
+            exclusive: headers.is_true("exclusive") || headers.is_true("activemq.exclusive"),
+            arguments,
+            ..Self::of_reply_queue("")
+        })
+    }
+}
+
+/// The selector as an argument of a consumer or binding.
+pub(super) fn selector(headers: &Headers) -> Option<(Text, Value)> {
+    let text = headers.get("selector")?;
+    Some((Text::from_static(SELECTOR), Value::string(text.into_owned())))
+}
+
+/// The number in the first of these headers that there is.
+fn number<N: std::str::FromStr>(headers: &Headers, names: &[&'static str]) -> Result<Option<N>, Fault> {
+    let Some((name, text)) = names.iter().find_map(|name| Some((name, headers.get(name)?))) else { return Ok(None) };
+    text.trim().parse().map(Some).map_err(|_| {
+        Fault::violation("Invalid header", format!("{name} '{}' is not a number in its range", quote(&text)))
+    })
+}
