@@ -62,10 +62,14 @@ impl RouteCache {
 }
 
 impl Client {
+    fn routes(&mut self) -> &mut RouteCache {
+        self.routes.get_or_insert_default()
+    }
+
     pub(super) fn publish(&mut self, now: Now, mut publish: Publish) {
         self.published = true;
         let version = self.broker.version();
-        let found = match self.routes.get(version, &publish.message) {
+        let found = match self.routes().get(version, &publish.message) {
             Some(found) => Ok(found),
             None => self.find_route(&mut publish.message),
         };
@@ -96,7 +100,7 @@ impl Client {
     pub(super) fn publish_run(&mut self, now: Now, publish: &PublishRun) {
         self.published = true;
         let version = self.broker.version();
-        let found = self.routes.get(version, publish.run.head());
+        let found = self.routes().get(version, publish.run.head());
         let split = found.as_ref().map(|found| split_by_shard(self.pending.len(), found)).unwrap_or_default();
         let defined = found.as_ref().map(|found| found.defined);
         let is_new = publish.run.head().durable && defined > Some(self.broker.definitions_are_durable_to());
@@ -120,7 +124,7 @@ impl Client {
     fn find_route(&mut self, message: &mut Arc<Message>) -> Result<Arc<Route>, Refusal> {
         self.readdress(message);
         let found = Arc::new(self.broker.find_route(&self.who, message)?);
-        self.routes.keep(message, &found);
+        self.routes().keep(message, &found);
         *message = found.prepare(message.clone());
         Ok(found)
     }
