@@ -6,6 +6,7 @@ mod lapin;
 mod lapin_extensions;
 mod mqtt;
 mod rumqttc;
+mod websocket;
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -111,14 +112,25 @@ fn paho_keeps_qos_2_over_kills_of_the_broker() {
 }
 
 #[test]
+fn paho_for_java_keeps_qos_2_over_kills_of_the_broker() {
+    let (jar, command) = java("java-mqtt", "mqtt.jar", "crossdock.Restart");
+    over_kills("Paho for Java", jar, command, "mqtt");
+}
+
+#[test]
 fn a_stream_is_whole_after_a_kill() {
     python_over_kills("stream_restart.py");
 }
 
 /// Runs a program that says "kill" when it likes, and is told the port of its protocol after that.
 fn python_over_kills(script: &str) {
-    let (interpreter, mut command) = python_program(script);
-    if !is_there(script, &[interpreter]) {
+    let (interpreter, command) = python_program(script);
+    let protocol = if script.starts_with("paho") { "mqtt" } else { "amqp" };
+    over_kills(script, interpreter, command, protocol);
+}
+
+fn over_kills(name: &str, needs: PathBuf, mut command: Command, protocol: &str) {
+    if !is_there(name, &[needs]) {
         return;
     }
     let mut broker = Broker::start(&[]);
@@ -131,7 +143,6 @@ fn python_over_kills(script: &str) {
         assert_eq!(request.expect("UTF-8"), "kill");
         broker.kill();
         broker.restart();
-        let protocol = if script.starts_with("paho") { "mqtt" } else { "amqp" };
         writeln!(answers, "{}", broker.port(protocol)).expect("it waits for the port");
     }
     assert!(program.wait().expect("ends").success());

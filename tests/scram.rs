@@ -136,9 +136,8 @@ fn a_password_is_proved_by_both_sides() {
     for (user, password) in [("orders", "Secret"), ("nobody", "secret"), ("hashed", "test12")] {
         assert_eq!(login(&broker, user, password).1, 0x87, "{user}");
     }
-    let salt = |user: &str| begin(&broker, &Scram::new(user, "x")).1.split(',').nth(1).map(str::to_owned);
-    assert_eq!(salt("nobody"), salt("nobody"));
-    assert_ne!(salt("nobody"), salt("orders"));
+    assert_eq!(salt(&broker, "nobody"), salt(&broker, "nobody"));
+    assert_ne!(salt(&broker, "nobody"), salt(&broker, "orders"));
     // Users made at run time have keys, too, also after a crash.
     let mut http = Http::open(broker.port("management")).expect("connects");
     let made = http.send_as("cm9vdDpyb290", "PUT", "/api/users/late", r#"{"password":"later","tags":""}"#);
@@ -152,6 +151,49 @@ fn a_password_is_proved_by_both_sides() {
     let mut http = Http::open(broker.port("management")).expect("connects");
     let (_, page) = http.get_as("cm9vdDpyb290", "/api/users").expect("answers");
     assert!(!page.contains("SCRAM"), "{page}");
+}
+
+/// Users whose hash came without keys get them when they log in with the password, and the administrator of the first start has them.
+#[test]
+fn keys_are_made_wherever_the_password_is_seen() {
+    let mut broker = Broker::start_with(&[], &[]);
+    let log = broker.log();
+    let (_, rest) = log.split_once("user 'admin' has the password  ").expect("a first start");
+    let password = rest.split_whitespace().next().expect("a password");
+    assert_eq!((login(&broker, "admin", password).1, login(&broker, "admin", "guess").1), (0, 0x87));
+    let admin = STANDARD.encode(format!("admin:{password}"));
+    let mut http = Http::open(broker.port("management")).expect("connects");
+    let user = r#"{"password_hash":"kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR","tags":""}"#;
+    assert_eq!(http.send_as(&admin, "PUT", "/api/users/moved", user).expect("answers").0, 201);
+    let may = r#"{"configure":".*","write":".*","read":".*"}"#;
+    assert_eq!(http.send_as(&admin, "PUT", "/api/permissions/%2F/moved", may).expect("answers").0, 201);
+    assert_eq!(login(&broker, "moved", "test12").1, 0x87, "nobody knows the password yet");
+    Mqtt::open_as(broker.port("mqtt"), "plain", "moved", "test12").expect("the password itself opens");
+    assert_eq!((login(&broker, "moved", "test12").1, login(&broker, "moved", "test13").1), (0, 0x87));
+    // Everybody looks as before after a restart, also who does not exist.
+    let looks = |broker: &Broker| ["admin", "moved", "nobody"].map(|user| salt(broker, user));
+    let before = looks(&broker);
+    broker.kill();
+    broker.restart();
+    assert_eq!(looks(&broker), before);
+    assert_eq!(login(&broker, "moved", "test12").1, 0);
+    assert_eq!(broker.log().matches("First start").count(), 1);
+}
+
+#[test]
+fn names_are_prepared_as_the_rfc_says() {
+    let (broker, _folder) = start();
+    // A soft hyphen is nothing, a full-width letter is a letter.
+    for name in ["ord\u{ad}ers", "\u{ff4f}rders"] {
+        assert_eq!(login(&broker, name, "secret").1, 0, "{name:?}");
+    }
+    let first = "n,,n=orders\u{7},r=fyko+d2lbbFgONRv9qkxdawL";
+    assert_eq!(Mqtt::ask(broker.port("mqtt"), &connect(Some(METHOD), Some(first))).expect("answers").1[1], 0x87);
+}
+
+/// What the broker says of somebody's salt.
+fn salt(broker: &Broker, user: &str) -> Option<String> {
+    begin(broker, &Scram::new(user, "x")).1.split(',').nth(1).map(str::to_owned)
 }
 
 #[test]

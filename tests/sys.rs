@@ -10,13 +10,11 @@ use crate::wire::mqtt::{self, Mqtt};
 /// What mosquitto_sub hears within some seconds: topics and their last texts.
 fn heard(broker: &Broker, filter: &str, seconds: &str) -> BTreeMap<String, String> {
     let port = broker.port("mqtt").to_string();
-    let listen = ["-h", "127.0.0.1", "-p", &port, "-u", "guest", "-P", "guest", "-i", "listener", "-v"];
-    let output = Command::new("mosquitto_sub").args(listen).args(["-t", filter, "-W", seconds]).output();
+    let listen = ["-h", "127.0.0.1", "-p", &port, "-u", "guest", "-P", "guest", "-i", "listener"];
+    let output = Command::new("mosquitto_sub").args(listen).args(["-t", filter, "-W", seconds, "-F", "%t=%p"]).output();
     let text = String::from_utf8(output.expect("mosquitto-clients is installed").stdout).expect("UTF-8");
-    let split = |line: &str| line.split_once(' ').map(|(topic, text)| (topic.to_owned(), text.to_owned()));
-    // Names have one space: `retained messages/count`.
-    let lines = text.lines().map(|line| line.replace("retained messages", "retained_messages"));
-    lines.filter_map(|line| split(&line)).collect()
+    let split = |line: &str| line.split_once('=').map(|(topic, text)| (topic.to_owned(), text.to_owned()));
+    text.lines().filter_map(split).collect()
 }
 
 #[test]
@@ -42,14 +40,26 @@ fn mosquitto_sub_sees_the_broker_at_work() {
         ("clients/total", 3.0),
         ("clients/disconnected", 1.0),
         ("clients/expired", 0.0),
-        ("retained_messages/count", 1.0),
+        ("retained messages/count", 1.0),
         ("subscriptions/count", 2.0),
         ("publish/messages/received", 1.0),
         ("publish/messages/dropped", 0.0),
+        ("publish/bytes/received", 5.0),
+        ("messages/inflight", 0.0),
     ] {
         assert_eq!(number(&heard, name), Some(value), "{name}: {heard:?}");
     }
-    for name in ["bytes/received", "bytes/sent", "load/bytes/received/1min", "clients/maximum", "messages/stored"] {
+    for name in [
+        "bytes/received",
+        "bytes/sent",
+        "load/bytes/received/1min",
+        "load/sockets/1min",
+        "load/connections/1min",
+        "clients/maximum",
+        "messages/stored",
+        "heap/current size",
+        "heap/maximum size",
+    ] {
         assert!(number(&heard, name) > Some(0.0), "{name}: {heard:?}");
     }
     assert!(heard.keys().all(|topic| topic.starts_with("$SYS/broker/")), "{heard:?}");

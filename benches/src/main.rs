@@ -11,6 +11,7 @@ mod breadth;
 mod calls;
 mod confirms;
 mod cpu;
+mod devices;
 mod disk;
 mod findings;
 mod idle;
@@ -75,6 +76,8 @@ enum Commands {
     Breadth(breadth::Arguments),
     /// Streams: publishing with confirms, and reading from the first message on.
     Streams(streams::Arguments),
+    /// Many devices over MQTT: connections, durable sessions, retained topics.
+    Devices(devices::Arguments),
 }
 
 fn main() -> Result<()> {
@@ -83,6 +86,7 @@ fn main() -> Result<()> {
         Some(Commands::Journal(arguments)) => return journal::run(arguments),
         Some(Commands::Breadth(arguments)) => return breadth::run(arguments),
         Some(Commands::Streams(arguments)) => return streams::run(arguments),
+        Some(Commands::Devices(arguments)) => return devices::run(arguments),
         None => {}
     }
     if let Some(port) = arguments.rumqttd_port {

@@ -42,26 +42,52 @@ pub fn publish(topic: &str, qos: u8, packet_id: u16, payload: &[u8]) -> Vec<u8> 
     packet(0x30 | qos << 1, &[&text(topic)[..], id, payload].concat())
 }
 
-/// A PUBACK.
-pub fn puback(packet_id: u16) -> [u8; 4] {
+/// A CONNECT as the development user. Keep-alive of an hour: rumqttd refuses none.
+pub fn connect(name: &str, is_clean: bool) -> Vec<u8> {
+    let flags = if is_clean { 0xc2 } else { 0xc0 };
+    let body = [&text("MQTT")[..], &[4, flags, 0x0e, 0x10], &text(name), &text("guest"), &text("guest")].concat();
+    packet(0x10, &body)
+}
+
+/// A SUBSCRIBE to one filter.
+pub fn subscribe(filter: &str, qos: u8) -> Vec<u8> {
+    packet(0x82, &[&[0, 1][..], &text(filter), &[qos]].concat())
+}
+
+/// First bytes of the packets that only say which message they are about.
+pub const PUBACK: u8 = 0x40;
+pub const PUBREC: u8 = 0x50;
+pub const PUBREL: u8 = 0x62;
+pub const PUBCOMP: u8 = 0x70;
+
+/// One of them.
+pub fn ack(first: u8, packet_id: u16) -> [u8; 4] {
     let [high, low] = packet_id.to_be_bytes();
-    [0x40, 2, high, low]
+    [first, 2, high, low]
 }
 
 impl Mqtt {
+    /// A client whose session ends with the connection.
     pub fn open(port: u16, name: &str) -> Result<Self> {
+        Self::connect(port, name, true)
+    }
+
+    /// A client whose session stays.
+    pub fn open_session(port: u16, name: &str) -> Result<Self> {
+        Self::connect(port, name, false)
+    }
+
+    fn connect(port: u16, name: &str, is_clean: bool) -> Result<Self> {
         let stream = TcpStream::connect(("127.0.0.1", port))?;
         stream.set_nodelay(true)?;
         let mut mqtt = Self { stream, packets: Packets::default() };
-        // Keep-alive of an hour: rumqttd refuses none.
-        let body = [&text("MQTT")[..], &[4, 0xc2, 0x0e, 0x10], &text(name), &text("guest"), &text("guest")].concat();
-        mqtt.stream.write_all(&packet(0x10, &body))?;
+        mqtt.stream.write_all(&connect(name, is_clean))?;
         mqtt.expect(0x20)?;
         Ok(mqtt)
     }
 
     pub fn subscribe(&mut self, filter: &str, qos: u8) -> Result<()> {
-        self.stream.write_all(&packet(0x82, &[&[0, 1][..], &text(filter), &[qos]].concat()))?;
+        self.stream.write_all(&subscribe(filter, qos))?;
         self.expect(0x90)
     }
 

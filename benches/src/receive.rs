@@ -50,10 +50,14 @@ impl Receiver {
     fn take(&mut self, mut each: impl FnMut(&[u8])) -> u64 {
         let mut messages = 0;
         while let Some(event) = self.ear.next() {
-            if let Event::Message { tag, body } = event {
-                messages += 1;
-                each(body);
-                self.acks.add(tag);
+            match event {
+                Event::Message { tag, body } => {
+                    messages += 1;
+                    each(body);
+                    self.acks.add(tag);
+                }
+                Event::Answer(answer) => self.acks.bytes.extend_from_slice(&answer),
+                _ => {}
             }
         }
         messages

@@ -32,6 +32,8 @@ pub struct Sender {
     unconfirmed_max: Option<u64>,
     confirms: Confirms,
     sent: u64,
+    /// What has to be said before the next message.
+    answers: Vec<u8>,
     /// What is written of the block, and what is to be.
     at: usize,
     to: usize,
@@ -43,7 +45,8 @@ impl Sender {
     pub fn new(stream: TcpStream, ear: Ear, block: Block, rate: Option<f64>, unconfirmed_max: Option<u64>) -> Self {
         let confirms = Confirms::default();
         let (sent, at, to, is_readable, is_writable) = (0, 0, 0, true, true);
-        Self { stream, ear, block, rate, unconfirmed_max, confirms, sent, at, to, is_readable, is_writable }
+        let answers = Vec::new();
+        Self { stream, ear, block, rate, unconfirmed_max, confirms, sent, answers, at, to, is_readable, is_writable }
     }
 
     /// Reads what the broker says, once.
@@ -61,6 +64,7 @@ impl Sender {
             match event {
                 Event::Confirmed { tag, multiple } => self.confirms.add(tag, multiple),
                 Event::Acknowledged => self.confirms.add_next(),
+                Event::Answer(answer) => self.answers.extend_from_slice(&answer),
                 _ => {}
             }
         }
@@ -96,9 +100,22 @@ impl Sender {
         shared.published.fetch_add(count, Ordering::Relaxed);
     }
 
+    /// Writes what can be written now, between two messages.
+    fn answer(&mut self) -> Result<bool> {
+        match self.stream.write(&self.answers) {
+            Ok(count) => drop(self.answers.drain(..count)),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => self.is_writable = false,
+            Err(error) => return Err(error).context("answering"),
+        }
+        Ok(true)
+    }
+
     fn write(&mut self, shared: &Shared, now: Duration) -> Result<bool> {
         if !self.is_writable {
             return Ok(false);
+        }
+        if !self.answers.is_empty() && self.at.is_multiple_of(self.block.one) {
+            return self.answer();
         }
         if self.at == self.to {
             self.choose(shared, now);

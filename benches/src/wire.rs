@@ -23,6 +23,8 @@ pub enum Event<'a> {
     Confirmed { tag: u64, multiple: bool },
     /// MQTT and STOMP: one message.
     Acknowledged,
+    /// MQTT QoS 2: what has to be said now to whoever said this.
+    Answer([u8; 4]),
     /// Part of a message, or nothing of interest.
     Other,
 }
@@ -72,7 +74,9 @@ impl Ear {
                     let (packet_id, body) = Packets::parts(first, body);
                     Event::Message { tag: u64::from(packet_id), body }
                 }
-                (0x40, _) => Event::Acknowledged,
+                (mqtt::PUBACK | mqtt::PUBCOMP, _) => Event::Acknowledged,
+                (mqtt::PUBREC, &[high, low, ..]) => Event::Answer([mqtt::PUBREL, 2, high, low]),
+                (mqtt::PUBREL, &[high, low, ..]) => Event::Answer([mqtt::PUBCOMP, 2, high, low]),
                 _ => Event::Other,
             },
             Self::Stomp(frames) => match frames.hear()? {
@@ -94,6 +98,8 @@ pub enum Acknowledge {
     /// It need not.
     Automatic,
     Each,
+    /// MQTT QoS 2: each is received, and completed when the broker has heard that.
+    Twice,
     /// All so far, after so many.
     Every(u64),
 }
@@ -119,7 +125,8 @@ impl Acks {
             return;
         }
         if self.wire == Wire::Mqtt {
-            self.bytes.extend_from_slice(&mqtt::puback(tag as u16));
+            let first = if self.when == Acknowledge::Twice { mqtt::PUBREC } else { mqtt::PUBACK };
+            self.bytes.extend_from_slice(&mqtt::ack(first, tag as u16));
             return;
         }
         self.since += 1;

@@ -106,6 +106,7 @@ const QOS_1: Workload = Workload {
     ..AMQP
 };
 
+const QOS_2: Workload = Workload { protocol: Protocol::Mqtt { qos: 2 }, acknowledge: Acknowledge::Twice, ..QOS_1 };
 const STOMP: Workload = Workload { protocol: Protocol::Stomp { durable: false }, body_bytes: 1 << 10, ..AMQP };
 
 /// A queue that does not sync, of RabbitMQ.
@@ -122,7 +123,7 @@ const EXPIRING: &[Argument] =
 const PER_100: Acknowledge = Acknowledge::Every(100);
 
 /// Everything that is measured unless less is asked for.
-pub const WORKLOADS: [Workload; 27] = [
+pub const WORKLOADS: [Workload; 28] = [
     Workload { name: "AMQP 16 B, auto-ack", pace: Pace::ClosedThenHalf, ..AMQP },
     Workload { name: "AMQP 1 KiB, auto-ack", body_bytes: 1 << 10, pace: Pace::ClosedThenHalf, ..AMQP },
     Workload { name: "AMQP 64 KiB, auto-ack", body_bytes: 64 << 10, ..AMQP },
@@ -152,6 +153,7 @@ pub const WORKLOADS: [Workload; 27] = [
     Workload { name: "MQTT QoS 1, 64 B", pace: Pace::ClosedThenHalf, ..QOS_1 },
     Workload { name: "MQTT QoS 1, 64 B, 1 → 100", queues: 100, fan_out: true, ..QOS_1 },
     Workload { name: "MQTT QoS 1, 64 B at 1,000/s", pace: Pace::Rate(1_000.0), ..QOS_1 },
+    Workload { name: "MQTT QoS 2, 64 B", ..QOS_2 },
     Workload { name: "STOMP 1 KiB, auto-ack", ..STOMP },
     Workload { name: "STOMP 1 KiB, 500 without receipt, auto-ack", unconfirmed_max: Some(500), ..STOMP },
     Workload {

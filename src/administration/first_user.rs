@@ -1,15 +1,40 @@
 //! The administrator of the first start.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use crossdock_core::DocumentChange;
 
 use super::{Administration, Made, PermissionRecord};
-use crate::auth::{ADMINISTRATOR, GeneratedPassword, PasswordHash, UserRecord, first_user};
+use crate::auth::{ADMINISTRATOR, GeneratedPassword, PasswordHash, ScramSecret, UserRecord, first_user};
 
 /// Where versions before this one kept the generated administrator: the name, and the password's hash.
 const FORMER_KIND: &str = "user";
 
+/// Where the secret is that unknown users' salts come from.
+const SECRET_KIND: &str = "secret";
+const SCRAM_SECRET: &str = "scram";
+
 impl Administration {
+    /// Unknown users look the same in every run: the secret is made in the first one, and kept.
+    ///
+    /// # Errors
+    /// The system has no randomness.
+    pub fn ensure_scram_secret(&self) -> Result<()> {
+        let kept = self.broker.documents(SECRET_KIND).into_iter().find(|(key, _)| key.as_str() == SCRAM_SECRET);
+        let secret = match kept.and_then(|(_, secret)| ScramSecret::parse(&secret)) {
+            Some(secret) => secret,
+            None => self.make_scram_secret()?,
+        };
+        self.authenticator.keep_scram_secret(secret);
+        Ok(())
+    }
+
+    fn make_scram_secret(&self) -> Result<ScramSecret> {
+        let secret = ScramSecret::create().context("the operating system gives no random numbers")?;
+        let document = Some(secret.expose().to_vec().into());
+        self.broker.change_documents(vec![DocumentChange { kind: SECRET_KIND, key: SCRAM_SECRET.into(), document }]);
+        Ok(secret)
+    }
+
     /// Brings the administrator along whom an earlier version made; as there, not if the configuration has users.
     fn adopt_former_administrator(&self) -> Result<Option<Made>> {
         let mut made = None;

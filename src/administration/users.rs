@@ -100,11 +100,11 @@ impl Administration {
         let Ok(change) = state.users.put(record, &mut documents) else { return };
         // Nobody waits for it: until it is durable, the old hash is as good.
         let _ = self.commit(&mut state, change, documents, Affects::Users);
-        tracing::info!(user = name, "the password is kept as an argon2id hash from now on");
+        tracing::info!(user = name, "the password is kept as an argon2id hash with keys for SCRAM from now on");
     }
 }
 
-/// RabbitMQ's hashes are replaced once their passwords are known.
+/// RabbitMQ's hashes, and those without keys for SCRAM, are replaced once their passwords are known.
 pub(super) fn rehash_at_login(administration: &Arc<Administration>) {
     let weak = Arc::downgrade(administration);
     administration.authenticator.when_rehashed(Box::new(move |name, known, better| {

@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use super::password::{PASSWORD_BYTES_MAX, PasswordHash, PasswordHashError};
-use super::scram::{ClientFirst, ScramExchange, ScramKeys};
+use super::scram::{ClientFirst, ScramExchange, ScramKeys, ScramSecret};
 use super::user::{ADMINISTRATOR, Users};
 use super::verified::{Fingerprint, Fingerprinter, VerifiedCredentials};
 use crate::config::Settings;
@@ -81,7 +81,7 @@ pub struct Authenticator {
     /// Hash of a random password, checked in place of one that is missing or cheap.
     decoy: PasswordHash,
     /// What unknown users' salts are made of, in SCRAM.
-    scram_secret: [u8; 32],
+    scram_secret: ArcSwap<ScramSecret>,
     accept_all_from_loopback: bool,
     loopback_users: Vec<String>,
     anonymous_user: Option<String>,
@@ -97,22 +97,26 @@ impl Authenticator {
     /// [`PasswordHashError::Hashing`] when the system has no randomness or memory.
     pub fn new(users: Users, options: AuthenticatorOptions) -> Result<Self, PasswordHashError> {
         let no_randomness = |_| PasswordHashError::Hashing(argon2::password_hash::Error::RngFailure);
-        let (mut decoy_password, mut scram_secret) = ([0; 32], [0; 32]);
+        let mut decoy_password = [0; 32];
         getrandom::fill(&mut decoy_password).map_err(no_randomness)?;
-        getrandom::fill(&mut scram_secret).map_err(no_randomness)?;
         Ok(Self {
             users: ArcSwap::from_pointee(users),
             fingerprinter: Fingerprinter::new().map_err(no_randomness)?,
             verified: Mutex::default(),
             permits: Arc::new(Semaphore::new(options.verifications_concurrent_max.max(1))),
             decoy: PasswordHash::create(&decoy_password)?,
-            scram_secret,
+            scram_secret: ArcSwap::from_pointee(ScramSecret::create().map_err(no_randomness)?),
             accept_all_from_loopback: options.accept_all_from_loopback,
             loopback_users: options.loopback_users,
             anonymous_user: options.anonymous_user,
             rehashed: OnceLock::new(),
             checks_begun: AtomicU64::new(0),
         })
+    }
+
+    /// Takes the secret of former runs, so that unknown users look the same after a restart, as known ones do.
+    pub fn keep_scram_secret(&self, secret: ScramSecret) {
+        self.scram_secret.store(Arc::new(secret));
     }
 
     /// The users as they are now.
@@ -125,7 +129,7 @@ impl Authenticator {
         self.users.store(Arc::new(users));
     }
 
-    /// Has somebody told when a hash that RabbitMQ made can be replaced. The first one stays.
+    /// Has somebody told when a hash can be replaced: one that RabbitMQ made, or one without keys for SCRAM. The first one stays.
     pub fn when_rehashed(&self, rehashed: Rehashed) {
         let _ = self.rehashed.set(rehashed);
     }
@@ -191,7 +195,7 @@ impl Authenticator {
             return Err(AuthenticationError::Refused);
         }
         self.expect_address(peer, &first.user)?;
-        let keys = self.scram_keys(&first.user).unwrap_or_else(|| ScramKeys::decoy(&self.scram_secret, &first.user));
+        let keys = self.scram_keys(&first.user).unwrap_or_else(|| self.scram_secret.load().decoy(&first.user));
         let mut nonce = [0; 18];
         getrandom::fill(&mut nonce).map_err(|_| AuthenticationError::Unavailable)?;
         Ok(ScramExchange::begin(first, keys, &STANDARD.encode(nonce)))
@@ -257,7 +261,7 @@ impl Authenticator {
         // The permit travels with the check, and stays taken until a right password is remembered.
         let check = move || {
             let matches = verify_at_one_price(stored_hash.as_ref(), &decoy, &password);
-            let is_replaced = matches && stored_hash.is_some_and(|hash| hash.is_cheap());
+            let is_replaced = matches && stored_hash.is_some_and(|hash| hash.is_cheap() || hash.scram().is_none());
             (matches, is_replaced.then(|| PasswordHash::create(&password)), permit)
         };
         let (matches, better, _permit) =

@@ -13,5 +13,5 @@ mod verified;
 pub use authenticator::{AuthenticationError, Authenticator, AuthenticatorOptions, Principal, USER_NAME_BYTES_MAX};
 pub use password::{PASSWORD_BYTES_MAX, PasswordHash, PasswordHashError};
 pub use plain::{PlainCredentials, PlainError};
-pub use scram::{ScramError, ScramExchange, ScramKeys};
+pub use scram::{ScramError, ScramExchange, ScramKeys, ScramSecret};
 pub use user::{ADMINISTRATOR, GeneratedPassword, UserRecord, Users, first_user};

@@ -9,6 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
+use stringprep::saslprep;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
@@ -43,7 +44,9 @@ impl ScramKeys {
     pub fn create(password: &[u8]) -> Result<Self, getrandom::Error> {
         let mut salt = vec![0; SALT_BYTES];
         getrandom::fill(&mut salt)?;
-        Ok(Self::derive(password, salt, ITERATIONS))
+        let prepared = std::str::from_utf8(password).ok().and_then(|text| saslprep(text).ok());
+        // Clients prepare theirs likewise; what cannot be prepared, they may send as it is.
+        Ok(Self::derive(prepared.as_deref().map_or(password, str::as_bytes), salt, ITERATIONS))
     }
 
     fn derive(password: &[u8], salt: Vec<u8>, iterations: u32) -> Self {
@@ -53,13 +56,6 @@ impl ScramKeys {
         let server_key = hmac(&salted, b"Server Key");
         salted.zeroize();
         Self { salt, iterations, stored_key, server_key }
-    }
-
-    /// Keys that nobody can prove, always the same for a name: an unknown user looks like any other.
-    pub fn decoy(secret: &Key, user: &str) -> Self {
-        let part = |label: &str| hmac(secret, format!("{label}\0{user}").as_bytes());
-        let salt = part("salt")[..SALT_BYTES].to_vec();
-        Self { salt, iterations: ITERATIONS, stored_key: part("stored"), server_key: part("server") }
     }
 
     /// As text, for storing.
@@ -85,6 +81,37 @@ impl fmt::Debug for ScramKeys {
     }
 }
 
+/// What unknown users' salts are made of. Kept with the users: their salts stay over a restart, too.
+#[derive(Clone)]
+pub struct ScramSecret(Key);
+
+impl ScramSecret {
+    /// # Errors
+    /// The system has no randomness.
+    pub fn create() -> Result<Self, getrandom::Error> {
+        let mut secret = [0; 32];
+        getrandom::fill(&mut secret)?;
+        Ok(Self(secret))
+    }
+
+    /// Reads what [`expose`](Self::expose) gave.
+    pub fn parse(kept: &[u8]) -> Option<Self> {
+        kept.try_into().ok().map(Self)
+    }
+
+    /// For storing.
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Keys that nobody can prove, always the same for a name: an unknown user looks like any other.
+    pub(super) fn decoy(&self, user: &str) -> ScramKeys {
+        let part = |label: &str| hmac(&self.0, format!("{label}\0{user}").as_bytes());
+        let salt = part("salt")[..SALT_BYTES].to_vec();
+        ScramKeys { salt, iterations: ITERATIONS, stored_key: part("stored"), server_key: part("server") }
+    }
+}
+
 /// A client's first message.
 #[derive(Debug)]
 pub struct ClientFirst {
@@ -99,8 +126,7 @@ pub struct ClientFirst {
 
 impl ClientFirst {
     /// # Errors
-    /// It is none, wants channel binding or to act for somebody else, or has a name with other than printable ASCII and what
-    /// SASLprep leaves as it is.
+    /// It is none, wants channel binding or to act for somebody else, or has a name that SASLprep (RFC 4013) prohibits.
     pub fn parse(message: &[u8]) -> Result<Self, ScramError> {
         let text = text_of(message)?;
         let mut parts = text.splitn(3, ',');
@@ -198,7 +224,7 @@ fn is_nonce(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| matches!(byte, 0x21..=0x7e))
 }
 
-/// `=2C` is a comma and `=3D` an equals sign; no other equals sign may be there.
+/// `=2C` is a comma and `=3D` an equals sign; no other equals sign may be there. Users are known by their prepared names.
 fn name(saslname: &str) -> Result<String, ScramError> {
     let mut parts = saslname.split('=');
     let mut name = parts.next().unwrap_or_default().to_owned();
@@ -211,7 +237,8 @@ fn name(saslname: &str) -> Result<String, ScramError> {
         name.push(character);
         name.push_str(rest);
     }
-    if name.is_empty() || name.chars().any(char::is_control) { Err(ScramError) } else { Ok(name) }
+    let prepared = saslprep(&name).map_err(|_| ScramError)?;
+    if prepared.is_empty() { Err(ScramError) } else { Ok(prepared.into_owned()) }
 }
 
 #[cfg(test)]
@@ -278,9 +305,33 @@ mod tests {
     }
 
     #[test]
+    fn names_and_passwords_are_prepared() {
+        let user = |message: &str| ClientFirst::parse(message.as_bytes()).map(|first| first.user);
+        // The examples of RFC 4013, section 3.
+        for (sent, prepared) in [
+            ("I\u{ad}X", "IX"),
+            ("user", "user"),
+            ("USER", "USER"),
+            ("\u{aa}", "a"),
+            ("\u{2168}", "IX"),
+            ("a\u{a0}b", "a b"),
+        ] {
+            assert_eq!(user(&format!("n,,n={sent},r=x")), Ok(prepared.to_owned()), "{sent:?}");
+        }
+        for wrong in ["\u{7}", "\u{627}1", "\u{ad}", "\u{e000}"] {
+            assert_eq!(user(&format!("n,,n={wrong},r=x")), Err(ScramError), "{wrong:?}");
+        }
+        let keys = ScramKeys::create("pass\u{2168}word\u{ad}".as_bytes()).unwrap();
+        assert!(keys == ScramKeys::derive(b"passIXword", keys.salt.clone(), ITERATIONS));
+        let control = ScramKeys::create(b"a\x07").unwrap();
+        assert!(control == ScramKeys::derive(b"a\x07", control.salt.clone(), ITERATIONS));
+    }
+
+    #[test]
     fn a_decoy_is_always_the_same_and_like_any_other() {
-        let (one, other) = (ScramKeys::decoy(&[7; 32], "a"), ScramKeys::decoy(&[7; 32], "b"));
-        assert_eq!(one, ScramKeys::decoy(&[7; 32], "a"));
+        let secret = ScramSecret([7; 32]);
+        let (one, other) = (secret.decoy("a"), secret.decoy("b"));
+        assert_eq!(one, ScramSecret::parse(secret.expose()).unwrap().decoy("a"));
         assert_ne!(one.salt, other.salt);
         let real = ScramKeys::create(b"x").unwrap();
         assert_eq!((real.salt.len(), real.iterations), (one.salt.len(), one.iterations));

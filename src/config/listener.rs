@@ -16,14 +16,28 @@ pub enum ListenerKind {
     Mqtts,
     Stomp,
     Stomps,
+    Ws,
+    Wss,
+    Any,
     Aws,
     Management,
 }
 
 impl ListenerKind {
     /// All kinds, in the order of the configuration.
-    pub const ALL: [Self; 8] =
-        [Self::Amqp, Self::Amqps, Self::Mqtt, Self::Mqtts, Self::Stomp, Self::Stomps, Self::Aws, Self::Management];
+    pub const ALL: [Self; 11] = [
+        Self::Amqp,
+        Self::Amqps,
+        Self::Mqtt,
+        Self::Mqtts,
+        Self::Stomp,
+        Self::Stomps,
+        Self::Ws,
+        Self::Wss,
+        Self::Any,
+        Self::Aws,
+        Self::Management,
+    ];
 
     /// The key under `listeners`.
     pub fn name(self) -> &'static str {
@@ -34,6 +48,9 @@ impl ListenerKind {
             Self::Mqtts => "mqtts",
             Self::Stomp => "stomp",
             Self::Stomps => "stomps",
+            Self::Ws => "ws",
+            Self::Wss => "wss",
+            Self::Any => "any",
             Self::Aws => "aws",
             Self::Management => "management",
         }
@@ -41,13 +58,44 @@ impl ListenerKind {
 
     /// Whether connections start with a TLS handshake.
     pub fn is_tls(self) -> bool {
-        matches!(self, Self::Amqps | Self::Mqtts | Self::Stomps)
+        matches!(self, Self::Amqps | Self::Mqtts | Self::Stomps | Self::Wss)
     }
 }
 
 impl fmt::Display for ListenerKind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.name())
+    }
+}
+
+/// What a WebSocket can carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WebProtocol {
+    Mqtt,
+    Stomp,
+    Amqp,
+}
+
+impl WebProtocol {
+    /// All there are.
+    pub const ALL: [Self; 3] = [Self::Mqtt, Self::Stomp, Self::Amqp];
+
+    /// The word that stands for it in the configuration.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Mqtt => "mqtt",
+            Self::Stomp => "stomp",
+            Self::Amqp => "amqp",
+        }
+    }
+
+    /// The listeners of its own, without and with TLS.
+    fn listeners(self) -> [ListenerKind; 2] {
+        match self {
+            Self::Mqtt => [ListenerKind::Mqtt, ListenerKind::Mqtts],
+            Self::Stomp => [ListenerKind::Stomp, ListenerKind::Stomps],
+            Self::Amqp => [ListenerKind::Amqp, ListenerKind::Amqps],
+        }
     }
 }
 
@@ -69,6 +117,9 @@ impl ListenersSettings {
             ListenerKind::Mqtts => &self.mqtts,
             ListenerKind::Stomp => &self.stomp,
             ListenerKind::Stomps => &self.stomps,
+            ListenerKind::Ws => &self.ws,
+            ListenerKind::Wss => &self.wss,
+            ListenerKind::Any => &self.any,
             ListenerKind::Aws => &self.aws,
             ListenerKind::Management => &self.management,
         }
@@ -87,7 +138,22 @@ impl Settings {
         ListenerKind::ALL.into_iter().filter(|kind| self.listeners.of(*kind).proxy_protocol).collect()
     }
 
-    fn is_active(&self, kind: ListenerKind) -> bool {
+    /// What WebSockets may carry.
+    pub fn web_protocols(&self) -> Vec<WebProtocol> {
+        let named = |protocol: &WebProtocol| self.websocket.protocols.iter().any(|word| word == protocol.word());
+        let is_enabled = |protocol: &WebProtocol| {
+            if self.websocket.protocols.is_empty() { self.has_listener_of(*protocol) } else { named(protocol) }
+        };
+        WebProtocol::ALL.into_iter().filter(is_enabled).collect()
+    }
+
+    /// Whether there is a listener for this only, with or without TLS.
+    pub fn has_listener_of(&self, protocol: WebProtocol) -> bool {
+        protocol.listeners().into_iter().any(|kind| self.is_active(kind))
+    }
+
+    /// Whether there is a listener of that kind.
+    pub fn is_active(&self, kind: ListenerKind) -> bool {
         match self.listeners.of(kind).enabled {
             Switch::On => true,
             Switch::Off => false,

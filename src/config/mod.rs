@@ -24,7 +24,7 @@ mod units;
 mod vhosts;
 
 pub use example::example_file;
-pub use listener::{Listener, ListenerKind};
+pub use listener::{Listener, ListenerKind, WebProtocol};
 pub use load::{Sources, load, mosquitto_notes};
 pub use mosquitto::Note;
 pub use network::Networks;

@@ -1,6 +1,6 @@
 //! Rules between settings. What would quietly open more than the operator meant is an error, not a default.
 
-use super::listener::{Listener, ListenerKind};
+use super::listener::{Listener, ListenerKind, WebProtocol};
 use super::problem::Problems;
 use super::settings::{ClientCertificates, Settings, Switch, UserSettings};
 use super::tree::Node;
@@ -18,6 +18,7 @@ pub fn check(settings: &Settings, tree: &Node, problems: &mut Problems) {
     rules.policies_are_usable();
     rules.users_are_complete();
     rules.messages_fit_into_segments();
+    rules.web_protocols_are_known();
 }
 
 struct Rules<'a> {
@@ -51,6 +52,15 @@ impl Rules<'_> {
         }
     }
 
+    fn web_protocols_are_known(&mut self) {
+        for (index, word) in self.settings.websocket.protocols.iter().enumerate() {
+            if !WebProtocol::ALL.iter().any(|protocol| protocol.word() == word) {
+                let path = format!("websocket.protocols[{index}]");
+                self.complain(&path, format!("{word:?} is not one of \"mqtt\", \"stomp\", \"amqp\""));
+            }
+        }
+    }
+
     fn messages_fit_into_segments(&mut self) {
         let (message, segment) = (self.settings.limits.message_bytes_max.0, self.settings.store.segment_bytes.0);
         // The rest is for the message's headers and for what is written in the same batch.
@@ -77,13 +87,18 @@ impl Rules<'_> {
     /// TLS settings that no listener uses mean that someone believes to be protected and is not (COM-9).
     fn tls_is_used(&mut self) {
         let tls = &self.settings.tls;
-        if self.settings.active_listeners().iter().any(|listener| listener.kind.is_tls()) {
+        if self
+            .settings
+            .active_listeners()
+            .iter()
+            .any(|listener| listener.kind.is_tls() || listener.kind == ListenerKind::Any)
+        {
             return;
         }
         if tls.certificate.is_some() {
             self.complain(
                 "tls.certificate",
-                "has no effect, since listeners.amqps, .mqtts and .stomps are all disabled",
+                "has no effect, since listeners.amqps, .mqtts, .stomps, .wss and .any are all disabled",
             );
         }
         if tls.client_certificates != ClientCertificates::Off {
@@ -111,7 +126,7 @@ impl Rules<'_> {
                 let message = format!("development mode accepts everyone, so it must not listen on {}", address.ip());
                 self.complain(&path, message);
             }
-            if kind == ListenerKind::Aws && !self.settings.aws.verify_signatures {
+            if matches!(kind, ListenerKind::Aws | ListenerKind::Any) && !self.settings.aws.verify_signatures {
                 let message = format!("aws.verify_signatures is false, so it must not listen on {}", address.ip());
                 self.complain(&path, message);
             }

@@ -49,6 +49,8 @@ section! {
         pub core: CoreSettings = CoreSettings::default();
         /// MQTT 3.1, 3.1.1 and 5.
         pub mqtt: MqttSettings = MqttSettings::default();
+        /// WebSocket, at listeners.ws, .wss and .any.
+        pub websocket: WebSocketSettings = WebSocketSettings::default();
         /// STOMP 1.0 to 1.2.
         pub stomp: StompSettings = StompSettings::default();
         /// The SQS and SNS APIs.
@@ -111,7 +113,7 @@ section! {
 }
 
 section! {
-    /// One listener per protocol, with and without TLS.
+    /// One listener per protocol, with and without TLS, and some for several.
     pub struct ListenersSettings {
         /// Networks and addresses of the proxies that listeners with proxy_protocol believe; others are hung up on. Without
         /// this setting they believe everyone who can connect.
@@ -128,6 +130,13 @@ section! {
         pub stomp: ListenerSettings = ListenerSettings::plain(61613);
         /// STOMP over TLS.
         pub stomps: ListenerSettings = ListenerSettings::tls(61614);
+        /// MQTT, STOMP and AMQP 0-9-1 over WebSocket.
+        pub ws: ListenerSettings = ListenerSettings::off(15675);
+        /// The same over TLS.
+        pub wss: ListenerSettings = ListenerSettings::off(15676);
+        /// One port for everything: AMQP 0-9-1, MQTT, STOMP, HTTP and WebSocket, with and without TLS, are told apart by what a client
+        /// says first. It leads to what has a listener of its own.
+        pub any: ListenerSettings = ListenerSettings::off(5670);
         /// The SQS and SNS APIs over HTTP.
         pub aws: ListenerSettings = ListenerSettings::plain(9324);
         /// Management API, console, health and metrics over HTTP.
@@ -157,6 +166,10 @@ impl ListenerSettings {
 
     fn tls(port: u16) -> Self {
         Self { enabled: Switch::Auto, port, ..Self::default() }
+    }
+
+    fn off(port: u16) -> Self {
+        Self { enabled: Switch::Off, port, ..Self::default() }
     }
 }
 
@@ -287,6 +300,21 @@ section! {
         /// a consumer gets near them. "auto" is an eighth of what the control group allows or the machine has, 128 MiB at
         /// most; 0 for no bound.
         pub messages_memory_bytes_max: MemoryLimit = MemoryLimit::Auto;
+    }
+}
+
+section! {
+    /// WebSocket: paths /mqtt, /stomp, /amqp, and /ws for all of them by sub-protocol.
+    pub struct WebSocketSettings {
+        /// Web pages whose scripts may connect, by their origin; "*" for those of everybody. Clients that send no origin may connect, and
+        /// those that send the broker's own: by its address, by localhost, or over TLS.
+        pub origins: Vec<String> = Vec::new(), example "[\"https://app.example.com\"]";
+        /// What is served: "mqtt", "stomp", "amqp". Without this setting it is what has a listener of its own.
+        pub protocols: Vec<String> = Vec::new(), example "[\"mqtt\", \"stomp\"]";
+        /// Largest frame of a client. Frames are never kept, so that memory is bounded by the limits of what is in them.
+        pub frame_bytes_max: ByteSize = ByteSize(32 * MIB), in KIB..=GIB;
+        /// Largest message of a client, all its frames together.
+        pub message_bytes_max: ByteSize = ByteSize(32 * MIB), in KIB..=GIB;
     }
 }
 

@@ -15,14 +15,15 @@ pub use storage::Needs;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use crossdock_common::command::ExactlyOnce;
+use crossdock_common::command::{ExactlyOnce, FetchRetained, RetainedPlace};
+use crossdock_common::event::RetainedMessages;
 use crossdock_common::lane_quota::LaneQuota;
 use crossdock_common::names::{ConnectionId, QueueId};
 use crossdock_common::refusal::{Access, Resource};
-use crossdock_common::{Event, Instant, Message, Name, Now, Refusal};
+use crossdock_common::{Event, Instant, Name, Now, Refusal};
 use parking_lot::{Mutex, RwLock};
 
 use crate::client::Client;
@@ -34,6 +35,7 @@ use crate::rules::Rules;
 use crate::shard::command::{Confirmee, Effects, ShardCommand};
 use crate::shard::publications::{Begun, Publisher};
 use crate::shard::reading::ReadRequest;
+use crate::shard::retained::Look;
 use crate::shard::snapshot::SnapshotPoint;
 use crate::shard::{Shard, confirm};
 use connections::Connections;
@@ -95,6 +97,8 @@ pub struct Broker {
     letters_withheld: AtomicU64,
     announcements: announce::Announcements,
     sessions_expired: AtomicU64,
+    /// Sessions that have a connection.
+    sessions_connected: Arc<AtomicUsize>,
     options: BrokerOptions,
 }
 
@@ -244,26 +248,30 @@ impl Broker {
         self.connections.lock().exempt(connection);
     }
 
-    /// The retained messages of an exchange that the pattern matches, after permission was asked.
-    pub(crate) fn retained(
-        &self,
-        now: Now,
-        who: &Who,
-        exchange: &Name,
-        pattern: &[u8],
-    ) -> Result<Vec<Arc<Message>>, Refusal> {
-        self.permissions().check(who, Access::Read, Resource::Exchange, exchange)?;
-        let mut found = Vec::new();
-        for shard in &self.shards {
-            shard.lock().retained(now, &who.vhost, exchange, pattern, &mut found);
-        }
-        self.announcements.matching(exchange, pattern, &mut found);
+    /// Some of the retained messages of an exchange that the pattern matches, after permission was asked: a shard's lock is held for
+    /// a few keys only.
+    pub(crate) fn retained(&self, now: Now, who: &Who, fetch: &FetchRetained) -> Result<RetainedMessages, Refusal> {
+        let FetchRetained { exchange, pattern, after } = fetch;
         let permissions = self.permissions();
+        permissions.check(who, Access::Read, Resource::Exchange, exchange)?;
+        let mut look = Look::default();
+        let mut next = after.clone().or(Some(RetainedPlace { part: 0, after: None }));
+        while let Some(RetainedPlace { part, after }) = next.take_if(|_| !look.is_enough()) {
+            let Some(shard) = self.shards.get(part) else {
+                self.announcements.matching(exchange, pattern, &mut look.found);
+                break;
+            };
+            let of = (&who.vhost, exchange);
+            let last = shard.lock().retained.matching(now, of, (pattern, after.as_ref()), &mut look);
+            let part = if last.is_some() { part } else { part + 1 };
+            next = Some(RetainedPlace { part, after: last });
+        }
+        let mut messages = look.found;
         if permissions.has_topics_of(who, exchange) {
             let may_read = |key: &Bytes| permissions.check_topic(who, Access::Read, exchange, key).is_ok();
-            found.retain(|message| may_read(&message.routing_key));
+            messages.retain(|message| may_read(&message.routing_key));
         }
-        Ok(found)
+        Ok(RetainedMessages { messages, next })
     }
 
     pub(crate) fn permissions(&self) -> Arc<Permissions> {

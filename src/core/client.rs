@@ -10,7 +10,7 @@ mod streams;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crossdock_common::command::Credentials;
+use crossdock_common::command::{Credentials, FetchRetained};
 use crossdock_common::definition::Definition;
 use crossdock_common::event::Reply;
 use crossdock_common::names::{ConnectionId, QueueId};
@@ -38,7 +38,8 @@ pub struct Client {
     entered: bool,
     /// Commands for each shard, sent as one batch.
     pending: Vec<Vec<ShardCommand>>,
-    routes: RouteCache,
+    /// Boxed: most connections never publish.
+    routes: Option<Box<RouteCache>>,
     counting: Counting,
     consumers: HashMap<ConsumerId, ConsumerPlace>,
     lanes: HashMap<Lane, Arc<LaneWindow>>,
@@ -47,7 +48,7 @@ pub struct Client {
     exclusive: Vec<Name>,
     /// With so many, it is looked which of them are still there.
     exclusive_max: usize,
-    session: Option<session::OwnSession>,
+    session: Option<Box<session::OwnSession>>,
     /// Answers to definition commands and purges that are not durable yet: other commands wait for them.
     held_answers: usize,
     /// The only one of them is a purge's.
@@ -58,6 +59,10 @@ pub struct Client {
     published: bool,
     /// Deliveries that the session could not read any more.
     unreadable: u64,
+    /// Questions after retained messages that are not answered yet.
+    retained: VecDeque<(RequestId, FetchRetained)>,
+    /// The first of them is looked on for.
+    searching: bool,
     /// The connection ends: no command waits for an answer that nobody will hear.
     ending: bool,
 }
@@ -97,7 +102,7 @@ impl Client {
             who: Who::default(),
             entered: false,
             pending,
-            routes: RouteCache::default(),
+            routes: None,
             counting: Counting::default(),
             consumers: HashMap::default(),
             lanes: HashMap::default(),
@@ -111,6 +116,8 @@ impl Client {
             hurried: None,
             published: false,
             unreadable: 0,
+            retained: VecDeque::new(),
+            searching: false,
             ending: false,
         }
     }
@@ -174,6 +181,9 @@ impl Client {
 
     /// Takes everything that waits for the machine.
     pub fn take_events(&mut self, now: Now, into: &mut VecDeque<Event>) {
+        if self.searching {
+            self.serve_retained(now);
+        }
         let mut items = std::mem::take(&mut self.items);
         self.outbox.take(&mut items);
         for item in items.drain(..) {
@@ -213,6 +223,24 @@ impl Client {
             }
             self.flush(now);
         }
+        if !self.retained.is_empty() {
+            self.serve_retained(now);
+            self.outbox.wake();
+        }
+    }
+
+    /// It has more to do, and others should have their turn first.
+    pub fn must_yield(&self) -> bool {
+        self.searching
+    }
+
+    /// Gives back the memory of what is empty: the connection may be idle for long.
+    pub fn rest(&mut self) {
+        self.items = Vec::new();
+        if self.retained.is_empty() {
+            self.retained = VecDeque::new();
+        }
+        self.pending.iter_mut().filter(|batch| batch.is_empty()).for_each(|batch| *batch = Vec::new());
     }
 
     /// The connection has published: it is one to stop when publishers are too fast.
@@ -290,9 +318,7 @@ impl Client {
             Command::CancelDelayed { request, exchange, position } => {
                 self.cancel_delayed(now, request, &exchange, position);
             }
-            Command::FetchRetained { request, exchange, pattern } => {
-                self.fetch_retained(now, request, &exchange, &pattern);
-            }
+            Command::FetchRetained { request, fetch } => self.fetch_retained(now, request, *fetch),
             Command::OpenSession { request, session } => self.open_session(now, request, *session),
             Command::SessionExpiry { expiry_ms } => self.set_session_expiry(expiry_ms),
             Command::DiscardWill => self.discard_will(),

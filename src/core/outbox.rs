@@ -4,9 +4,9 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use crossdock_common::Event;
-use crossdock_common::event::{Delivery, RunDelivery};
+use crossdock_common::event::{Delivery, Reply, RunDelivery};
 use crossdock_common::names::ConnectionId;
+use crossdock_common::{Event, Message};
 use parking_lot::Mutex;
 
 /// Bytes that a delivery costs a connection beside its body, for the budget.
@@ -68,6 +68,17 @@ impl Outbox {
         self.state.lock().items.push(Item::Event(event));
     }
 
+    /// Puts an event in that costs the budget of unwritten bytes something.
+    pub(crate) fn push_counted(&self, event: Event) {
+        self.unwritten_bytes.fetch_add(cost_bytes(&event), Ordering::AcqRel);
+        self.push(event);
+    }
+
+    /// What events that wait, or are encoded and not written, cost.
+    pub(crate) fn unwritten_bytes(&self) -> usize {
+        self.unwritten_bytes.load(Ordering::Acquire)
+    }
+
     pub(crate) fn push_held(&self, event: Event) {
         self.state.lock().items.push(Item::Held(event));
     }
@@ -86,9 +97,7 @@ impl Outbox {
 
     /// Puts deliveries of a run in.
     pub(crate) fn deliver_run(&self, delivery: RunDelivery) {
-        let event = Event::DeliverRun(Box::new(delivery));
-        self.unwritten_bytes.fetch_add(cost_bytes(&event), Ordering::AcqRel);
-        self.push(event);
+        self.push_counted(Event::DeliverRun(Box::new(delivery)));
     }
 
     /// Adds the confirms to those that wait already.
@@ -117,11 +126,12 @@ impl Outbox {
         (self.wake)();
     }
 
-    /// Everything that waits.
+    /// Everything that waits, in exchange for an empty list.
     pub(crate) fn take(&self, into: &mut Vec<Item>) {
+        debug_assert!(into.is_empty(), "what was taken before is dealt with");
         let mut state = self.state.lock();
         state.woken = false;
-        into.append(&mut state.items);
+        std::mem::swap(into, &mut state.items);
     }
 
     /// The driver has written deliveries of that cost. True when a consumer waits for the room.
@@ -139,10 +149,15 @@ pub fn cost_bytes(event: &Event) -> usize {
             let run = &delivery.run;
             run.bodies_bytes() + run.len() * (run.head().properties.len() + RUN_DELIVERY_OVERHEAD_BYTES)
         }
+        Event::Reply { result: Ok(Reply::Retained(found)), .. } => found.messages.iter().map(message_cost_bytes).sum(),
         _ => 0,
     }
 }
 
 fn delivery_cost_bytes(delivery: &Delivery) -> usize {
-    delivery.message.body.len() + delivery.message.properties.len() + DELIVERY_OVERHEAD_BYTES
+    message_cost_bytes(&delivery.message)
+}
+
+fn message_cost_bytes(message: &Arc<Message>) -> usize {
+    message.body.len() + message.properties.len() + DELIVERY_OVERHEAD_BYTES
 }

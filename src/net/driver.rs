@@ -4,6 +4,8 @@
 //! events to the machine, and repeats until nothing moves; then the connection waits for whatever comes first: bytes, room to
 //! write, events (or the end of the broker), or its deadline.
 
+mod moving;
+
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io::IoSlice;
@@ -23,6 +25,9 @@ use tokio::io::AsyncWrite;
 use tokio::sync::Notify;
 use tokio::time::Sleep;
 
+use moving::Served;
+pub(super) use moving::Stay;
+
 use super::outcome::Ending;
 use super::scratch;
 use super::transport::Transport;
@@ -39,6 +44,8 @@ const UNWRITTEN_BYTES_MAX: usize = 4 << 20;
 const DISK_PAUSE: Duration = Duration::from_millis(1);
 /// A command that comes this soon after an answer, in microseconds, is the next of somebody who waits for each.
 const NEXT_US_MAX: u64 = 500;
+/// A round with so many commands and events is one of a connection that may be idle from now on.
+const QUIET_MAX: usize = 16;
 /// Time to write the goodbye.
 const GOODBYE_MS_MAX: u64 = 2_000;
 
@@ -80,6 +87,7 @@ pub(super) struct Driver {
     counters: ProtocolMetrics,
     /// Messages that the peer did not get, by [`DropReason`].
     drops: [u64; DropReason::ALL.len()],
+    stay: Stay,
 }
 
 /// What ended the wait.
@@ -99,6 +107,7 @@ impl Driver {
         (peer, local): (SocketAddr, SocketAddr),
         (transport, certificate_name): (Transport, Option<Name>),
         machine: Box<dyn Machine>,
+        stay: Stay,
     ) -> Self {
         let notify = Arc::new(Notify::new());
         let wake = notify.clone();
@@ -129,21 +138,24 @@ impl Driver {
             ended: false,
             counters,
             drops: [0; DropReason::ALL.len()],
+            stay,
         }
     }
 
     /// Serves the connection to its end, and reports it. Boxed, because a future keeps what it was given twice.
     pub(super) async fn run(mut self: Box<Self>) {
         let ending = match self.serve().await {
-            Ok(ending) => ending,
-            Err(error) => Ending::Broken(error),
+            Ok(Served::Ends(ending)) => ending,
+            Ok(Served::Moves(thread)) => return drop(thread.spawn(self.go_on())),
+            Err(error) => Ending::of(error),
         };
         if !matches!(ending, Ending::Closed(_)) {
             self.machine.end(self.engine.clock.now(), &mut self.output);
         }
         // What the connection held goes back at once, however long the peer takes to read its goodbye.
         self.end();
-        if matches!(ending, Ending::Closed(_)) {
+        if let Some(code) = ending.farewell() {
+            self.transport.close_with(code);
             // A peer that does not read its goodbye in time does not get it.
             let _ = tokio::time::timeout(Duration::from_millis(GOODBYE_MS_MAX), self.say_goodbye()).await;
         }
@@ -164,16 +176,22 @@ impl Driver {
         }
     }
 
-    async fn serve(&mut self) -> std::io::Result<Ending> {
+    async fn serve(&mut self) -> std::io::Result<Served> {
         let mut sleep = pin!(tokio::time::sleep(Duration::ZERO));
         let mut armed = Instant(0);
         loop {
             self.round().await;
+            if self.client.must_yield() {
+                tokio::task::yield_now().await;
+            }
             if let Some(close) = self.output.close.take() {
-                return Ok(Ending::Closed(close));
+                return Ok(Served::Ends(Ending::Closed(close)));
             }
             if self.client.must_leave() {
-                return Ok(Ending::Closed(self.leave().await));
+                return Ok(Served::Ends(Ending::Closed(self.leave().await)));
+            }
+            if let Some(thread) = self.moves() {
+                return Ok(Served::Moves(thread));
             }
             if let Some(deadline) = self.machine.deadline() {
                 // A deadline that moved away is noticed when the old one fires: most never do.
@@ -187,7 +205,7 @@ impl Driver {
             let wake = self.wait(sleep.as_mut(), armed != Instant(0)).await?;
             self.read_first = !matches!(wake, Wake::Read(_));
             match wake {
-                Wake::Read(0) => return Ok(Ending::PeerGone),
+                Wake::Read(0) => return Ok(Served::Ends(Ending::PeerGone)),
                 Wake::Read(count) => {
                     self.counters.received_bytes.inc_by(count as u64);
                     self.entry.iter().for_each(|entry| entry.octets.read(count));
@@ -225,7 +243,7 @@ impl Driver {
             protocol: self.protocol,
             peer: self.peer,
             local: self.local,
-            tls: matches!(self.transport, Transport::Tls(_)),
+            tls: self.transport.is_tls(),
             user: self.client.user().clone(),
             vhost: vhost.clone(),
             connected_at: self.engine.clock.now().unix,
@@ -252,10 +270,12 @@ impl Driver {
 
     /// Lets machine and core talk until both are silent.
     async fn round(&mut self) {
+        let mut handled = 0;
         loop {
             let now = self.engine.clock.now();
             self.counters.count_commands(&self.output.commands);
             self.commands.extend(self.output.commands.drain(..));
+            handled += self.commands.len();
             let is_next = self.commands.len() == 1 && now.instant.0.saturating_sub(self.heard.0) < NEXT_US_MAX;
             if !self.commands.is_empty()
                 && let Execution::Authenticate { request, credentials } = self.client.execute(now, &mut self.commands)
@@ -275,8 +295,12 @@ impl Driver {
                 if self.entry.is_none() {
                     self.enter();
                 }
+                if handled <= QUIET_MAX {
+                    self.rest();
+                }
                 return;
             }
+            handled += self.events.len();
             self.heard = now.instant;
             while let Some(event) = self.events.pop_front() {
                 self.counters.count_event(&event);
@@ -290,6 +314,16 @@ impl Driver {
                 self.receive();
             }
         }
+    }
+
+    /// An idle connection holds no buffers. Who is busy keeps them: they would be needed again at once.
+    fn rest(&mut self) {
+        self.output.commands = Vec::new();
+        self.events = VecDeque::new();
+        if self.commands.is_empty() {
+            self.commands = VecDeque::new();
+        }
+        self.client.rest();
     }
 
     fn count_drops(&mut self) {

@@ -20,7 +20,7 @@ use crate::config::Listener;
 use crate::telemetry::events::{ConnectionClosed, ConnectionOpened};
 
 /// Most bytes of a request's head.
-const HEAD_BYTES_MAX: usize = 64 << 10;
+pub(super) const HEAD_BYTES_MAX: usize = 64 << 10;
 
 /// Binds a listener that speaks HTTP/1.1 and accepts from now on. A peer has `limits.http_idle_timeout_ms` for the head of each
 /// request, so neither slow nor forgotten connections pile up.
@@ -35,9 +35,13 @@ pub fn listen_http(
 ) -> Result<Listening> {
     let (socket, listening) = bind(reception, listener)?;
     let of_connections = (reception.clone(), shutdown.clone());
-    tokio::spawn(accept(reception.clone(), listener.kind, socket, shutdown, move |stream, ends| {
+    tokio::spawn(accept(reception.clone(), listener.kind, socket, shutdown, move |stream, ends, (_, place)| {
         let (reception, shutdown) = of_connections.clone();
-        serve(reception, listener, router.clone(), stream, ends.peer, shutdown)
+        let served = serve(reception, listener, router.clone(), stream, ends.peer, shutdown);
+        async move {
+            served.await;
+            drop(place);
+        }
     }));
     Ok(listening)
 }

@@ -10,18 +10,20 @@ use rustls::pki_types::CertificateDer;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-use super::admission::{Admission, NoEntry};
-use super::driver::Driver;
+use super::admission::{Admission, NoEntry, Place};
+use super::door::{Greeting, HttpDoor, Routers};
+use super::driver::{Driver, Stay};
 use super::machines::{MachineFactory, Names};
 use super::proxy::{Ends, Proxies};
 use super::shutdown::ShutdownSignal;
 use super::transport::Transport;
-use super::workers::Workers;
+use super::websocket::Gate;
+use super::workers::{Home, Workers};
 use crate::auth::tls::certificate_name;
 use crate::broker::Engine;
-use crate::config::{CertificateLogin, Listener, ListenerKind};
-use crate::telemetry::Metrics;
+use crate::config::{CertificateLogin, Listener, ListenerKind, WebProtocol};
 use crate::telemetry::events::{ConnectionOpened, ConnectionRefused, ListenerStarted, ProtocolViolation};
+use crate::telemetry::{Metrics, Protocol};
 
 /// Pause after a failed accept: the usual reason is that no file descriptor is free, and trying again at once only burns time.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -51,6 +53,9 @@ pub struct Reception {
     tls_handshake_timeout: Duration,
     http_idle_timeout: Duration,
     admission: Arc<Admission>,
+    gate: Arc<Gate>,
+    /// What the listener for everything leads to.
+    any: Vec<WebProtocol>,
 }
 
 impl Reception {
@@ -73,6 +78,8 @@ impl Reception {
             tls_handshake_timeout: settings.limits.tls_handshake_timeout_ms.duration(),
             http_idle_timeout: settings.limits.http_idle_timeout_ms.duration(),
             admission: Admission::new(settings),
+            gate: Arc::new(Gate::new(settings)),
+            any: WebProtocol::ALL.into_iter().filter(|protocol| settings.has_listener_of(*protocol)).collect(),
         })
     }
 }
@@ -89,9 +96,39 @@ pub fn listen(
 ) -> Result<Listening> {
     let (socket, listening) = bind(reception, listener)?;
     let of_connections = (reception.clone(), engine.clone(), shutdown.clone());
-    tokio::spawn(accept(reception.clone(), listener.kind, socket, shutdown, move |stream, ends| {
+    tokio::spawn(accept(reception.clone(), listener.kind, socket, shutdown, move |stream, ends, (home, place)| {
         let (reception, engine, shutdown) = of_connections.clone();
-        serve(reception, engine, listener.kind, stream, ends, shutdown)
+        let stay = Stay { workers: reception.workers.clone(), home, _place: place, shutdown };
+        serve(reception, engine, listener.kind, stream, ends, stay)
+    }));
+    Ok(listening)
+}
+
+/// Binds the listener for everything: HTTP goes to the routers.
+///
+/// # Errors
+/// The address cannot be bound.
+pub fn listen_to_any(
+    reception: &Arc<Reception>,
+    engine: &Arc<Engine>,
+    listener: Listener,
+    routers: Routers,
+    shutdown: ShutdownSignal,
+) -> Result<Listening> {
+    let (socket, listening) = bind(reception, listener)?;
+    let of_connections = (reception.clone(), engine.clone(), shutdown.clone());
+    tokio::spawn(accept(reception.clone(), listener.kind, socket, shutdown, move |stream, ends, (home, place)| {
+        let (reception, engine, shutdown) = of_connections.clone();
+        let stay = Stay { workers: reception.workers.clone(), home, _place: place, shutdown };
+        let routers = routers.clone();
+        async move {
+            // Boxed: these connections become others after a moment.
+            if let Some((protocol, transport)) =
+                Box::pin(reception.recognise(stream, ends.peer, routers, &stay.shutdown)).await
+            {
+                drive(reception, engine, (protocol, transport), ends, stay).await;
+            }
+        }
     }));
     Ok(listening)
 }
@@ -120,7 +157,7 @@ pub(super) async fn accept<F>(
     kind: ListenerKind,
     socket: TcpListener,
     mut shutdown: ShutdownSignal,
-    serve: impl Fn(TcpStream, Ends) -> F + Clone + Send + 'static,
+    serve: impl Fn(TcpStream, Ends, (Home, Place)) -> F + Clone + Send + 'static,
 ) where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -143,11 +180,10 @@ pub(super) async fn accept<F>(
                 let _ = stream.set_nodelay(true);
                 let serve = serve.clone();
                 // Called within the block: a future that is made outside is kept twice, as what was captured and as what is awaited.
-                let served = reception.workers.serve(stream, move |mut stream| async move {
+                let served = reception.workers.serve(stream, move |mut stream, home| async move {
                     if let Some(ends) = served_by.ends(kind, &mut stream, peer).await {
-                        serve(stream, ends).await;
+                        serve(stream, ends, (home, place)).await;
                     }
-                    drop(place);
                 });
                 if let Err(error) = served {
                     tracing::warn!(listener = kind.name(), %peer, %error, "cannot serve a connection");
@@ -167,18 +203,41 @@ async fn serve(
     kind: ListenerKind,
     stream: TcpStream,
     ends: Ends,
-    shutdown: ShutdownSignal,
+    stay: Stay,
 ) {
-    let Ends { peer, local } = ends;
-    let Some(transport) = reception.transport(kind, stream, peer).await else { return };
-    let protocol = MachineFactory::protocol(kind);
+    let Some(transport) = reception.transport(kind, kind.is_tls(), stream, ends.peer).await else { return };
+    let spoken = match MachineFactory::protocol(kind) {
+        // Boxed: other connections should not keep room for a request.
+        Protocol::Unknown => match Box::pin(reception.upgrade(transport, ends.peer, &stay.shutdown)).await {
+            Some(upgraded) => upgraded,
+            None => return,
+        },
+        protocol => (protocol, transport),
+    };
+    drive(reception, engine, spoken, ends, stay).await;
+}
+
+/// Serves a connection of which it is known what it speaks.
+async fn drive(
+    reception: Arc<Reception>,
+    engine: Arc<Engine>,
+    (protocol, transport): (Protocol, Transport),
+    Ends { peer, local }: Ends,
+    stay: Stay,
+) {
     let name = transport.certificate().and_then(|certificate| reception.certificate_name(certificate));
     let names = Names { of_certificate: name.clone(), of_cluster: engine.administration.cluster_name() };
-    let Some(machine) = reception.factory.make(kind, engine.clock.now(), names) else { return };
+    let Some(machine) = reception.factory.make(protocol, engine.clock.now(), names) else { return };
     ConnectionOpened { protocol, peer }.emit(&reception.metrics);
-    Box::new(Driver::new(engine, protocol, (peer, local), (transport, name), machine)).run().await;
-    // Kept until here: whoever waits for the drain waits for this connection.
-    drop(shutdown);
+    Box::new(Driver::new(engine, protocol, (peer, local), (transport, name), machine, stay)).run().await;
+}
+
+fn protocol_of(protocol: WebProtocol) -> Protocol {
+    match protocol {
+        WebProtocol::Mqtt => Protocol::Mqtt,
+        WebProtocol::Stomp => Protocol::Stomp,
+        WebProtocol::Amqp => Protocol::Amqp091,
+    }
 }
 
 impl Reception {
@@ -227,8 +286,78 @@ impl Reception {
         }
     }
 
-    async fn transport(&self, kind: ListenerKind, stream: TcpStream, peer: SocketAddr) -> Option<Transport> {
-        let Some(acceptor) = self.tls.as_ref().filter(|_| kind.is_tls()) else {
+    /// Takes the handshake of a WebSocket, within its time.
+    async fn upgrade(
+        &self,
+        transport: Transport,
+        peer: SocketAddr,
+        shutdown: &ShutdownSignal,
+    ) -> Option<(Protocol, Transport)> {
+        let door = self.http_door(peer, None);
+        let opened = tokio::time::timeout(self.gate.timeout, door.open(transport, shutdown.clone())).await.ok()??;
+        Some((protocol_of(opened.0), opened.1))
+    }
+
+    fn http_door(&self, peer: SocketAddr, routers: Option<Routers>) -> HttpDoor<'_> {
+        let (gate, idle_timeout) = (self.gate.clone(), self.http_idle_timeout);
+        HttpDoor { gate, routers, idle_timeout, metrics: &self.metrics, peer }
+    }
+
+    /// Finds out what a client speaks, with or without TLS, and serves HTTP until it becomes something else.
+    async fn recognise(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        routers: Routers,
+        shutdown: &ShutdownSignal,
+    ) -> Option<(Protocol, Transport)> {
+        let mut transport = Transport::Plain(stream);
+        let mut greeting = self.greeting(&mut transport, peer).await?;
+        if greeting == Greeting::Tls {
+            let Transport::Plain(stream) = transport else { return None };
+            transport = self.transport(ListenerKind::Any, true, stream, peer).await?;
+            greeting = self.greeting(&mut transport, peer).await?;
+        }
+        let protocol = match greeting {
+            Greeting::Amqp => WebProtocol::Amqp,
+            Greeting::Mqtt => WebProtocol::Mqtt,
+            Greeting::Stomp => WebProtocol::Stomp,
+            Greeting::Http => {
+                let opened = self.http_door(peer, Some(routers)).open(transport, shutdown.clone()).await?;
+                return Some((protocol_of(opened.0), opened.1));
+            }
+            Greeting::Tls => return self.turn_away(peer, "TLS, where there is none"),
+        };
+        if self.any.contains(&protocol) {
+            return Some((protocol_of(protocol), transport));
+        }
+        self.turn_away(peer, "what it speaks has no listener of its own, so it is not served here")
+    }
+
+    /// What the first byte says, if it comes in time.
+    async fn greeting(&self, transport: &mut Transport, peer: SocketAddr) -> Option<Greeting> {
+        let first = tokio::time::timeout(self.gate.timeout, transport.first_byte()).await;
+        match first.ok().flatten().map(Greeting::of) {
+            Some(Some(greeting)) => Some(greeting),
+            Some(None) => self.turn_away(peer, "the first byte is of nothing that is served here"),
+            None => None,
+        }
+    }
+
+    fn turn_away<T>(&self, peer: SocketAddr, detail: &'static str) -> Option<T> {
+        let protocol = Protocol::Unknown;
+        ProtocolViolation { protocol, peer, rule: "one port for everything", detail }.emit(&self.metrics);
+        None
+    }
+
+    async fn transport(
+        &self,
+        kind: ListenerKind,
+        is_tls: bool,
+        stream: TcpStream,
+        peer: SocketAddr,
+    ) -> Option<Transport> {
+        let Some(acceptor) = self.tls.as_ref().filter(|_| is_tls) else {
             return Some(Transport::Plain(stream));
         };
         // Boxed: a connection without TLS should not keep room for a handshake.

@@ -49,7 +49,7 @@ impl MachineFactory {
         }
     }
 
-    /// What the listener speaks.
+    /// What the listener speaks, if it speaks one thing only.
     pub fn protocol(kind: ListenerKind) -> Protocol {
         match kind {
             ListenerKind::Amqp | ListenerKind::Amqps => Protocol::Amqp091,
@@ -57,13 +57,14 @@ impl MachineFactory {
             ListenerKind::Stomp | ListenerKind::Stomps => Protocol::Stomp,
             ListenerKind::Aws => Protocol::Aws,
             ListenerKind::Management => Protocol::Management,
+            ListenerKind::Ws | ListenerKind::Wss | ListenerKind::Any => Protocol::Unknown,
         }
     }
 
-    /// A machine for a new connection of a messaging protocol; `None` for listeners that speak HTTP.
-    pub fn make(&self, kind: ListenerKind, now: Now, names: Names) -> Option<Box<dyn Machine>> {
+    /// A machine for a new connection of a messaging protocol; `None` for HTTP.
+    pub fn make(&self, protocol: Protocol, now: Now, names: Names) -> Option<Box<dyn Machine>> {
         let seed = self.seeds.fetch_add(1, Ordering::Relaxed);
-        Some(match Self::protocol(kind) {
+        Some(match protocol {
             Protocol::Amqp091 => Box::new(amqp091::Connection::new(now, self.amqp091_options(seed, names))),
             Protocol::Mqtt => {
                 let options =
@@ -75,7 +76,7 @@ impl MachineFactory {
                     stomp::ConnectionOptions { seed, certificate_name: names.of_certificate, ..self.stomp.clone() };
                 Box::new(stomp::Connection::new(now, options))
             }
-            Protocol::Aws | Protocol::Management => return None,
+            Protocol::Aws | Protocol::Management | Protocol::Unknown => return None,
         })
     }
 

@@ -1,9 +1,12 @@
 //! The only place where sockets meet protocol machines.
 //!
-//! [`listener`] accepts (plain or TLS), [`driver`] runs one connection: it reads, lets the machine decode, hands its commands
+//! [`listener`] accepts (plain or TLS), [`door`] finds out what is spoken where that is not settled, [`websocket`] takes frames apart,
+//! [`driver`] runs one connection: it reads, lets the machine decode, hands its commands
 //! to the core as one batch, hands the core's events to the machine, and writes. There is one driver for all protocols.
 
 mod admission;
+mod balance;
+mod door;
 mod driver;
 mod http;
 mod listener;
@@ -13,11 +16,13 @@ mod proxy;
 mod scratch;
 mod shutdown;
 mod transport;
+mod websocket;
 mod workers;
 
 pub use admission::NoEntry;
+pub use door::Routers;
 pub use http::listen_http;
-pub use listener::{Listening, Reception, listen};
+pub use listener::{Listening, Reception, listen, listen_to_any};
 pub use machines::{formats, limits as machine_limits};
 pub use shutdown::{Shutdown, ShutdownSignal};
 pub use workers::Workers;

@@ -4,7 +4,9 @@ use std::io;
 use std::net::SocketAddr;
 
 use crossdock_common::output::Close;
+use crossdock_websocket::{CloseCode, Violation};
 
+use super::websocket;
 use crate::telemetry::Metrics;
 use crate::telemetry::Protocol;
 use crate::telemetry::events::{ConnectionClosed, ProtocolViolation};
@@ -17,13 +19,32 @@ pub(super) enum Ending {
     PeerGone,
     /// The socket broke.
     Broken(io::Error),
+    /// The peer broke a rule of WebSocket.
+    Misframed(Violation),
 }
 
 impl Ending {
+    /// What an error in reading or writing means.
+    pub(super) fn of(error: io::Error) -> Self {
+        websocket::violation(&error).map_or(Self::Broken(error), Self::Misframed)
+    }
+
+    /// Whether the peer waits for a goodbye, and what a WebSocket's peer is told.
+    pub(super) fn farewell(&self) -> Option<CloseCode> {
+        match self {
+            Self::Closed(close) => Some(websocket::close_code(close)),
+            Self::Misframed(violation) => Some(violation.code()),
+            Self::PeerGone | Self::Broken(_) => None,
+        }
+    }
+
     /// One line and one count, naming the peer and the reason.
     pub(super) fn report(&self, protocol: Protocol, peer: SocketAddr, metrics: &Metrics) {
         if let Self::Closed(Close::Violation { rule, detail }) = self {
             ProtocolViolation { protocol, peer, rule, detail }.emit(metrics);
+        }
+        if let Self::Misframed(violation) = self {
+            ProtocolViolation { protocol, peer, rule: "WebSocket", detail: violation.detail() }.emit(metrics);
         }
         if let Self::Closed(Close::TimedOut(what)) = self {
             tracing::info!(%protocol, %peer, what, "a silent peer is given up");
@@ -44,6 +65,7 @@ impl std::fmt::Display for Ending {
             Self::Closed(Close::TakenOver) => f.write_str("taken over"),
             Self::PeerGone => f.write_str("peer hung up"),
             Self::Broken(error) => write!(f, "connection broke: {error}"),
+            Self::Misframed(violation) => violation.fmt(f),
         }
     }
 }

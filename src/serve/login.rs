@@ -12,8 +12,9 @@ pub(super) fn authenticator(settings: &Settings) -> Result<Authenticator> {
     Authenticator::new(users, AuthenticatorOptions::from(settings)).context("a password cannot be hashed")
 }
 
-/// Makes the administrator at the first start, if nobody could log in.
+/// Makes what the first start makes: the administrator, if nobody could log in, and the secret behind unknown users.
 pub(super) async fn ensure_administrator(engine: &Engine) -> Result<()> {
+    engine.administration.ensure_scram_secret()?;
     if let Some(generated) = engine.administration.ensure_administrator().await? {
         // The one place where a password is shown, and the one time: on the terminal, not in the log.
         eprintln!("\n  First start: user '{}' has the password  {}\n", generated.user, generated.password.expose());

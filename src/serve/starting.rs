@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use axum::Router;
 use tokio::time::{Instant, interval_at};
 
 use super::{login, seed};
@@ -11,7 +12,7 @@ use crate::auth::Authenticator;
 use crate::broker::{Engine, Startup};
 use crate::config::{Listener, ListenerKind, Settings};
 use crate::http::Management;
-use crate::net::{Listening, Reception, Shutdown, Workers, formats, listen, listen_http};
+use crate::net::{Listening, Reception, Routers, Shutdown, Workers, formats, listen, listen_http, listen_to_any};
 use crate::telemetry::Metrics;
 use crate::{auth, broker, http};
 
@@ -34,7 +35,7 @@ pub(super) struct Starting {
 impl Starting {
     pub(super) fn new(settings: Arc<Settings>) -> Result<Self> {
         let metrics = Arc::new(Metrics::new());
-        let workers = Arc::new(Workers::start().context("cannot start the threads of the broker")?);
+        let workers = Workers::start().context("cannot start the threads of the broker")?;
         let tls = match settings.tls.certificate {
             Some(_) => Some(auth::tls::server_config(&settings.tls, &[])?),
             None => None,
@@ -78,6 +79,18 @@ impl Starting {
         }
     }
 
+    fn aws_router(&self, engine: &Arc<Engine>) -> Result<Router> {
+        http::aws_router(engine.clone(), &self.settings, seed()?)
+    }
+
+    /// What answers HTTP at the listener for everything.
+    fn routers(&self, engine: &Arc<Engine>) -> Result<Routers> {
+        let is_active = |kind| self.settings.is_active(kind);
+        let management = is_active(ListenerKind::Management).then(|| http::management_router(self.management.clone()));
+        let aws = is_active(ListenerKind::Aws).then(|| self.aws_router(engine)).transpose()?;
+        Ok(Routers { management, aws })
+    }
+
     fn log_progress(&self) {
         let progress = self.startup.progress();
         tracing::info!(records = progress.sum.records, percent = progress.percent(), "recovering");
@@ -90,9 +103,9 @@ impl Starting {
         for listener in self.settings.active_listeners() {
             listening.push(match listener.kind {
                 ListenerKind::Management => continue,
-                ListenerKind::Aws => {
-                    let router = http::aws_router(engine.clone(), &self.settings, seed()?)?;
-                    listen_http(reception, listener, router, shutdown.signal())?
+                ListenerKind::Aws => listen_http(reception, listener, self.aws_router(engine)?, shutdown.signal())?,
+                ListenerKind::Any => {
+                    listen_to_any(reception, engine, listener, self.routers(engine)?, shutdown.signal())?
                 }
                 _ => listen(reception, engine, listener, shutdown.signal())?,
             });

@@ -24,11 +24,13 @@ pub enum Protocol {
     Stomp,
     Aws,
     Management,
+    /// Of a connection that has not shown it.
+    Unknown,
 }
 
 impl Protocol {
     /// All protocols, in the order of their discriminants.
-    pub const ALL: [Self; 5] = [Self::Amqp091, Self::Mqtt, Self::Stomp, Self::Aws, Self::Management];
+    pub const ALL: [Self; 6] = [Self::Amqp091, Self::Mqtt, Self::Stomp, Self::Aws, Self::Management, Self::Unknown];
 
     /// The value of the label `protocol` and of the log field.
     pub fn name(self) -> &'static str {
@@ -38,6 +40,7 @@ impl Protocol {
             Self::Stomp => "stomp",
             Self::Aws => "aws",
             Self::Management => "management",
+            Self::Unknown => "unknown",
         }
     }
 }
@@ -184,6 +187,10 @@ protocol_metrics! {
     sent_bytes: Counter => "sent_bytes";
     /// Messages that clients published
     messages_published: Counter => "messages_published";
+    /// Bytes of the bodies that clients published
+    published_body_bytes: Counter => "published_body_bytes";
+    /// Bytes of the bodies handed out to consumers
+    delivered_body_bytes: Counter => "delivered_body_bytes";
     /// Messages handed out to consumers, repeated ones included
     messages_delivered: Counter => "messages_delivered";
     /// Deliveries that consumers settled
@@ -237,6 +244,8 @@ broker_metrics! {
     connections_refused: Family<NoEntryLabel, Counter> => "connections_refused";
     /// Messages that a client did not get, by the reason: those of queues are `messages` by their fate, too
     drops: Family<DropLabel, Counter> => "messages_dropped";
+    /// Times that a connection went to another thread, because one is enough for all or not any more
+    connections_moved: Counter => "connections_moved";
     /// Listeners that accept connections
     listeners: Gauge => "listeners";
     /// Reasons that stop publishers now
@@ -346,6 +355,11 @@ impl Metrics {
     /// What became of so many messages since the start.
     pub fn set_fate(&self, fate: &'static str, messages: u64) {
         self.fates.get_or_create(&FateLabel { fate }).inner().store(messages, Ordering::Relaxed);
+    }
+
+    /// A connection went to another thread.
+    pub fn count_move(&self) {
+        self.connections_moved.inc();
     }
 
     /// Connections that are over, or are asked, have dropped so many messages more.

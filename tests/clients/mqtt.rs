@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{folder, is_there, java, python, run, run_against};
+use super::{folder, is_there, java, python, python_program, run, run_against};
 use crate::support::Broker;
 
 #[test]
@@ -27,9 +27,13 @@ fn gmqtt() {
     python("gmqtt_client.py");
 }
 
+fn paho_and_hivemq() -> (PathBuf, Command) {
+    java("java-mqtt", "mqtt.jar", "crossdock.Mqtt")
+}
+
 #[test]
 fn paho_and_hivemq_for_java() {
-    let (jar, mut command) = java("java-mqtt", "mqtt.jar", "crossdock.Mqtt");
+    let (jar, mut command) = paho_and_hivemq();
     run("Paho and HiveMQ for Java", &[jar], &mut command);
 }
 
@@ -83,10 +87,19 @@ fn through_mutual_tls() {
     }
 }
 
-fn those_with_tls() -> [(&'static str, Vec<PathBuf>, Command); 2] {
+fn those_with_tls() -> [(&'static str, Vec<PathBuf>, Command); 5] {
     let (program, go) = paho_for_go();
     let (needs, debian) = mosquitto();
-    [("paho for Go", vec![program], go), ("mosquitto-clients", needs.to_vec(), debian)]
+    let (interpreter, paho) = python_program("paho_client.py");
+    let (_, aiomqtt) = python_program("aiomqtt_client.py");
+    let (jar, java) = paho_and_hivemq();
+    [
+        ("paho for Go", vec![program], go),
+        ("mosquitto-clients", needs.to_vec(), debian),
+        ("paho", vec![interpreter.clone()], paho),
+        ("aiomqtt", vec![interpreter], aiomqtt),
+        ("Paho and HiveMQ for Java", vec![jar], java),
+    ]
 }
 
 /// The client libraries that are not there are named by `tests/run`.

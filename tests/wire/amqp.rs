@@ -283,6 +283,18 @@ impl Amqp {
         Ok((tag, frame.payload[12] & 1 == 1))
     }
 
+    /// Consumes from a queue, without acknowledgements.
+    pub fn consume(&mut self, queue: &str) -> Result<()> {
+        self.send(&method(1, 60, 20, Arguments::default().short(0).text(queue).text("").octet(0b10).long(0)))?;
+        self.expect(60, 21).map(drop)
+    }
+
+    /// The next message that a consumer gets.
+    pub fn delivered(&mut self) -> Result<Vec<u8>> {
+        self.expect(60, 60)?;
+        self.content()
+    }
+
     /// Takes one message, or none.
     pub fn get(&mut self, queue: &str) -> Result<Option<Vec<u8>>> {
         Ok(self.get_with(queue, true)?.map(|(_, body)| body))

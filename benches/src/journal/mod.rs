@@ -16,11 +16,13 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use clap::Args;
 
+pub use bare::{Bare, SLICE, Turns};
+
 use crate::findings::Findings;
 use crate::server::Server;
 
 /// Bytes of a message's body.
-const BODY_BYTES: usize = 1024;
+pub const BODY_BYTES: usize = 1024;
 
 /// How much of it.
 #[derive(Args)]

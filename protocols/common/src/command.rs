@@ -43,8 +43,9 @@ pub enum Command {
     CancelDelayed { request: RequestId, exchange: Name, position: u64 },
     /// Let a delivery's lease end that many milliseconds from now. Answered by a reply.
     ExtendLease { request: RequestId, delivery: DeliveryId, lease_ms: u64 },
-    /// The retained messages whose routing key the topic pattern matches. Answered by a reply.
-    FetchRetained { request: RequestId, exchange: Name, pattern: Bytes },
+    /// Some of the retained messages whose routing key the topic pattern matches. Answered by a reply, once the peer has most of what it
+    /// got before: it says where the next ones are.
+    FetchRetained { request: RequestId, fetch: Box<FetchRetained> },
     /// Resume or make a session, taking it over from another connection of the same user. Answered by a reply.
     OpenSession { request: RequestId, session: Box<OpenSession> },
     /// Change when the session ends after its connection (MQTT 5 DISCONNECT may); `None` is never.
@@ -170,6 +171,24 @@ pub enum BoundedBy {
     PeerAndLane,
     /// Nobody who was asked: it is what a connection may hold at most.
     Nobody,
+}
+
+/// What retained messages are wanted.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)]
+pub struct FetchRetained {
+    pub exchange: Name,
+    pub pattern: Bytes,
+    /// Behind the last ones; `None` begins.
+    pub after: Option<RetainedPlace>,
+}
+
+/// Where one is that looks through retained messages. Only the core knows what it means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct RetainedPlace {
+    pub part: usize,
+    pub after: Option<Bytes>,
 }
 
 /// A request for messages now, or soon.

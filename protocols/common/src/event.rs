@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::command::RetainedPlace;
 use crate::definition::{BindingSpec, DelayedInfo, ExchangeInfo, QueueInfo};
 use crate::lane_quota::LaneQuota;
 use crate::names::{DeliveryId, QueueId};
@@ -85,9 +86,18 @@ pub enum Reply {
     /// Messages that wait at a delayed-message exchange.
     Delayed(Vec<DelayedInfo>),
     /// Retained messages.
-    Messages(Vec<Arc<Message>>),
+    Retained(Box<RetainedMessages>),
     /// A session.
     Session(Box<SessionInfo>),
+}
+
+/// Some retained messages.
+#[derive(Clone, Debug, Default)]
+pub struct RetainedMessages {
+    /// In no order that means anything.
+    pub messages: Vec<Arc<Message>>,
+    /// Where others may be; `None` if these were the last.
+    pub next: Option<RetainedPlace>,
 }
 
 /// A resumed or new session.

@@ -10,6 +10,9 @@ use crate::Command;
 /// slice of a vectored write.
 pub const LINK_BYTES_MIN: usize = 4 << 10;
 
+/// Whoever has written no more than that at once may be idle from now on.
+const QUIET_BYTES_MAX: usize = 4 << 10;
+
 /// Everything a machine produced in one call. The driver drains it and hands it in again.
 #[derive(Debug, Default)]
 pub struct Output {
@@ -133,7 +136,10 @@ impl OutgoingBytes {
             }
             self.chunks.pop_front();
         }
-        if count >= self.tail.len() {
+        if count >= self.tail.len() && count < QUIET_BYTES_MAX {
+            // An idle connection holds no buffer.
+            self.tail = BytesMut::new();
+        } else if count >= self.tail.len() {
             self.tail.clear();
         } else {
             self.tail.advance(count);

@@ -1,5 +1,7 @@
 //! Messages from the client: PUBLISH, PUBREL, and the core's outcomes.
 
+mod repeat;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -17,6 +19,7 @@ use crate::packet::{Kind, Qos};
 use crate::reason::{Fault, Reason};
 use crate::requests::{Asked, Context};
 use crate::topic;
+use repeat::Repeat;
 
 /// A packet's bytes after the fixed header.
 pub(crate) struct Frame<'a> {
@@ -68,12 +71,25 @@ pub(crate) struct Inbound {
     at_least_once_count: usize,
     /// Of `held`, those that this connection has published: only they count for the receive maximum (section 4.9).
     exactly_once_count: usize,
+    /// What the last message was like, if more like it may come.
+    repeat: Option<Box<Repeat>>,
 }
 
 impl Inbound {
     /// A resumed session knows this packet id.
     pub fn resume(&mut self, packet_id: u16) {
         self.held.insert(packet_id, Held::Received { counts: false });
+    }
+
+    /// Gives back the memory of what is empty.
+    pub fn rest(&mut self) {
+        self.repeat = None;
+        if self.pending.is_empty() {
+            self.pending = VecDeque::new();
+        }
+        if self.held.is_empty() {
+            self.held = HashMap::default();
+        }
     }
 
     /// Whether the client should be read no further for now. Older versions know no receive maximum: they wait.
@@ -102,6 +118,7 @@ impl Inbound {
         let message = message(cx, publish, frame, routing_key, names_session)?;
         // A queue has no last value.
         let retain = publish.retain && !message.exchange.is_empty();
+        self.learn(cx.peer.version, publish, &message);
         let is_kept = publish.qos == Qos::ExactlyOnce && cx.peer.is_persistent;
         let exactly_once = is_kept.then_some(ExactlyOnce { id: publish.packet_id, again: publish.dup });
         let lane = Lane(0);

@@ -1,5 +1,7 @@
 //! Messages to the client: deliveries, packet ids, PUBACK, PUBREC, PUBCOMP.
 
+pub(crate) mod run;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -53,7 +55,7 @@ pub(crate) struct Outbound {
     in_flight: HashMap<u16, InFlight, foldhash::fast::RandomState>,
     /// What was resumed may not be durable yet: PUBREL would make the client forget what it received.
     is_unsure: bool,
-    /// What waits for a packet id: at most the windows of the session's and the shared queues, and retained messages.
+    /// What waits for a packet id: at most the windows of the session's and the shared queues, and the retained messages of one answer.
     backlog: VecDeque<Outgoing>,
     /// Settled in one command at the end of a call.
     accepted: Vec<DeliveryId>,
@@ -153,10 +155,22 @@ impl Outbound {
         if self.has_room(cx) && self.backlog.is_empty() {
             return self.send_with_id(cx, &outgoing);
         }
-        // Deliveries are bounded by their windows; retained messages are not.
-        if outgoing.delivery.is_some() || self.backlog.len() < cx.peer.options.limits.unsettled_max {
-            self.backlog.push_back(outgoing);
+        self.backlog.push_back(outgoing);
+    }
+
+    /// Gives back the memory of what is empty.
+    pub fn rest(&mut self) {
+        if self.in_flight.is_empty() {
+            self.in_flight = HashMap::default();
         }
+        if self.backlog.is_empty() {
+            self.backlog = VecDeque::new();
+        }
+    }
+
+    /// Messages wait for the client to acknowledge others.
+    pub fn is_backed_up(&self) -> bool {
+        !self.backlog.is_empty()
     }
 
     /// What must hold between two calls.

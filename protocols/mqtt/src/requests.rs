@@ -1,6 +1,9 @@
 //! What a session has asked of the core, and what a packet's handling needs at hand.
 
+use std::sync::Arc;
+
 use bytes::{BufMut, Bytes, BytesMut};
+use crossdock_common::command::RetainedPlace;
 use crossdock_common::{Command, ConsumerId, Name, Now, Output, RequestId, Text};
 use hashbrown::HashMap;
 
@@ -22,10 +25,19 @@ pub(crate) enum Asked {
     ReleasedBefore,
     /// One filter of a SUBSCRIBE or UNSUBSCRIBE.
     Filter(Box<FilterAsked>),
-    /// Retained messages for a subscription.
-    Retained { filter: Text, subscription: Subscription },
+    /// Some of the retained messages for a subscription.
+    Retained(Retained),
     /// A shared subscription of a resumed session.
     Resumed { consumer: ConsumerId },
+}
+
+/// Retained messages that a subscription is owed.
+#[derive(Debug)]
+pub(crate) struct Retained {
+    pub filter: Text,
+    pub subscription: Subscription,
+    /// Where the next ones are.
+    pub after: Option<RetainedPlace>,
 }
 
 /// One filter of a SUBSCRIBE or UNSUBSCRIBE on its way.
@@ -74,9 +86,21 @@ impl Requests {
         self.open.len()
     }
 
+    /// Gives the core a command that it will answer.
+    pub fn ask(&mut self, asked: Asked, commands: &mut Vec<Command>, command: impl FnOnce(RequestId) -> Command) {
+        let request = self.number();
+        self.open.insert(request, asked);
+        commands.push(command(request));
+    }
+
     /// Why it was asked.
     pub fn take(&mut self, request: RequestId) -> Option<Asked> {
-        self.open.remove(&request)
+        let asked = self.open.remove(&request);
+        if self.open.is_empty() {
+            // Most clients ask for something at the beginning, and never again.
+            self.open = HashMap::default();
+        }
+        asked
     }
 }
 
@@ -95,7 +119,7 @@ pub(crate) struct Peer {
     pub receive_maximum: u16,
     /// Most topic aliases that it is sent.
     pub topic_alias_maximum: u16,
-    pub options: ConnectionOptions,
+    pub options: Arc<ConnectionOptions>,
 }
 
 impl Peer {
@@ -131,9 +155,7 @@ impl Context<'_> {
 
     /// Gives the core a command that it will answer.
     pub fn ask(&mut self, asked: Asked, command: impl FnOnce(RequestId) -> Command) {
-        let request = self.requests.number();
-        self.requests.open.insert(request, asked);
-        self.output.commands.push(command(request));
+        self.requests.ask(asked, &mut self.output.commands, command);
     }
 
     /// Keeps (or, with `None`, forgets) the state of a packet id; answered if it was asked for a reason.

@@ -2,8 +2,9 @@
 
 mod delivering;
 mod describe;
+mod run;
 
-use crossdock_common::event::{Reply, SessionInfo};
+use crossdock_common::event::{Reply, RetainedMessages, SessionInfo};
 use crossdock_common::output::Close;
 use crossdock_common::{Command, Event, Instant, Now, Output, Refusal, RequestId, Text};
 
@@ -12,7 +13,7 @@ use crate::inbound::{self, Frame, Inbound};
 use crate::outbound::Outbound;
 use crate::packet::{FixedHeader, Kind, ack, auth, disconnect, publish, subscribe, unsubscribe};
 use crate::reason::{FORCED, Fault, Reason};
-use crate::requests::{Asked, Context, Peer, Requests, STATE_OUTBOUND, STATE_SHARED, bounds};
+use crate::requests::{Asked, Context, Peer, Requests, Retained, STATE_OUTBOUND, STATE_SHARED, bounds};
 use crate::subscribing::{OWN_CONSUMER, Subscribing};
 
 /// A client that has so many requests open may not subscribe on: answers are small, questions a flood.
@@ -23,7 +24,8 @@ const REQUESTS_OPEN_MAX: usize = 1_024;
 pub(crate) struct Session {
     pub peer: Peer,
     requests: Requests,
-    inbound: Inbound,
+    /// Boxed: most clients that listen never publish.
+    inbound: Option<Box<Inbound>>,
     outbound: Outbound,
     subscribing: Subscribing,
     /// One and a half times the keep-alive ([MQTT-3.1.2-22]); `None` if the client wants none.
@@ -40,7 +42,7 @@ impl Session {
         Self {
             peer,
             requests,
-            inbound: Inbound::default(),
+            inbound: None,
             outbound: Outbound::default(),
             subscribing,
             silence_ms: (keep_alive_s > 0).then_some(u64::from(keep_alive_s) * 1_500),
@@ -61,7 +63,9 @@ impl Session {
                 _ => {}
             }
         }
-        info.received.iter().for_each(|packet_id| self.inbound.resume(*packet_id));
+        for packet_id in &info.received {
+            self.inbound.get_or_insert_default().resume(*packet_id);
+        }
         self.outbound.keep_again(&mut cx);
     }
 
@@ -80,13 +84,24 @@ impl Session {
         match header.kind {
             // Version 5 has its receive maximum; older clients are slowed down instead.
             Kind::Publish if header.flags & 0b0110 != 0 && !self.peer.version.is_v5() => {
-                self.inbound.is_full(self.peer.options.receive_maximum)
+                self.inbound.as_ref().is_some_and(|inbound| inbound.is_full(self.peer.options.receive_maximum))
             }
             Kind::Subscribe | Kind::Unsubscribe => {
                 self.subscribing.is_joining() || self.requests.len() >= REQUESTS_OPEN_MAX
             }
             _ => false,
         }
+    }
+
+    /// Takes PUBLISH packets that say what the last one said; says how many bytes they had, or 0.
+    pub fn publish_again(&mut self, now: Now, header: &FixedHeader, input: &[u8], output: &mut Output) -> usize {
+        let Self { peer, requests, inbound, subscribing, .. } = self;
+        // The messages of who has no-local subscriptions say from whom they come.
+        let Some(inbound) = inbound.as_mut().filter(|_| header.kind == Kind::Publish) else { return 0 };
+        if subscribing.own.has_no_local() {
+            return 0;
+        }
+        inbound.publish_again(&mut context(now, peer, requests, output), input)
     }
 
     /// Takes a packet.
@@ -104,11 +119,14 @@ impl Session {
         match header.kind {
             Kind::Publish => {
                 let publish = publish::decode(header, body, version, bounds)?;
-                inbound.publish(cx, &publish, frame, subscribing.own.has_no_local())
+                inbound.get_or_insert_default().publish(cx, &publish, frame, subscribing.own.has_no_local())
             }
             Kind::PubAck => outbound.puback(cx, ack::decode(header.kind, body, version, bounds)?),
             Kind::PubRec => outbound.pubrec(cx, ack::decode(header.kind, body, version, bounds)?),
-            Kind::PubRel => inbound.release(cx, ack::decode(header.kind, body, version, bounds)?.packet_id),
+            Kind::PubRel => {
+                let packet_id = ack::decode(header.kind, body, version, bounds)?.packet_id;
+                inbound.get_or_insert_default().release(cx, packet_id)
+            }
             Kind::PubComp => {
                 outbound.pubcomp(cx, ack::decode(header.kind, body, version, bounds)?);
                 Ok(())
@@ -118,6 +136,9 @@ impl Session {
             Kind::PingReq => {
                 disconnect::decode_empty(body)?;
                 cx.buffer().extend_from_slice(&disconnect::PINGRESP);
+                // Only who has nothing else to say pings.
+                inbound.iter_mut().for_each(|inbound| inbound.rest());
+                outbound.rest();
                 Ok(())
             }
             Kind::Disconnect => self.disconnect(body, output),
@@ -176,26 +197,27 @@ impl Session {
                 Ok(())
             }
             Event::DeliverRun(run) => {
-                run.deliveries().for_each(|delivery| self.deliver(now, delivery, output));
+                self.deliver_run(now, &run, output);
                 Ok(())
             }
             Event::Reply { request, result } => self.reply(now, request, result, output),
             Event::Confirmed { confirms, .. } => {
                 let mut cx = context(now, &self.peer, &mut self.requests, output);
-                self.inbound.confirmed(&mut cx, &confirms);
+                self.inbound.iter_mut().for_each(|inbound| inbound.confirmed(&mut cx, &confirms));
                 Ok(())
             }
             Event::Unroutable { confirm, .. } => {
-                confirm.iter().for_each(|&confirm| self.inbound.unroutable(confirm));
+                let inbound = self.inbound.iter_mut();
+                inbound.zip(confirm).for_each(|(inbound, confirm)| inbound.unroutable(confirm));
                 Ok(())
             }
             Event::Rejected { confirm, .. } => {
                 let mut cx = context(now, &self.peer, &mut self.requests, output);
-                self.inbound.failed(&mut cx, Some(confirm), Reason::QUOTA_EXCEEDED)
+                self.inbound.get_or_insert_default().failed(&mut cx, Some(confirm), Reason::QUOTA_EXCEEDED)
             }
             Event::PublishRefused { confirm, refusal, .. } => {
                 let mut cx = context(now, &self.peer, &mut self.requests, output);
-                self.inbound.failed(&mut cx, confirm, inbound::refused(&refusal))
+                self.inbound.get_or_insert_default().failed(&mut cx, confirm, inbound::refused(&refusal))
             }
             Event::ConsumerCancelled { consumer: OWN_CONSUMER } => {
                 Err(Fault::new(Reason::ADMINISTRATIVE_ACTION, "the session's queue was deleted"))
@@ -229,14 +251,20 @@ impl Session {
             Asked::Filter(asked) => return subscribing.answered(&mut cx, *asked, result),
             Asked::Resumed { consumer } if result.is_err() => subscribing.cancelled(consumer),
             Asked::Resumed { .. } => {}
-            Asked::Retained { filter, subscription } => {
-                if let Ok(Reply::Messages(messages)) = result {
-                    self.send_retained(now, &filter, subscription, messages, output);
-                }
+            Asked::Retained(retained) => {
+                let found = match result {
+                    Ok(Reply::Retained(found)) => *found,
+                    _ => RetainedMessages::default(),
+                };
+                let retained = Retained { after: found.next, ..retained };
+                self.send_retained(now, &retained, found.messages, output);
+                self.subscribing.fetched_retained(retained);
             }
             // What could not be kept must not be promised: the client tries again on its next connection.
             _ if result.is_err() => return Err(Fault::new(Reason::UNSPECIFIED, "session state could not be kept")),
-            Asked::Completed { packet_id, reason } => inbound.completed(&mut cx, packet_id, reason),
+            Asked::Completed { packet_id, reason } => {
+                inbound.get_or_insert_default().completed(&mut cx, packet_id, reason);
+            }
             Asked::ReleasedBefore => outbound.release_again(&mut cx),
             Asked::Released { packet_id } => outbound.release(&mut cx, packet_id),
         }
@@ -245,9 +273,12 @@ impl Session {
 
     /// At the end of a call.
     pub fn flush(&mut self, output: &mut Output) {
+        if !self.outbound.is_backed_up() {
+            self.subscribing.fetch_retained(&self.peer, &mut self.requests, &mut output.commands);
+        }
         self.outbound.flush(&mut output.commands);
         if cfg!(debug_assertions) && output.close.is_none() {
-            self.inbound.check_invariants();
+            self.inbound.iter().for_each(|inbound| inbound.check_invariants());
             self.outbound.check_invariants(self.peer.receive_maximum);
         }
     }

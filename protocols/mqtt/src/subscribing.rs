@@ -2,8 +2,10 @@
 
 mod binding;
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
-use crossdock_common::command::{BoundedBy, Subscribe as Consume};
+use crossdock_common::command::{BoundedBy, FetchRetained, Subscribe as Consume};
 use crossdock_common::definition::{Definition, QueueSettings, QueueSpec};
 use crossdock_common::event::{Reply, SessionInfo};
 use crossdock_common::{Command, ConsumerId, Lane, Name, Refusal, RequestId, Table, Text};
@@ -14,7 +16,7 @@ use crate::packet::subscribe::{RetainHandling, Subscribe, SubscribeOptions, code
 use crate::packet::unsubscribe::Unsubscribe;
 use crate::packet::{Kind, Version};
 use crate::reason::{Fault, Reason};
-use crate::requests::{Asked, Context, FilterAsked, Peer, STATE_SHARED, Step};
+use crate::requests::{Asked, Context, FilterAsked, Peer, Requests, Retained, STATE_SHARED, Step};
 use crate::subscriptions::{Subscription, Subscriptions};
 use crate::topic::Filter;
 use binding::{attributes, binding, from_attributes, shared_queue};
@@ -30,7 +32,7 @@ struct Operation {
     codes: Vec<u8>,
     waiting: usize,
     /// Subscriptions for which retained messages are wanted.
-    retained: Vec<(Text, Subscription)>,
+    retained: Vec<Retained>,
 }
 
 /// A shared subscription.
@@ -52,6 +54,10 @@ pub(crate) struct Subscribing {
     joining: HashSet<Text, foldhash::fast::RandomState>,
     operations: HashMap<u64, Operation, foldhash::fast::RandomState>,
     last_operation: u64,
+    /// Retained messages that subscriptions are owed.
+    retained: VecDeque<Retained>,
+    /// Some of them are asked for.
+    is_fetching: bool,
 }
 
 impl Subscribing {
@@ -316,25 +322,49 @@ impl Subscribing {
             RetainHandling::Never => false,
         };
         if let Some(operation) = self.operations.get_mut(&operation).filter(|_| is_wanted) {
-            operation.retained.push((Text::from(filter.text), subscription));
+            operation.retained.push(Retained { filter: Text::from(filter.text), subscription, after: None });
         }
     }
 
-    /// Answers, once every filter has its code; then retained messages are asked for.
+    /// Asks for the next retained messages, if some are owed and none are on their way.
+    pub fn fetch_retained(&mut self, peer: &Peer, requests: &mut Requests, commands: &mut Vec<Command>) {
+        while !self.is_fetching
+            && let Some(retained) = self.retained.pop_front()
+        {
+            let (exchange, levels_max) = (peer.options.exchange.clone(), peer.options.limits.topic_levels_max);
+            let Some(filter) = Filter::parse(&retained.filter, levels_max) else { continue };
+            if self.own.find(&filter) != Some(&retained.subscription) {
+                // Unsubscribed or subscribed to otherwise meanwhile.
+                continue;
+            }
+            let fetch = FetchRetained { exchange, pattern: filter.key(), after: retained.after.clone() };
+            self.is_fetching = true;
+            let command = |request| Command::FetchRetained { request, fetch: Box::new(fetch) };
+            requests.ask(Asked::Retained(retained), commands, command);
+        }
+    }
+
+    /// They came; if there are more, those come before what other subscriptions are owed.
+    pub fn fetched_retained(&mut self, retained: Retained) {
+        self.is_fetching = false;
+        if retained.after.is_some() {
+            self.retained.push_front(retained);
+        } else if self.retained.is_empty() {
+            self.retained = VecDeque::new();
+        }
+    }
+
+    /// Answers, once every filter has its code; then retained messages are owed.
     fn finish(&mut self, cx: &mut Context<'_>, id: u64) -> Result<(), Fault> {
         if self.operations.get(&id).is_none_or(|operation| operation.waiting > 0) {
             return Ok(());
         }
         let Some(operation) = self.operations.remove(&id) else { return Ok(()) };
-        operation.put(cx)?;
-        let exchange = cx.peer.options.exchange.clone();
-        for (text, subscription) in operation.retained {
-            let levels_max = cx.peer.options.limits.topic_levels_max;
-            let Some(pattern) = Filter::parse(&text, levels_max).map(|filter| filter.key()) else { continue };
-            let exchange = exchange.clone();
-            let command = |request| Command::FetchRetained { request, exchange, pattern };
-            cx.ask(Asked::Retained { filter: text, subscription }, command);
+        if self.operations.is_empty() {
+            self.operations = HashMap::default();
         }
+        operation.put(cx)?;
+        self.retained.extend(operation.retained);
         Ok(())
     }
 }

@@ -7,6 +7,7 @@ mod histories;
 mod hostile;
 mod link;
 mod publishing;
+mod runs;
 mod subscribing;
 mod support;
 

@@ -9,13 +9,15 @@ const AVERAGES: [(&str, f64); 3] = [("1min", 60.0), ("5min", 300.0), ("15min", 9
 /// Its name, and where the number is.
 type Averaged = (&'static str, fn(&Figures) -> u64);
 /// What is averaged.
-const COUNTERS: [Averaged; 7] = [
+const COUNTERS: [Averaged; 9] = [
     ("messages/received", |figures| figures.publish_received),
     ("messages/sent", |figures| figures.publish_sent),
     ("publish/received", |figures| figures.publish_received),
     ("publish/sent", |figures| figures.publish_sent),
     ("bytes/received", |figures| figures.bytes_received),
     ("bytes/sent", |figures| figures.bytes_sent),
+    ("publish/dropped", |figures| figures.dropped),
+    ("sockets", |figures| figures.sockets),
     ("connections", |figures| figures.connections),
 ];
 
@@ -64,6 +66,6 @@ mod tests {
         let value = |name: &str| topics.iter().find(|(topic, _)| topic == name).unwrap().1;
         assert!((value("load/bytes/sent/1min") - 600.0).abs() < 1.0, "{topics:?}");
         assert!(value("load/bytes/sent/5min") > value("load/bytes/sent/15min"), "{topics:?}");
-        assert_eq!((topics.len(), value("load/bytes/received/1min")), (21, 0.0));
+        assert_eq!((topics.len(), value("load/bytes/received/1min")), (27, 0.0));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use crossdock_common::{Message, Name, Now};
@@ -59,14 +60,13 @@ impl Broker {
 
     /// Sessions: all, and those without a connection.
     pub fn session_counts(&self) -> (usize, usize) {
-        let definitions = self.definitions.read();
-        let all = definitions.vhosts.values().flat_map(|vhost| vhost.sessions.values());
-        all.fold((0, 0), |(all, away), session| (all + 1, away + usize::from(session.attached.is_none())))
+        let all = self.definitions.read().vhosts.values().map(|vhost| vhost.sessions.len()).sum::<usize>();
+        (all, all.saturating_sub(self.sessions_connected.load(Ordering::Relaxed)))
     }
 
     /// Sessions that have ended because nobody came back in time, since the start.
     pub fn sessions_expired(&self) -> u64 {
-        self.sessions_expired.load(std::sync::atomic::Ordering::Relaxed)
+        self.sessions_expired.load(Ordering::Relaxed)
     }
 
     /// Bindings of the exchange in all vhosts.

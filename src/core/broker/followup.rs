@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use super::Broker;
 use crate::definitions::route::{Route, RouteTarget, route};
 use crate::definitions::shard_of;
-use crate::shard::command::{Confirmee, DeadLetterOut, Effects, Followup, ShardCommand, Shares, Targets};
+use crate::shard::command::{Confirmee, DeadLetterOut, Effects, Followup, ShardCommand, Share, Shares, Targets};
 use crate::shard::letters::{Attempt, Posted};
 
 impl Broker {
@@ -169,7 +169,7 @@ pub(crate) fn split_by_shard(shards: usize, route: &Route) -> Vec<(usize, Target
 
 /// A counter for as many shards as have to confirm, if there are several.
 pub(crate) fn share_count(shards: usize) -> Shares {
-    (shards > 1).then(|| Arc::new(AtomicUsize::new(shards)))
+    (shards > 1).then(|| Share::new(shards))
 }
 
 /// The keys of a message, borrowed by whoever routes it.

@@ -106,6 +106,7 @@ impl Recovery {
             letters_withheld: AtomicU64::new(0),
             announcements: Default::default(),
             sessions_expired: AtomicU64::new(0),
+            sessions_connected: Arc::default(),
             options,
         })
     }

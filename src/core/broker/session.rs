@@ -10,7 +10,7 @@ use crossdock_common::names::QueueId;
 use crossdock_common::{Event, Name, Now, Refusal};
 
 use super::{Broker, SessionLimits};
-use crate::definitions::session::Session;
+use crate::definitions::session::{Attachment, Session};
 use crate::definitions::{Definitions, shard_of};
 use crate::log::{Sequence, Urgency};
 use crate::outbox::Outbox;
@@ -89,7 +89,7 @@ impl Broker {
             let Some(session) = definitions.vhost_mut(&who.vhost)?.sessions.get_mut(&open.name) else {
                 return Err(Refusal::Unavailable("the session is gone".to_owned()));
             };
-            session.attached = Some(outbox.clone());
+            session.attached = Some(Attachment::new(outbox.clone(), &self.sessions_connected));
             (session.ends_at, session.will_at, session.will) = (None, None, open.will);
             std::mem::replace(&mut session.expiry_ms, open.expiry_ms) != open.expiry_ms
         };

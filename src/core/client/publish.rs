@@ -13,7 +13,7 @@ use crate::broker::Broker;
 use crate::broker::followup::{routing_keys, share_count, split_by_shard};
 use crate::definitions::route::{Route, route};
 use crate::permissions::Who;
-use crate::shard::command::{Confirmee, ShardCommand, Shares};
+use crate::shard::command::{Confirmee, ShardCommand, Share, Shares};
 use crate::shard::runs::{EnqueueRun, RunConfirmee};
 
 /// Routes that a connection remembers; beyond them it starts anew.
@@ -62,10 +62,14 @@ impl RouteCache {
 }
 
 impl Client {
+    fn routes(&mut self) -> &mut RouteCache {
+        self.routes.get_or_insert_default()
+    }
+
     pub(super) fn publish(&mut self, now: Now, mut publish: Publish) {
         self.published = true;
         let version = self.broker.version();
-        let found = match self.routes.get(version, &publish.message) {
+        let found = match self.routes().get(version, &publish.message) {
             Some(found) => Ok(found),
             None => self.find_route(&mut publish.message),
         };
@@ -96,18 +100,21 @@ impl Client {
     pub(super) fn publish_run(&mut self, now: Now, publish: &PublishRun) {
         self.published = true;
         let version = self.broker.version();
-        let found = self.routes.get(version, publish.run.head());
+        let found = self.routes().get(version, publish.run.head());
         let split = found.as_ref().map(|found| split_by_shard(self.pending.len(), found)).unwrap_or_default();
-        // Shares of a confirm are counted for each message.
-        let is_shared = publish.confirm.is_some() && split.len() > 1;
-        if split.is_empty() || is_shared || publish.run.head().durable {
+        let defined = found.as_ref().map(|found| found.defined);
+        let is_new = publish.run.head().durable && defined > Some(self.broker.definitions_are_durable_to());
+        if split.is_empty() || is_new {
             return publish.publishes().for_each(|publish| self.command(now, Command::Publish(publish)));
         }
         if let Some(found) = found {
             self.counting.count(found.traffic.as_ref(), publish.run.len(), found.targets.len());
         }
+        let is_shared = publish.confirm.is_some() && split.len() > 1;
+        let shares = is_shared.then(|| Share::many(publish.run.len(), split.len()));
         for (index, targets) in split {
-            let confirmee = |first| RunConfirmee { outbox: self.outbox.clone(), lane: publish.lane, first };
+            let (outbox, lane) = (self.outbox.clone(), publish.lane);
+            let confirmee = |first| RunConfirmee { outbox, lane, first, shares: shares.clone() };
             let run = EnqueueRun { run: publish.run.clone(), targets, confirm: publish.confirm.map(confirmee) };
             self.push_to(index, ShardCommand::EnqueueRun(Box::new(run)));
         }
@@ -117,7 +124,7 @@ impl Client {
     fn find_route(&mut self, message: &mut Arc<Message>) -> Result<Arc<Route>, Refusal> {
         self.readdress(message);
         let found = Arc::new(self.broker.find_route(&self.who, message)?);
-        self.routes.keep(message, &found);
+        self.routes().keep(message, &found);
         *message = found.prepare(message.clone());
         Ok(found)
     }

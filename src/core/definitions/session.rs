@@ -1,7 +1,9 @@
 //! Sessions: what outlives a connection under a name.
 
 use std::collections::BTreeSet;
+use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crossdock_common::command::Will;
 use crossdock_common::{Instant, Name, Now};
@@ -21,7 +23,7 @@ pub(crate) struct Session {
     /// It survives a restart of the broker, as its queue does: decided when it is made.
     pub durable: bool,
     /// The connection that has it.
-    pub attached: Option<Arc<Outbox>>,
+    pub attached: Option<Attachment>,
     /// When it ends, if it is not resumed.
     pub ends_at: Option<Instant>,
     /// Published when the connection ends badly.
@@ -30,6 +32,34 @@ pub(crate) struct Session {
     pub will_at: Option<Instant>,
     /// Its place among the [`Deadlines`].
     pub(super) scheduled: Option<Instant>,
+}
+
+/// A session's connection; it counts while it is there.
+pub(crate) struct Attachment {
+    outbox: Arc<Outbox>,
+    connected: Arc<AtomicUsize>,
+}
+
+impl Attachment {
+    /// `connected` is how many there are.
+    pub(crate) fn new(outbox: Arc<Outbox>, connected: &Arc<AtomicUsize>) -> Self {
+        connected.fetch_add(1, Ordering::Relaxed);
+        Self { outbox, connected: connected.clone() }
+    }
+}
+
+impl Deref for Attachment {
+    type Target = Arc<Outbox>;
+
+    fn deref(&self) -> &Arc<Outbox> {
+        &self.outbox
+    }
+}
+
+impl Drop for Attachment {
+    fn drop(&mut self) {
+        self.connected.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// When sessions end and wills are due, soonest first: vhost and name.

@@ -1,8 +1,9 @@
 //! What connections ask of a shard, and what a shard asks of the broker.
 
 use std::collections::VecDeque;
+use std::ops::{Deref, Range};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use crossdock_common::command::{Lease, Outcome};
@@ -132,7 +133,49 @@ impl Publishing {
 }
 
 /// How many logs still have to say yes; `None` when there is only one.
-pub(crate) type Shares = Option<Arc<AtomicUsize>>;
+pub(crate) type Shares = Option<Share>;
+
+/// Such a count of one message; messages that are published together have theirs together.
+#[derive(Clone)]
+pub(crate) struct Share {
+    counts: Arc<[AtomicUsize]>,
+    index: usize,
+}
+
+impl Share {
+    pub(crate) fn new(count: usize) -> Self {
+        Self { counts: Arc::new([AtomicUsize::new(count)]), index: 0 }
+    }
+
+    /// Counts for so many messages; `of` gives each its own.
+    pub(crate) fn many(messages: usize, count: usize) -> Self {
+        Self { counts: (0..messages).map(|_| AtomicUsize::new(count)).collect(), index: 0 }
+    }
+
+    pub(crate) fn of(&self, index: usize) -> Self {
+        Self { counts: self.counts.clone(), index }
+    }
+
+    /// One log says yes to all of them: those that wait for no other, as ranges.
+    pub(crate) fn take_all(&self) -> Vec<Range<u64>> {
+        let mut done: Vec<Range<u64>> = Vec::new();
+        for (index, _) in (0..).zip(&*self.counts).filter(|(_, count)| count.fetch_sub(1, Ordering::AcqRel) == 1) {
+            match done.last_mut() {
+                Some(last) if last.end == index => last.end += 1,
+                _ => done.push(index..index + 1),
+            }
+        }
+        done
+    }
+}
+
+impl Deref for Share {
+    type Target = AtomicUsize;
+
+    fn deref(&self) -> &AtomicUsize {
+        &self.counts[self.index]
+    }
+}
 
 /// The settings that a shard needs to make a queue.
 pub(crate) struct NewQueue {

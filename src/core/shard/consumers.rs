@@ -162,6 +162,10 @@ impl Consumers {
             cursor,
             outgoing: Vec::new(),
         };
+        if self.all.is_empty() {
+            // Most queues have one.
+            self.all.reserve_exact(1);
+        }
         self.all.insert(place, consumer);
     }
 

@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use crossdock_common::definition::{DeduplicationScope, HeaderDeduplication, QueueSettings};
@@ -18,7 +18,7 @@ use crossdock_common::value_text::to_text;
 use crossdock_common::{Event, Instant, Message, Now, UnixMillis, Value};
 use hashbrown::HashMap;
 
-use super::command::{Confirmee, Shares};
+use super::command::{Confirmee, Share, Shares};
 use super::entry::Entry;
 use super::queue::Queue;
 use crate::log::{Log, RecordKind};
@@ -295,7 +295,7 @@ fn share(confirm: &mut Option<Confirmee>) -> Option<Confirmee> {
     let all: &mut Shares = shares;
     match all {
         Some(all) => drop(all.fetch_add(1, Ordering::AcqRel)),
-        None => *all = Some(Arc::new(AtomicUsize::new(2))),
+        None => *all = Some(Share::new(2)),
     }
     Some(Confirmee::Publisher { outbox: outbox.clone(), lane: *lane, confirm: *confirm, shares: all.clone() })
 }

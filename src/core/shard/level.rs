@@ -71,13 +71,13 @@ impl Level {
         Self { number, ..Self::default() }
     }
 
-    /// How many there are before the tail.
-    pub(crate) fn len(&self) -> u64 {
+    /// How many there are, without those of the tail.
+    pub(crate) fn ahead_of_tail(&self) -> u64 {
         self.near.len() as u64 + self.far
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.len() == 0 && self.tail.is_empty()
+        self.ahead_of_tail() == 0 && self.tail.is_empty()
     }
 
     /// New messages go to disk: older ones are there already.
@@ -87,7 +87,7 @@ impl Level {
 
     /// The next message is known, but not here.
     pub(crate) fn is_waiting(&self) -> bool {
-        self.len() > 0 && self.head().is_none()
+        self.ahead_of_tail() > 0 && self.head().is_none()
     }
 
     /// Something on disk may expire.

@@ -256,10 +256,10 @@ impl Ready {
     ) -> Option<(PageRef, Vec<StoredRef>)> {
         let level =
             self.levels.iter_mut().find(|level| level.pages().next().is_some_and(|page| page.location == *location))?;
-        let before = level.len();
+        let before = level.ahead_of_tail();
         let lost = refs.is_none();
         let (page, gone) = level.page_read(location, refs)?;
-        self.length = self.length + level.len() - before;
+        self.length = self.length + level.ahead_of_tail() - before;
         if lost {
             self.body_bytes -= page.tally().bytes;
         }

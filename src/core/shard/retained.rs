@@ -1,6 +1,7 @@
 //! The last value of each exchange and routing key (MQTT retained messages).
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,9 +14,41 @@ use crate::definitions::pattern_matches;
 use crate::log::{Log, RecordKind, Urgency};
 use crate::record::{push_message, put_bytes};
 
+/// Keys that are looked at under one lock: about 50 µs.
+const KEYS_MAX: usize = 512;
+/// Bytes that are found at once, and one message more.
+const BYTES_MAX: usize = 128 << 10;
+
+/// What one look has found.
+#[derive(Default)]
+pub(crate) struct Look {
+    pub found: Vec<Arc<Message>>,
+    keys: usize,
+    bytes: usize,
+}
+
+impl Look {
+    /// The next ones are looked for later.
+    pub(crate) fn is_enough(&self) -> bool {
+        self.keys >= KEYS_MAX || self.bytes >= BYTES_MAX
+    }
+}
+
+/// What all keys begin with that the pattern matches.
+fn literal(pattern: &[u8]) -> &[u8] {
+    let wild_at = pattern.iter().position(|byte| matches!(byte, b'*' | b'#'));
+    let literal = wild_at.and_then(|at| pattern.get(..at)).unwrap_or(pattern);
+    // `a.#` matches `a` as well.
+    literal.strip_suffix(b".").filter(|_| wild_at.is_some()).unwrap_or(literal)
+}
+
+fn is_alive(message: &Message, now: Now) -> bool {
+    message.ttl_ms.is_none_or(|ttl_ms| message.received_at.0.saturating_add(ttl_ms) > now.unix.0)
+}
+
 /// Retained messages of this shard by vhost, exchange and key.
 #[derive(Default)]
-pub(super) struct Retained {
+pub(crate) struct Retained {
     exchanges: BTreeMap<(Name, Name), BTreeMap<Bytes, Arc<Message>>>,
 }
 
@@ -30,23 +63,32 @@ impl Retained {
         }
     }
 
-    pub(super) fn matching(
+    /// Looks on for messages that the pattern matches, behind a key; gives the key that was looked at last, if it was not the last one.
+    pub(crate) fn matching(
         &self,
         now: Now,
-        vhost: &Name,
-        exchange: &Name,
-        pattern: &[u8],
-        found: &mut Vec<Arc<Message>>,
-    ) {
-        let Some(keys) = self.exchanges.get(&(vhost.clone(), exchange.clone())) else { return };
-        let alive = |message: &&Arc<Message>| {
-            message.ttl_ms.is_none_or(|ttl_ms| message.received_at.0.saturating_add(ttl_ms) > now.unix.0)
-        };
-        if !pattern.iter().any(|byte| matches!(byte, b'*' | b'#')) {
-            return found.extend(keys.get(pattern).filter(alive).cloned());
+        (vhost, exchange): (&Name, &Name),
+        (pattern, after): (&[u8], Option<&Bytes>),
+        look: &mut Look,
+    ) -> Option<Bytes> {
+        let keys = self.exchanges.get(&(vhost.clone(), exchange.clone()))?;
+        let literal = literal(pattern);
+        let is_exact = literal.len() == pattern.len();
+        let start = after.map_or(Bound::Included(literal), |after| Bound::Excluded(&after[..]));
+        let within = keys.range::<[u8], _>((start, Bound::Unbounded));
+        for (key, message) in
+            within.take_while(|(key, _)| if is_exact { *key == literal } else { key.starts_with(literal) })
+        {
+            if pattern_matches(pattern, key) && is_alive(message, now) {
+                look.bytes += message.body.len();
+                look.found.push(message.clone());
+            }
+            look.keys += 1;
+            if look.is_enough() {
+                return Some(key.clone());
+            }
         }
-        let matching = keys.iter().filter(|(key, _)| pattern_matches(pattern, key));
-        found.extend(matching.map(|(_, message)| message).filter(alive).cloned());
+        None
     }
 
     /// How many there are.

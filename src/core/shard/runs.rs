@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crossdock_common::{Lane, Now, Run};
 
 use super::Shard;
-use super::command::{Confirmee, Effects, ShardCommand, Targets};
+use super::command::{Confirmee, Effects, ShardCommand, Share, Shares, Targets};
 use super::part::Part;
 use super::queue::Queue;
 use crate::definitions::route::RouteTarget;
@@ -25,12 +25,24 @@ pub(crate) struct RunConfirmee {
     pub lane: Lane,
     /// The number of the first message; the others follow.
     pub first: u64,
+    /// Where several shards have to say yes.
+    pub shares: Shares,
 }
 
 impl RunConfirmee {
     fn of_message(&self, index: u64) -> Confirmee {
         let confirm = self.first + index;
-        Confirmee::Publisher { outbox: self.outbox.clone(), lane: self.lane, confirm, shares: None }
+        let shares = self.shares.as_ref().map(|shares| shares.of(index as usize));
+        Confirmee::Publisher { outbox: self.outbox.clone(), lane: self.lane, confirm, shares }
+    }
+
+    /// This shard has all of them.
+    fn confirm(&self, count: u64, effects: &mut Effects) {
+        let done = self.shares.as_ref().map_or_else(|| std::iter::once(0..count).collect(), Share::take_all);
+        for range in done {
+            self.outbox.confirm(self.lane, self.first + range.start..self.first + range.end);
+            effects.wake(&self.outbox);
+        }
     }
 }
 
@@ -46,9 +58,8 @@ impl Shard {
                 self.command(now, enqueue, effects);
                 self.commit_if_large();
             }
-        } else if let Some(RunConfirmee { outbox, lane, first }) = confirm {
-            outbox.confirm(lane, first..first + run.len() as u64);
-            effects.wake(&outbox);
+        } else if let Some(confirmee) = confirm {
+            confirmee.confirm(run.len() as u64, effects);
         }
     }
 
@@ -74,13 +85,20 @@ impl Shard {
 impl Queue {
     /// Nothing concerns single messages of the run, and nothing has to become ready before it.
     fn takes_runs(&self, run: &Run, now: Now) -> bool {
-        let settings = &self.settings;
-        let is_bounded = settings.length_max.is_some() || settings.bytes_max.is_some();
         let is_logged = self.durable && self.urgency.is_some() && run.head().durable;
-        let is_plain = self.deduplication.is_none() && self.stream.is_none() && !is_bounded && !is_logged;
+        let is_plain = self.deduplication.is_none() && self.stream.is_none() && !is_logged;
         is_plain
+            && self.has_room_for(run)
             && self.ready.takes_parts(self.ready.level_of(run.head().priority))
             && !self.is_awaiting()
             && self.visible_at(Some(run.head()), now.instant).is_none()
+    }
+
+    /// With all of the run, the queue would not be over its length, nor refuse any of it.
+    fn has_room_for(&self, run: &Run) -> bool {
+        let length = self.ready.len() + self.kept.len() as u64 + run.len() as u64;
+        let bytes = self.ready.body_bytes() + self.kept.body_bytes() + run.bodies_bytes() as u64;
+        self.settings.length_max.is_none_or(|max| length <= max)
+            && self.settings.bytes_max.is_none_or(|max| bytes <= max)
     }
 }

@@ -9,7 +9,7 @@ use crossdock_common::event::Principal;
 use crossdock_common::lane_quota::LaneShare;
 use crossdock_common::{Command, Event, Lane, Name, Refusal, RequestId};
 
-use super::support::{Tester, World, binding, bodies, message};
+use super::support::{Tester, World, binding, bodies, fetch_retained, message};
 use crate::{
     AppliesTo, DocumentChange, Grant, Permissions, Policies, Policy, PolicyDefinition, Rules, TopicGrant, UserRules,
     VhostRules,
@@ -147,10 +147,8 @@ fn a_deleted_vhost_ends_its_connections_and_leaves_nothing() {
     world.broker.create_vhost(&vhost, vec![]);
     world.restart();
     let mut again = entered(&world, "u", &vhost).expect("a vhost without queues survives, too");
-    let pattern = bytes::Bytes::from_static(b"#");
-    let fetch = |request| Command::FetchRetained { request, exchange: "amq.topic".into(), pattern };
-    let answer = again.request(&world, fetch);
-    assert!(matches!(answer, Ok(crossdock_common::event::Reply::Messages(messages)) if messages.is_empty()));
+    let answer = again.request(&world, fetch_retained("#", None));
+    assert!(matches!(answer, Ok(crossdock_common::event::Reply::Retained(found)) if found.messages.is_empty()));
 }
 
 /// A connection that wants to enter that vhost.

@@ -3,7 +3,7 @@ use crossdock_common::definition::{Definition, ExchangeSpec, QueueSettings, Queu
 use crossdock_common::event::Reply;
 use crossdock_common::{Command, ConsumerId, Event, Lane, Refusal, RequestId};
 
-use super::support::{Tester, World, binding, message, queue_spec};
+use super::support::{Tester, World, binding, fetch_retained, message, queue_spec};
 use crate::{Grant, Permissions, TopicGrant};
 
 /// A world where `reader` may only read `r-…`, and everything else is forbidden to him.
@@ -59,8 +59,7 @@ fn every_path_asks() {
             .iter()
             .any(|event| { matches!(event, Event::PublishRefused { refusal: Refusal::AccessRefused { .. }, .. }) })
     );
-    let retained = |request| Command::FetchRetained { request, exchange: "amq.topic".into(), pattern: "#".into() };
-    assert!(matches!(reader.request(&world, retained), Err(Refusal::AccessRefused { .. })));
+    assert!(matches!(reader.request(&world, fetch_retained("#", None)), Err(Refusal::AccessRefused { .. })));
     let fetch = Fetch {
         lane: Lane(0),
         queue: "secret".into(),
@@ -170,9 +169,10 @@ fn mq_11_retained_messages_are_those_that_may_be_read() {
         admin.send(&world, Command::Publish(publish));
     }
     world.sync();
-    let fetch = |request| Command::FetchRetained { request, exchange: "amq.topic".into(), pattern: "#".into() };
-    let keys = |world: &World| match world.client("reader").request(world, fetch) {
-        Ok(Reply::Messages(found)) => found.iter().map(|message| message.routing_key.clone()).collect::<Vec<_>>(),
+    let keys = |world: &World| match world.client("reader").request(world, fetch_retained("#", None)) {
+        Ok(Reply::Retained(found)) => {
+            found.messages.iter().map(|message| message.routing_key.clone()).collect::<Vec<_>>()
+        }
         other => panic!("{other:?}"),
     };
     assert_eq!(keys(&world).len(), 2);

@@ -5,8 +5,8 @@ use crossdock_common::definition::{BindingSpec, Definition, Overflow, QueueSetti
 use crossdock_common::event::{Reply, SessionInfo};
 use crossdock_common::{Command, ConsumerId, Event, Lane, Refusal, RequestId};
 
-use super::support::{Tester, World, binding, message};
-use crate::{Grant, Partition, Permissions};
+use super::support::{Tester, World, binding, fetch_retained, message};
+use crate::{Grant, Partition, Permissions, cost_bytes};
 
 fn open(
     world: &World,
@@ -172,11 +172,40 @@ fn retained_messages_are_kept_replaced_and_forgotten() {
     assert_eq!(client.confirmed(&world).len(), 5);
     world.restart();
     let mut client = world.client("u");
-    let fetch = |request| Command::FetchRetained { request, exchange: "amq.topic".into(), pattern: "#".into() };
-    let Ok(Reply::Messages(found)) = client.request(&world, fetch) else { panic!("no answer") };
-    let mut bodies: Vec<_> = found.iter().map(|message| message.body.clone()).collect();
+    let Ok(Reply::Retained(found)) = client.request(&world, fetch_retained("#", None)) else { panic!("no answer") };
+    let mut bodies: Vec<_> = found.messages.iter().map(|message| message.body.clone()).collect();
     bodies.sort();
     assert_eq!(bodies, ["2", "3"]);
+}
+
+#[test]
+fn many_retained_messages_come_a_few_at_a_time_and_each_once() {
+    let world = World::new();
+    let mut client = world.client("u");
+    for number in 0..3_000 {
+        let message = Arc::new(message(&world, "amq.topic", &format!("a.{}.{number}", number % 3), "x"));
+        let publish =
+            Publish { lane: Lane(0), confirm: None, message, mandatory: false, retain: true, exactly_once: None };
+        client.send(&world, Command::Publish(publish));
+    }
+    for (pattern, count) in [("#", 3_000), ("a.1.#", 1_000), ("*.2.*", 1_000), ("a.1.4", 1), ("a.1", 0), ("b.#", 0)] {
+        let (mut keys, mut next) = (Vec::new(), None);
+        loop {
+            let answer = client.request(&world, fetch_retained(pattern, next));
+            let Ok(Reply::Retained(found)) = answer else { panic!("{answer:?}") };
+            assert!(found.messages.len() <= 512, "{}", found.messages.len());
+            keys.extend(found.messages.iter().map(|message| message.routing_key.clone()));
+            next = found.next.clone();
+            let event = Event::Reply { request: RequestId(0), result: Ok(Reply::Retained(found)) };
+            client.client.written(world.now, cost_bytes(&event));
+            if next.is_none() {
+                break;
+            }
+        }
+        keys.sort();
+        keys.dedup();
+        assert_eq!(keys.len(), count, "{pattern}");
+    }
 }
 
 #[test]

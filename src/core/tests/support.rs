@@ -5,7 +5,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use crossdock_common::command::{BoundedBy, Fetch, Lease, Outcome, Publish, PublishRun, Subscribe};
+use crossdock_common::command::{
+    BoundedBy, Fetch, FetchRetained, Lease, Outcome, Publish, PublishRun, RetainedPlace, Subscribe,
+};
 use crossdock_common::definition::{BindingSpec, Definition, Destination, ExchangeSpec, QueueSpec};
 use crossdock_common::event::{Delivery, Principal, Reply};
 use crossdock_common::names::DeliveryId;
@@ -486,4 +488,10 @@ pub(super) fn some_paging(random: &mut crossdock_common::random::Random) -> Pagi
         page_references: 1 + random.below(6) as usize,
         part_bytes: 4 + random.below(12) as usize,
     }
+}
+
+/// Asks for retained messages of `amq.topic`, from a place on.
+pub(super) fn fetch_retained(pattern: &str, after: Option<RetainedPlace>) -> impl FnOnce(RequestId) -> Command + use<> {
+    let fetch = FetchRetained { exchange: "amq.topic".into(), pattern: pattern.to_owned().into(), after };
+    |request| Command::FetchRetained { request, fetch: Box::new(fetch) }
 }

@@ -146,7 +146,7 @@ fn protocol_word(protocol: Protocol) -> &'static str {
         Protocol::Amqp091 => "AMQP 0-9-1",
         Protocol::Mqtt => "MQTT",
         Protocol::Stomp => "STOMP",
-        Protocol::Aws | Protocol::Management => "HTTP",
+        Protocol::Aws | Protocol::Management | Protocol::Unknown => "HTTP",
     }
 }
 

@@ -134,6 +134,9 @@ pub(super) fn protocol_of(kind: ListenerKind) -> &'static str {
         ListenerKind::Mqtts => "mqtt/ssl",
         ListenerKind::Stomp => "stomp",
         ListenerKind::Stomps => "stomp/ssl",
+        ListenerKind::Ws => "http/websocket",
+        ListenerKind::Wss => "https/websocket",
+        ListenerKind::Any => "any",
         ListenerKind::Aws => "http/aws",
         ListenerKind::Management => "http",
     }

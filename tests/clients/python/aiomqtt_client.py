@@ -5,13 +5,12 @@ import asyncio
 import aiomqtt
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
-from ports import PATIENCE_S, PORTS
+from entrance import for_aiomqtt
+from ports import PATIENCE_S
 
 
 def client(version, name, **more):
-    return aiomqtt.Client(
-        "127.0.0.1", PORTS["mqtt"], username="guest", password="guest", identifier=name, protocol=version, **more
-    )
+    return aiomqtt.Client(identifier=name, protocol=version, **for_aiomqtt(), **more)
 
 
 async def each_qos(version):

@@ -11,7 +11,7 @@ from pathlib import Path
 from fidelity_hall import difference, open_doors, send_and_receive
 from fidelity_page import page
 from fidelity_table import ROWS, SENDERS
-from fidelity_trips import there_and_back
+from fidelity_trips import there_and_back, what_is_left_of_time
 from ports import PORTS
 
 PAGE = Path(__file__).parents[3] / "docs" / "fidelity.md"
@@ -56,7 +56,7 @@ def check_page():
 if __name__ == "__main__":
     opened = open_doors()
     count = 0
-    for problem in chain(missing_doors(), matrix(opened), there_and_back(opened), check_page()):
+    for problem in chain(missing_doors(), matrix(opened), there_and_back(opened), what_is_left_of_time(opened), check_page()):
         print(problem, flush=True)
         count += 1
     sys.exit(1 if count else 0)

@@ -6,8 +6,8 @@ sent again as it is. `body` is bytes everywhere; the other addresses are the cli
 | door | addresses |
 |---|---|
 | AMQP | the names of pika's properties; `header NAME` |
-| MQTT 5 | the names of paho's properties; `user NAME` (a list if the name repeats); `qos` |
-| MQTT 3.1.1 | `qos` |
+| MQTT 5 | the names of paho's properties; `user NAME` (a list if the name repeats), or `pairs` in their order if other names stand between; `qos`; `retain` |
+| MQTT 3.1.1 | `qos`; `retain` |
 | STOMP | the header's name |
 | SQS, SNS | `attribute NAME` (type and value), `MessageGroupId`, `Subject`, `AWSTraceHeader` |
 """
@@ -15,6 +15,7 @@ sent again as it is. `body` is bytes everywhere; the other addresses are the cli
 import json
 import time
 import uuid
+from itertools import groupby
 
 import boto3
 import paho.mqtt.client as mqtt
@@ -31,6 +32,8 @@ from stomp_client import connect as stomp_connect
 TOPIC, KEY, HUB = "fidelity/x", "fidelity.x", "fidelity"
 # A queue without room: everything goes on to MQTT, which has no other way to read a queue of SQS or a topic of SNS.
 TO_MQTT, MQTT_TOPIC, MQTT_KEY = "fidelity-to-mqtt", "fidelity-mqtt/x", "fidelity-mqtt.x"
+# Of the MQTT 5 reader's subscription.
+IDENTIFIER = 268_435_455
 TRACE = "AWSTraceHeader"
 AMQP_NAMES = (
     "content_type content_encoding delivery_mode priority correlation_id reply_to expiration message_id timestamp type "
@@ -38,6 +41,11 @@ AMQP_NAMES = (
 ).split()
 MQTT_NAMES = "PayloadFormatIndicator MessageExpiryInterval ContentType ResponseTopic CorrelationData".split()
 OF_THE_DELIVERY = ("destination", "message-id", "subscription", "ack", "redelivered", "content-length")
+
+
+def is_mixed(names):
+    """A name comes again behind others: a list for each name would not tell the order."""
+    return len([name for name, _ in groupby(names)]) > len(set(names))
 
 
 def under(prefix, message):
@@ -92,35 +100,66 @@ class Mqtt:
         self.client.subscribe([(TOPIC, 2), (MQTT_TOPIC, 2)], 0) if version == mqtt.MQTTv311 else self.subscribe_5()
 
     def subscribe_5(self):
-        options = mqtt.SubscribeOptions(qos=2)
-        self.client.paho.subscribe([(TOPIC, options), (MQTT_TOPIC, options)])
+        options = mqtt.SubscribeOptions(qos=2, retainAsPublished=True)
+        properties = Properties(PacketTypes.SUBSCRIBE)
+        properties.SubscriptionIdentifier = IDENTIFIER
+        self.client.paho.subscribe([(TOPIC, options), (MQTT_TOPIC, options)], properties=properties)
         self.client.granted.get(timeout=PATIENCE_S)
 
     def send(self, message):
         properties = self.properties(message) if self.version == mqtt.MQTTv5 else None
-        self.client.publish(TOPIC, message["body"], message.get("qos", 1), properties=properties)
+        self.client.publish(TOPIC, message["body"], message.get("qos", 1), retain="retain" in message, properties=properties)
 
     def properties(self, message):
         properties = Properties(PacketTypes.PUBLISH)
+        # What is between this client and the broker only: nobody else may ever see it.
+        properties.TopicAlias = 1
         for name in MQTT_NAMES:
             if name in message:
                 setattr(properties, name, message[name])
         for name, value in under("user ", message).items():
             for one in value if isinstance(value, list) else [value]:
                 properties.UserProperty = (name, one)
+        for pair in message.get("pairs", []):
+            properties.UserProperty = tuple(pair)
         return properties
 
     def receive(self):
         got = self.client.message()
-        message = {"body": got.payload, "qos": got.qos}
+        message = {"body": got.payload, "qos": got.qos} | ({"retain": True} if got.retain else {})
         if self.version == mqtt.MQTTv311:
             return message
         message |= {name: getattr(got.properties, name) for name in MQTT_NAMES if hasattr(got.properties, name)}
+        assert got.properties.SubscriptionIdentifier == [IDENTIFIER], got.properties
+        assert not hasattr(got.properties, "TopicAlias"), got.properties
         pairs = getattr(got.properties, "UserProperty", [])
+        own = [list(pair) for pair in pairs if not pair[0].startswith("crossdock.")]
+        if is_mixed([name for name, _ in own]):
+            message["pairs"] = own
+            pairs = [pair for pair in pairs if list(pair) not in own]
         for name in dict(pairs):
             values = [value for other, value in pairs if other == name]
             message[f"user {name}"] = values if len(values) > 1 else values[0]
         return message
+
+
+class Late:
+    """A session of MQTT 5 that is there now and then."""
+
+    def connect(self):
+        return MqttClient("fidelity-late", mqtt.MQTTv5, clean=False, expiry_s=600)
+
+    def leave(self):
+        client = self.connect()
+        client.subscribe([(topic, mqtt.SubscribeOptions(qos=1, retainHandling=2)) for topic in (TOPIC, MQTT_TOPIC)], 0)
+        client.close()
+
+    def left_s(self):
+        client = self.connect()
+        left = client.message().properties.MessageExpiryInterval
+        client.paho.unsubscribe([TOPIC, MQTT_TOPIC])
+        client.close()
+        return left
 
 
 class Stomp:

@@ -156,6 +156,7 @@ def header_rows():
     yield typed_row("header: time", NOVEMBER, "1700000000000", "timestamp-ms")
     yield typed_row("header: nested table", NESTED, NESTED_TEXT, "map")
     yield repeated_row()
+    yield mixed_row()
     yield many_row()
     yield empty_row()
     yield long_row()
@@ -239,6 +240,21 @@ def repeated_row():
     return Row("header: repeated", sends, gets, packed_exceptions(pairs))
 
 
+def mixed_row():
+    """MQTT 5 keeps the order of all user properties, not only that of one name's."""
+    pairs = [("h", "1"), ("g", "2"), ("h", "3")]
+    further = {"header h": "1", "header g": "2", "header crossdock.further-headers": [["h", "3"]]}
+    numbered = {"h": "1", "g": "2", "crossdock.header-2.h": "3"}
+    gets = {
+        AMQP: converted(further, "a table has a name once: the rest in `crossdock.further-headers`"),
+        MQTT5: native({"pairs": [list(pair) for pair in pairs]}),
+        STOMP: converted(numbered, "readers keep the first of a name: the rest in `crossdock.header-N.NAME`"),
+    }
+    sends = {door: gets[door].got for door in (AMQP, MQTT5)} | only((SQS, SNS), packed(pairs))
+    not_through = {STOMP: "stomp.py sorts the headers that it sends"}
+    return Row("header: repeated, others between", sends, gets, packed_exceptions(pairs), not_through)
+
+
 def many_row():
     pairs = [(f"h{n:02}", f"v{n}") for n in range(12)]
     there = {door: {PREFIX[door] + name: value for name, value in pairs} for door in (AMQP, MQTT5, STOMP)}
@@ -297,6 +313,7 @@ def delivery_rows():
     yield ttl_row()
     yield durable_row()
     yield exactly_once_row()
+    yield retained_row()
 
 
 def ttl_row():
@@ -328,6 +345,14 @@ def exactly_once_row():
     there = {door: said(door, "crossdock.mqtt-qos", 2, "u8") for door in PREFIX}
     gets = {door: Outcome("envelope", got) for door, got in there.items() if door in RECEIVERS}
     return Row("QoS 2", dict.fromkeys((MQTT5, MQTT3), {"qos": 2}), gets | dict.fromkeys((MQTT5, MQTT3), native({"qos": 2})))
+
+
+def retained_row():
+    """Only who asks for it (retain as published) is told, and only by MQTT 5."""
+    own = "retaining is between the publisher and the broker"
+    gets = {door: Outcome("lost", {}, own) for door in (AMQP, STOMP, SQS, RAW, ENVELOPED)}
+    gets |= {MQTT5: native({"retain": True}), MQTT3: Outcome("lost", {}, "only MQTT 5 has retain as published")}
+    return Row("retain", dict.fromkeys((MQTT5, MQTT3), {"retain": True}), gets, not_through=dict.fromkeys((AMQP, STOMP, SQS), own))
 
 
 def identity_rows():
@@ -369,7 +394,7 @@ def subject_row():
 
 def group_row():
     own = {"MessageGroupId": "g"}
-    row = field_row("group", "group-id", "g", {SQS: own, SNS: own})
+    row = field_row("group", "group-id", "g", {STOMP: {"JMSXGroupID": "g"}, SQS: own, SNS: own})
     both = native(own | said(SQS, "crossdock.group-id", "g"))
     row.gets |= dict.fromkeys((SQS, RAW, ENVELOPED), both)
     row.exceptions |= {(sender, door): native(own) for sender in (SQS, SNS) for door in (SQS, RAW, ENVELOPED)}

@@ -1,4 +1,4 @@
-"""MQTT 3.1.1 and 5 through paho."""
+"""MQTT 3.1.1 and 5 through paho, over TCP, TLS or WebSocket."""
 
 import queue
 import threading
@@ -7,7 +7,8 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
-from ports import PATIENCE_S, PORTS, wait_for
+from entrance import HOST, TRANSPORT, port, prepare
+from ports import PATIENCE_S, wait_for
 
 VERSIONS = (mqtt.MQTTv311, mqtt.MQTTv5)
 
@@ -17,8 +18,8 @@ class Client:
 
     def __init__(self, name, version, clean=True, expiry_s=0, will=None):
         kinds = {} if version == mqtt.MQTTv5 else {"clean_session": clean}
-        self.paho = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, name, protocol=version, **kinds)
-        self.paho.username_pw_set("guest", "guest")
+        self.paho = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, name, protocol=version, transport=TRANSPORT, **kinds)
+        prepare(self.paho)
         self.messages = queue.Queue()
         self.connected = queue.Queue()
         self.granted = queue.Queue()
@@ -32,9 +33,9 @@ class Client:
         if version == mqtt.MQTTv5:
             properties = Properties(PacketTypes.CONNECT)
             properties.SessionExpiryInterval = expiry_s
-            self.paho.connect("127.0.0.1", PORTS["mqtt"], clean_start=clean, properties=properties)
+            self.paho.connect(HOST, port(), clean_start=clean, properties=properties)
         else:
-            self.paho.connect("127.0.0.1", PORTS["mqtt"])
+            self.paho.connect(HOST, port())
         self.paho.loop_start()
         self.present, reason = self.connected.get(timeout=PATIENCE_S)
         assert not reason.is_failure, reason

@@ -111,7 +111,8 @@ impl HeadProperties<'_> {
 }
 
 impl PublishHead<'_> {
-    fn remaining_len(&self) -> usize {
+    /// Bytes after the fixed header.
+    pub fn remaining_len(&self) -> usize {
         let id = if self.qos == Qos::AtMostOnce { 0 } else { 2 };
         let properties = self.properties.map_or(0, |properties| {
             let length = properties.encoded_len();

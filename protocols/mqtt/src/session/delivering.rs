@@ -11,7 +11,7 @@ use super::{Session, context};
 use crate::convert;
 use crate::outbound::Outgoing;
 use crate::packet::Qos;
-use crate::requests::Peer;
+use crate::requests::{Peer, Retained};
 use crate::subscribing::OWN_CONSUMER;
 use crate::subscriptions::{Matched, Subscription};
 use crate::topic::{self, Filter};
@@ -59,14 +59,14 @@ impl Session {
     pub(super) fn send_retained(
         &mut self,
         now: Now,
-        filter: &str,
-        subscription: Subscription,
+        retained: &Retained,
         messages: Vec<Arc<Message>>,
         output: &mut Output,
     ) {
         let Self { peer, requests, outbound, .. } = self;
         let mut cx = context(now, peer, requests, output);
-        let Some(filter) = Filter::parse(filter, peer.options.limits.topic_levels_max) else { return };
+        let Some(filter) = Filter::parse(&retained.filter, peer.options.limits.topic_levels_max) else { return };
+        let subscription = retained.subscription;
         for message in messages {
             let is_unwanted = subscription.options.no_local && is_own(&message, peer);
             let Some(topic) = topic::from_key(&message.routing_key) else { continue };
@@ -94,7 +94,7 @@ impl Session {
 }
 
 /// The lower of the message's QoS and what was granted (section 3.8.4), or what was granted if the operator wants that.
-fn outgoing_qos(message: &Message, granted: Qos, peer: &Peer) -> Qos {
+pub(super) fn outgoing_qos(message: &Message, granted: Qos, peer: &Peer) -> Qos {
     if peer.options.upgrade_outgoing_qos { granted } else { convert::qos(message).min(granted) }
 }
 
@@ -102,7 +102,7 @@ fn is_own(message: &Message, peer: &Peer) -> bool {
     message.rare.as_ref().is_some_and(|rare| rare.session.as_ref() == Some(&peer.client_id))
 }
 
-fn topic_of(last: &mut Option<(Bytes, Text)>, key: &Bytes) -> Option<Text> {
+pub(super) fn topic_of(last: &mut Option<(Bytes, Text)>, key: &Bytes) -> Option<Text> {
     if let Some((last_key, topic)) = last
         && last_key == key
     {

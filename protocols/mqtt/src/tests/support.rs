@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use crossdock_common::command::{Credentials, Outcome, Publish};
 use crossdock_common::definition::{BindingSpec, Definition};
-use crossdock_common::event::{Delivery, Principal, RejectReason, Reply, SessionInfo};
+use crossdock_common::event::{Delivery, Principal, RejectReason, Reply, RetainedMessages, SessionInfo};
 use crossdock_common::names::{DeliveryId, QueueId};
 use crossdock_common::output::Close;
 use crossdock_common::refusal::{Access, Resource};
@@ -28,6 +28,8 @@ pub(super) struct Core {
     /// What is published comes back to the session's own queue.
     pub echoes: bool,
     pub position: u64,
+    /// How many runs were published.
+    pub runs: usize,
     pub log: Vec<Command>,
 }
 
@@ -40,15 +42,26 @@ impl Default for Core {
             state: Vec::new(),
             received: Vec::new(),
         };
-        Self { session, retained: Vec::new(), confirms: true, keeps: true, echoes: false, position: 0, log: Vec::new() }
+        Self {
+            session,
+            retained: Vec::new(),
+            confirms: true,
+            keeps: true,
+            echoes: false,
+            position: 0,
+            runs: 0,
+            log: Vec::new(),
+        }
     }
 }
 
 impl Peer for Core {
-    fn command(&mut self, _: Now, command: Command) -> Vec<Event> {
-        let events = self.answer(&command);
-        self.log.push(command);
-        events
+    fn command(&mut self, _now: Now, command: Command) -> Vec<Event> {
+        if let Command::PublishRun(run) = command {
+            self.runs += 1;
+            return run.publishes().flat_map(|publish| self.take(Command::Publish(publish))).collect();
+        }
+        self.take(command)
     }
 }
 
@@ -58,6 +71,12 @@ fn access_refused() -> Refusal {
 }
 
 impl Core {
+    fn take(&mut self, command: Command) -> Vec<Event> {
+        let events = self.answer(&command);
+        self.log.push(command);
+        events
+    }
+
     fn answer(&mut self, command: &Command) -> Vec<Event> {
         let reply = |request: &_, result| vec![Event::Reply { request: *request, result }];
         match command {
@@ -80,7 +99,7 @@ impl Core {
             {
                 reply(request, Ok(Reply::Done))
             }
-            Command::FetchRetained { request, .. } => reply(request, Ok(Reply::Messages(self.retained.clone()))),
+            Command::FetchRetained { request, .. } => reply(request, Ok(Reply::Retained(Box::new(self.retained())))),
             Command::Publish(publish) => self.publish(publish),
             _ => Vec::new(),
         }
@@ -116,6 +135,10 @@ impl Core {
             events.push(Event::Confirmed { lane, confirms: vec![confirm] });
         }
         events
+    }
+
+    fn retained(&self) -> RetainedMessages {
+        RetainedMessages { messages: self.retained.clone(), next: None }
     }
 
     /// The next delivery from the session's own queue.

@@ -104,7 +104,7 @@ impl Level {
     /// Messages of a run that would be handed out next.
     #[inline]
     pub(crate) fn next_part(&self) -> Option<&Part> {
-        self.tail.part().filter(|_| self.len() == 0)
+        self.tail.part().filter(|_| self.ahead_of_tail() == 0)
     }
 
     /// Takes up to so many of those that [`next_part`](Self::next_part) has shown.
@@ -131,7 +131,7 @@ impl Level {
     /// Lets the oldest of the tail be entries, if they are next.
     #[inline]
     pub(crate) fn advance(&mut self) {
-        if !self.tail.is_empty() && self.len() == 0 {
+        if !self.tail.is_empty() && self.ahead_of_tail() == 0 {
             self.dissolve_one();
         }
     }

@@ -1,5 +1,6 @@
 package crossdock;
 
+import com.hivemq.client.mqtt.MqttClientTransportConfig;
 import com.hivemq.client.mqtt.MqttGlobalPublishFilter;
 import com.hivemq.client.mqtt.datatypes.MqttQos;
 import com.hivemq.client.mqtt.mqtt3.Mqtt3BlockingClient;
@@ -11,20 +12,17 @@ import java.nio.charset.StandardCharsets;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
-import java.util.regex.Pattern;
 import org.eclipse.paho.client.mqttv3.MqttConnectOptions;
 import org.eclipse.paho.mqttv5.client.MqttConnectionOptions;
 import org.eclipse.paho.mqttv5.common.packet.MqttProperties;
 import org.eclipse.paho.mqttv5.common.packet.UserProperty;
 
-/** MQTT 3.1.1 and 5 through Eclipse Paho's and HiveMQ's clients. */
+/** MQTT 3.1.1 and 5 through Eclipse Paho's and HiveMQ's clients, over TCP, TLS or WebSocket. */
 public final class Mqtt {
     private static final int PATIENCE_S = 60;
 
     public static void main(String[] arguments) throws Exception {
-        var found = Pattern.compile("\"mqtt\":\\s*(\\d+)").matcher(System.getenv("CROSSDOCK_PORTS"));
-        expect(found.find(), "no port");
-        int port = Integer.parseInt(found.group(1));
+        int port = Entrance.port();
         paho3(port, MqttConnectOptions.MQTT_VERSION_3_1);
         paho3(port, MqttConnectOptions.MQTT_VERSION_3_1_1);
         paho5(port);
@@ -51,11 +49,16 @@ public final class Mqtt {
 
     private static void paho3(int port, int version) throws Exception {
         var store = new org.eclipse.paho.client.mqttv3.persist.MemoryPersistence();
-        var client = new org.eclipse.paho.client.mqttv3.MqttClient("tcp://127.0.0.1:" + port, "paho3-" + version, store);
+        var client = new org.eclipse.paho.client.mqttv3.MqttClient(Entrance.address(port), "paho3-" + version, store);
         var options = new MqttConnectOptions();
         options.setMqttVersion(version);
-        options.setUserName("guest");
-        options.setPassword("guest".toCharArray());
+        if (Entrance.HAS_PASSWORD) {
+            options.setUserName("guest");
+            options.setPassword("guest".toCharArray());
+        }
+        if (Entrance.AUTHORITY != null) {
+            options.setSocketFactory(Entrance.context().getSocketFactory());
+        }
         options.setWill("java/will", bytes("gone"), 1, false);
         client.connect(options);
         var heard = new LinkedBlockingQueue<org.eclipse.paho.client.mqttv3.MqttMessage>();
@@ -72,10 +75,15 @@ public final class Mqtt {
 
     private static void paho5(int port) throws Exception {
         var store = new org.eclipse.paho.mqttv5.client.persist.MemoryPersistence();
-        var client = new org.eclipse.paho.mqttv5.client.MqttClient("tcp://127.0.0.1:" + port, "paho5", store);
+        var client = new org.eclipse.paho.mqttv5.client.MqttClient(Entrance.address(port), "paho5", store);
         var options = new MqttConnectionOptions();
-        options.setUserName("guest");
-        options.setPassword(bytes("guest"));
+        if (Entrance.HAS_PASSWORD) {
+            options.setUserName("guest");
+            options.setPassword(bytes("guest"));
+        }
+        if (Entrance.AUTHORITY != null) {
+            options.setSocketFactory(Entrance.context().getSocketFactory());
+        }
         options.setTopicAliasMaximum(10);
         options.setReceiveMaximum(5);
         client.connect(options);
@@ -120,9 +128,23 @@ public final class Mqtt {
         public void authPacketArrived(int reason, MqttProperties properties) {}
     }
 
+    private static MqttClientTransportConfig transport(int port) throws Exception {
+        var transport = MqttClientTransportConfig.builder().serverHost(Entrance.HOST).serverPort(port);
+        if (Entrance.AUTHORITY != null) {
+            transport = transport.sslConfig().trustManagerFactory(Entrance.trust()).keyManagerFactory(Entrance.keys()).applySslConfig();
+        }
+        if (Entrance.IS_WEBSOCKET) {
+            transport = transport.webSocketConfig().serverPath("mqtt").applyWebSocketConfig();
+        }
+        return transport.build();
+    }
+
     private static void hivemq3(int port) throws Exception {
-        Mqtt3BlockingClient client = Mqtt3Client.builder().identifier("hive3").serverHost("127.0.0.1").serverPort(port)
-                .simpleAuth().username("guest").password(bytes("guest")).applySimpleAuth().buildBlocking();
+        var builder = Mqtt3Client.builder().identifier("hive3").transportConfig(transport(port));
+        if (Entrance.HAS_PASSWORD) {
+            builder = builder.simpleAuth().username("guest").password(bytes("guest")).applySimpleAuth();
+        }
+        Mqtt3BlockingClient client = builder.buildBlocking();
         client.connect();
         try (var publishes = client.publishes(MqttGlobalPublishFilter.ALL)) {
             client.subscribeWith().topicFilter("hive3/#").qos(MqttQos.EXACTLY_ONCE).send();
@@ -136,8 +158,11 @@ public final class Mqtt {
     }
 
     private static void hivemq5(int port) throws Exception {
-        Mqtt5BlockingClient client = Mqtt5Client.builder().identifier("hive5").serverHost("127.0.0.1").serverPort(port)
-                .simpleAuth().username("guest").password(bytes("guest")).applySimpleAuth().buildBlocking();
+        var builder = Mqtt5Client.builder().identifier("hive5").transportConfig(transport(port));
+        if (Entrance.HAS_PASSWORD) {
+            builder = builder.simpleAuth().username("guest").password(bytes("guest")).applySimpleAuth();
+        }
+        Mqtt5BlockingClient client = builder.buildBlocking();
         client.connectWith().restrictions().receiveMaximum(10).topicAliasMaximum(5).maximumPacketSize(10_000).applyRestrictions()
                 .willPublish().topic("hive5/will").payload(bytes("gone")).delayInterval(1).applyWillPublish()
                 .sessionExpiryInterval(60).send();

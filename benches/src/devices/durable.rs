@@ -1,0 +1,111 @@
+//! A hundred devices publish with QoS 1 into a session that survives, against the bare disk.
+
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, anyhow};
+
+use super::Arguments;
+use crate::cpu;
+use crate::findings::Findings;
+use crate::journal::{BODY_BYTES, Bare, SLICE, Turns};
+use crate::mqtt::{self, Mqtt, Packets};
+use crate::server::Server;
+
+const PUBLISHERS: usize = 100;
+/// Unacknowledged messages of each.
+const UNCONFIRMED_MAX: usize = 10;
+
+/// # Errors
+/// The broker or the disk fails.
+pub fn measure(arguments: &Arguments, findings: &mut Findings) -> Result<()> {
+    for is_away in [true, false] {
+        let server = Server::start_in("crossdock", &arguments.folder)?;
+        let mut bare = Bare::in_folder(&arguments.folder)?;
+        let mut turns = Turns::default();
+        let batch = publish(&server, is_away, &mut bare, &mut turns, 2 * arguments.time())?;
+        let what = format!("100 publishers, QoS 1, 1 KiB, session {}", if is_away { "away" } else { "acknowledges" });
+        let (rate, bare) = (turns.per_second(), turns.bare_per_second());
+        let figure = format!("{rate:.0}/s; bare {bare:.0}/s with {batch:.0} in each fdatasync");
+        findings.compare("durable", "crossdock", &what, figure, (turns.share(), "bare"), "≥ 0.5");
+    }
+    Ok(())
+}
+
+/// Publishes and lets the bare disk do the same, in turns; gives the messages of one sync.
+fn publish(server: &Server, is_away: bool, bare: &mut Bare, turns: &mut Turns, time: Duration) -> Result<f64> {
+    let port = server.ports.mqtt.context("no MQTT")?;
+    let mut session = Mqtt::open_session(port, "durable")?;
+    session.subscribe("load/#", 1)?;
+    let hang_up = session.stream.try_clone()?;
+    let consumer = if is_away { None } else { Some(thread::spawn(move || consume(session))) };
+    let names = (0..PUBLISHERS).map(|number| Publisher::open(port, number));
+    let mut publishers = names.collect::<Result<Vec<_>>>()?;
+    let (begun, mut messages, mut syncs) = (Instant::now(), 0, 0);
+    while begun.elapsed() < time {
+        let (start, synced) = (Instant::now(), cpu::journal_writes(server.process()));
+        let count = publish_for(&mut publishers, SLICE)?;
+        let elapsed = start.elapsed();
+        let writes = cpu::journal_writes(server.process()) - synced;
+        (messages, syncs) = (messages + count, syncs + writes);
+        turns.add(count, elapsed, bare, messages / syncs.max(1))?;
+    }
+    hang_up.shutdown(Shutdown::Both)?;
+    consumer.map_or(Ok(()), |consumer| consumer.join().map_err(|_| anyhow!("the consumer panicked"))?)?;
+    Ok(messages as f64 / syncs.max(1) as f64)
+}
+
+/// Keeps between half and all of the allowed messages on their way.
+fn publish_for(publishers: &mut [Publisher], time: Duration) -> Result<u64> {
+    let (half, begun, mut count) = (UNCONFIRMED_MAX / 2, Instant::now(), 0);
+    publishers.iter_mut().try_for_each(|publisher| publisher.send(2 * half))?;
+    while begun.elapsed() < time {
+        for publisher in &mut *publishers {
+            publisher.hear(half)?;
+            publisher.send(half)?;
+            count += half;
+        }
+    }
+    publishers.iter_mut().try_for_each(|publisher| publisher.hear(2 * half))?;
+    Ok((count + 2 * half * publishers.len()) as u64)
+}
+
+struct Publisher {
+    stream: TcpStream,
+    /// One message.
+    packet: Vec<u8>,
+}
+
+impl Publisher {
+    fn open(port: u16, number: usize) -> Result<Self> {
+        let stream = Mqtt::open(port, &format!("publisher{number}"))?.stream;
+        let packet = mqtt::publish(&format!("load/{number}"), 1, 1, &[b'x'; BODY_BYTES]);
+        Ok(Self { stream, packet })
+    }
+
+    fn send(&mut self, count: usize) -> Result<()> {
+        Ok(self.stream.write_all(&self.packet.repeat(count))?)
+    }
+
+    fn hear(&mut self, count: usize) -> Result<()> {
+        Ok(self.stream.read_exact(&mut [0; 4 * UNCONFIRMED_MAX][..4 * count])?)
+    }
+}
+
+/// Acknowledges each message until it is hung up.
+fn consume(mut session: Mqtt) -> Result<()> {
+    while session.packets.inbox.read(&mut session.stream)? != Some(0) {
+        let mut acks = Vec::new();
+        while let Some((first, body)) = session.packets.next() {
+            if first & 0xf0 == 0x30 {
+                acks.extend(mqtt::ack(mqtt::PUBACK, Packets::parts(first, body).0));
+            }
+        }
+        if session.stream.write_all(&acks).is_err() {
+            break;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,183 @@
+//! HTTP and WebSocket at the doors that lead to messaging protocols; and what a client speaks, by the first byte it says.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use bytes::Bytes;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tower_service::Service as _;
+
+use super::http;
+use super::shutdown::ShutdownSignal;
+use super::transport::Transport;
+use super::websocket::{Agreement, Gate, Rejection, WebSocket};
+use crate::config::WebProtocol;
+use crate::telemetry::events::ProtocolViolation;
+use crate::telemetry::{Metrics, Protocol};
+
+/// Most bytes of a handshake's head: the least that hyper can do with.
+const HEAD_BYTES_MAX: usize = 8 << 10;
+/// Paths that are the management's; everything else over HTTP is SQS's and SNS's.
+const OF_MANAGEMENT: [&str; 4] = ["api", "metrics", "livez", "readyz"];
+
+/// What a client begins to speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Greeting {
+    Tls,
+    /// AMQP of any version: the machine answers with the one that it speaks.
+    Amqp,
+    Mqtt,
+    Stomp,
+    Http,
+}
+
+impl Greeting {
+    /// No two of them begin alike: a TLS record is 0x16, `AMQP`, an MQTT CONNECT 0x10, `CONNECT`, `STOMP` or an empty line, and the methods
+    /// of HTTP but CONNECT, which nothing here answers.
+    pub(super) fn of(first: u8) -> Option<Self> {
+        Some(match first {
+            0x16 => Self::Tls,
+            b'A' => Self::Amqp,
+            0x10 => Self::Mqtt,
+            b'C' | b'S' | b'\n' | b'\r' => Self::Stomp,
+            b'D' | b'G' | b'H' | b'O' | b'P' | b'T' => Self::Http,
+            _ => return None,
+        })
+    }
+}
+
+/// What answers HTTP at a door that has it.
+#[derive(Clone, Default)]
+pub struct Routers {
+    pub management: Option<Router>,
+    pub aws: Option<Router>,
+}
+
+impl Routers {
+    fn of(&self, path: &str) -> Option<&Router> {
+        let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+        let is_management = OF_MANAGEMENT.contains(&first);
+        if is_management { self.management.as_ref() } else { self.aws.as_ref().or(self.management.as_ref()) }
+    }
+}
+
+/// A door that HTTP knocks at.
+pub(super) struct HttpDoor<'a> {
+    pub gate: Arc<Gate>,
+    /// Nothing but WebSocket without them.
+    pub routers: Option<Routers>,
+    pub idle_timeout: Duration,
+    pub metrics: &'a Arc<Metrics>,
+    pub peer: SocketAddr,
+}
+
+impl HttpDoor<'_> {
+    /// Answers requests until one of them makes a WebSocket, which is given then, with what it carries; `None` if the connection is over.
+    pub(super) async fn open(self, wire: Transport, mut shutdown: ShutdownSignal) -> Option<(WebProtocol, Transport)> {
+        let agreed = Arc::new(OnceLock::new());
+        let (gate, routers, metrics, peer) = (self.gate.clone(), self.routers.clone(), self.metrics.clone(), self.peer);
+        let (of_service, is_tls) = (agreed.clone(), wire.is_tls());
+        let service = service_fn(move |request: Request<Incoming>| -> Answer {
+            match (gate.consider(&request, is_tls), &routers) {
+                (Ok(agreement), _) => {
+                    let response = agreement.response(&request);
+                    // A connection becomes a WebSocket once.
+                    let _ = of_service.set(agreement);
+                    ready(response)
+                }
+                (Err(rejection), Some(routers)) if !rejection.is_of_a_websocket() => routed(routers, request, peer),
+                (Err(rejection), _) => {
+                    report(rejection, peer, &metrics);
+                    ready(rejection.response())
+                }
+            }
+        });
+        let is_routed = self.routers.is_some();
+        let mut builder = hyper::server::conn::http1::Builder::new();
+        builder.timer(TokioTimer::new()).keep_alive(is_routed);
+        if is_routed {
+            builder.header_read_timeout(self.idle_timeout).max_buf_size(http::HEAD_BYTES_MAX);
+        } else {
+            builder.header_read_timeout(self.gate.timeout).max_buf_size(HEAD_BYTES_MAX);
+        }
+        let mut connection = builder.serve_connection(TokioIo::new(wire), service);
+        let served = tokio::select! {
+            served = poll_fn(|context| connection.poll_without_shutdown(context)) => served,
+            () = shutdown.begun() => {
+                Pin::new(&mut connection).graceful_shutdown();
+                poll_fn(|context| connection.poll_without_shutdown(context)).await
+            }
+        };
+        let parts = connection.into_parts();
+        let mut wire = parts.io.into_inner();
+        match (served, agreed.get()) {
+            (Ok(()), Some(agreement)) => Some(self.websocket(*agreement, wire, parts.read_buf)),
+            _ => {
+                // Nobody waits for it: the answers are written.
+                let _ = tokio::io::AsyncWriteExt::shutdown(&mut wire).await;
+                None
+            }
+        }
+    }
+
+    fn websocket(&self, agreement: Agreement, wire: Transport, early: Bytes) -> (WebProtocol, Transport) {
+        let (limits, messages) = (self.gate.limits(&agreement), agreement.messages());
+        let socket = WebSocket::new(wire, early, limits, messages);
+        (agreement.protocol, Transport::WebSocket(Box::new(socket)))
+    }
+}
+
+/// Boxed: the connection is polled in place.
+type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+fn ready(response: Response<Body>) -> Answer {
+    Box::pin(std::future::ready(Ok(response)))
+}
+
+fn routed(routers: &Routers, mut request: Request<Incoming>, peer: SocketAddr) -> Answer {
+    let Some(mut router) = routers.of(request.uri().path()).cloned() else { return ready(Rejection::Path.response()) };
+    request.extensions_mut().insert(ConnectInfo(peer));
+    Box::pin(async move { router.call(request.map(Body::new)).await })
+}
+
+fn report(rejection: Rejection, peer: SocketAddr, metrics: &Metrics) {
+    let (protocol, detail) = (Protocol::Unknown, rejection.detail());
+    ProtocolViolation { protocol, peer, rule: "WebSocket handshake", detail }.emit(metrics);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_byte_says_what_is_spoken() {
+        for (bytes, greeting) in [
+            (&b"AMQP\0\0\x09\x01"[..], Some(Greeting::Amqp)),
+            (b"AMQP\x03\x01\0\0", Some(Greeting::Amqp)),
+            (b"\x10\x0c\0\x04MQTT", Some(Greeting::Mqtt)),
+            (b"CONNECT\n", Some(Greeting::Stomp)),
+            (b"STOMP\n", Some(Greeting::Stomp)),
+            (b"\n\nCONNECT\n", Some(Greeting::Stomp)),
+            (b"\x16\x03\x01\x02", Some(Greeting::Tls)),
+            (b"SSH-2.0-OpenSSH", Some(Greeting::Stomp)),
+            (b"\0", None),
+            (b"\x30\x05", None),
+            (b"\xff", None),
+        ] {
+            assert_eq!(Greeting::of(bytes[0]), greeting, "{bytes:?}");
+        }
+        for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE"] {
+            assert_eq!(Greeting::of(method.as_bytes()[0]), Some(Greeting::Http), "{method}");
+        }
+    }
+}
