@@ -186,6 +186,73 @@ fn attack(broker: &Broker, port: &str, bytes: &[u8]) {
 }
 
 #[test]
+fn st_1_headers_without_end_are_refused_at_once() {
+    let broker = Broker::start(&[]);
+    let mut bystander = Bystander::new(&broker);
+    let before = resident_kib(&broker);
+    let endless = [&b"SEND\ndestination:/queue/q\nfoo:"[..], &vec![b'x'; 20 << 20]].concat();
+    let many = [&b"SEND\ndestination:/queue/q\n"[..], &b"a:b\n".repeat(1_000_000)].concat();
+    for attack in [&endless, &many] {
+        for login in [&b""[..], stomp::CONNECT] {
+            let mut stream = connect(broker.port("stomp")).expect("connects");
+            let sent = stream.write_all(&[login, attack].concat());
+            assert!(sent.is_err(), "the broker does not wait for the end");
+            ends(stream);
+        }
+    }
+    bystander.works();
+    let grown = resident_kib(&broker).saturating_sub(before);
+    assert!(grown < 64 * 1024, "{grown} KiB");
+}
+
+#[test]
+fn st_3_and_4_escapes_line_ends_and_heart_beats_that_make_no_sense() {
+    let broker = Broker::start(&[]);
+    let mut bystander = Bystander::new(&broker);
+    let frames: [&[u8]; 6] = [
+        b"SEND\ndestination:/queue/q\nfoo:\\x\n\n\0",
+        b"SEND\ndestination:/queue/q\nfoo:\\\n\n\0",
+        b"SEND\ndestination:/queue/q\nfoo:a\0b\n\n\0",
+        b"SEND\r\ndestination:/queue/q\n\r\n\0\r\n\n\r\r\n",
+        b"SEND\n:x\n\n\0",
+        b"\xff\xfe\n\n\0",
+    ];
+    for frame in frames {
+        attack(&broker, "stomp", &[stomp::CONNECT, frame].concat());
+    }
+    attack(&broker, "stomp", &[stomp::CONNECT, &b"\n".repeat(5 << 20)].concat());
+    for beat in ["0,1", "1,0", "99999999999999999999,1", "-1,-1", "18446744073709551615,18446744073709551615", ",", "a"]
+    {
+        let connect = format!("CONNECT\naccept-version:1.2\nlogin:guest\npasscode:guest\nheart-beat:{beat}\n\n\0");
+        attack(&broker, "stomp", connect.as_bytes());
+    }
+    bystander.works();
+}
+
+/// Hostile row A09-8, over STOMP.
+#[test]
+fn a_hostile_selector_costs_little() {
+    let broker = Broker::start(&[]);
+    let mut bystander = Bystander::new(&broker);
+    let (pattern, text) = ("%a".repeat(1_000), "a".repeat(999));
+    let mut client = stomp::Stomp::open(broker.port("stomp")).expect("connects");
+    let subscribe = format!("SUBSCRIBE\nid:0\ndestination:/queue/likes\nselector:x LIKE '{pattern}'\nreceipt:s\n\n\0");
+    client.send(subscribe.as_bytes()).expect("sends");
+    assert_eq!(client.receipt().expect("subscribes"), "s");
+    let sends = format!("SEND\ndestination:/queue/likes\nx:{text}\n\nbody\0").repeat(200);
+    client.send(sends.as_bytes()).expect("sends");
+    client.send(b"SEND\ndestination:/queue/likes\nreceipt:r\n\nbody\0").expect("sends");
+    assert_eq!(client.receipt().expect("is served"), "r");
+    bystander.works();
+    for depth in [100, 1_000] {
+        let nested = "(".repeat(depth);
+        let frame = format!("SUBSCRIBE\nid:0\ndestination:/queue/likes\nselector:{nested}\n\n\0");
+        attack(&broker, "stomp", &[stomp::CONNECT, frame.as_bytes()].concat());
+    }
+    bystander.works();
+}
+
+#[test]
 fn com_4_captures_cut_anywhere_split_and_in_bulk() {
     let broker = start(&[]);
     let mut bystander = Bystander::new(&broker);

@@ -38,7 +38,8 @@ pub struct Client {
     entered: bool,
     /// Commands for each shard, sent as one batch.
     pending: Vec<Vec<ShardCommand>>,
-    routes: RouteCache,
+    /// Boxed: most connections never publish.
+    routes: Option<Box<RouteCache>>,
     counting: Counting,
     consumers: HashMap<ConsumerId, ConsumerPlace>,
     lanes: HashMap<Lane, Arc<LaneWindow>>,
@@ -47,7 +48,7 @@ pub struct Client {
     exclusive: Vec<Name>,
     /// With so many, it is looked which of them are still there.
     exclusive_max: usize,
-    session: Option<session::OwnSession>,
+    session: Option<Box<session::OwnSession>>,
     /// Answers to definition commands and purges that are not durable yet: other commands wait for them.
     held_answers: usize,
     /// The only one of them is a purge's.
@@ -101,7 +102,7 @@ impl Client {
             who: Who::default(),
             entered: false,
             pending,
-            routes: RouteCache::default(),
+            routes: None,
             counting: Counting::default(),
             consumers: HashMap::default(),
             lanes: HashMap::default(),
@@ -236,6 +237,9 @@ impl Client {
     /// Gives back the memory of what is empty: the connection may be idle for long.
     pub fn rest(&mut self) {
         self.items = Vec::new();
+        if self.retained.is_empty() {
+            self.retained = VecDeque::new();
+        }
         self.pending.iter_mut().filter(|batch| batch.is_empty()).for_each(|batch| *batch = Vec::new());
     }
 

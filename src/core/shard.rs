@@ -47,6 +47,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::{BufMut, BytesMut};
+use crossdock_common::definition::QueueSettings;
 use crossdock_common::event::Reply;
 use crossdock_common::names::QueueId;
 use crossdock_common::{Event, Format, Instant, Now, Refusal, RequestId};
@@ -104,6 +105,8 @@ pub(crate) struct Shard {
     /// What they handed out.
     closed_traffic: traffic::Traffic,
     scratch: BytesMut,
+    /// Those of the queue that was made last.
+    last_settings: Arc<QueueSettings>,
 }
 
 /// What a queue holds at the moment.
@@ -143,6 +146,7 @@ impl Shard {
             closed: ledger::Ledger::default(),
             closed_traffic: traffic::Traffic::default(),
             scratch: BytesMut::new(),
+            last_settings: Arc::default(),
         }
     }
 

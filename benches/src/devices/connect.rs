@@ -62,7 +62,7 @@ fn open(port: u16, numbers: std::ops::Range<usize>) -> Result<Vec<TcpStream>> {
             stream.write_all(&mqtt::connect(&format!("device{number}"), true))?;
             devices.push(stream);
         }
-        devices[begin..].iter_mut().try_for_each(|device| expect::<4>(device, 0x20))?;
+        devices[begin..].iter_mut().try_for_each(|device| expect(device, [0x20, 2, 0, 0]))?;
     }
     Ok(devices)
 }
@@ -73,15 +73,14 @@ fn subscribe(devices: &mut [TcpStream]) -> Result<()> {
             let filter = format!("device/{}/command", batch_number * AT_ONCE + index);
             device.write_all(&mqtt::subscribe(&filter, 1))?;
         }
-        batch.iter_mut().try_for_each(|device| expect::<5>(device, 0x90))?;
+        batch.iter_mut().try_for_each(|device| expect(device, [0x90, 3, 0, 1, 1]))?;
     }
     Ok(())
 }
 
-/// Reads an answer of that length.
-fn expect<const BYTES: usize>(device: &mut TcpStream, first: u8) -> Result<()> {
+fn expect<const BYTES: usize>(device: &mut TcpStream, expected: [u8; BYTES]) -> Result<()> {
     let mut answer = [0; BYTES];
     device.read_exact(&mut answer)?;
-    ensure!(answer[0] == first && answer[3] == 0, "{answer:x?}");
+    ensure!(answer == expected, "{answer:x?}");
     Ok(())
 }

@@ -208,7 +208,13 @@ impl Connecting {
     }
 
     /// Says CONNACK and becomes a session.
-    pub fn connected(self, now: Now, info: &SessionInfo, options: ConnectionOptions, output: &mut Output) -> Session {
+    pub fn connected(
+        self,
+        now: Now,
+        info: &SessionInfo,
+        options: Arc<ConnectionOptions>,
+        output: &mut Output,
+    ) -> Session {
         let granted_ms = self.session_expiry_ms(&options);
         self.put_connack(info.present, granted_ms, &options, output);
         let peer = Peer {

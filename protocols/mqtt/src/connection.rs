@@ -1,5 +1,7 @@
 //! The machine: phases, sizes, deadlines, and how a connection ends.
 
+use std::sync::Arc;
+
 use bytes::{Buf, BytesMut};
 use crossdock_common::output::Close;
 use crossdock_common::{Description, Event, Instant, Machine, Now, Output};
@@ -23,7 +25,7 @@ const READ_AHEAD_BYTES: usize = 64 << 10;
 /// The broker's side of one MQTT connection.
 #[derive(Debug)]
 pub struct Connection {
-    options: ConnectionOptions,
+    options: Arc<ConnectionOptions>,
     phase: Phase,
     accepted_at: Instant,
     /// Bytes of the packet that has begun, once its length is known and allowed.
@@ -47,7 +49,13 @@ enum Phase {
 impl Connection {
     /// A connection that was accepted just now.
     pub fn new(now: Now, options: ConnectionOptions) -> Self {
-        Self { options, phase: Phase::Accepted, accepted_at: now.instant, packet_bytes: 0, left_bytes: 0 }
+        Self {
+            options: Arc::new(options),
+            phase: Phase::Accepted,
+            accepted_at: now.instant,
+            packet_bytes: 0,
+            left_bytes: 0,
+        }
     }
 
     fn packets(&mut self, now: Now, input: &mut BytesMut, output: &mut Output) -> Result<(), Fault> {

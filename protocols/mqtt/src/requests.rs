@@ -1,5 +1,7 @@
 //! What a session has asked of the core, and what a packet's handling needs at hand.
 
+use std::sync::Arc;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use crossdock_common::command::RetainedPlace;
 use crossdock_common::{Command, ConsumerId, Name, Now, Output, RequestId, Text};
@@ -117,7 +119,7 @@ pub(crate) struct Peer {
     pub receive_maximum: u16,
     /// Most topic aliases that it is sent.
     pub topic_alias_maximum: u16,
-    pub options: ConnectionOptions,
+    pub options: Arc<ConnectionOptions>,
 }
 
 impl Peer {

@@ -24,7 +24,8 @@ const REQUESTS_OPEN_MAX: usize = 1_024;
 pub(crate) struct Session {
     pub peer: Peer,
     requests: Requests,
-    inbound: Inbound,
+    /// Boxed: most clients that listen never publish.
+    inbound: Option<Box<Inbound>>,
     outbound: Outbound,
     subscribing: Subscribing,
     /// One and a half times the keep-alive ([MQTT-3.1.2-22]); `None` if the client wants none.
@@ -41,7 +42,7 @@ impl Session {
         Self {
             peer,
             requests,
-            inbound: Inbound::default(),
+            inbound: None,
             outbound: Outbound::default(),
             subscribing,
             silence_ms: (keep_alive_s > 0).then_some(u64::from(keep_alive_s) * 1_500),
@@ -62,7 +63,9 @@ impl Session {
                 _ => {}
             }
         }
-        info.received.iter().for_each(|packet_id| self.inbound.resume(*packet_id));
+        for packet_id in &info.received {
+            self.inbound.get_or_insert_default().resume(*packet_id);
+        }
         self.outbound.keep_again(&mut cx);
     }
 
@@ -79,9 +82,11 @@ impl Session {
     /// Whether this packet has to wait until the core has answered for earlier ones.
     pub fn must_wait(&self, header: &FixedHeader) -> bool {
         match header.kind {
+            // The subscription gets it as a new message; it would get it again as the retained one.
+            Kind::Publish if header.flags & publish::RETAIN != 0 && self.subscribing.is_subscribing() => true,
             // Version 5 has its receive maximum; older clients are slowed down instead.
             Kind::Publish if header.flags & 0b0110 != 0 && !self.peer.version.is_v5() => {
-                self.inbound.is_full(self.peer.options.receive_maximum)
+                self.inbound.as_ref().is_some_and(|inbound| inbound.is_full(self.peer.options.receive_maximum))
             }
             Kind::Subscribe | Kind::Unsubscribe => {
                 self.subscribing.is_joining() || self.requests.len() >= REQUESTS_OPEN_MAX
@@ -94,7 +99,8 @@ impl Session {
     pub fn publish_again(&mut self, now: Now, header: &FixedHeader, input: &[u8], output: &mut Output) -> usize {
         let Self { peer, requests, inbound, subscribing, .. } = self;
         // The messages of who has no-local subscriptions say from whom they come.
-        if header.kind != Kind::Publish || subscribing.own.has_no_local() {
+        let Some(inbound) = inbound.as_mut().filter(|_| header.kind == Kind::Publish) else { return 0 };
+        if subscribing.own.has_no_local() {
             return 0;
         }
         inbound.publish_again(&mut context(now, peer, requests, output), input)
@@ -115,11 +121,14 @@ impl Session {
         match header.kind {
             Kind::Publish => {
                 let publish = publish::decode(header, body, version, bounds)?;
-                inbound.publish(cx, &publish, frame, subscribing.own.has_no_local())
+                inbound.get_or_insert_default().publish(cx, &publish, frame, subscribing.own.has_no_local())
             }
             Kind::PubAck => outbound.puback(cx, ack::decode(header.kind, body, version, bounds)?),
             Kind::PubRec => outbound.pubrec(cx, ack::decode(header.kind, body, version, bounds)?),
-            Kind::PubRel => inbound.release(cx, ack::decode(header.kind, body, version, bounds)?.packet_id),
+            Kind::PubRel => {
+                let packet_id = ack::decode(header.kind, body, version, bounds)?.packet_id;
+                inbound.get_or_insert_default().release(cx, packet_id)
+            }
             Kind::PubComp => {
                 outbound.pubcomp(cx, ack::decode(header.kind, body, version, bounds)?);
                 Ok(())
@@ -130,7 +139,7 @@ impl Session {
                 disconnect::decode_empty(body)?;
                 cx.buffer().extend_from_slice(&disconnect::PINGRESP);
                 // Only who has nothing else to say pings.
-                inbound.rest();
+                inbound.iter_mut().for_each(|inbound| inbound.rest());
                 outbound.rest();
                 Ok(())
             }
@@ -196,20 +205,21 @@ impl Session {
             Event::Reply { request, result } => self.reply(now, request, result, output),
             Event::Confirmed { confirms, .. } => {
                 let mut cx = context(now, &self.peer, &mut self.requests, output);
-                self.inbound.confirmed(&mut cx, &confirms);
+                self.inbound.iter_mut().for_each(|inbound| inbound.confirmed(&mut cx, &confirms));
                 Ok(())
             }
             Event::Unroutable { confirm, .. } => {
-                confirm.iter().for_each(|&confirm| self.inbound.unroutable(confirm));
+                let inbound = self.inbound.iter_mut();
+                inbound.zip(confirm).for_each(|(inbound, confirm)| inbound.unroutable(confirm));
                 Ok(())
             }
             Event::Rejected { confirm, .. } => {
                 let mut cx = context(now, &self.peer, &mut self.requests, output);
-                self.inbound.failed(&mut cx, Some(confirm), Reason::QUOTA_EXCEEDED)
+                self.inbound.get_or_insert_default().failed(&mut cx, Some(confirm), Reason::QUOTA_EXCEEDED)
             }
             Event::PublishRefused { confirm, refusal, .. } => {
                 let mut cx = context(now, &self.peer, &mut self.requests, output);
-                self.inbound.failed(&mut cx, confirm, inbound::refused(&refusal))
+                self.inbound.get_or_insert_default().failed(&mut cx, confirm, inbound::refused(&refusal))
             }
             Event::ConsumerCancelled { consumer: OWN_CONSUMER } => {
                 Err(Fault::new(Reason::ADMINISTRATIVE_ACTION, "the session's queue was deleted"))
@@ -254,7 +264,9 @@ impl Session {
             }
             // What could not be kept must not be promised: the client tries again on its next connection.
             _ if result.is_err() => return Err(Fault::new(Reason::UNSPECIFIED, "session state could not be kept")),
-            Asked::Completed { packet_id, reason } => inbound.completed(&mut cx, packet_id, reason),
+            Asked::Completed { packet_id, reason } => {
+                inbound.get_or_insert_default().completed(&mut cx, packet_id, reason);
+            }
             Asked::ReleasedBefore => outbound.release_again(&mut cx),
             Asked::Released { packet_id } => outbound.release(&mut cx, packet_id),
         }
@@ -268,7 +280,7 @@ impl Session {
         }
         self.outbound.flush(&mut output.commands);
         if cfg!(debug_assertions) && output.close.is_none() {
-            self.inbound.check_invariants();
+            self.inbound.iter().for_each(|inbound| inbound.check_invariants());
             self.outbound.check_invariants(self.peer.receive_maximum);
         }
     }

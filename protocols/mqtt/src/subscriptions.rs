@@ -29,10 +29,10 @@ pub(crate) struct Matched {
 /// All subscriptions that are not shared.
 #[derive(Debug, Default)]
 pub(crate) struct Subscriptions {
-    /// Filters without wildcards: one look-up.
-    exact: HashMap<Text, Subscription, foldhash::fast::RandomState>,
+    /// Filters without wildcards, in their order: most clients have few.
+    exact: Vec<(Text, Subscription)>,
     /// Filters with wildcards, by level.
-    wild: Node,
+    wild: Option<Box<Node>>,
     wild_count: usize,
     no_local_count: usize,
 }
@@ -62,11 +62,11 @@ impl Subscriptions {
     /// Adds a subscription, or replaces it and gives the old one ([MQTT-3.8.4-3]).
     pub fn insert(&mut self, filter: &Filter<'_>, subscription: Subscription) -> Option<Subscription> {
         let old = if filter.has_wildcards() {
-            let old = self.wild.slot(filter.pattern).replace(subscription);
+            let old = self.wild.get_or_insert_default().slot(filter.pattern).replace(subscription);
             self.wild_count += usize::from(old.is_none());
             old
         } else {
-            self.exact.insert(Text::from(filter.pattern), subscription)
+            self.insert_exact(filter.pattern, subscription)
         };
         self.no_local_count += usize::from(subscription.options.no_local);
         self.count_out(old)
@@ -76,21 +76,44 @@ impl Subscriptions {
     pub fn remove(&mut self, filter: &Filter<'_>) -> Option<Subscription> {
         let old = if filter.has_wildcards() {
             let mut levels = filter.pattern.split('/');
-            let old = self.wild.remove(&mut levels);
+            let old = self.wild.as_mut().and_then(|wild| wild.remove(&mut levels));
             self.wild_count -= usize::from(old.is_some());
+            self.wild = self.wild.take().filter(|_| self.wild_count > 0);
             old
         } else {
-            self.exact.remove(filter.pattern)
+            self.place(filter.pattern).ok().map(|at| self.exact.remove(at).1)
         };
         self.count_out(old)
+    }
+
+    /// Where a filter without wildcards is, or would be.
+    fn place(&self, pattern: &str) -> Result<usize, usize> {
+        self.exact.binary_search_by(|(known, _)| (**known).cmp(pattern))
+    }
+
+    fn find_exact(&self, pattern: &str) -> Option<&Subscription> {
+        self.exact.get(self.place(pattern).ok()?).map(|(_, subscription)| subscription)
+    }
+
+    fn insert_exact(&mut self, pattern: &str, subscription: Subscription) -> Option<Subscription> {
+        match self.place(pattern) {
+            Ok(at) => self.exact.get_mut(at).map(|(_, known)| std::mem::replace(known, subscription)),
+            Err(at) => {
+                if self.exact.is_empty() {
+                    self.exact.reserve_exact(1);
+                }
+                self.exact.insert(at, (Text::from(pattern), subscription));
+                None
+            }
+        }
     }
 
     /// The subscription with this very filter.
     pub fn find(&self, filter: &Filter<'_>) -> Option<&Subscription> {
         if !filter.has_wildcards() {
-            return self.exact.get(filter.pattern);
+            return self.find_exact(filter.pattern);
         }
-        let mut node = &self.wild;
+        let mut node = self.wild.as_deref()?;
         for level in filter.pattern.split('/') {
             match level {
                 "#" => return node.below.as_ref(),
@@ -110,12 +133,12 @@ impl Subscriptions {
     /// message, which no-local subscriptions do not want ([MQTT-3.8.3-3]).
     pub fn matched(&self, topic: &str, is_own: bool) -> Option<Matched> {
         let mut found = None;
-        if let Some(subscription) = self.exact.get(topic) {
+        if let Some(subscription) = self.find_exact(topic) {
             add(&mut found, subscription, is_own);
         }
-        if self.wild_count > 0 {
+        if let Some(wild) = &self.wild {
             let from_wildcard = !topic.starts_with('$');
-            self.wild.collect(Some(topic), from_wildcard, &mut |subscription| add(&mut found, subscription, is_own));
+            wild.collect(Some(topic), from_wildcard, &mut |subscription| add(&mut found, subscription, is_own));
         }
         found
     }
@@ -243,7 +266,7 @@ mod tests {
             for filter in &valid {
                 all.remove(filter);
             }
-            prop_assert!(all.len() == 0 && all.wild.is_empty());
+            prop_assert!(all.len() == 0 && all.wild.is_none());
         }
     }
 }

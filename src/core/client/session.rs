@@ -30,7 +30,7 @@ impl Client {
         self.who.client_id = Some(name.clone());
         if let (Ok(Reply::Session(info)), Some(queue)) = (&result, queue) {
             let queue_name = info.queue.clone();
-            self.session = Some(OwnSession { name, queue, queue_name, consumer, reading, window });
+            self.session = Some(Box::new(OwnSession { name, queue, queue_name, consumer, reading, window }));
         }
         self.answer_after(request, result, wait);
     }

@@ -11,7 +11,8 @@ use super::session::Session;
 /// Sessions by name. Reading is the map's own.
 #[derive(Default)]
 pub(crate) struct Sessions {
-    all: BTreeMap<Name, Session>,
+    /// Boxed: the nodes of the tree are half empty.
+    all: BTreeMap<Name, Box<Session>>,
     /// How many a user has; nobody has none.
     owned: HashMap<Name, usize>,
 }
@@ -21,7 +22,7 @@ impl Sessions {
     pub(crate) fn insert(&mut self, session: Session) {
         self.remove(&session.name.clone());
         *self.owned.entry(session.user.clone()).or_default() += 1;
-        self.all.insert(session.name.clone(), session);
+        self.all.insert(session.name.clone(), Box::new(session));
     }
 
     pub(crate) fn remove(&mut self, name: &Name) -> Option<Session> {
@@ -32,16 +33,16 @@ impl Sessions {
                 self.owned.remove(&session.user);
             }
         }
-        Some(session)
+        Some(*session)
     }
 
     /// Its user stays who it is.
     pub(crate) fn get_mut(&mut self, name: &Name) -> Option<&mut Session> {
-        self.all.get_mut(name)
+        self.all.get_mut(name).map(Box::as_mut)
     }
 
     pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut Session> {
-        self.all.values_mut()
+        self.all.values_mut().map(Box::as_mut)
     }
 
     /// How many that user has.
@@ -51,7 +52,7 @@ impl Sessions {
 }
 
 impl Deref for Sessions {
-    type Target = BTreeMap<Name, Session>;
+    type Target = BTreeMap<Name, Box<Session>>;
 
     fn deref(&self) -> &Self::Target {
         &self.all

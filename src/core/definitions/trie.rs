@@ -22,11 +22,55 @@ pub(crate) struct Trie {
 
 #[derive(Default)]
 struct Node {
-    words: HashMap<Bytes, NodeId, foldhash::fast::RandomState>,
+    words: Words,
     star: Option<NodeId>,
     hash: Option<NodeId>,
     is_hash: bool,
     bindings: Vec<Arc<Binding>>,
+}
+
+/// Nodes by word. Most have one: a device's number leads to what the device is sent.
+enum Words {
+    Few(Option<(Bytes, NodeId)>),
+    Many(Box<HashMap<Bytes, NodeId, foldhash::fast::RandomState>>),
+}
+
+impl Default for Words {
+    fn default() -> Self {
+        Self::Few(None)
+    }
+}
+
+impl Words {
+    fn get(&self, word: &[u8]) -> Option<NodeId> {
+        match self {
+            Self::Few(only) => only.as_ref().filter(|(known, _)| *known == word).map(|(_, id)| *id),
+            Self::Many(all) => all.get(word).copied(),
+        }
+    }
+
+    /// Adds a word that is not there yet.
+    fn insert(&mut self, word: Bytes, id: NodeId) {
+        match self {
+            Self::Many(all) => drop(all.insert(word, id)),
+            Self::Few(None) => *self = Self::Few(Some((word, id))),
+            Self::Few(only) => *self = Self::Many(Box::new(only.take().into_iter().chain([(word, id)]).collect())),
+        }
+    }
+
+    fn remove(&mut self, word: &[u8]) {
+        match self {
+            Self::Few(only) => drop(only.take_if(|(known, _)| *known == word)),
+            Self::Many(all) => drop(all.remove(word)),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Few(only) => only.is_none(),
+            Self::Many(all) => all.is_empty(),
+        }
+    }
 }
 
 impl Default for Trie {
@@ -45,7 +89,11 @@ impl Trie {
                 None => self.add_child(node, key.slice_ref(word)),
             };
         }
-        self.nodes[node as usize].bindings.push(binding);
+        let bindings = &mut self.nodes[node as usize].bindings;
+        if bindings.is_empty() {
+            bindings.reserve_exact(1);
+        }
+        bindings.push(binding);
     }
 
     pub(crate) fn remove(&mut self, binding: &Arc<Binding>) {
@@ -75,7 +123,7 @@ impl Trie {
             next.clear();
             for &id in &active {
                 let node = &self.nodes[id as usize];
-                let followers = [node.words.get(word).copied(), node.star, node.is_hash.then_some(id)];
+                let followers = [node.words.get(word), node.star, node.is_hash.then_some(id)];
                 followers.into_iter().flatten().for_each(|follower| self.activate(&mut next, follower));
             }
             next.sort_unstable();
@@ -101,7 +149,7 @@ impl Trie {
         match word {
             b"*" => node.star,
             b"#" => node.hash,
-            word => node.words.get(word).copied(),
+            word => node.words.get(word),
         }
     }
 
@@ -121,9 +169,7 @@ impl Trie {
         match &word[..] {
             b"*" => parent.star = Some(id),
             b"#" => parent.hash = Some(id),
-            _ => {
-                parent.words.insert(word, id);
-            }
+            _ => parent.words.insert(word, id),
         }
         id
     }
@@ -133,9 +179,7 @@ impl Trie {
         match word {
             b"*" => parent.star = None,
             b"#" => parent.hash = None,
-            word => {
-                parent.words.remove(word);
-            }
+            word => parent.words.remove(word),
         }
         self.free.push(child);
     }

@@ -69,6 +69,9 @@ impl Vhost {
         match &binding.spec.destination {
             Destination::Queue(name) => {
                 if let Some(queue) = self.queues.get_mut(name) {
+                    if queue.bindings.is_empty() {
+                        queue.bindings.reserve_exact(1);
+                    }
                     queue.bindings.push((source, identity));
                 }
             }

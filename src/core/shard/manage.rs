@@ -24,6 +24,7 @@ use hashbrown::HashSet;
 impl Shard {
     pub(crate) fn add_queue(&mut self, new: NewQueue, now: Now) {
         let mut queue = Queue::new(new, now.instant);
+        self.share_settings(&mut queue.settings);
         watch_unused(&mut queue, &mut self.timers, now.instant);
         self.queues.insert(queue.id, Box::new(queue));
     }
@@ -33,17 +34,26 @@ impl Shard {
             if let (Some(known), Some(fifo)) = (&mut queue.deduplication, settings.fifo) {
                 known.set_scope(fifo.deduplication_scope);
             }
-            queue.settings = settings;
+            queue.settings = Arc::new(settings);
             self.mark(id);
+        }
+    }
+
+    /// Most queues are made as the one before.
+    fn share_settings(&mut self, settings: &mut Arc<QueueSettings>) {
+        if *settings == self.last_settings {
+            *settings = self.last_settings.clone();
+        } else {
+            self.last_settings = settings.clone();
         }
     }
 
     /// Queues follow other settings from now on, and whatever follows from that is done at once.
     pub(crate) fn reconfigure(&mut self, now: Now, changes: Vec<(QueueId, QueueSettings)>, effects: &mut Effects) {
         for (id, settings) in changes {
-            let Some(queue) = self.queues.get_mut(&id).filter(|queue| queue.settings != settings) else { continue };
+            let Some(queue) = self.queues.get_mut(&id).filter(|queue| *queue.settings != settings) else { continue };
             let expires_anew = queue.settings.expires_ms != settings.expires_ms;
-            queue.settings = settings;
+            queue.settings = Arc::new(settings);
             if expires_anew {
                 watch_unused(queue, &mut self.timers, now.instant);
             }

@@ -12,7 +12,6 @@ use bytes::Bytes;
 use crossdock_common::definition::{Durability, Overflow, QueueSettings};
 use crossdock_common::names::{ConnectionId, DeliveryId, QueueId};
 use crossdock_common::{Instant, Message, Name, Now, UnixMillis};
-use hashbrown::HashMap;
 
 use super::command::{NewQueue, ShardFetch};
 use super::consumers::Consumers;
@@ -40,18 +39,19 @@ pub(crate) struct Queue {
     pub name: Name,
     pub durable: bool,
     pub auto_delete: bool,
-    pub settings: QueueSettings,
+    /// Queues of one kind (all sessions, say) share theirs.
+    pub settings: Arc<QueueSettings>,
     /// What a durable message waits for; `None` where nothing survives.
     pub urgency: Option<Urgency>,
     pub ready: Ready,
     pub unsettled: AllUnsettled,
     pub delayed: BTreeMap<(Instant, u64), Entry>,
     /// Dead letters whose copies are not safe yet.
-    pub departing: HashMap<u64, Dying>,
+    pub departing: BTreeMap<u64, Dying>,
     /// Dead letters that nobody takes, if the queue keeps them.
     pub kept: KeptLetters,
     /// Dead letters that have to be read first.
-    pub burying: HashMap<u64, Dying>,
+    pub burying: BTreeMap<u64, Dying>,
     /// Those of them that are not being read yet, in the order in which they died.
     pub to_read: Vec<u64>,
     /// What could not be read: kept for the experts, and tried again after a restart.
@@ -112,12 +112,12 @@ impl Queue {
                 Durability::Memory if new.settings.stream.is_some() => Some(Urgency::Write),
                 Durability::Memory => None,
             },
-            settings: new.settings,
+            settings: Arc::new(new.settings),
             unsettled: AllUnsettled::default(),
             delayed: BTreeMap::new(),
-            departing: HashMap::default(),
+            departing: BTreeMap::new(),
             kept: KeptLetters::default(),
-            burying: HashMap::default(),
+            burying: BTreeMap::new(),
             to_read: Vec::new(),
             damaged: Vec::new(),
             damaged_pages: Vec::new(),
