@@ -19,6 +19,7 @@ NO_PROPERTIES = "MQTT 3.1.1 has no properties"
 EVERY_BYTE = bytes(range(256))
 BASE64 = base64.b64encode(EVERY_BYTE)
 TEXT = "Grüße, 世界 ✓".encode()
+TOPIC_ADDRESS = "/exchanges/amq.topic/answers"
 IDENTIFIER = "a UUID that the broker made"
 
 
@@ -286,7 +287,15 @@ def answer_rows():
     yield correlation_bytes_row()
     there = {AMQP: {"reply_to": "answers"}, MQTT5: {"ResponseTopic": "answers"}, STOMP: {"reply-to": "answers"}}
     row = field_row("reply-to", "reply-to", "answers", there)
-    row.gets[STOMP] = converted({"reply-to": "/reply-queue/answers"}, "a destination that the reader can send to")
+    note = "a destination that the reader can send to"
+    row.gets[STOMP] = converted({"reply-to": "/reply-queue/answers"}, note)
+    row.gets[MQTT5] = converted({"ResponseTopic": "$queue/answers"}, note)
+    # Elsewhere a bare name is a queue; MQTT's is a topic.
+    topic = {AMQP: {"reply_to": TOPIC_ADDRESS}, STOMP: {"reply-to": "/topic/answers"}}
+    row.exceptions |= {(MQTT5, door): converted(got, note) for door, got in topic.items()}
+    carried = Outcome("envelope", said(SQS, "crossdock.reply-to", TOPIC_ADDRESS))
+    row.exceptions |= {(MQTT5, door): carried for door in (SQS, RAW, ENVELOPED)}
+    row.exceptions[MQTT5, MQTT5] = native(row.sends[MQTT5])
     yield row
 
 
