@@ -23,7 +23,7 @@ const TLS: &str = "TLS 1.2 and 1.3 with the ciphers of rustls";
 const PLUGIN: &str = "plugins cannot be loaded, and without it somebody might get in: remove the line to go on";
 const PSK: &str = "there is no TLS with pre-shared keys: such clients cannot connect";
 const BRIDGE: &str = "bridges are not carried over";
-const WEBSOCKET: &str = "MQTT over WebSocket is not there yet";
+const WEBSOCKET: &str = "no pages are served, and a handshake has 8 KiB";
 
 /// What the directive means; `None` if Mosquitto has none of that name.
 pub(super) fn meaning(name: &str) -> Option<Directive> {
@@ -81,7 +81,8 @@ pub(super) fn meaning(name: &str) -> Option<Directive> {
         | "tls_keyform"
         | "tls_version" => Ignored(TLS),
         "psk_file" | "psk_hint" => Ignored(PSK),
-        "http_dir" | "websockets_headers_size" | "websockets_origin" => Ignored(WEBSOCKET),
+        "http_dir" | "websockets_headers_size" => Ignored(WEBSOCKET),
+        "websockets_origin" => Ignored("see websocket.origins"),
         "auto_id_prefix" => Ignored("identifiers that the broker makes have none"),
         "bind_interface" | "socket_domain" => Ignored("a listener has one address; see listeners.mqtt.bind"),
         "check_retain_source" => Ignored("who reads a retained message is always asked for permission again"),

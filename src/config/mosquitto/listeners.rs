@@ -1,4 +1,6 @@
-//! Listeners, and who may come in through them. Mosquitto has any number, here there is one without and one with TLS.
+//! Listeners, and who may come in through them. Mosquitto has any number, here there is one without and one with TLS, and the same of WebSocket.
+
+use std::collections::BTreeMap;
 
 use super::super::problem::Problems;
 use super::MosquittoConf;
@@ -36,6 +38,17 @@ impl Block {
         self.last(directive).is_some_and(|line| matches!(boolean(&line.value), Ok(Some(value)) if value == "true"))
     }
 
+    /// The key below `listeners`; `None` if there is no such listener.
+    fn kind(&self) -> Option<&'static str> {
+        match (self.last("protocol").map_or("mqtt", |line| line.value.as_str()), self.has_tls()) {
+            ("mqtt", false) => Some("mqtt"),
+            ("mqtt", true) => Some("mqtts"),
+            ("websockets", false) => Some("ws"),
+            ("websockets", true) => Some("wss"),
+            _ => None,
+        }
+    }
+
     fn has_tls(&self) -> bool {
         self.last("certfile").is_some()
     }
@@ -64,24 +77,31 @@ impl Listeners {
         self.say_anonymous(is_local, conf);
         let asked = |block: &Block| block.line.is_some() || !block.lines.is_empty();
         let first = Some(self.first).filter(asked);
-        let (mut plain, mut tls) = (None::<Line>, None::<Line>);
+        let mut taken = BTreeMap::<&str, Line>::new();
         for block in first.into_iter().chain(self.others) {
             let Some(line) = block.line.as_ref().or(block.lines.first()).cloned() else { continue };
-            let is_websocket = block.last("protocol").is_some_and(|line| line.value != "mqtt");
-            let taken = if block.has_tls() { &mut tls } else { &mut plain };
-            if is_websocket {
-                conf.note(&line, "a listener of WebSocket is passed over: it is not there yet");
-            } else if let Some(earlier) = taken {
+            let Some(kind) = block.kind() else {
+                conf.note(&line, "there is no listener of this protocol; this one is passed over");
+                continue;
+            };
+            if let Some(earlier) = taken.get(kind) {
                 let why =
                     format!("there is one listener of this kind, that of {}; this one is passed over", earlier.origin);
                 conf.note(&line, why);
             } else {
-                *taken = Some(line);
-                block.say(conf, problems);
+                taken.insert(kind, line);
+                block.say(kind, conf, problems);
             }
         }
-        if let (None, Some(line)) = (&plain, &tls) {
+        if let (None, Some(line)) = (taken.get("mqtt"), taken.values().next()) {
             conf.set(line, "listeners.mqtt.enabled", "false".to_owned());
+        }
+        if let Some(line) = taken.get("ws").or(taken.get("wss")) {
+            conf.set(line, "websocket.protocols", "[\"mqtt\"]".to_owned());
+            conf.note(
+                line,
+                "pages in a browser may connect if websocket.origins has theirs: Mosquitto lets all of them in",
+            );
         }
     }
 
@@ -116,8 +136,7 @@ impl Listeners {
 }
 
 impl Block {
-    fn say(&self, conf: &mut MosquittoConf, problems: &mut Problems) {
-        let kind = if self.has_tls() { "mqtts" } else { "mqtt" };
+    fn say(&self, kind: &str, conf: &mut MosquittoConf, problems: &mut Problems) {
         if let Some(line) = self.line.as_ref().or(self.lines.first()) {
             self.say_address(line, kind, conf, problems);
         }

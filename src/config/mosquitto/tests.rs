@@ -88,9 +88,22 @@ fn clients_without_a_name_are_let_in_where_all_listeners_allow_it() {
 }
 
 #[test]
+fn listeners_of_websocket_are_for_mqtt() {
+    let found = settings("listener 9001 127.0.0.1\nprotocol websockets\n").unwrap();
+    let listeners = &found.listeners;
+    assert_eq!((listeners.ws.enabled, listeners.ws.port, listeners.mqtt.enabled), (Switch::On, 9001, Switch::Off));
+    assert_eq!(found.web_protocols(), [crate::config::WebProtocol::Mqtt]);
+    assert!(found.websocket.origins.is_empty());
+    let both = settings("listener 1883\nlistener 9001\nprotocol websockets\ncertfile /a\nkeyfile /b\n").unwrap();
+    let listeners = &both.listeners;
+    assert_eq!((listeners.wss.enabled, listeners.wss.port, listeners.mqtt.enabled), (Switch::On, 9001, Switch::On));
+    assert!(notes("listener 9001\nprotocol websockets\n")[0].1.contains("websocket.origins"));
+}
+
+#[test]
 fn what_changes_nothing_is_named_with_the_reason() {
     let found = notes(
-        "port 1883\nlistener 1885\nlistener 9001\nprotocol websockets\nlog_dest syslog\npersistence_location /var\n\
+        "port 1883\nlistener 1885\nlistener 9001\nprotocol http_api\nlog_dest syslog\npersistence_location /var\n\
          connection cloud\naddress other.example:1883\ntopic # both 1\ntls_version tlsv1.2\n",
     );
     let names: Vec<&str> = found.iter().map(|(directive, _)| directive.as_str()).collect();
