@@ -178,7 +178,7 @@ fn stomp_py_as_with_activemq() {
 #[test]
 fn go_stomp() {
     let program = folder().join("go-stomp/client");
-    run("go-stomp", &[program.clone()], &mut Command::new(program));
+    run("go-stomp", std::slice::from_ref(&program), &mut Command::new(&program));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Rows COM-1 to COM-4 and COM-7 of `shared/hostile-input.md` on every port, while good clients work.
+//! Rows COM-1 to COM-4, COM-7, ST-1, ST-3, ST-4 and A09-8 of `shared/hostile-input.md` on every port, while good clients work.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -208,7 +208,7 @@ fn st_1_headers_without_end_are_refused_at_once() {
     assert!(grown < 64 * 1024, "{grown} KiB");
 }
 
-fn read_until(stream: &mut std::net::TcpStream, text: &[u8]) -> bool {
+fn read_until(stream: &mut TcpStream, text: &[u8]) -> bool {
     let (mut heard, mut buffer) = (Vec::new(), [0; 4096]);
     while let Ok(count @ 1..) = stream.read(&mut buffer) {
         heard.extend_from_slice(&buffer[..count]);
