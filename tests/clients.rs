@@ -6,6 +6,7 @@ mod lapin;
 mod lapin_extensions;
 mod mqtt;
 mod rumqttc;
+mod websocket;
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -167,6 +168,33 @@ fn known_differences_to_rabbitmq_are_documented() {
 #[test]
 fn stomp_py() {
     python("stomp_client.py");
+}
+
+#[test]
+fn stomp_py_as_with_activemq() {
+    python("stomp_activemq.py");
+}
+
+#[test]
+fn questions_and_answers_across_protocols() {
+    python("replies_client.py");
+}
+
+#[test]
+fn every_stomp_behaviour_is_rabbitmqs_or_a_known_difference() {
+    python("stomp_behaviours.py");
+}
+
+#[test]
+fn known_differences_to_rabbitmqs_stomp_are_documented() {
+    let read = |path: PathBuf| std::fs::read_to_string(path).expect("is there");
+    let differences = read(folder().join("python/stomp_differences.json"));
+    let page = read(folder().join("../../docs/stomp.md"));
+    let differences: serde_json::Value = serde_json::from_str(&differences).expect("JSON");
+    for (name, difference) in differences.as_object().expect("names") {
+        let row = format!("| `{name}` | {} |", difference["reason"].as_str().expect("text"));
+        assert!(page.contains(&row), "docs/stomp.md does not say: {row}");
+    }
 }
 
 #[test]

@@ -32,4 +32,5 @@ mod store;
 mod streams;
 mod support;
 mod sys;
+mod websocket;
 mod wire;

@@ -3,13 +3,10 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::process::Command;
-use std::sync::Arc;
-
-use rustls::pki_types::pem::PemObject as _;
 
 use crate::support::Broker;
 use crate::wire::http::Http;
-use crate::wire::{amqp, connect, mqtt, stomp};
+use crate::wire::{amqp, connect, mqtt, stomp, through_tls};
 
 const V1: &[u8] = b"PROXY TCP4 192.0.2.7 192.0.2.1 50007 1883\r\n";
 /// What a proxy says of itself before its health check.
@@ -108,16 +105,8 @@ fn every_protocol_is_served_behind_a_proxy() {
 fn a_header_comes_ahead_of_tls() {
     let certificates = tempfile::tempdir().expect("a folder");
     let broker = Broker::start_with_tls(certificates.path(), &["listeners.mqtts.proxy_protocol=true"]);
-    let mut roots = rustls::RootCertStore::empty();
-    let file = certificates.path().join("ca.pem");
-    roots.add(rustls::pki_types::CertificateDer::from_pem_file(file).expect("PEM")).expect("an authority");
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let config = builder.expect("versions").with_root_certificates(roots).with_no_client_auth();
     for (header, is_served) in [(&b"PROXY TCP4 127.0.0.1 127.0.0.1 50007 8883\r\n"[..], true), (b"", false)] {
-        let name = "localhost".try_into().expect("a name");
-        let connection = rustls::ClientConnection::new(Arc::new(config.clone()), name).expect("a client");
-        let mut stream = rustls::StreamOwned::new(connection, send(&broker, "mqtts", &[header]));
+        let mut stream = through_tls(certificates.path(), send(&broker, "mqtts", &[header]));
         let mut answer = [0; 4];
         let result = stream.write_all(&mqtt::connect_packet("tls")).and_then(|()| stream.read_exact(&mut answer));
         assert_eq!((result.is_ok(), answer == [0x20, 2, 0, 0]), (is_served, is_served), "{result:?}");

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::wire::Wire;
-use crate::{amqp, mqtt, nats};
+use crate::{amqp, mqtt, nats, stomp};
 
 /// Most bytes that are laid out for one write.
 const WRITE_BYTES: usize = 64 << 10;
@@ -20,6 +20,8 @@ pub struct Letter<'a> {
     pub key: &'a str,
     pub persistent: bool,
     pub qos: u8,
+    /// STOMP: each message asks for a receipt.
+    pub with_receipts: bool,
     pub body_bytes: usize,
 }
 
@@ -38,11 +40,15 @@ impl Block {
         let encode = |packet_id: usize| match letter.wire {
             Wire::Amqp => amqp::publish(letter.exchange, letter.key, letter.persistent, &body),
             Wire::Mqtt => mqtt::publish(letter.key, letter.qos, packet_id as u16, &body),
+            Wire::Stomp => {
+                let receipt = letter.with_receipts.then_some(packet_id as u16);
+                stomp::send(letter.key, letter.persistent, receipt, &body)
+            }
             Wire::Nats => nats::publish(letter.key, &body),
         };
         let one = encode(1).len();
         let after_body = match letter.wire {
-            Wire::Amqp => 1,
+            Wire::Amqp | Wire::Stomp => 1,
             Wire::Mqtt => 0,
             Wire::Nats => 2,
         };

@@ -1,4 +1,4 @@
-//! A loopback load tool for AMQP 0-9-1, MQTT and NATS brokers.
+//! A loopback load tool for AMQP 0-9-1, MQTT, STOMP and NATS brokers.
 //!
 //! Every workload (`workload`) runs against every broker that is there (`server`), in the same run, with the same client code: one
 //! thread for all publishers (`send`), one for all consumers (`receive`), frames encoded before the run (`block`). Besides messages/s
@@ -29,6 +29,7 @@ mod run;
 mod send;
 mod server;
 mod shared;
+mod stomp;
 mod streams;
 mod usage;
 mod wire;
@@ -39,7 +40,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-/// What to measure. Without a command: throughput, latency and what a message costs, of everything that speaks AMQP, MQTT or NATS.
+/// What to measure. Without a command: throughput, latency and what a message costs, of everything that speaks AMQP, MQTT, STOMP or NATS.
 #[derive(Parser)]
 struct Arguments {
     #[command(subcommand)]

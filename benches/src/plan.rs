@@ -12,6 +12,7 @@ use crate::nats::Nats;
 use crate::receive::Receiver;
 use crate::send::Sender;
 use crate::server::{Ports, Server, pause};
+use crate::stomp::Stomp;
 use crate::wire::{Acknowledge, Acks, Ear, Wire};
 use crate::workload::{Protocol, QUORUM, Workload};
 
@@ -33,7 +34,6 @@ impl<'a> Plan<'a> {
     /// The ways to do a workload on this broker: none if it does not speak the protocol, several if it has several kinds of queues.
     pub fn all(server: &'a Server, workload: Workload) -> Vec<Self> {
         let (name, ports) = (server.name.as_str(), &server.ports);
-        let is_amqp = workload.wire() == Wire::Amqp;
         let plan = |label: &str, wire| Self {
             server,
             workload,
@@ -43,12 +43,14 @@ impl<'a> Plan<'a> {
         };
         match workload.wire() {
             // Neither acknowledges nor confirms anything: on both sides that is left out.
+            // The relay does not know where its frames end.
+            Wire::Stomp if ports.stomp.is_none() => Vec::new(),
             wire if ports.relay.is_some() => vec![plan(name, wire).plain()],
             _ if ports.nats.is_some() && workload.is_plain() => vec![plan(name, Wire::Nats)],
-            wire if name == "rabbitmq" && workload.is_durable() => {
+            wire if name == "rabbitmq" && wire == Wire::Amqp && workload.is_durable() => {
                 vec![plan("rabbitmq classic (no sync)", wire), plan("rabbitmq quorum (syncs)", wire).quorum()]
             }
-            wire if (is_amqp && ports.amqp.is_some()) || (!is_amqp && ports.mqtt.is_some()) => vec![plan(name, wire)],
+            wire if ports.speak(wire) => vec![plan(name, wire)],
             _ => Vec::new(),
         }
     }
@@ -114,6 +116,11 @@ impl<'a> Plan<'a> {
                 mqtt.subscribe(&self.key(number), self.qos())?;
                 (mqtt.stream, Ear::Mqtt(mqtt.packets))
             }
+            (_, Wire::Stomp) => {
+                let mut stomp = Stomp::open(self.ports().stomp.context("no STOMP")?)?;
+                stomp.subscribe(&self.key(number))?;
+                (stomp.stream, Ear::Stomp(stomp.frames))
+            }
             (_, Wire::Nats) => {
                 let mut nats = Nats::open(self.ports().nats.context("no NATS")?)?;
                 nats.subscribe(&self.key(number))?;
@@ -146,6 +153,10 @@ impl<'a> Plan<'a> {
                 let mqtt = Mqtt::open(self.ports().mqtt.context("no MQTT")?, &format!("publisher{number}"))?;
                 (mqtt.stream, Ear::Mqtt(mqtt.packets))
             }
+            (_, Wire::Stomp) => {
+                let stomp = Stomp::open(self.ports().stomp.context("no STOMP")?)?;
+                (stomp.stream, Ear::Stomp(stomp.frames))
+            }
             (_, Wire::Nats) => {
                 let nats = Nats::open(self.ports().nats.context("no NATS")?)?;
                 (nats.stream, Ear::Nats(nats.lines))
@@ -158,7 +169,8 @@ impl<'a> Plan<'a> {
         let exchange = if self.workload.fan_out { FANOUT } else { "" };
         let key = if self.wire == Wire::Amqp { queue(number % self.workload.queues) } else { self.key(number) };
         let (persistent, body_bytes) = (self.workload.is_durable(), self.workload.body_bytes);
-        Block::of(&Letter { wire: self.wire, exchange, key: &key, persistent, qos: self.qos(), body_bytes })
+        let (qos, with_receipts) = (self.qos(), self.workload.unconfirmed_max.is_some());
+        Block::of(&Letter { wire: self.wire, exchange, key: &key, persistent, qos, with_receipts, body_bytes })
     }
 
     /// The topic or subject of a publisher or consumer.
@@ -170,7 +182,7 @@ impl<'a> Plan<'a> {
     fn qos(&self) -> u8 {
         match self.workload.protocol {
             Protocol::Mqtt { qos } => qos,
-            Protocol::Amqp { .. } => 0,
+            Protocol::Amqp { .. } | Protocol::Stomp { .. } => 0,
         }
     }
 }

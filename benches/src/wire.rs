@@ -4,12 +4,14 @@ use crate::amqp::{self, Frames, Heard};
 use crate::inbox::Inbox;
 use crate::mqtt::{self, Packets};
 use crate::nats::{Line, Lines};
+use crate::stomp;
 
 /// What client and broker speak.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Wire {
     Amqp,
     Mqtt,
+    Stomp,
     Nats,
 }
 
@@ -19,7 +21,7 @@ pub enum Event<'a> {
     Message { tag: u64, body: &'a [u8] },
     /// AMQP: this message or all up to it.
     Confirmed { tag: u64, multiple: bool },
-    /// MQTT: one message.
+    /// MQTT and STOMP: one message.
     Acknowledged,
     /// MQTT QoS 2: what has to be said now to whoever said this.
     Answer([u8; 4]),
@@ -31,6 +33,7 @@ pub enum Event<'a> {
 pub enum Ear {
     Amqp { frames: Frames, tag: u64 },
     Mqtt(Packets),
+    Stomp(stomp::Frames),
     Nats(Lines),
 }
 
@@ -39,6 +42,7 @@ impl Ear {
         match wire {
             Wire::Amqp => Self::Amqp { frames: Frames::default(), tag: 0 },
             Wire::Mqtt => Self::Mqtt(Packets::default()),
+            Wire::Stomp => Self::Stomp(stomp::Frames::default()),
             Wire::Nats => Self::Nats(Lines::default()),
         }
     }
@@ -47,6 +51,7 @@ impl Ear {
         match self {
             Self::Amqp { frames, .. } => &mut frames.inbox,
             Self::Mqtt(packets) => &mut packets.inbox,
+            Self::Stomp(frames) => &mut frames.inbox,
             Self::Nats(lines) => &mut lines.inbox,
         }
     }
@@ -73,6 +78,11 @@ impl Ear {
                 (mqtt::PUBREC, &[high, low, ..]) => Event::Answer([mqtt::PUBREL, 2, high, low]),
                 (mqtt::PUBREL, &[high, low, ..]) => Event::Answer([mqtt::PUBCOMP, 2, high, low]),
                 _ => Event::Other,
+            },
+            Self::Stomp(frames) => match frames.hear()? {
+                stomp::Heard::Message(body) => Event::Message { tag: 0, body },
+                stomp::Heard::Receipt => Event::Acknowledged,
+                stomp::Heard::Other => Event::Other,
             },
             Self::Nats(lines) => match lines.next()? {
                 Line::Message(body) => Event::Message { tag: 0, body },

@@ -32,6 +32,10 @@ pub enum Protocol {
     Mqtt {
         qos: u8,
     },
+    /// Durable is a persistent message; with `unconfirmed_max` each asks for a receipt.
+    Stomp {
+        durable: bool,
+    },
 }
 
 /// When the next message is sent.
@@ -55,11 +59,12 @@ impl Workload {
         match self.protocol {
             Protocol::Amqp { .. } => Wire::Amqp,
             Protocol::Mqtt { .. } => Wire::Mqtt,
+            Protocol::Stomp { .. } => Wire::Stomp,
         }
     }
 
     pub fn is_durable(&self) -> bool {
-        self.protocol == Protocol::Amqp { durable: true }
+        matches!(self.protocol, Protocol::Amqp { durable: true } | Protocol::Stomp { durable: true })
     }
 
     /// Nothing is acknowledged or confirmed: what NATS and the relay do.
@@ -102,6 +107,7 @@ const QOS_1: Workload = Workload {
 };
 
 const QOS_2: Workload = Workload { protocol: Protocol::Mqtt { qos: 2 }, acknowledge: Acknowledge::Twice, ..QOS_1 };
+const STOMP: Workload = Workload { protocol: Protocol::Stomp { durable: false }, body_bytes: 1 << 10, ..AMQP };
 
 /// A queue that does not sync, of RabbitMQ.
 pub const CLASSIC: &[Argument] = &[("x-queue-type", Value::Text("classic"))];
@@ -117,7 +123,7 @@ const EXPIRING: &[Argument] =
 const PER_100: Acknowledge = Acknowledge::Every(100);
 
 /// Everything that is measured unless less is asked for.
-pub const WORKLOADS: [Workload; 25] = [
+pub const WORKLOADS: [Workload; 28] = [
     Workload { name: "AMQP 16 B, auto-ack", pace: Pace::ClosedThenHalf, ..AMQP },
     Workload { name: "AMQP 1 KiB, auto-ack", body_bytes: 1 << 10, pace: Pace::ClosedThenHalf, ..AMQP },
     Workload { name: "AMQP 64 KiB, auto-ack", body_bytes: 64 << 10, ..AMQP },
@@ -148,4 +154,12 @@ pub const WORKLOADS: [Workload; 25] = [
     Workload { name: "MQTT QoS 1, 64 B, 1 → 100", queues: 100, fan_out: true, ..QOS_1 },
     Workload { name: "MQTT QoS 1, 64 B at 1,000/s", pace: Pace::Rate(1_000.0), ..QOS_1 },
     Workload { name: "MQTT QoS 2, 64 B", ..QOS_2 },
+    Workload { name: "STOMP 1 KiB, auto-ack", ..STOMP },
+    Workload { name: "STOMP 1 KiB, 500 without receipt, auto-ack", unconfirmed_max: Some(500), ..STOMP },
+    Workload {
+        name: "STOMP durable 1 KiB, 500 without receipt, auto-ack",
+        protocol: Protocol::Stomp { durable: true },
+        unconfirmed_max: Some(500),
+        ..STOMP
+    },
 ];

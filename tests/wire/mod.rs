@@ -5,8 +5,14 @@ pub mod amqp;
 pub mod http;
 pub mod mqtt;
 pub mod stomp;
+pub mod websocket;
 
 use std::net::TcpStream;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConnection, StreamOwned};
 
 use crate::support::PATIENCE;
 
@@ -17,4 +23,16 @@ pub fn connect(port: u16) -> std::io::Result<TcpStream> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     Ok(stream)
+}
+
+/// A client that trusts the authority in the folder.
+pub fn through_tls(certificates: &Path, stream: TcpStream) -> StreamOwned<ClientConnection, TcpStream> {
+    let mut roots = rustls::RootCertStore::empty();
+    let file = certificates.join("ca.pem");
+    roots.add(rustls::pki_types::CertificateDer::from_pem_file(file).expect("PEM")).expect("an authority");
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config = builder.expect("versions").with_root_certificates(roots).with_no_client_auth();
+    let name = "localhost".try_into().expect("a name");
+    StreamOwned::new(ClientConnection::new(Arc::new(config), name).expect("a client"), stream)
 }

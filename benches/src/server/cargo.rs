@@ -7,25 +7,26 @@ use anyhow::{Context, Result, bail};
 
 use super::{Ports, Started, free_port, spawn};
 
-/// Ours, on these ports for AMQP and MQTT.
+/// Ours, on these ports for AMQP, MQTT and STOMP.
 ///
 /// # Errors
 /// It is not built beside this tool.
-pub fn crossdock(folder: &Path, (amqp, mqtt): (u16, u16)) -> Result<Started> {
+pub fn crossdock(folder: &Path, [amqp, mqtt, stomp]: [u16; 3]) -> Result<Started> {
     let binary = beside_me("crossdock")?;
     let mut command = Command::new(binary);
     command.args(["--dev", "--data-dir"]).arg(folder.join("data"));
     for setting in [
         format!("listeners.amqp.port={amqp}"),
         format!("listeners.mqtt.port={mqtt}"),
-        "listeners.stomp.port=0".to_owned(),
+        format!("listeners.stomp.port={stomp}"),
         "listeners.aws.port=0".to_owned(),
         "listeners.management.port=0".to_owned(),
         "log.level=\"warn\"".to_owned(),
     ] {
         command.arg("--set").arg(setting);
     }
-    Ok((spawn(&command)?, Ports { amqp: Some(amqp), mqtt: Some(mqtt), ..Ports::default() }))
+    let ports = Ports { amqp: Some(amqp), mqtt: Some(mqtt), stomp: Some(stomp), ..Ports::default() };
+    Ok((spawn(&command)?, ports))
 }
 
 /// The relay: this program once more.

@@ -12,9 +12,10 @@ pub fn rabbitmq(folder: &Path) -> Result<Started> {
     if !script.exists() {
         bail!("not installed (apt-get install rabbitmq-server)");
     }
-    let amqp = free_port()?;
-    std::fs::write(folder.join("rabbitmq.conf"), "loopback_users = none\n")?;
-    std::fs::write(folder.join("enabled_plugins"), "[].\n")?;
+    let (amqp, stomp) = (free_port()?, free_port()?);
+    let settings = format!("loopback_users = none\nstomp.listeners.tcp.1 = 127.0.0.1:{stomp}\n");
+    std::fs::write(folder.join("rabbitmq.conf"), settings)?;
+    std::fs::write(folder.join("enabled_plugins"), "[rabbitmq_stomp].\n")?;
     let mut command = Command::new(script);
     command
         .env("RABBITMQ_NODENAME", format!("bench{amqp}@localhost"))
@@ -28,7 +29,7 @@ pub fn rabbitmq(folder: &Path) -> Result<Started> {
         // The script becomes the broker instead of waiting for it.
         .env("RUNNING_UNDER_SYSTEMD", "true")
         .env("HOME", folder);
-    Ok((spawn(&command)?, Ports { amqp: Some(amqp), ..Ports::default() }))
+    Ok((spawn(&command)?, Ports { amqp: Some(amqp), stomp: Some(stomp), ..Ports::default() }))
 }
 
 pub fn mosquitto(folder: &Path) -> Result<Started> {

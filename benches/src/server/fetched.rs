@@ -29,27 +29,28 @@ pub fn nats(folder: &Path) -> Result<Started> {
     Ok((spawn(&command)?, Ports { nats: Some(nats), ..Ports::default() }))
 }
 
-/// ActiveMQ Artemis with the settings of its own `create`, of which only the MQTT acceptor and its port are changed.
+/// ActiveMQ Artemis with the settings of its own `create`, of which only the MQTT and STOMP acceptors' ports are changed.
 ///
 /// # Errors
 /// It cannot be fetched: no Maven, no repository; or there is no Java.
 pub fn artemis(folder: &Path) -> Result<Started> {
     let program = artemis_program()?;
     let instance = folder.join("artemis");
-    let without = ["--no-amqp-acceptor", "--no-stomp-acceptor", "--no-hornetq-acceptor", "--no-web"];
+    let without = ["--no-amqp-acceptor", "--no-hornetq-acceptor", "--no-web"];
     quietly(
         Command::new(program)
             .args(["create", "--silent", "--user", "guest", "--password", "guest", "--allow-anonymous"])
             .args(without)
             .arg(&instance),
     )?;
-    let (file, mqtt) = (instance.join("etc/broker.xml"), free_port()?);
+    let (file, mqtt, stomp) = (instance.join("etc/broker.xml"), free_port()?, free_port()?);
     let settings = std::fs::read_to_string(&file)?;
     let settings = settings.replace("0.0.0.0:1883", &format!("127.0.0.1:{mqtt}"));
+    let settings = settings.replace("0.0.0.0:61613", &format!("127.0.0.1:{stomp}"));
     std::fs::write(&file, settings.replace("0.0.0.0:61616", &format!("127.0.0.1:{}", free_port()?)))?;
     let mut command = Command::new(instance.join("bin/artemis"));
     command.arg("run");
-    Ok((spawn(&command)?, Ports { mqtt: Some(mqtt), ..Ports::default() }))
+    Ok((spawn(&command)?, Ports { mqtt: Some(mqtt), stomp: Some(stomp), ..Ports::default() }))
 }
 
 fn artemis_program() -> Result<PathBuf> {

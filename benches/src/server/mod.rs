@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
+use crate::wire::Wire;
+
 pub use cargo::be_rumqttd;
 
 /// How long a broker may take to start.
@@ -32,9 +34,22 @@ pub struct Server {
 pub struct Ports {
     pub amqp: Option<u16>,
     pub mqtt: Option<u16>,
+    pub stomp: Option<u16>,
     pub nats: Option<u16>,
     /// No broker: bytes come in at the first and go out at the second.
     pub relay: Option<(u16, u16)>,
+}
+
+impl Ports {
+    /// The broker speaks that.
+    pub fn speak(&self, wire: Wire) -> bool {
+        match wire {
+            Wire::Amqp => self.amqp.is_some(),
+            Wire::Mqtt => self.mqtt.is_some(),
+            Wire::Stomp => self.stomp.is_some(),
+            Wire::Nats => self.nats.is_some(),
+        }
+    }
 }
 
 impl Server {
@@ -54,7 +69,7 @@ impl Server {
         let folder = tempfile::tempdir_in(parent)?;
         let (child, ports) = match name {
             "relay" => cargo::relay()?,
-            "crossdock" => cargo::crossdock(folder.path(), (free_port()?, free_port()?))?,
+            "crossdock" => cargo::crossdock(folder.path(), [free_port()?, free_port()?, free_port()?])?,
             "rabbitmq" => debian::rabbitmq(folder.path())?,
             "mosquitto" => debian::mosquitto(folder.path())?,
             "rumqttd" => cargo::rumqttd()?,
@@ -94,18 +109,18 @@ impl Server {
     /// # Errors
     /// It cannot be started.
     pub fn start_again(&mut self) -> Result<()> {
-        let (Some(amqp), Some(mqtt)) = (self.ports.amqp, self.ports.mqtt) else {
+        let Ports { amqp: Some(amqp), mqtt: Some(mqtt), stomp: Some(stomp), .. } = self.ports else {
             bail!("only Crossdock is started again")
         };
-        self.child = cargo::crossdock(self.folder.path(), (amqp, mqtt))?.0;
+        self.child = cargo::crossdock(self.folder.path(), [amqp, mqtt, stomp])?.0;
         Ok(())
     }
 
     fn wait_until_up(&mut self) -> Result<()> {
         let start = Instant::now();
-        let Ports { amqp, mqtt, nats, relay: _ } = self.ports;
+        let Ports { amqp, mqtt, stomp, nats, relay: _ } = self.ports;
         // A connection to the relay would take part in the relaying: its listeners are there at once.
-        for port in [amqp, mqtt, nats].into_iter().flatten() {
+        for port in [amqp, mqtt, stomp, nats].into_iter().flatten() {
             while TcpStream::connect(("127.0.0.1", port)).is_err() {
                 if let Some(status) = self.child.try_wait()? {
                     bail!("it ended at once ({status})");

@@ -4,6 +4,7 @@
 //! There is no networking code here, no clock, no randomness from outside and no queue: bytes and [`Now`] go in;
 //! commands, bytes and the next deadline come out.
 
+pub mod address;
 pub mod command;
 pub mod definition;
 pub mod description;

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use crossdock_common::hub::Field;
 use crossdock_common::message::{Format, FormatTag};
 use crossdock_common::value_text::{from_text, to_text, type_code};
-use crossdock_common::{Hub, Message, Text, Value, envelope};
+use crossdock_common::{Hub, Message, Text, Value, address, envelope};
 
 use crate::packet::Qos;
 use crate::packet::properties::{Properties, Property};
@@ -59,7 +59,7 @@ impl Format for MqttFormat {
                     hub.application_properties.push((Text::from_static(PAYLOAD_FORMAT), Value::U8(format)));
                 }
                 Property::ContentType(text) => hub.content_type = Some(text.into()),
-                Property::ResponseTopic(text) => hub.reply_to = Some(text.into()),
+                Property::ResponseTopic(text) => hub.reply_to = Some(reply_address(text, &message.exchange)),
                 Property::CorrelationData(bytes) => {
                     hub.correlation_id = Some(Value::Binary(Bytes::copy_from_slice(bytes)));
                 }
@@ -171,9 +171,9 @@ pub fn from_hub(hub: &Hub) -> Bytes {
         Property::ContentType(text).put(&mut writer.section);
     }
     // A response topic with wildcards is a protocol error ([MQTT-3.3.2-14]).
-    if let Some(text) = rest.reply_to.as_deref().filter(|text| topic::is_name(text)) {
+    if let Some(topic) = rest.reply_to.as_deref().and_then(response_topic) {
         native.push(Field::ReplyTo);
-        Property::ResponseTopic(text).put(&mut writer.section);
+        Property::ResponseTopic(&topic).put(&mut writer.section);
     }
     if rest.correlation_id.as_ref().is_some_and(|value| writer.correlation(value)) {
         native.push(Field::CorrelationId);
@@ -184,6 +184,30 @@ pub fn from_hub(hub: &Hub) -> Bytes {
     section.push(qos as u8);
     section.extend_from_slice(&writer.section);
     Bytes::from(section)
+}
+
+/// The exchange whose keys are topics, unless `mqtt.exchange` says otherwise.
+const TOPIC_EXCHANGE: &str = "amq.topic";
+
+/// A response topic as other protocols understand it.
+fn reply_address(topic: &str, exchange: &str) -> Text {
+    match topic.strip_prefix(topic::QUEUE_PREFIX) {
+        Some(queue) => queue.into(),
+        None if exchange.is_empty() => topic.into(),
+        None => address::of_exchange(exchange, &topic::swap(topic.as_bytes())).into(),
+    }
+}
+
+/// The topic on which a client answers; `None` if there is none that would lead there.
+fn response_topic(reply_to: &str) -> Option<Text> {
+    let topic = match address::exchange_and_key(reply_to) {
+        Some((exchange, key)) if &*exchange == TOPIC_EXCHANGE => topic::from_key(&key)?,
+        Some(_) => return None,
+        None if reply_to.is_empty() => return None,
+        None => format!("{}{reply_to}", topic::QUEUE_PREFIX).into(),
+    };
+    let is_other_queue = address::exchange_and_key(reply_to).is_some() && topic.starts_with(topic::QUEUE_PREFIX);
+    (topic::is_name(&topic) && !is_other_queue).then_some(topic)
 }
 
 fn fits(text: &str) -> bool {

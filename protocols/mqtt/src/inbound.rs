@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use crossdock_common::command::{ExactlyOnce, Publish as PublishCommand};
-use crossdock_common::{Arrived, Command, Lane, Message, Refusal};
+use crossdock_common::{Arrived, Command, Lane, Message, Name, Refusal};
 use hashbrown::HashMap;
 
 use crate::convert::{self, FORMAT};
@@ -115,7 +115,9 @@ impl Inbound {
         }
         let confirm = self.admit(cx, publish)?;
         let names_session = names_session || publish.retain;
-        let (message, retain) = (message(cx, publish, frame, routing_key, names_session)?, publish.retain);
+        let message = message(cx, publish, frame, routing_key, names_session)?;
+        // A queue has no last value.
+        let retain = publish.retain && !message.exchange.is_empty();
         self.learn(cx.peer.version, publish, &message);
         let is_kept = publish.qos == Qos::ExactlyOnce && cx.peer.is_persistent;
         let exactly_once = is_kept.then_some(ExactlyOnce { id: publish.packet_id, again: publish.dup });
@@ -156,7 +158,8 @@ impl Inbound {
         {
             return Ok(key.clone());
         }
-        topic::check_name(topic, cx.peer.options.limits.topic_levels_max)?;
+        let name = topic.strip_prefix(topic::QUEUE_PREFIX).unwrap_or(topic);
+        topic::check_name(name, cx.peer.options.limits.topic_levels_max)?;
         let key = Bytes::from(topic::swap(topic.as_bytes()));
         self.last = Some((Bytes::copy_from_slice(topic.as_bytes()), key.clone()));
         Ok(key)
@@ -327,7 +330,9 @@ fn message(
 ) -> Result<Arc<Message>, Fault> {
     let properties = convert::stored(publish.qos, publish.retain, publish.properties);
     let (durable, ttl_ms) = (publish.qos != Qos::AtMostOnce, expiry_ms(publish)?);
-    let exchange = &cx.peer.options.exchange;
+    let (default, queue) = (Name::default(), topic::queue_of_key(&routing_key));
+    let exchange = if queue.is_some() { &default } else { &cx.peer.options.exchange };
+    let routing_key = queue.unwrap_or(routing_key);
     if frame.shared.is_none() && publish.qos != Qos::ExactlyOnce && !names_session {
         let arrived = Arrived {
             format: &FORMAT,

@@ -82,6 +82,8 @@ impl Session {
     /// Whether this packet has to wait until the core has answered for earlier ones.
     pub fn must_wait(&self, header: &FixedHeader) -> bool {
         match header.kind {
+            // The subscription gets it as a new message; it would get it again as the retained one.
+            Kind::Publish if header.flags & publish::RETAIN != 0 && self.subscribing.is_subscribing() => true,
             // Version 5 has its receive maximum; older clients are slowed down instead.
             Kind::Publish if header.flags & 0b0110 != 0 && !self.peer.version.is_v5() => {
                 self.inbound.as_ref().is_some_and(|inbound| inbound.is_full(self.peer.options.receive_maximum))

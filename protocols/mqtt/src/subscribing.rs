@@ -326,6 +326,11 @@ impl Subscribing {
         }
     }
 
+    /// A SUBSCRIBE is not answered yet.
+    pub fn is_subscribing(&self) -> bool {
+        self.operations.values().any(|operation| operation.kind == Kind::SubAck)
+    }
+
     /// Asks for the next retained messages, if some are owed and none are on their way.
     pub fn fetch_retained(&mut self, peer: &Peer, requests: &mut Requests, commands: &mut Vec<Command>) {
         while !self.is_fetching
@@ -365,6 +370,8 @@ impl Subscribing {
         }
         operation.put(cx)?;
         self.retained.extend(operation.retained);
+        // At once: what the client publishes from now on is not from before.
+        self.fetch_retained(cx.peer, cx.requests, &mut cx.output.commands);
         Ok(())
     }
 }

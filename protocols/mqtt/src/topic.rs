@@ -10,6 +10,14 @@ use crate::reason::{Fault, Reason};
 /// What a shared subscription's filter begins with.
 const SHARED_PREFIX: &str = "$share/";
 
+/// What a topic begins with that is a queue, for answers to other protocols: `$queue/NAME`.
+pub(crate) const QUEUE_PREFIX: &str = "$queue/";
+
+/// The queue of a routing key that was such a topic.
+pub(crate) fn queue_of_key(key: &[u8]) -> Option<Bytes> {
+    key.strip_prefix(b"$queue.").map(|name| Bytes::from(swap(name)))
+}
+
 /// The routing key of a topic, or the topic of a routing key.
 pub fn swap(text: &[u8]) -> Vec<u8> {
     text.iter()

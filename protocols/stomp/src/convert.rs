@@ -14,7 +14,8 @@
 //! | subject | `crossdock.*` |
 //! | application property that would be mistaken for one of these, or has a NUL | `crossdock.header.NAME`, both `%`-escaped |
 //! | the nth property of a name, since readers keep the first only | `crossdock.header-N.NAME`, both `%`-escaped |
-//! | reply-to `q` | MESSAGE frames say `/reply-queue/q`, and so may SEND frames |
+//! | reply-to `q` | MESSAGE frames say `/reply-queue/q`, and so may SEND frames, or `/queue/q` |
+//! | reply-to `/exchanges/amq.topic/a.b`, others | `/topic/a.b`, `/exchange/e/k` |
 //!
 //! `cluster-id` is the application property `crossdock.cluster-id`, as AMQP 0-9-1 has it.
 

@@ -8,7 +8,7 @@ use crate::error::{Fault, quote};
 use crate::frame::{percent_decode, percent_encode};
 
 /// Every kind, in the order in which RabbitMQ lists them.
-const PREFIXES: [&str; 6] = ["/temp-queue/", "/exchange/", "/topic/", "/amq/queue/", "/queue/", "/reply-queue/"];
+const PREFIXES: [&str; 6] = ["/temp-queue/", "/exchange/", "/topic/", "/queue/", "/amq/queue/", "/reply-queue/"];
 /// Where `/topic/…` leads.
 const TOPIC_EXCHANGE: &str = "amq.topic";
 /// Most destinations in one header.
@@ -134,7 +134,7 @@ fn exchange(rest: &str) -> Option<Destination> {
 }
 
 fn unknown(text: &str) -> Fault {
-    let kinds = PREFIXES.map(|prefix| prefix.trim_end_matches('/')).join(", ");
+    let kinds = PREFIXES.join(", ").replace("/, ", ", ");
     let detail = format!("'{}' is not a valid destination.\nValid destination types are: {kinds}.", quote(text));
     Fault::violation("Unknown destination", detail)
 }

@@ -3,6 +3,8 @@
 use crate::utf8::Utf8;
 
 const CONTENT_LENGTH: &[u8] = b"content-length:";
+/// No line that says the length is longer.
+const LINE_BYTES_MAX: usize = 40;
 
 /// A STOMP frame, or heart-beats between two, at the beginning of what is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,95 +18,97 @@ pub struct StompFrame {
 #[derive(Debug)]
 pub struct StompFrames<'a, I> {
     slices: I,
+    /// What is left of the slice.
     slice: &'a [u8],
+    /// The same, with what the frame that is being found has of it.
+    unchecked: &'a [u8],
 }
 
-impl<'a, I: Iterator<Item = &'a [u8]> + Clone> StompFrames<'a, I> {
+impl<'a, I: Iterator<Item = &'a [u8]>> StompFrames<'a, I> {
     /// The first byte of the slices has to be a frame's first.
     pub fn new(slices: I) -> Self {
-        Self { slices, slice: &[] }
+        Self { slices, slice: &[], unchecked: &[] }
     }
 
     /// The next frame, if it is whole.
     fn find(&mut self) -> Option<StompFrame> {
-        let mut seen = Seen::default();
-        let first = self.byte(&mut seen)?;
-        if matches!(first, b'\n' | b'\r') {
-            return Some(StompFrame { bytes: seen.bytes, is_text: true });
+        let mut seen = Seen { bytes: 0, utf8: Utf8::default(), is_text: true };
+        self.unchecked = self.slice;
+        self.fill(&mut seen)?;
+        if matches!(self.slice[0], b'\n' | b'\r') {
+            self.slice = &self.slice[1..];
+            return Some(StompFrame { bytes: 1, is_text: true });
         }
-        let body_bytes = self.pass_headers(&mut seen)?;
-        match body_bytes {
-            Some(count) => self.pass(count, &mut seen)?,
-            None => self.pass_to_null(&mut seen)?,
+        match self.pass_headers(&mut seen)? {
+            Some(body_bytes) => self.pass_body(body_bytes, &mut seen)?,
+            None => self.pass_to(0, &mut seen, |_| ())?,
         }
-        if body_bytes.is_some() && self.byte(&mut seen)? != 0 {
-            return None;
-        }
+        self.check(&mut seen);
         Some(StompFrame { bytes: seen.bytes, is_text: seen.is_text && seen.utf8.end() })
     }
 
     /// Passes over the headers and the empty line behind them, and gives what they say of the body's length: the first one counts.
     fn pass_headers(&mut self, seen: &mut Seen) -> Option<Option<usize>> {
-        let (mut line, mut length) = (Line::default(), None);
+        let mut length = None;
         loop {
-            match self.byte(seen)? {
-                b'\r' => {}
-                b'\n' if line.bytes == 0 && seen.lines > 0 => return Some(length),
-                b'\n' => {
-                    length = length.or(line.content_length());
-                    seen.lines += 1;
-                    line = Line::default();
-                }
-                byte => line.take(byte),
+            let mut line = Line::default();
+            self.pass_to(b'\n', seen, |piece| line.take(piece))?;
+            if line.is_empty() {
+                return Some(length);
             }
+            length = length.or_else(|| line.content_length());
         }
     }
 
-    fn pass_to_null(&mut self, seen: &mut Seen) -> Option<()> {
+    /// The body, and the null behind it.
+    fn pass_body(&mut self, mut count: usize, seen: &mut Seen) -> Option<()> {
+        while count > 0 {
+            self.fill(seen)?;
+            let taken = count.min(self.slice.len());
+            self.slice = &self.slice[taken..];
+            count -= taken;
+        }
+        self.fill(seen)?;
+        let (end, rest) = self.slice.split_first()?;
+        self.slice = rest;
+        (*end == 0).then_some(())
+    }
+
+    /// Passes over everything up to the byte and the byte itself.
+    fn pass_to(&mut self, byte: u8, seen: &mut Seen, mut pass: impl FnMut(&[u8])) -> Option<()> {
         loop {
-            self.fill()?;
-            let end = memchr::memchr(0, self.slice);
-            self.take(end.map_or(self.slice.len(), |end| end + 1), seen);
+            self.fill(seen)?;
+            let end = memchr::memchr(byte, self.slice);
+            let (passed, rest) = self.slice.split_at(end.unwrap_or(self.slice.len()));
+            pass(passed);
+            self.slice = rest;
             if end.is_some() {
+                self.slice = &self.slice[1..];
                 return Some(());
             }
         }
     }
 
-    fn pass(&mut self, mut count: usize, seen: &mut Seen) -> Option<()> {
-        while count > 0 {
-            self.fill()?;
-            let taken = count.min(self.slice.len());
-            self.take(taken, seen);
-            count -= taken;
-        }
-        Some(())
-    }
-
-    fn byte(&mut self, seen: &mut Seen) -> Option<u8> {
-        self.fill()?;
-        let byte = self.slice[0];
-        self.take(1, seen);
-        Some(byte)
-    }
-
-    fn take(&mut self, count: usize, seen: &mut Seen) {
-        let (taken, rest) = self.slice.split_at(count);
-        seen.is_text = seen.is_text && seen.utf8.take(taken);
-        seen.bytes += count;
-        self.slice = rest;
-    }
-
     /// There is a byte; `None` at the end.
-    fn fill(&mut self) -> Option<()> {
+    fn fill(&mut self, seen: &mut Seen) -> Option<()> {
         while self.slice.is_empty() {
+            self.check(seen);
             self.slice = self.slices.next()?;
+            self.unchecked = self.slice;
         }
         Some(())
+    }
+
+    /// Takes what the frame has of the slice into account.
+    fn check(&mut self, seen: &mut Seen) {
+        let passed = &self.unchecked[..self.unchecked.len() - self.slice.len()];
+        seen.is_text = seen.is_text && seen.utf8.take(passed);
+        seen.bytes += passed.len();
+        self.unchecked = self.slice;
     }
 }
 
-impl<'a, I: Iterator<Item = &'a [u8]> + Clone> Iterator for StompFrames<'a, I> {
+impl<'a, I: Iterator<Item = &'a [u8]>> Iterator for StompFrames<'a, I> {
     type Item = StompFrame;
 
     fn next(&mut self) -> Option<StompFrame> {
@@ -115,40 +119,50 @@ impl<'a, I: Iterator<Item = &'a [u8]> + Clone> Iterator for StompFrames<'a, I> {
 /// What was passed over of a frame.
 struct Seen {
     bytes: usize,
-    lines: usize,
     utf8: Utf8,
     is_text: bool,
 }
 
-impl Default for Seen {
-    fn default() -> Self {
-        Self { bytes: 0, lines: 0, utf8: Utf8::default(), is_text: true }
-    }
+/// The beginning of a line, which may lie in several slices.
+struct Line {
+    start: [u8; LINE_BYTES_MAX],
+    bytes: usize,
 }
 
-/// What was seen of a line.
-#[derive(Default)]
-struct Line {
-    bytes: usize,
-    /// All of it was `content-length:` and digits.
-    is_other: bool,
-    value: usize,
+impl Default for Line {
+    fn default() -> Self {
+        Self { start: [0; LINE_BYTES_MAX], bytes: 0 }
+    }
 }
 
 impl Line {
-    fn take(&mut self, byte: u8) {
-        match CONTENT_LENGTH.get(self.bytes) {
-            Some(expected) => self.is_other |= byte != *expected,
-            None if byte.is_ascii_digit() => {
-                self.value = self.value.saturating_mul(10).saturating_add(usize::from(byte - b'0'));
-            }
-            None => self.is_other = true,
+    fn take(&mut self, piece: &[u8]) {
+        if let Some(room) = self.start.get_mut(self.bytes..) {
+            let count = piece.len().min(room.len());
+            room[..count].copy_from_slice(&piece[..count]);
         }
-        self.bytes += 1;
+        self.bytes += piece.len();
+    }
+
+    /// What of it is known; a carriage return before its end is none of it.
+    fn text(&self) -> &[u8] {
+        let start = &self.start[..self.bytes.min(LINE_BYTES_MAX)];
+        start.strip_suffix(b"\r").unwrap_or(start)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.text().is_empty()
     }
 
     fn content_length(&self) -> Option<usize> {
-        (!self.is_other && self.bytes > CONTENT_LENGTH.len()).then_some(self.value)
+        if self.bytes > LINE_BYTES_MAX {
+            return None;
+        }
+        let digits = self.text().strip_prefix(CONTENT_LENGTH)?;
+        let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+        let number = std::str::from_utf8(digits).ok().filter(|_| is_number)?;
+        // More than can be counted is more than there is.
+        Some(number.parse().unwrap_or(usize::MAX))
     }
 }
 

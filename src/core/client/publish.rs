@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use crossdock_common::command::{Publish, PublishRun};
 use crossdock_common::refusal::{Access, Resource};
-use crossdock_common::{Command, Event, Message, Name, Now, Refusal};
+use crossdock_common::{Command, Event, Message, Name, Now, Refusal, address};
 use hashbrown::HashMap;
 
 use super::Client;
@@ -122,10 +122,27 @@ impl Client {
 
     /// Looks the route up, and makes of the message what goes there.
     fn find_route(&mut self, message: &mut Arc<Message>) -> Result<Arc<Route>, Refusal> {
+        self.readdress(message);
         let found = Arc::new(self.broker.find_route(&self.who, message)?);
         self.routes().keep(message, &found);
         *message = found.prepare(message.clone());
         Ok(found)
+    }
+
+    /// An answer that was sent to a `reply-to` as if that were a queue, but is the address of an exchange and key, goes there.
+    fn readdress(&self, message: &mut Arc<Message>) {
+        if !message.exchange.is_empty() || !message.routing_key.starts_with(address::PREFIX.as_bytes()) {
+            return;
+        }
+        let Ok(name) = std::str::from_utf8(&message.routing_key) else { return };
+        let Some((exchange, routing_key)) = address::exchange_and_key(name) else { return };
+        let definitions = self.broker.definitions();
+        let Ok(vhost) = definitions.vhost(&self.who.vhost) else { return };
+        if vhost.exchanges.contains_key(&exchange) && !vhost.queues.contains_key(name) {
+            let mut moved = message.to_mutable();
+            (moved.exchange, moved.routing_key) = (exchange, routing_key);
+            *message = Arc::new(moved);
+        }
     }
 
     /// Confirmed once every shard has it, the one that retains it too, and the definitions of a new route are durable.

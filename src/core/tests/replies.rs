@@ -106,3 +106,36 @@ fn replies_to_those_who_come_and_go_make_nobody_look_up_other_routes() {
     assert_eq!(world.broker.version(), before);
     assert_eq!(asks.bodies(&world).len(), 100);
 }
+
+/// An MQTT client asks on a topic, and an AMQP client answers as if that were a queue.
+#[test]
+fn an_answer_to_the_address_of_an_exchange_goes_there() {
+    let world = World::new();
+    let mut client = world.client("u");
+    client.exchange(&world, "x", "topic", &[]);
+    client.queue(&world, "q", &[]);
+    client.bind(&world, "x", "q", "a/b.c");
+    client.publish(&world, "", "/exchanges/x/a%2Fb.c", "answer");
+    client.publish(&world, "", "/exchanges/missing/a", "nowhere");
+    let found = client.fetch(&world, "q", u32::MAX, crossdock_common::command::Lease::Connection);
+    assert_eq!(found.len(), 1);
+    assert_eq!((&*found[0].message.exchange, &found[0].message.routing_key[..]), ("x", &b"a/b.c"[..]));
+    client.queue(&world, "/exchanges/x/a%2Fb.c", &[]);
+    client.publish(&world, "", "/exchanges/x/a%2Fb.c", "a queue of that name");
+    assert_eq!(client.drain(&world, "/exchanges/x/a%2Fb.c"), ["a queue of that name"]);
+}
+
+/// Who may publish to queues by name may not thereby publish to every exchange.
+#[test]
+fn an_answer_to_the_address_of_an_exchange_asks_for_the_right_to_write_there() {
+    let world = World::new();
+    let mut admin = world.client("admin");
+    admin.exchange(&world, "x", "topic", &[]);
+    let mut permissions = Permissions::default();
+    permissions.grant("answers".into(), "/".into(), Grant::new("", "^(amq\\.default)?$", "").expect("valid"));
+    world.broker.set_permissions(permissions);
+    let mut answers = world.client("answers");
+    answers.publish_message(&world, message(&world, "", "/exchanges/x/k", "m"), Some(1));
+    let is_refused = |event: &Event| matches!(event, Event::PublishRefused { refusal: Refusal::AccessRefused { name, .. }, .. } if &**name == "x");
+    assert!(answers.events.iter().any(is_refused), "{:?}", answers.events);
+}

@@ -394,7 +394,7 @@ def subject_row():
 
 def group_row():
     own = {"MessageGroupId": "g"}
-    row = field_row("group", "group-id", "g", {SQS: own, SNS: own})
+    row = field_row("group", "group-id", "g", {STOMP: {"JMSXGroupID": "g"}, SQS: own, SNS: own})
     both = native(own | said(SQS, "crossdock.group-id", "g"))
     row.gets |= dict.fromkeys((SQS, RAW, ENVELOPED), both)
     row.exceptions |= {(sender, door): native(own) for sender in (SQS, SNS) for door in (SQS, RAW, ENVELOPED)}

@@ -49,8 +49,6 @@ BEHAVIOURS = {
     "connect_takes_the_highest": [connect("1.0,1.1,1.2")],
     "connect_unsupported_version": [connect("2.0")],
     "connect_stomp_verb": [C12.replace("CONNECT", "STOMP")],
-    "connect_wrong_password": [connect(passcode="wrong")],
-    "connect_unknown_user": [connect(login="nobody-here")],
     "connect_without_login": [connect(login=None, passcode=None)],
     "connect_unknown_vhost": [connect(host="no-such-vhost")],
     "connect_without_host": [connect(host=None)],
@@ -76,7 +74,7 @@ BEHAVIOURS = {
     "send_default_exchange": [C12, send("/exchange//k", receipt="1")],
     "send_message_id": [C12, send(QUEUE, message_id="1", receipt="1")],
     "send_user_id_of_another": [C12, send(QUEUE, user_id="root", receipt="1")],
-    "send_user_id": [C12, subscribe(QUEUE), send(QUEUE, user_id="guest", receipt="1")],
+    "send_user_id": [C12, subscribe(QUEUE), send(QUEUE, user_id="guest")],
     "send_topic_without_subscriber": [C12, send("/topic/{p}", receipt="1")],
     "send_amq_topic_exchange": [C12, send("/exchange/amq.topic/{p}", receipt="1")],
     # Queues
@@ -238,6 +236,11 @@ def answer(address, behaviour):
     return {"behaviour": behaviour, "heard": heard, "closed": closed}
 
 
+def ordered(heard):
+    """A RECEIPT and a MESSAGE that have nothing to do with each other come in any order."""
+    return sorted(heard, key=lambda one: json.dumps(one, sort_keys=True))
+
+
 def ask(address, behaviours):
     from concurrent.futures import ThreadPoolExecutor
 
@@ -253,10 +256,11 @@ def compare():
     wrong = []
     for ours in ask(("127.0.0.1", PORTS["stomp"]), BEHAVIOURS):
         name = ours["behaviour"]
-        same = ours == wanted[name]
+        said = {"heard": ordered(ours["heard"]), "closed": ours["closed"]}
+        same = said == {"heard": ordered(wanted[name]["heard"]), "closed": wanted[name]["closed"]}
         if same and name in differences:
             wrong.append(f"{name}: is the same as RabbitMQ's now; take it out of stomp_differences.json")
-        if not same and (name not in differences or differences[name]["ours"] != {key: ours[key] for key in ("heard", "closed")}):
+        if not same and (name not in differences or differences[name]["ours"] != said):
             wrong.append(f"{name}:\n  RabbitMQ {json.dumps(wanted[name])}\n  Crossdock {json.dumps(ours)}")
     assert set(differences) <= set(BEHAVIOURS), set(differences) - set(BEHAVIOURS)
     assert not wrong, "\n".join(wrong)

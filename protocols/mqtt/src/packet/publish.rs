@@ -8,7 +8,7 @@ use super::{FixedHeader, Kind, Qos, Version};
 use crate::reason::Fault;
 
 const DUP: u8 = 0b1000;
-const RETAIN: u8 = 0b0001;
+pub(crate) const RETAIN: u8 = 0b0001;
 /// Bytes of a topic alias: it saves something where a topic is longer.
 pub const ALIAS_BYTES: usize = 3;
 

@@ -94,6 +94,20 @@ fn a_reply_to_that_is_no_topic_travels_in_the_envelope() {
 }
 
 #[test]
+fn a_reply_to_of_another_protocol_is_a_topic_that_leads_there() {
+    for (reply_to, topic) in [("amq.gen-1", "$queue/amq.gen-1"), ("/exchanges/amq.topic/a.b", "a/b")] {
+        let hub = Hub { reply_to: Some(reply_to.into()), ..Hub::default() };
+        let section = from_hub(&hub);
+        assert_eq!(Properties::stored(&section[1..]).iter().next(), Some(Property::ResponseTopic(topic)));
+        assert_eq!(FORMAT.to_hub(&stored(section, false, None)).reply_to.as_deref(), Some(reply_to));
+    }
+    let elsewhere = Hub { reply_to: Some("/exchanges/other/k".into()), ..Hub::default() };
+    let section = from_hub(&elsewhere);
+    let found: Vec<_> = Properties::stored(&section[1..]).iter().collect();
+    assert_eq!(found, [Property::User("crossdock.reply-to", "/exchanges/other/k")]);
+}
+
+#[test]
 fn text_correlation_ids_come_back_as_text() {
     let hub = Hub { correlation_id: Some(Value::string("42")), ..Hub::default() };
     let section = from_hub(&hub);

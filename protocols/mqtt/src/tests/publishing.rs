@@ -170,3 +170,15 @@ fn settlements_do_not_leak_into_publishing() {
     assert!(tester.settled(Outcome::Accepted).is_empty());
     assert_eq!(tester.published()[0].confirm, None);
 }
+
+/// Answers to questions that other protocols have asked.
+#[test]
+fn a_topic_may_be_a_queue() {
+    let mut tester = Tester::connected(5);
+    tester.send(&publish(0b0001, "$queue/amq.gen-a/b", 0, Some(&[]), b"answer"));
+    let published = tester.published()[0];
+    assert_eq!((&*published.message.exchange, &published.message.routing_key[..]), ("", &b"amq.gen-a/b"[..]));
+    assert!(!published.retain, "a queue has no last value");
+    tester.send(&publish(0, "$queue", 0, Some(&[]), b""));
+    assert!(tester.close.is_some(), "others that begin with $ are still not for clients");
+}

@@ -4,7 +4,9 @@ use crossdock_common::command::Outcome;
 use crossdock_common::definition::{Definition, Destination};
 use crossdock_common::{Command, ConsumerId, Event, Limits};
 
-use super::support::{Core, NOTHING, Tester, connect, connect_with, message, options, subscribe, text, unsubscribe};
+use super::support::{
+    Core, NOTHING, Tester, connect, connect_with, message, options, publish, subscribe, text, unsubscribe,
+};
 use crate::ConnectionOptions;
 
 #[test]
@@ -147,4 +149,18 @@ fn subscriptions_at_their_limit() {
     assert_eq!(tester.send(&subscribe(5, 1, &[("$share/g/c", 0)]))[5], 0x97);
     let answer = tester.send(&subscribe(5, 1, &[("a", 0), ("a", 0), ("a", 0)]));
     assert_eq!(answer[2], 0x97, "10k filters in one packet (MQ-12)");
+}
+
+#[test]
+fn what_a_client_publishes_after_it_subscribed_is_not_the_last_value_from_before() {
+    let mut tester = Tester::connected(4);
+    let mut bytes = subscribe(4, 1, &[("a", 0)]);
+    bytes.extend(publish(0b0001, "a", 0, None, b"m"));
+    tester.send(&bytes);
+    let kinds = tester.core.log.iter().filter_map(|command| match command {
+        Command::FetchRetained { .. } => Some("fetch"),
+        Command::Publish(_) => Some("publish"),
+        _ => None,
+    });
+    assert_eq!(kinds.collect::<Vec<_>>(), ["fetch", "publish"]);
 }

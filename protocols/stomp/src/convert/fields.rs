@@ -3,13 +3,10 @@
 use std::borrow::Cow;
 
 use crossdock_common::hub::Field;
-use crossdock_common::{Hub, Text, Value};
+use crossdock_common::{Hub, Text, Value, address};
 
 use super::header_text;
-use crate::frame::percent_decode;
-
-/// How MESSAGE frames name the queue that a `reply-to` is, so that the reader can send to it.
-const REPLY_QUEUE: &str = "/reply-queue/";
+use crate::destination::{Destination, format_route, has_prefix};
 
 /// Header name and hub field, in the order in which they are written.
 const NATIVE: [(Field, &str); 14] = [
@@ -51,7 +48,7 @@ fn render(field: Field, value: &Value) -> Option<Cow<'static, str>> {
         // The envelope's numbers are signed: what lies beyond them cannot be set again.
         (Field::Ttl, Value::U64(ms)) => i64::try_from(*ms).is_ok().then(|| Cow::Owned(ms.to_string())),
         (Field::CreationTime, Value::Timestamp(ms)) => (ms % 1000 == 0).then(|| Cow::Owned((ms / 1000).to_string())),
-        (Field::ReplyTo, Value::String(text)) if text.starts_with(REPLY_QUEUE) => None,
+        (Field::ReplyTo, Value::String(text)) => reply_header(text).map(Cow::Owned),
         _ => header_text(value).map(|text| Cow::Owned(text.to_string())),
     }
 }
@@ -63,12 +60,31 @@ fn parse(field: Field, value: &str) -> Option<Value> {
         Field::GroupSequence => value.parse().ok().map(Value::U32),
         Field::Ttl => value.parse().ok().map(Value::U64),
         Field::CreationTime => value.parse::<i64>().ok()?.checked_mul(1000).map(Value::Timestamp),
-        Field::ReplyTo => Some(Value::string(reply_queue(value).unwrap_or_else(|| value.to_owned()))),
+        Field::ReplyTo => Some(Value::string(reply_address(value))),
         _ => Some(Value::String(Text::from(value))),
     }
 }
 
-/// The bare name, which other protocols understand, of a queue in a reader's words.
-fn reply_queue(destination: &str) -> Option<String> {
-    String::from_utf8(percent_decode(destination.strip_prefix(REPLY_QUEUE)?)).ok()
+/// Where an answer shall go, as other protocols understand it, from a reader's words.
+fn reply_address(header: &str) -> String {
+    let destination = has_prefix(header).then(|| Destination::parse(header)).and_then(Result::ok);
+    match destination {
+        Some(Destination::Queue(name) | Destination::AmqQueue(name) | Destination::ReplyQueue(name)) => {
+            name.to_string()
+        }
+        Some(Destination::TempQueue(_)) | None => header.to_owned(),
+        Some(destination) => {
+            let (exchange, key) = destination.route();
+            address::of_exchange(&exchange, &key)
+        }
+    }
+}
+
+/// The other way round. A queue is written by its bare name; `None` if that would be understood as something else.
+fn reply_header(reply_to: &str) -> Option<String> {
+    let header = match address::exchange_and_key(reply_to) {
+        Some((exchange, key)) => format_route(&exchange, &key),
+        None => reply_to.to_owned(),
+    };
+    (!header.contains('\0') && reply_address(&header) == reply_to).then_some(header)
 }

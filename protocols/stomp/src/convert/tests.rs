@@ -143,15 +143,26 @@ fn every_header_of_a_name_arrives() {
 
 #[test]
 fn what_readers_are_told_to_reply_to_is_the_queue_again() {
-    for (header, queue) in
-        [("q", "q"), ("/reply-queue/q", "q"), ("/reply-queue/a%25/b", "a%/b"), ("/queue/q", "/queue/q")]
-    {
+    for (header, queue) in [
+        ("q", "q"),
+        ("/reply-queue/q", "q"),
+        ("/reply-queue/a%25/b", "a%/b"),
+        ("/queue/q", "q"),
+        ("/amq/queue/q", "q"),
+        ("/topic/a.b", "/exchanges/amq.topic/a.b"),
+        ("/exchange/e/k", "/exchanges/e/k"),
+        ("/exchange/e", "/exchanges/e/"),
+        ("/topic/a/b", "/topic/a/b"),
+        ("/temp-queue/x", "/temp-queue/x"),
+    ] {
         let hub = to_hub(format!("reply-to:{header}\n").as_bytes());
         assert_eq!(hub.reply_to.as_deref(), Some(queue));
         assert_eq!(to_hub(&from_hub(&hub)), hub);
     }
-    let hub = Hub { reply_to: Some("/reply-queue/q".into()), ..Hub::default() };
-    assert_eq!(to_hub(&from_hub(&hub)), hub);
+    for other in ["/reply-queue/q", "/queue/q", "/exchanges/amq.topic/", "/exchanges/e/%61"] {
+        let hub = Hub { reply_to: Some(other.into()), ..Hub::default() };
+        assert_eq!(to_hub(&from_hub(&hub)), hub);
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ impl Session {
             id: *id,
             tag: subscription.tag.0.clone(),
             queue: subscription.queue.clone(),
-            prefetch: 0,
+            prefetch: subscription.window,
             arguments: Vec::new(),
         });
         let channel = ChannelDescription { number: 1, consumers: consumers.collect(), ..ChannelDescription::default() };

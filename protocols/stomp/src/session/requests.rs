@@ -1,15 +1,15 @@
 //! Open requests, confirms and receipts: a RECEIPT goes out when everything its frame asked of the core is done.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
-use bytes::Bytes;
+use bytes::BufMut;
 use crossdock_common::event::RejectReason;
 use crossdock_common::{ConsumerId, Output, RequestId, Text};
 
 use super::plan::Plan;
 use super::send::PendingSend;
 use crate::error::Fault;
-use crate::frame::{ServerFrame, Version};
+use crate::frame::{Line, Version};
 
 /// The login used the first few numbers.
 const FIRST_REQUEST: u64 = 16;
@@ -45,8 +45,16 @@ struct Receipt {
 }
 
 struct Confirm {
-    receipt: ReceiptId,
+    receipt: Waiting,
     must_be_routed: bool,
+}
+
+/// What waits for a confirm.
+enum Waiting {
+    /// A receipt with other steps.
+    Step(ReceiptId),
+    /// The whole receipt of a SEND that asked for nothing else.
+    Whole(Text),
 }
 
 /// Everything that the core has still to answer.
@@ -55,7 +63,11 @@ pub(super) struct Requests {
     next: u64,
     requests: HashMap<RequestId, Open>,
     receipts: HashMap<ReceiptId, Receipt>,
-    confirms: HashMap<u64, Confirm>,
+    /// In the order of their numbers, which are without gaps; those that have come are `None`.
+    confirms: VecDeque<Option<Confirm>>,
+    /// The number of the first of them.
+    first_confirm: u64,
+    confirms_open: usize,
 }
 
 impl Requests {
@@ -65,13 +77,15 @@ impl Requests {
             next: FIRST_REQUEST,
             requests: HashMap::new(),
             receipts: HashMap::new(),
-            confirms: HashMap::new(),
+            confirms: VecDeque::new(),
+            first_confirm: 1,
+            confirms_open: 0,
         }
     }
 
     /// How many answers are open.
     pub(super) fn open(&self) -> usize {
-        self.requests.len() + self.confirms.len()
+        self.requests.len() + self.confirms_open
     }
 
     /// Nothing is open, but perhaps this receipt.
@@ -95,9 +109,7 @@ impl Requests {
             return;
         }
         if let Some(done) = self.receipts.remove(&id) {
-            ServerFrame::new(self.version, "RECEIPT")
-                .header("receipt-id", &done.text)
-                .write(&Bytes::new(), &mut output.bytes);
+            self.write_receipt(&done.text, output);
         }
     }
 
@@ -117,15 +129,49 @@ impl Requests {
     /// A publish is confirmed only if a receipt waits for it.
     pub(super) fn confirm(&mut self, receipt: Option<ReceiptId>, must_be_routed: bool) -> Option<u64> {
         let receipt = receipt?;
-        let number = self.number();
-        self.confirms.insert(number, Confirm { receipt, must_be_routed });
         self.add_step(Some(receipt));
-        Some(number)
+        Some(self.add_confirm(Confirm { receipt: Waiting::Step(receipt), must_be_routed }))
+    }
+
+    /// The same for a SEND whose receipt waits for nothing else.
+    pub(super) fn confirm_whole(&mut self, receipt: Text, must_be_routed: bool) -> u64 {
+        self.add_confirm(Confirm { receipt: Waiting::Whole(receipt), must_be_routed })
+    }
+
+    fn add_confirm(&mut self, confirm: Confirm) -> u64 {
+        self.confirms.push_back(Some(confirm));
+        self.confirms_open += 1;
+        self.first_confirm + self.confirms.len() as u64 - 1
+    }
+
+    fn take_confirm(&mut self, number: u64) -> Option<Confirm> {
+        let index = usize::try_from(number.checked_sub(self.first_confirm)?).ok()?;
+        let taken = self.confirms.get_mut(index)?.take()?;
+        self.confirms_open -= 1;
+        while self.confirms.pop_front_if(|confirm| confirm.is_none()).is_some() {
+            self.first_confirm += 1;
+        }
+        Some(taken)
+    }
+
+    fn find_confirm(&self, number: Option<u64>) -> Option<&Confirm> {
+        let index = usize::try_from(number?.checked_sub(self.first_confirm)?).ok()?;
+        self.confirms.get(index)?.as_ref()
     }
 
     pub(super) fn confirmed(&mut self, confirm: u64, output: &mut Output) {
-        let receipt = self.confirms.remove(&confirm).map(|confirm| confirm.receipt);
-        self.step_done(receipt, output);
+        match self.take_confirm(confirm).map(|confirm| confirm.receipt) {
+            Some(Waiting::Step(receipt)) => self.step_done(Some(receipt), output),
+            Some(Waiting::Whole(text)) => self.write_receipt(&text, output),
+            None => {}
+        }
+    }
+
+    fn write_receipt(&self, text: &str, output: &mut Output) {
+        let buffer = output.bytes.buffer();
+        buffer.put_slice(b"RECEIPT\n");
+        Line::plain(self.version, "receipt-id", text).encode(buffer);
+        buffer.put_slice(b"\n\0");
     }
 
     pub(super) fn rejected(&mut self, confirm: u64, reason: RejectReason) -> Fault {
@@ -138,11 +184,14 @@ impl Requests {
 
     /// Whether the message of that confirm was for a queue.
     pub(super) fn must_be_routed(&self, confirm: Option<u64>) -> bool {
-        confirm.and_then(|confirm| self.confirms.get(&confirm)).is_some_and(|confirm| confirm.must_be_routed)
+        self.find_confirm(confirm).is_some_and(|confirm| confirm.must_be_routed)
     }
 
     pub(super) fn receipt_of(&self, confirm: Option<u64>) -> Option<Text> {
-        self.receipt_text(self.confirms.get(&confirm?).map(|confirm| confirm.receipt))
+        match &self.find_confirm(confirm)?.receipt {
+            Waiting::Step(receipt) => self.receipt_text(Some(*receipt)),
+            Waiting::Whole(text) => Some(text.clone()),
+        }
     }
 
     pub(super) fn receipt_text(&self, receipt: Option<ReceiptId>) -> Option<Text> {

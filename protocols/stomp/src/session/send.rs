@@ -166,9 +166,7 @@ impl Session {
         match frame.headers.get("transaction") {
             Some(name) => self.transactions.add(&name, Action::Publish { message, to_queue }, &self.options.limits),
             None => {
-                if receipt.is_none() && reply_to.is_none() {
-                    self.learn(frame, &message, to_queue);
-                }
+                self.learn(frame, &message, to_queue);
                 self.publish_message(message, to_queue, receipt, output);
                 Ok(())
             }

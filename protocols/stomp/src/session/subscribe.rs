@@ -144,7 +144,8 @@ impl Session {
             self.define(Purpose::Plain, Definition::Bind(binding), receipt, output);
         }
         let (tag, mode, durable) = (plan.tag, plan.mode, plan.durable);
-        let subscription = Subscription { tag, mode, queue: queue.clone(), durable, template: None };
+        let (queue_name, window) = (queue.clone(), plan.window);
+        let subscription = Subscription { tag, mode, queue: queue_name, durable, window, template: None };
         let consumer = self.subscriptions.add(subscription);
         if consumer == ConsumerId(1) {
             let window = u32::try_from(self.limits().unsettled_max).unwrap_or(u32::MAX);

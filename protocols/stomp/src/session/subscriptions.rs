@@ -48,7 +48,7 @@ impl Tag {
             }
             return Ok(Self::of_id(&id));
         }
-        if version > Version::V1_0 {
+        if version > Version::V1_0 && headers.get("destination").is_some() {
             return Err(Fault::missing("Missing header", verb, "id"));
         }
         match headers.get("destination") {
@@ -86,6 +86,8 @@ pub(super) struct Subscription {
     pub(super) queue: Name,
     /// A durable subscription to a topic: its queue goes when the client says so.
     pub(super) durable: bool,
+    /// Deliveries that the client may have unacknowledged; 0 for any number.
+    pub(super) window: u32,
     /// How its last message began.
     pub(super) template: Option<Template>,
 }

@@ -208,9 +208,7 @@ fn frames_that_are_the_same_but_for_their_bodies_are_a_run() {
 
 #[test]
 fn what_is_another_for_each_message_is_no_run() {
-    for header in
-        ["receipt:1", "persistent:true", "expires:99999999999999", "reply-to:/queue/r", "AMQ_SCHEDULED_DELAY:1"]
-    {
+    for header in ["expires:99999999999999", "reply-to:/queue/r", "AMQ_SCHEDULED_DELAY:1"] {
         let mut wire = Wire::connected("1.2");
         wire.send(&format!("SEND\ndestination:/topic/q\n{header}\n\nx\0").repeat(10));
         assert_eq!(wire.published().len(), 10, "{header}");
@@ -245,4 +243,49 @@ fn a_frame_that_is_cut_ends_a_run() {
     }
     let wrong = "SEND\ndestination:/topic/q\ncontent-length:2\n\nxyz\0";
     assert_eq!(error_of(&wire.send(&[&frame.repeat(5), wrong].concat())), "Malformed frame");
+}
+
+#[test]
+fn frames_that_differ_in_their_receipts_are_confirmed_each() {
+    for (persistent, as_run) in [("", true), ("persistent:true\n", false)] {
+        let frame = |number: usize| {
+            format!("SEND\ndestination:/queue/q\n{persistent}receipt:r-{number}:\ncontent-length:1\n\n{number}\0")
+        };
+        let mut wire = Wire::connected("1.2");
+        let receipts =
+            |numbers: std::ops::Range<usize>| numbers.map(|n| receipt(&format!("r-{n}\\c"))).collect::<String>();
+        assert_eq!(wire.send(&frame(0)), receipts(0..1));
+        wire.asked();
+        assert_eq!(wire.send(&(1..8).map(frame).collect::<String>()), receipts(1..8));
+        let asked = wire.asked();
+        assert_eq!(
+            (asked.len(), matches!(asked[0], Command::PublishRun(_))),
+            if as_run { (1, true) } else { (7, false) }
+        );
+        assert_eq!(wire.send("SEND\ndestination:/queue/q\nreceipt:a\\cb\n\nx\0"), receipt("a\\cb"));
+    }
+}
+
+#[test]
+fn receipts_are_read_as_if_each_frame_was_the_first() {
+    for (header, expected) in [("receipt: 9", " 9"), ("receipt:é", "é"), ("receipt:", ""), ("receipt:a\\nb", "a\\nb")]
+    {
+        let mut wire = Wire::connected("1.2");
+        wire.send(&"SEND\ndestination:/topic/q\nreceipt:1\n\nx\0".repeat(2));
+        assert_eq!(wire.send(&format!("SEND\ndestination:/topic/q\n{header}\n\nx\0")), receipt(expected));
+    }
+    let mut wire = Wire::connected("1.0");
+    wire.send(&"SEND\ndestination:/topic/q\nreceipt:1\n\nx\0".repeat(2));
+    assert_eq!(wire.send("SEND\ndestination:/topic/q\nreceipt: 9\n\nx\0"), receipt("9"));
+    assert_eq!(error_of(&wire.send("SEND\ndestination:/topic/q\nreceipt:a\0b\n\nx\0")), "Malformed frame");
+}
+
+/// Frames wait while as many receipts are open as a connection may have, however they came.
+#[test]
+fn repeated_frames_wait_like_others() {
+    let mut wire = Wire::limited(Limits { unsettled_max: 3, ..Limits::default() });
+    wire.core.hold_confirms = true;
+    let frame = "SEND\ndestination:/topic/q\nreceipt:1\npersistent:true\n\nx\0";
+    wire.send(&frame.repeat(10));
+    assert_eq!((wire.published().len(), wire.input.len()), (3, frame.len() * 7));
 }

@@ -51,6 +51,11 @@ impl Core {
                 let confirm = publish.confirm.filter(|_| !self.hold_confirms)?;
                 return Some(Event::Confirmed { lane: Lane(0), confirms: vec![confirm] });
             }
+            Command::PublishRun(publish) => {
+                let first = publish.confirm.filter(|_| !self.hold_confirms)?;
+                let confirms = (first..).take(publish.run.len()).collect();
+                return Some(Event::Confirmed { lane: Lane(0), confirms });
+            }
             Command::Settle { request, .. } => (*request)?,
             Command::Define { request, .. }
             | Command::Subscribe { request, .. }
