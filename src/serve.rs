@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::broker::{Engine, announce_regularly, keep_large_blocks_apart};
 use crate::config::Settings;
@@ -42,6 +42,8 @@ pub async fn run(settings: Settings, options: ServeOptions) -> Result<()> {
         mosquitto::keep_up_to_date(files, engine.administration.clone())?;
     }
     announce_regularly(engine.clone(), &settings.mqtt);
+    // Before anybody is told that the broker is there; until then a signal ends the process at once, which loses nothing.
+    let end = EndSignals::new()?;
     let mut listening = starting.listen(&engine, &shutdown)?;
     listening.extend(management);
     starting.management.set_listeners(&listening);
@@ -51,7 +53,7 @@ pub async fn run(settings: Settings, options: ServeOptions) -> Result<()> {
     }
     let user = engine.authenticator.users().iter().next().map(|user| user.name.clone()).unwrap_or_default();
     banner::print(&settings, &user, &listening);
-    wait_for_the_end().await?;
+    end.begin().await;
     drain(&settings, &engine, shutdown).await;
     engine.finish().await;
     let closing = engine.clone();
@@ -60,23 +62,37 @@ pub async fn run(settings: Settings, options: ServeOptions) -> Result<()> {
     Ok(())
 }
 
-/// Waits for SIGTERM or SIGINT; a second one then ends the process at once.
-async fn wait_for_the_end() -> Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// SIGTERM and SIGINT.
+struct EndSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl EndSignals {
+    /// Takes them from now on.
+    fn new() -> Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?,
+            interrupt: signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?,
+        })
     }
-    tracing::info!("draining: connections say goodbye; a second signal ends at once");
-    tokio::spawn(async move {
+
+    async fn next(&mut self) {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
-        end_at_once();
-    });
-    Ok(())
+    }
+
+    /// Waits for the first one; a second one then ends the process at once.
+    async fn begin(mut self) {
+        self.next().await;
+        tracing::info!("draining: connections say goodbye; a second signal ends at once");
+        tokio::spawn(async move {
+            self.next().await;
+            end_at_once();
+        });
+    }
 }
 
 /// Nothing that was confirmed is lost by this: it is as safe as after `kill -9`.
