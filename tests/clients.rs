@@ -176,6 +176,12 @@ fn stomp_py_as_with_activemq() {
 }
 
 #[test]
+fn go_stomp() {
+    let program = folder().join("go-stomp/client");
+    run("go-stomp", std::slice::from_ref(&program), &mut Command::new(&program));
+}
+
+#[test]
 fn questions_and_answers_across_protocols() {
     python("replies_client.py");
 }

@@ -63,6 +63,8 @@ pub struct Client {
     retained: VecDeque<(RequestId, FetchRetained)>,
     /// The first of them is looked on for.
     searching: bool,
+    /// It has looked through many, and others should have their turn before it does that again.
+    has_looked: bool,
     /// The connection ends: no command waits for an answer that nobody will hear.
     ending: bool,
 }
@@ -118,6 +120,7 @@ impl Client {
             unreadable: 0,
             retained: VecDeque::new(),
             searching: false,
+            has_looked: false,
             ending: false,
         }
     }
@@ -229,9 +232,9 @@ impl Client {
         }
     }
 
-    /// It has more to do, and others should have their turn first.
-    pub fn must_yield(&self) -> bool {
-        self.searching
+    /// It has done something long, and others should have their turn before it goes on; told once.
+    pub fn must_yield(&mut self) -> bool {
+        std::mem::take(&mut self.has_looked)
     }
 
     /// Gives back the memory of what is empty: the connection may be idle for long.

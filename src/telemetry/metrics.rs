@@ -305,6 +305,11 @@ impl Metrics {
         &self.protocols[protocol as usize]
     }
 
+    /// Connections that are open, of all protocols.
+    pub fn connections_open(&self) -> i64 {
+        self.protocols.iter().map(|protocol| protocol.connections.get()).sum()
+    }
+
     /// One more reason of that kind stops publishers.
     pub fn alarm_raised(&self, reason: Alarm) {
         self.alarms.get_or_create(&AlarmLabel { reason }).inc();

@@ -13,6 +13,7 @@ use crate::findings::Findings;
 use crate::journal::{BODY_BYTES, Bare, SLICE, Turns};
 use crate::mqtt::{self, Mqtt, Packets};
 use crate::server::Server;
+use crate::usage::Usage;
 
 const PUBLISHERS: usize = 100;
 /// Unacknowledged messages of each.
@@ -25,17 +26,26 @@ pub fn measure(arguments: &Arguments, findings: &mut Findings) -> Result<()> {
         let server = Server::start_in("crossdock", &arguments.folder)?;
         let mut bare = Bare::in_folder(&arguments.folder)?;
         let mut turns = Turns::default();
-        let batch = publish(&server, is_away, &mut bare, &mut turns, 2 * arguments.time())?;
+        let Run { batch, broker_us } = publish(&server, is_away, &mut bare, &mut turns, 2 * arguments.time())?;
         let what = format!("100 publishers, QoS 1, 1 KiB, session {}", if is_away { "away" } else { "acknowledges" });
         let (rate, bare) = (turns.per_second(), turns.bare_per_second());
-        let figure = format!("{rate:.0}/s; bare {bare:.0}/s with {batch:.0} in each fdatasync");
+        let figure =
+            format!("{rate:.0}/s, {broker_us:.2} µs CPU each; bare {bare:.0}/s with {batch:.0} in each fdatasync");
         findings.compare("durable", "crossdock", &what, figure, (turns.share(), "bare"), "≥ 0.5");
     }
     Ok(())
 }
 
-/// Publishes and lets the bare disk do the same, in turns; gives the messages of one sync.
-fn publish(server: &Server, is_away: bool, bare: &mut Bare, turns: &mut Turns, time: Duration) -> Result<f64> {
+/// What one run gave.
+struct Run {
+    /// Messages with each sync.
+    batch: f64,
+    /// CPU time of the broker for each message.
+    broker_us: f64,
+}
+
+/// Publishes and lets the bare disk do the same, in turns.
+fn publish(server: &Server, is_away: bool, bare: &mut Bare, turns: &mut Turns, time: Duration) -> Result<Run> {
     let port = server.ports.mqtt.context("no MQTT")?;
     let mut session = Mqtt::open_session(port, "durable")?;
     session.subscribe("load/#", 1)?;
@@ -43,7 +53,7 @@ fn publish(server: &Server, is_away: bool, bare: &mut Bare, turns: &mut Turns, t
     let consumer = if is_away { None } else { Some(thread::spawn(move || consume(session))) };
     let names = (0..PUBLISHERS).map(|number| Publisher::open(port, number));
     let mut publishers = names.collect::<Result<Vec<_>>>()?;
-    let (begun, mut messages, mut syncs) = (Instant::now(), 0, 0);
+    let (begun, used, mut messages, mut syncs) = (Instant::now(), Usage::of(server.process()), 0, 0);
     while begun.elapsed() < time {
         let (start, synced) = (Instant::now(), cpu::journal_writes(server.process()));
         let count = publish_for(&mut publishers, SLICE)?;
@@ -52,9 +62,10 @@ fn publish(server: &Server, is_away: bool, bare: &mut Bare, turns: &mut Turns, t
         (messages, syncs) = (messages + count, syncs + writes);
         turns.add(count, elapsed, bare, messages / syncs.max(1))?;
     }
+    let used_us = Usage::of(server.process()).cpu_us_since(&used);
     hang_up.shutdown(Shutdown::Both)?;
     consumer.map_or(Ok(()), |consumer| consumer.join().map_err(|_| anyhow!("the consumer panicked"))?)?;
-    Ok(messages as f64 / syncs.max(1) as f64)
+    Ok(Run { batch: messages as f64 / syncs.max(1) as f64, broker_us: used_us / messages.max(1) as f64 })
 }
 
 /// Keeps between half and all of the allowed messages on their way.

@@ -16,6 +16,8 @@ use crate::telemetry::{Metrics, anonymous_bytes};
 const CHECKED_EVERY: Duration = Duration::from_millis(100);
 /// How often, at most, the allocator is asked to give back what is free while the alarm is on.
 const GIVEN_BACK_EVERY: Duration = Duration::from_millis(500);
+/// When so many connections have ended, their memory is given back.
+const LEAVERS_MIN: i64 = 1_000;
 /// Of what there is, "auto" takes so much: the rest is for the page cache, and for what comes before publishers have stopped.
 const AUTO_PERCENT: u64 = 60;
 
@@ -30,11 +32,15 @@ pub(in crate::broker) async fn watch_memory(alarms: Arc<Alarms>, metrics: Arc<Me
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut high = false;
     let mut give_back_at = Instant::now();
+    let mut leavers = Leavers::default();
     loop {
         ticks.tick().await;
         // Where there is no /proc there is no alarm.
         let Some(used_bytes) = anonymous_bytes() else { return };
         metrics.set_memory_used(used_bytes);
+        if leavers.have_gone(metrics.connections_open()) {
+            let _ = tokio::task::spawn_blocking(give_back).await;
+        }
         let Some(max_bytes) = max_bytes else { continue };
         high = is_high(high, used_bytes, max_bytes);
         match (alarms.set(Reason::MemoryHigh, high), high) {
@@ -48,6 +54,26 @@ pub(in crate::broker) async fn watch_memory(alarms: Arc<Alarms>, metrics: Arc<Me
             // Consumers need the allocator, too: a large heap, through which it takes long to look, is looked through less often.
             give_back_at = Instant::now() + (begun.elapsed() * 10).max(GIVEN_BACK_EVERY);
         }
+    }
+}
+
+/// Connections that have ended, and left holes between what others allocated.
+#[derive(Default)]
+struct Leavers {
+    open: i64,
+    most_open: i64,
+}
+
+impl Leavers {
+    /// Many have gone since this was true last, and no more are going at the moment.
+    fn have_gone(&mut self, open: i64) -> bool {
+        let is_steady = std::mem::replace(&mut self.open, open) == open;
+        self.most_open = self.most_open.max(open);
+        let have_gone = is_steady && self.most_open - open >= LEAVERS_MIN;
+        if have_gone {
+            self.most_open = open;
+        }
+        have_gone
     }
 }
 
@@ -111,6 +137,15 @@ mod tests {
     use crate::config::ByteSize;
 
     const KIB: u64 = 1024;
+
+    #[test]
+    fn memory_is_given_back_once_when_many_have_gone() {
+        let mut leavers = Leavers::default();
+        let asked = [0, 5_000, 5_000, 4_500, 3_000, 3_000, 3_000, 2_999, 1_900, 1_900, 1_900];
+        let given_back = asked.map(|open| leavers.have_gone(open));
+        let expected = [false, false, false, false, false, true, false, false, false, true, false];
+        assert_eq!(given_back, expected);
+    }
 
     /// A made-up machine of 1000 KiB.
     fn machine(cgroup: &str, files: &[(&str, &str)]) -> tempfile::TempDir {

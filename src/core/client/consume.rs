@@ -236,6 +236,7 @@ impl Client {
         else {
             return;
         };
+        self.has_looked = true;
         match self.broker.retained(now, &self.who, &fetch) {
             Ok(RetainedMessages { messages, next: Some(next) }) if messages.is_empty() => {
                 fetch.after = Some(next);

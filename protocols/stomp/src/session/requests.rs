@@ -55,6 +55,8 @@ enum Waiting {
     Step(ReceiptId),
     /// The whole receipt of a SEND that asked for nothing else.
     Whole(Text),
+    /// Nobody: only that the message was refused would be told.
+    Nobody,
 }
 
 /// Everything that the core has still to answer.
@@ -138,6 +140,11 @@ impl Requests {
         self.add_confirm(Confirm { receipt: Waiting::Whole(receipt), must_be_routed })
     }
 
+    /// The same for a message whose publisher shall hear if it is refused, and nothing else.
+    pub(super) fn confirm_silently(&mut self, must_be_routed: bool) -> u64 {
+        self.add_confirm(Confirm { receipt: Waiting::Nobody, must_be_routed })
+    }
+
     fn add_confirm(&mut self, confirm: Confirm) -> u64 {
         self.confirms.push_back(Some(confirm));
         self.confirms_open += 1;
@@ -163,7 +170,7 @@ impl Requests {
         match self.take_confirm(confirm).map(|confirm| confirm.receipt) {
             Some(Waiting::Step(receipt)) => self.step_done(Some(receipt), output),
             Some(Waiting::Whole(text)) => self.write_receipt(&text, output),
-            None => {}
+            Some(Waiting::Nobody) | None => {}
         }
     }
 
@@ -191,6 +198,7 @@ impl Requests {
         match &self.find_confirm(confirm)?.receipt {
             Waiting::Step(receipt) => self.receipt_text(Some(*receipt)),
             Waiting::Whole(text) => Some(text.clone()),
+            Waiting::Nobody => None,
         }
     }
 

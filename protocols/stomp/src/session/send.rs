@@ -103,15 +103,14 @@ impl Session {
         Err(fault.with_receipt(self.requests.receipt_of(confirm)))
     }
 
-    /// Publishes now, confirmed if a receipt waits for it.
+    /// Publishes now.
     pub(super) fn publish_message(
-        &mut self,
+        &self,
         message: Arc<Message>,
         to_queue: bool,
-        receipt: Option<ReceiptId>,
+        confirm: Option<u64>,
         output: &mut Output,
     ) {
-        let confirm = self.requests.confirm(receipt, to_queue);
         let mandatory = self.is_mandatory(&message, to_queue);
         output.commands.push(Command::Publish(Publish {
             lane: Lane::default(),
@@ -167,7 +166,8 @@ impl Session {
             Some(name) => self.transactions.add(&name, Action::Publish { message, to_queue }, &self.options.limits),
             None => {
                 self.learn(frame, &message, to_queue);
-                self.publish_message(message, to_queue, receipt, output);
+                let confirm = self.requests.confirm(receipt, to_queue);
+                self.publish_message(message, to_queue, confirm, output);
                 Ok(())
             }
         }

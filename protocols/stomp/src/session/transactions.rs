@@ -106,7 +106,12 @@ impl Session {
 
     fn carry_out(&mut self, action: Action, receipt: Option<ReceiptId>, output: &mut Output) {
         match action {
-            Action::Publish { message, to_queue } => self.publish_message(message, to_queue, receipt, output),
+            Action::Publish { message, to_queue } => {
+                // Whether all of a transaction has happened is told, also to who asked for no receipt.
+                let confirm = self.requests.confirm(receipt, to_queue);
+                let confirm = confirm.unwrap_or_else(|| self.requests.confirm_silently(to_queue));
+                self.publish_message(message, to_queue, Some(confirm), output);
+            }
             Action::Settle { token, verdict } => self.settle(&token, verdict, receipt, output),
         }
     }

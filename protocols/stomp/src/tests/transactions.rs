@@ -79,3 +79,17 @@ fn a_transaction_has_its_limits() {
         assert_eq!(read.is_empty(), fits, "{size}");
     }
 }
+
+/// Whether all of it has happened is told to everybody.
+#[test]
+fn a_commit_without_receipt_tells_of_a_message_that_was_refused() {
+    let mut wire = Wire::connected("1.2");
+    wire.core.hold_confirms = true;
+    wire.send("BEGIN\ntransaction:t\n\n\0SEND\ndestination:/topic/a\ntransaction:t\n\nx\0COMMIT\ntransaction:t\n\n\0");
+    let asked = wire.asked();
+    let [Command::Publish(publish)] = &asked[..] else { panic!("{asked:?}") };
+    let (lane, confirm) = (Lane(0), publish.confirm.unwrap());
+    let read = wire.event(Event::Rejected { lane, confirm, reason: crossdock_common::event::RejectReason::QueueFull });
+    assert_eq!(error_of(&read), "Message refused");
+    assert!(!read.contains("receipt-id"));
+}
