@@ -1,6 +1,7 @@
 //! The messages of a queue that could be handed out, by priority and place; in a FIFO queue, by group as well.
 
 mod parts;
+mod wanted;
 
 use crossdock_common::{Instant, Message};
 use smallvec::SmallVec;
