@@ -157,7 +157,8 @@ impl Driver {
         if let Some(code) = ending.farewell() {
             self.transport.close_with(code);
             // A peer that does not read its goodbye in time does not get it.
-            let _ = tokio::time::timeout(Duration::from_millis(GOODBYE_MS_MAX), self.say_goodbye()).await;
+            let patience = Duration::from_millis(GOODBYE_MS_MAX);
+            let _ = Box::pin(tokio::time::timeout(patience, self.say_goodbye())).await;
         }
         ending.report(self.protocol, self.peer, &self.engine.metrics);
     }
@@ -419,7 +420,8 @@ impl Driver {
     async fn wait(&mut self, mut sleep: Pin<&mut Sleep>, armed: bool) -> std::io::Result<Wake> {
         let notify = self.notify.clone();
         let mut notified = pin!(notify.notified());
-        let mut disk = pin!(self.behind.then(|| tokio::time::sleep(DISK_PAUSE)));
+        // Boxed: most connections never need it, and all would keep room for it.
+        let mut disk = self.behind.then(|| Box::pin(tokio::time::sleep(DISK_PAUSE)));
         poll_fn(|context| {
             if self.read_first
                 && let Poll::Ready(result) = self.poll_read(context)
@@ -441,7 +443,7 @@ impl Driver {
             if armed && sleep.as_mut().poll(context).is_ready() {
                 return Poll::Ready(Ok(Wake::Deadline));
             }
-            if disk.as_mut().as_pin_mut().is_some_and(|disk| disk.poll(context).is_ready()) {
+            if disk.as_mut().is_some_and(|disk| disk.as_mut().poll(context).is_ready()) {
                 return Poll::Ready(Ok(Wake::Disk));
             }
             Poll::Pending

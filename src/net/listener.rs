@@ -126,7 +126,7 @@ pub fn listen_to_any(
             if let Some((protocol, transport)) =
                 Box::pin(reception.recognise(stream, ends.peer, routers, &stay.shutdown)).await
             {
-                drive(reception, engine, (protocol, transport), ends, stay).await;
+                drive(&reception, engine, (protocol, transport), ends, stay);
             }
         }
     }));
@@ -214,12 +214,14 @@ async fn serve(
         },
         protocol => (protocol, transport),
     };
-    drive(reception, engine, spoken, ends, stay).await;
+    drive(&reception, engine, spoken, ends, stay);
 }
 
 /// Serves a connection of which it is known what it speaks.
-async fn drive(
-    reception: Arc<Reception>,
+///
+/// In a task of its own, so that nothing is kept of what led here.
+fn drive(
+    reception: &Reception,
     engine: Arc<Engine>,
     (protocol, transport): (Protocol, Transport),
     Ends { peer, local }: Ends,
@@ -229,7 +231,8 @@ async fn drive(
     let names = Names { of_certificate: name.clone(), of_cluster: engine.administration.cluster_name() };
     let Some(machine) = reception.factory.make(protocol, engine.clock.now(), names) else { return };
     ConnectionOpened { protocol, peer }.emit(&reception.metrics);
-    Box::new(Driver::new(engine, protocol, (peer, local), (transport, name), machine, stay)).run().await;
+    let driver = Driver::new(engine, protocol, (peer, local), (transport, name), machine, stay);
+    tokio::spawn(Box::new(driver).run());
 }
 
 fn protocol_of(protocol: WebProtocol) -> Protocol {
