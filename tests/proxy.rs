@@ -36,7 +36,8 @@ fn start(settings: &[&str]) -> (Broker, tempfile::TempDir) {
 
 fn send(broker: &Broker, listener: &str, parts: &[&[u8]]) -> TcpStream {
     let mut stream = connect(broker.port(listener)).expect("connects");
-    parts.iter().for_each(|part| stream.write_all(part).expect("sends"));
+    // A broker that has seen enough hangs up before the rest; what it says then is what tests ask.
+    let _ = parts.iter().try_for_each(|part| stream.write_all(part));
     stream
 }
 
