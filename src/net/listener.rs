@@ -96,9 +96,9 @@ pub fn listen(
 ) -> Result<Listening> {
     let (socket, listening) = bind(reception, listener)?;
     let of_connections = (reception.clone(), engine.clone(), shutdown.clone());
-    tokio::spawn(accept(reception.clone(), listener.kind, socket, shutdown, move |stream, ends, (home, place)| {
+    tokio::spawn(accept(reception.clone(), listener.kind, socket, shutdown, move |stream, ends, seat| {
         let (reception, engine, shutdown) = of_connections.clone();
-        let stay = Stay { workers: reception.workers.clone(), home, _place: place, shutdown };
+        let stay = reception.stay(seat, shutdown);
         serve(reception, engine, listener.kind, stream, ends, stay)
     }));
     Ok(listening)
@@ -117,9 +117,9 @@ pub fn listen_to_any(
 ) -> Result<Listening> {
     let (socket, listening) = bind(reception, listener)?;
     let of_connections = (reception.clone(), engine.clone(), shutdown.clone());
-    tokio::spawn(accept(reception.clone(), listener.kind, socket, shutdown, move |stream, ends, (home, place)| {
+    tokio::spawn(accept(reception.clone(), listener.kind, socket, shutdown, move |stream, ends, seat| {
         let (reception, engine, shutdown) = of_connections.clone();
-        let stay = Stay { workers: reception.workers.clone(), home, _place: place, shutdown };
+        let stay = reception.stay(seat, shutdown);
         let routers = routers.clone();
         async move {
             // Boxed: these connections become others after a moment.
@@ -244,6 +244,10 @@ fn protocol_of(protocol: WebProtocol) -> Protocol {
 }
 
 impl Reception {
+    fn stay(&self, (home, place): (Home, Place), shutdown: ShutdownSignal) -> Stay {
+        Stay { workers: self.workers.clone(), home, _place: place, shutdown }
+    }
+
     pub(super) fn metrics(&self) -> &Metrics {
         &self.metrics
     }
