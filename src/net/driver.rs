@@ -362,7 +362,6 @@ impl Driver {
                 None => return,
             },
         };
-        // Other protocols have names for things that the rules of such users say nothing of.
         match result {
             // Other protocols have names for things that the rules of such users say nothing of.
             Ok(principal) if principal.for_mqtt && self.protocol != Protocol::Mqtt => {

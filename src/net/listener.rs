@@ -84,7 +84,7 @@ impl Reception {
     }
 }
 
-/// Binds a listener of a messaging protocol and accepts from now on.
+/// Binds a listener of a messaging protocol, or the one for everything, of which HTTP goes to the routers, and accepts from now on.
 ///
 /// # Errors
 /// The address cannot be bound.
@@ -92,43 +92,15 @@ pub fn listen(
     reception: &Arc<Reception>,
     engine: &Arc<Engine>,
     listener: Listener,
-    shutdown: ShutdownSignal,
-) -> Result<Listening> {
-    let (socket, listening) = bind(reception, listener)?;
-    let of_connections = (reception.clone(), engine.clone(), shutdown.clone());
-    tokio::spawn(accept(reception.clone(), listener.kind, socket, shutdown, move |stream, ends, seat| {
-        let (reception, engine, shutdown) = of_connections.clone();
-        let stay = reception.stay(seat, shutdown);
-        serve(reception, engine, listener.kind, stream, ends, stay)
-    }));
-    Ok(listening)
-}
-
-/// Binds the listener for everything: HTTP goes to the routers.
-///
-/// # Errors
-/// The address cannot be bound.
-pub fn listen_to_any(
-    reception: &Arc<Reception>,
-    engine: &Arc<Engine>,
-    listener: Listener,
     routers: Routers,
     shutdown: ShutdownSignal,
 ) -> Result<Listening> {
     let (socket, listening) = bind(reception, listener)?;
-    let of_connections = (reception.clone(), engine.clone(), shutdown.clone());
+    let of_connections = (reception.clone(), engine.clone(), routers, shutdown.clone());
     tokio::spawn(accept(reception.clone(), listener.kind, socket, shutdown, move |stream, ends, seat| {
-        let (reception, engine, shutdown) = of_connections.clone();
-        let stay = reception.stay(seat, shutdown);
-        let routers = routers.clone();
-        async move {
-            // Boxed: these connections become others after a moment.
-            if let Some((protocol, transport)) =
-                Box::pin(reception.recognise(stream, ends.peer, routers, &stay.shutdown)).await
-            {
-                drive(&reception, engine, (protocol, transport), ends, stay);
-            }
-        }
+        let (reception, engine, routers, shutdown) = of_connections.clone();
+        let stay = Stay { workers: reception.workers.clone(), home: seat.0, _place: seat.1, shutdown };
+        serve(reception, engine, listener.kind, routers, stream, ends, stay)
     }));
     Ok(listening)
 }
@@ -201,20 +173,26 @@ async fn serve(
     reception: Arc<Reception>,
     engine: Arc<Engine>,
     kind: ListenerKind,
+    routers: Routers,
     stream: TcpStream,
     ends: Ends,
     stay: Stay,
 ) {
-    let Some(transport) = reception.transport(kind, kind.is_tls(), stream, ends.peer).await else { return };
-    let spoken = match MachineFactory::protocol(kind) {
-        // Boxed: other connections should not keep room for a request.
-        Protocol::Unknown => match Box::pin(reception.upgrade(transport, ends.peer, &stay.shutdown)).await {
-            Some(upgraded) => upgraded,
-            None => return,
-        },
-        protocol => (protocol, transport),
+    // Boxed: other connections should not keep room for what only these go through.
+    let spoken = match kind {
+        ListenerKind::Any => Box::pin(reception.recognise(stream, ends.peer, routers, &stay.shutdown)).await,
+        kind => {
+            match (reception.transport(kind, kind.is_tls(), stream, ends.peer).await, MachineFactory::protocol(kind)) {
+                (Some(transport), Protocol::Unknown) => {
+                    Box::pin(reception.upgrade(transport, ends.peer, &stay.shutdown)).await
+                }
+                (transport, protocol) => transport.map(|transport| (protocol, transport)),
+            }
+        }
     };
-    drive(&reception, engine, spoken, ends, stay);
+    if let Some(spoken) = spoken {
+        drive(&reception, engine, spoken, ends, stay);
+    }
 }
 
 /// Serves a connection of which it is known what it speaks.
@@ -244,10 +222,6 @@ fn protocol_of(protocol: WebProtocol) -> Protocol {
 }
 
 impl Reception {
-    fn stay(&self, (home, place): (Home, Place), shutdown: ShutdownSignal) -> Stay {
-        Stay { workers: self.workers.clone(), home, _place: place, shutdown }
-    }
-
     pub(super) fn metrics(&self) -> &Metrics {
         &self.metrics
     }

@@ -22,7 +22,7 @@ mod workers;
 pub use admission::NoEntry;
 pub use door::Routers;
 pub use http::listen_http;
-pub use listener::{Listening, Reception, listen, listen_to_any};
+pub use listener::{Listening, Reception, listen};
 pub use machines::{formats, limits as machine_limits};
 pub use shutdown::{Shutdown, ShutdownSignal};
 pub use workers::Workers;

@@ -12,7 +12,7 @@ use crate::auth::Authenticator;
 use crate::broker::{Engine, Startup};
 use crate::config::{Listener, ListenerKind, Settings};
 use crate::http::Management;
-use crate::net::{Listening, Reception, Routers, Shutdown, Workers, formats, listen, listen_http, listen_to_any};
+use crate::net::{Listening, Reception, Routers, Shutdown, Workers, formats, listen, listen_http};
 use crate::telemetry::Metrics;
 use crate::{auth, broker, http};
 
@@ -104,10 +104,8 @@ impl Starting {
             listening.push(match listener.kind {
                 ListenerKind::Management => continue,
                 ListenerKind::Aws => listen_http(reception, listener, self.aws_router(engine)?, shutdown.signal())?,
-                ListenerKind::Any => {
-                    listen_to_any(reception, engine, listener, self.routers(engine)?, shutdown.signal())?
-                }
-                _ => listen(reception, engine, listener, shutdown.signal())?,
+                ListenerKind::Any => listen(reception, engine, listener, self.routers(engine)?, shutdown.signal())?,
+                _ => listen(reception, engine, listener, Routers::default(), shutdown.signal())?,
             });
         }
         Ok(listening)

@@ -3,8 +3,8 @@
 use bytes::BufMut;
 
 use super::Kind;
-use super::primitives::{Parsed, byte, put_variable, variable_len, whole};
-use super::properties::{Allowed, Bounds, Property, id, list_len, properties, put_list};
+use super::primitives::{Parsed, byte, whole};
+use super::properties::{Allowed, Bounds, Property, id, properties, put_reason};
 use crate::reason::{Fault, Reason};
 
 /// An AUTH packet from a client.
@@ -50,11 +50,7 @@ fn auth(body: &[u8], bounds: Bounds) -> Parsed<'_, Auth<'_>> {
 /// Writes an AUTH packet.
 pub fn put(out: &mut impl BufMut, reason: Reason, method: &str, data: &[u8]) {
     let list = [Property::AuthenticationMethod(method), Property::AuthenticationData(data)];
-    let properties = list_len(&list);
-    out.put_u8(Kind::Auth.first_byte());
-    put_variable(out, 1 + variable_len(properties) + properties);
-    out.put_u8(reason.0);
-    put_list(out, &list);
+    put_reason(out, Kind::Auth, reason, &list);
 }
 
 #[cfg(test)]

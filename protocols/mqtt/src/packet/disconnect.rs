@@ -2,8 +2,8 @@
 
 use bytes::BufMut;
 
-use super::primitives::{Parsed, byte, put_variable, variable_len, whole};
-use super::properties::{Allowed, Bounds, Property, id, list_len, properties, put_list};
+use super::primitives::{Parsed, byte, variable_len, whole};
+use super::properties::{Allowed, Bounds, Property, id, list_len, properties, put_reason};
 use super::{Kind, Version};
 use crate::reason::{Fault, Reason};
 
@@ -60,15 +60,10 @@ pub fn encoded_len(list: &[Property<'_>]) -> usize {
 
 /// Writes a DISCONNECT of version 5.
 pub fn put(out: &mut impl BufMut, reason: Reason, list: &[Property<'_>]) {
-    out.put_u8(Kind::Disconnect.first_byte());
     if list.is_empty() {
-        out.put_u8(1);
-        return out.put_u8(reason.0);
+        return out.put_slice(&[Kind::Disconnect.first_byte(), 1, reason.0]);
     }
-    let properties = list_len(list);
-    put_variable(out, 1 + variable_len(properties) + properties);
-    out.put_u8(reason.0);
-    put_list(out, list);
+    put_reason(out, Kind::Disconnect, reason, list);
 }
 
 #[cfg(test)]

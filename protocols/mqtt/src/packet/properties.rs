@@ -3,6 +3,7 @@
 use bytes::BufMut;
 use nom::bytes::complete::take;
 
+use super::Kind;
 use super::primitives::{
     Parsed, binary, byte, fail, four_bytes, put_binary, put_variable, string, two_bytes, variable, variable_len,
 };
@@ -329,6 +330,15 @@ impl Property<'_> {
 /// Bytes of a list of properties, without the length before it.
 pub fn list_len(list: &[Property<'_>]) -> usize {
     list.iter().map(Property::encoded_len).sum()
+}
+
+/// Writes a packet that is a reason code and properties (AUTH and DISCONNECT of version 5).
+pub fn put_reason(out: &mut impl BufMut, kind: Kind, reason: Reason, list: &[Property<'_>]) {
+    let properties = list_len(list);
+    out.put_u8(kind.first_byte());
+    put_variable(out, 1 + variable_len(properties) + properties);
+    out.put_u8(reason.0);
+    put_list(out, list);
 }
 
 /// Writes a list of properties with the length before it.

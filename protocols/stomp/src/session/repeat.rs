@@ -46,11 +46,11 @@ struct Again {
 }
 
 impl Repeat {
-    /// The frames at the beginning of `input` that are like this one, up to so many.
-    fn find(&self, input: &[u8], count_max: usize) -> Vec<Again> {
+    /// The frames at the beginning of `input` that are like this one, up to so many, with bodies of up to so many bytes.
+    fn find(&self, input: &[u8], count_max: usize, body_bytes_max: usize) -> Vec<Again> {
         let (mut found, mut at) = (Vec::new(), 0);
         while found.len() < count_max
-            && let Some(again) = self.again(input, at)
+            && let Some(again) = self.again(input, at, body_bytes_max)
         {
             at = again.body.end + 1;
             found.push(again);
@@ -60,7 +60,7 @@ impl Repeat {
 
     /// The frame that begins at `at`, or after line ends there.
     #[inline]
-    fn again(&self, input: &[u8], at: usize) -> Option<Again> {
+    fn again(&self, input: &[u8], at: usize, body_bytes_max: usize) -> Option<Again> {
         let line_ends = input.get(at..)?.iter().take_while(|byte| **byte == b'\n').count();
         let mut end = after(input, at + line_ends, &self.head)?;
         let receipt_at = end;
@@ -74,7 +74,7 @@ impl Repeat {
         let body = input.get(end..)?;
         let length = match self.length {
             Some(length) => body.get(length).filter(|end| **end == 0).map(|_| length)?,
-            None => memchr::memchr(0, body.get(..body.len().min(RUN_BODY_BYTES_MAX + 1))?)?,
+            None => memchr::memchr(0, body.get(..body.len().min(body_bytes_max + 1))?)?,
         };
         Some(Again { receipt, body: end..end + length })
     }
@@ -150,7 +150,7 @@ impl Session {
             Some(_) => self.limits().unsettled_max.saturating_sub(self.requests.open()),
             None => usize::MAX,
         };
-        let found = repeat.find(input, room);
+        let found = repeat.find(input, room, self.limits().message_bytes_max.min(RUN_BODY_BYTES_MAX));
         if let Some(last) = found.last() {
             let first_confirm = self.expect_receipts(&repeat, &found, input);
             if repeat.durable || found.len() < RUN_MIN {

@@ -289,3 +289,13 @@ fn repeated_frames_wait_like_others() {
     wire.send(&frame.repeat(10));
     assert_eq!((wire.published().len(), wire.input.len()), (3, frame.len() * 7));
 }
+
+#[test]
+fn a_repeated_frame_may_not_be_larger_than_any_other() {
+    let mut wire = Wire::limited(Limits { message_bytes_max: 10, ..Limits::default() });
+    let frame = |body_bytes: usize| format!("SEND\ndestination:/topic/q\n\n{}\0", "x".repeat(body_bytes));
+    wire.send(&frame(10).repeat(6));
+    assert!(wire.asked().iter().any(|command| matches!(command, Command::PublishRun(_))), "they are a run");
+    assert!(wire.send(&frame(11)).starts_with("ERROR"));
+    assert_eq!(wire.published().len(), 0);
+}
