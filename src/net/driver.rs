@@ -263,10 +263,7 @@ impl Driver {
     fn receive(&mut self) {
         let now = self.engine.clock.now();
         self.machine.receive(now, &mut self.input, &mut self.output);
-        if self.input.is_empty() {
-            // An idle connection holds no buffer.
-            self.input = BytesMut::new();
-        }
+        scratch::give_back(&mut self.input);
     }
 
     /// Lets machine and core talk until both are silent.
