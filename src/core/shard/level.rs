@@ -5,6 +5,7 @@
 //! `pages`, `open` (the newest, not in a page yet). Messages go from the front to consumers and from the back to disk.
 //! Reading back is in `reading`, pages are in `pages`. Where nothing is on disk, runs are kept as they are behind all others: `tail`.
 
+mod browse;
 mod lasting;
 mod pages;
 mod reading;
@@ -13,6 +14,7 @@ mod tail;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+pub(crate) use browse::Behind;
 pub(crate) use lasting::Located;
 use tail::Tail;
 

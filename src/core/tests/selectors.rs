@@ -7,6 +7,7 @@ use crossdock_common::hub::Hub;
 use crossdock_common::testkit::plain_format;
 use crossdock_common::{Command, ConsumerId, Format, FormatTag, Lane, Message, Refusal, Value};
 
+use super::browsing::browse_by;
 use super::support::{Tester, World, binding, bodies, message, table};
 use crate::Paging;
 
@@ -223,4 +224,15 @@ fn a_long_queue_of_unwanted_messages_is_not_looked_at_again() {
             client.settle(&world, &one, Outcome::Accepted);
         }
     }
+}
+
+#[test]
+fn who_looks_may_want_only_some_messages_whatever_consumers_want() {
+    let (world, mut client) = world();
+    publish(&world, &mut client, ("", "q"), &["red", "blue", "red", "green"]);
+    assert_eq!(browse_by(&world, &mut client, 1, "color = 'red'"), ["red", "red"]);
+    consume(&world, &mut client, 1, 1, "color = 'blue'").expect("consumes");
+    assert_eq!(client.deliveries(&world).len(), 1);
+    assert_eq!(browse_by(&world, &mut client, 1, ""), ["red", "red", "green"]);
+    assert_eq!(browse_by(&world, &mut client, 9, "color <> 'red'"), ["green"]);
 }

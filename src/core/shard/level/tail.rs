@@ -35,6 +35,20 @@ impl Item {
             Self::One(entry) => entry.position,
         }
     }
+
+    fn last_position(&self) -> u64 {
+        match self {
+            Self::Part(part) => part.position + part.len() - 1,
+            Self::One(entry) => entry.position,
+        }
+    }
+
+    fn entries(&self) -> Vec<Entry> {
+        match self {
+            Self::Part(part) => part.entries().collect(),
+            Self::One(entry) => vec![entry.clone()],
+        }
+    }
 }
 
 impl Tail {
@@ -44,6 +58,13 @@ impl Tail {
 
     pub(super) fn memory_bytes(&self) -> u64 {
         self.memory_bytes
+    }
+
+    /// Messages behind this place, oldest first.
+    pub(super) fn behind(&self, place: u64) -> impl Iterator<Item = Entry> {
+        let first = self.items.partition_point(|item| item.last_position() <= place);
+        let entries = self.items.range(first..).flat_map(Item::entries);
+        entries.skip_while(move |entry| entry.position <= place)
     }
 
     /// The place of the oldest.
