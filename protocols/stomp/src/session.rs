@@ -1,5 +1,6 @@
 //! What a connected client asks for. Each concern has its file; this one hands frames and events out.
 
+mod browse;
 mod deliver;
 mod describe;
 mod durable;
@@ -24,7 +25,7 @@ use crate::error::Fault;
 use crate::frame::{Frame, Headers, Verb, Version};
 use crate::options::ConnectionOptions;
 use repeat::Repeat;
-use requests::{Purpose, ReceiptId, Requests};
+use requests::{Open, Purpose, ReceiptId, Requests};
 use settle::Unsettled;
 use subscriptions::Subscriptions;
 use transactions::Transactions;
@@ -178,20 +179,36 @@ impl Session {
         result: Result<Reply, Refusal>,
         output: &mut Output,
     ) -> Result<(), Fault> {
-        let Some(open) = self.requests.take(request) else { return Ok(()) };
-        let receipt = open.receipt;
-        let name = match (&open.purpose, result) {
-            (_, Ok(Reply::Queue { name, .. })) => name,
-            (_, Ok(_)) => Name::default(),
-            // What shall go is gone.
-            (Purpose::Unsubscribe(_) | Purpose::DeleteQueue, Err(Refusal::NotFound { .. })) => Name::default(),
-            (_, Err(refusal)) => return Err(Fault::from(refusal).with_receipt(self.requests.receipt_text(receipt))),
+        let Some(Open { purpose, receipt }) = self.requests.take(request) else { return Ok(()) };
+        let reply = match result {
+            Ok(reply) => reply,
+            Err(Refusal::NotFound { .. }) if purpose.wants_it_gone() => Reply::Done,
+            Err(refusal) => return Err(Fault::from(refusal).with_receipt(self.requests.receipt_text(receipt))),
         };
-        if matches!(open.purpose, Purpose::SubscribeTo(_) | Purpose::ReplyTo(_)) {
-            self.awaited_names = self.awaited_names.saturating_sub(1);
+        if let (Purpose::Browse(browsing), Reply::Browsed(found)) = (&purpose, &reply) {
+            // The subscription is there: its messages follow.
+            self.requests.step_done(receipt, output);
+            self.browsed(browsing, found, output);
+            return Ok(());
         }
-        let result = match open.purpose {
-            Purpose::Plain | Purpose::DeleteQueue => Ok(()),
+        let result = self.go_on(now, purpose, reply, receipt, output);
+        result.map_err(|fault| fault.with_receipt(self.requests.receipt_text(receipt)))?;
+        self.requests.step_done(receipt, output);
+        Ok(())
+    }
+
+    /// What the answer was waited for.
+    fn go_on(
+        &mut self,
+        now: Now,
+        purpose: Purpose,
+        reply: Reply,
+        receipt: Option<ReceiptId>,
+        output: &mut Output,
+    ) -> Result<(), Fault> {
+        let name = if let Reply::Queue { name, .. } = reply { name } else { Name::default() };
+        match purpose {
+            Purpose::Plain | Purpose::DeleteQueue | Purpose::Browse(_) => Ok(()),
             Purpose::Unsubscribe(consumer) => {
                 if let Some(over) = self.subscriptions.forget(consumer) {
                     self.unsettled.forget_if_settled(&over.tag);
@@ -199,17 +216,18 @@ impl Session {
                 Ok(())
             }
             Purpose::SubscribeTo(plan) => {
+                self.awaited_names = self.awaited_names.saturating_sub(1);
                 if let Some(temporary) = &plan.temporary {
                     self.replies.insert(temporary.clone(), name.clone());
                 }
                 self.bind_and_consume(*plan, name, receipt, output);
                 Ok(())
             }
-            Purpose::ReplyTo(send) => self.send_with_reply(now, *send, name, receipt, output),
-        };
-        result.map_err(|fault| fault.with_receipt(self.requests.receipt_text(receipt)))?;
-        self.requests.step_done(receipt, output);
-        Ok(())
+            Purpose::ReplyTo(send) => {
+                self.awaited_names = self.awaited_names.saturating_sub(1);
+                self.send_with_reply(now, *send, name, receipt, output)
+            }
+        }
     }
 
     /// Closes after DISCONNECT, once every open answer has come.

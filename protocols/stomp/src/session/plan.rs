@@ -31,6 +31,8 @@ pub(super) struct Plan {
     pub(super) binding: Option<Binding>,
     /// The queue of a durable subscription to a topic.
     pub(super) durable: bool,
+    /// It looks at what the queue has, and takes nothing.
+    pub(super) browser: bool,
     /// The `/temp-queue/…` that the queue is behind.
     pub(super) temporary: Option<Text>,
 }
@@ -47,13 +49,19 @@ impl Plan {
             arguments: Table::new(),
             binding: None,
             durable: false,
+            browser: false,
             temporary: None,
         }
     }
 
     /// Reads the headers that RabbitMQ or ActiveMQ know.
     pub(super) fn parse(headers: &Headers, tag: Tag, prefetch_default: u32) -> Result<Self, Fault> {
-        let mode = AckMode::parse(headers)?;
+        let browser = headers.is_true("browser");
+        let mode = match AckMode::parse(headers)? {
+            // There is nothing to acknowledge.
+            _ if browser => AckMode::Auto,
+            mode => mode,
+        };
         let argument = |name: &'static str| Some((Text::from_static(name), argument(&headers.get(name)?)));
         let mut arguments: Table = ARGUMENTS.into_iter().filter_map(argument).collect();
         arguments.extend(selector(headers));
@@ -65,6 +73,7 @@ impl Plan {
             priority: number(headers, &["x-priority", "activemq.priority"])?.unwrap_or(0),
             exclusive: headers.is_true("exclusive") || headers.is_true("activemq.exclusive"),
             arguments,
+            browser,
             ..Self::of_reply_queue("")
         })
     }

@@ -6,6 +6,7 @@ use bytes::BufMut;
 use crossdock_common::event::RejectReason;
 use crossdock_common::{ConsumerId, Output, RequestId, Text};
 
+use super::browse::Browsing;
 use super::plan::Plan;
 use super::send::PendingSend;
 use crate::error::Fault;
@@ -22,10 +23,19 @@ pub(super) enum Purpose {
     DeleteQueue,
     /// The consumer gets nothing more.
     Unsubscribe(ConsumerId),
+    /// Some messages to look at.
+    Browse(Box<Browsing>),
     /// The queue has got its name: bind it and consume.
     SubscribeTo(Box<Plan>),
     /// The reply queue has got its name: send.
     ReplyTo(Box<PendingSend>),
+}
+
+impl Purpose {
+    /// What shall go may be gone.
+    pub(super) fn wants_it_gone(&self) -> bool {
+        matches!(self, Self::Unsubscribe(_) | Self::DeleteQueue)
+    }
 }
 
 /// An open request.

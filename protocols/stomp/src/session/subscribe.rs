@@ -4,6 +4,7 @@ use crossdock_common::command::{BoundedBy, Subscribe};
 use crossdock_common::definition::{self, BindingSpec, Definition, QueueSpec};
 use crossdock_common::{Command, ConsumerId, Lane, Name, Output, Table, Text};
 
+use super::browse::check_browser;
 use super::durable::Durable;
 use super::plan::{Binding, Plan, selector};
 use super::requests::{Purpose, ReceiptId};
@@ -30,7 +31,7 @@ impl Session {
             let detail = format!("A subscription identified by '{}' already exists.", quote(&tag.0));
             return Err(Fault::violation("Duplicated subscription identifier", detail));
         }
-        refuse_browsers(headers)?;
+        check_browser(headers, &destinations)?;
         let durable = self.durable(headers)?;
         if durable.is_some() && destinations.len() > 1 {
             let detail = "A durable subscription has one destination";
@@ -132,30 +133,26 @@ impl Session {
     /// The queue has its name.
     pub(super) fn bind_and_consume(
         &mut self,
-        plan: Plan,
+        mut plan: Plan,
         queue: Name,
         receipt: Option<ReceiptId>,
         output: &mut Output,
     ) {
-        if let Some(Binding { exchange: source, pattern: key, arguments }) = plan.binding {
+        if let Some(Binding { exchange: source, pattern: key, arguments }) = plan.binding.take() {
             let destination = definition::Destination::Queue(queue.clone());
             let attributes = Table::new();
             let binding = BindingSpec { source, destination, key, arguments, announced: false, attributes };
             self.define(Purpose::Plain, Definition::Bind(binding), receipt, output);
         }
-        let (tag, mode, durable) = (plan.tag, plan.mode, plan.durable);
-        let (queue_name, window) = (queue.clone(), plan.window);
-        let subscription = Subscription { tag, mode, queue: queue_name, durable, window, template: None };
-        let consumer = self.subscriptions.add(subscription);
-        if consumer == ConsumerId(1) {
-            let window = u32::try_from(self.limits().unsettled_max).unwrap_or(u32::MAX);
-            output.commands.push(Command::LaneWindow { lane: Lane::default(), window });
+        let consumer = self.add_subscription(&plan, &queue, output);
+        if plan.browser {
+            return self.browse(consumer, queue, plan.arguments, receipt, output);
         }
         let subscribe = Box::new(Subscribe {
             consumer,
             lane: Lane::default(),
             queue,
-            presettled: mode == AckMode::Auto,
+            presettled: plan.mode == AckMode::Auto,
             exclusive: plan.exclusive,
             priority: plan.priority,
             window: plan.window,
@@ -164,6 +161,18 @@ impl Session {
         });
         let request = self.requests.ask(Purpose::Plain, receipt);
         output.commands.push(Command::Subscribe { request, subscribe });
+    }
+
+    fn add_subscription(&mut self, plan: &Plan, queue: &Name, output: &mut Output) -> ConsumerId {
+        let Plan { mode, durable, window, browser, .. } = *plan;
+        let (tag, queue) = (plan.tag.clone(), queue.clone());
+        let subscription = Subscription { tag, mode, queue, durable, window, browser, template: None };
+        let consumer = self.subscriptions.add(subscription);
+        if consumer == ConsumerId(1) {
+            let window = u32::try_from(self.limits().unsettled_max).unwrap_or(u32::MAX);
+            output.commands.push(Command::LaneWindow { lane: Lane::default(), window });
+        }
+        consumer
     }
 
     pub(super) fn unsubscribe(
@@ -190,6 +199,10 @@ impl Session {
         let for_good = headers.is_true("durable") || headers.is_true("persistent");
         let mut over: Vec<Name> = named.into_iter().collect();
         for (consumer, subscription) in ended {
+            if subscription.browser {
+                self.subscriptions.forget(consumer);
+                continue;
+            }
             let request = self.requests.ask(Purpose::Unsubscribe(consumer), receipt);
             output.commands.push(Command::Unsubscribe { request, consumer });
             if subscription.durable && for_good && !over.contains(&subscription.queue) {
@@ -213,12 +226,4 @@ impl Session {
         let fault = Fault::refused("Server cancelled subscription", detail);
         Err(Fault { subscription: subscription.tag.id().map(Text::from), ..fault })
     }
-}
-
-/// A browser looks at messages and takes none: to treat it as a consumer would lose them.
-fn refuse_browsers(headers: &Headers) -> Result<(), Fault> {
-    if headers.is_true("browser") {
-        return Err(Fault::refused("not_implemented", "Queues cannot be browsed: the messages would be taken away"));
-    }
-    Ok(())
 }

@@ -88,6 +88,8 @@ pub(super) struct Subscription {
     pub(super) durable: bool,
     /// Deliveries that the client may have unacknowledged; 0 for any number.
     pub(super) window: u32,
+    /// It shows what the queue has, and takes nothing.
+    pub(super) browser: bool,
     /// How its last message began.
     pub(super) template: Option<Template>,
 }
@@ -143,6 +145,12 @@ impl Subscriptions {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&ConsumerId, &Subscription)> {
         self.by_consumer.iter()
+    }
+
+    /// Nothing of it can be acknowledged.
+    pub(super) fn is_browser(&self, tag: &Tag) -> bool {
+        let consumers = self.by_tag.get(tag).into_iter().flatten();
+        consumers.filter_map(|consumer| self.by_consumer.get(consumer)).any(|subscription| subscription.browser)
     }
 
     pub(super) fn of_mut(&mut self, consumer: ConsumerId) -> Option<&mut Subscription> {

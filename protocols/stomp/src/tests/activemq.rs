@@ -165,12 +165,6 @@ fn nacked(options: ConnectionOptions, header: &str, redeliveries: u32) -> Outcom
 }
 
 #[test]
-fn a_browser_is_no_consumer() {
-    let read = Wire::connected("1.2").send("SUBSCRIBE\nid:0\ndestination:/queue/q\nbrowser:true\n\n\0");
-    assert_eq!(error_of(&read), "not_implemented");
-}
-
-#[test]
 fn an_unknown_host_may_be_refused() {
     let mut wire = Wire::new(ConnectionOptions { strict_host: true, ..options() });
     wire.core.vhosts_unknown = vec!["nowhere"];
