@@ -51,8 +51,9 @@ pub(crate) struct Session {
     subscriptions: Subscriptions,
     unsettled: Unsettled,
     transactions: Transactions,
-    /// Generated queue names that further frames must wait for.
-    awaited_names: usize,
+    /// Answers that further frames must wait for, since they decide which queue is meant: generated names, and what durable subscriptions
+    /// were until now.
+    awaited: usize,
     /// The last SEND, if others like it may follow.
     repeat: Option<Box<Repeat>>,
     /// DISCONNECT was read: the goodbye follows when nothing is open any more.
@@ -77,7 +78,7 @@ impl Session {
             subscriptions: Subscriptions::default(),
             unsettled: Unsettled::default(),
             transactions: Transactions::default(),
-            awaited_names: 0,
+            awaited: 0,
             repeat: None,
             leaving: false,
             goodbye: None,
@@ -96,9 +97,9 @@ impl Session {
         &self.id
     }
 
-    /// Frames wait while a name is being generated, and while as many answers are open as a connection may have.
+    /// Frames wait while it is open which queue is meant, and while as many answers are open as a connection may have.
     pub(crate) fn must_wait(&self) -> bool {
-        self.leaving || self.awaited_names > 0 || self.requests.open() >= self.limits().unsettled_max
+        self.leaving || self.awaited > 0 || self.requests.open() >= self.limits().unsettled_max
     }
 
     pub(crate) fn is_leaving(&self) -> bool {
@@ -182,7 +183,7 @@ impl Session {
         let Some(Open { purpose, receipt }) = self.requests.take(request) else { return Ok(()) };
         let reply = match result {
             Ok(reply) => reply,
-            Err(Refusal::NotFound { .. }) if purpose.wants_it_gone() => Reply::Done,
+            Err(Refusal::NotFound { .. }) if purpose.may_find_nothing() => Reply::Done,
             Err(refusal) => return Err(Fault::from(refusal).with_receipt(self.requests.receipt_text(receipt))),
         };
         if let (Purpose::Browse(browsing), Reply::Browsed(found)) = (&purpose, &reply) {
@@ -206,8 +207,19 @@ impl Session {
         receipt: Option<ReceiptId>,
         output: &mut Output,
     ) -> Result<(), Fault> {
-        let name = if let Reply::Queue { name, .. } = reply { name } else { Name::default() };
+        let (name, found) = match reply {
+            Reply::Queue { name, .. } => (name, None),
+            Reply::QueueInfo(info) => (Name::default(), Some(info.spec)),
+            _ => (Name::default(), None),
+        };
+        if purpose.is_waited_for() {
+            self.awaited = self.awaited.saturating_sub(1);
+        }
         match purpose {
+            Purpose::Resume(resumed) => {
+                self.resume(*resumed, found, receipt, output);
+                Ok(())
+            }
             Purpose::Plain | Purpose::DeleteQueue | Purpose::Browse(_) => Ok(()),
             Purpose::Unsubscribe(consumer) => {
                 if let Some(over) = self.subscriptions.forget(consumer) {
@@ -216,17 +228,13 @@ impl Session {
                 Ok(())
             }
             Purpose::SubscribeTo(plan) => {
-                self.awaited_names = self.awaited_names.saturating_sub(1);
                 if let Some(temporary) = &plan.temporary {
                     self.replies.insert(temporary.clone(), name.clone());
                 }
                 self.bind_and_consume(*plan, name, receipt, output);
                 Ok(())
             }
-            Purpose::ReplyTo(send) => {
-                self.awaited_names = self.awaited_names.saturating_sub(1);
-                self.send_with_reply(now, *send, name, receipt, output)
-            }
+            Purpose::ReplyTo(send) => self.send_with_reply(now, *send, name, receipt, output),
         }
     }
 

@@ -236,3 +236,39 @@ fn who_looks_may_want_only_some_messages_whatever_consumers_want() {
     assert_eq!(browse_by(&world, &mut client, 1, ""), ["red", "red", "green"]);
     assert_eq!(browse_by(&world, &mut client, 9, "color <> 'red'"), ["green"]);
 }
+
+#[test]
+fn a_reader_of_a_stream_may_want_only_some_messages() {
+    for paging in [
+        Paging::default(),
+        Paging { memory_bytes_max: 2_000, read_ahead_bytes: 1_000, page_references: 4, part_bytes: 100 },
+    ] {
+        let world = World::paging(paging);
+        let mut client = world.client("u");
+        client.queue(&world, "q", &[("x-queue-type", Value::string("stream"))]);
+        let first = ("x-stream-offset", Value::string("first"));
+        for number in 0..30 {
+            let mut numbered = message(&world, "", "q", &number.to_string());
+            numbered.durable = number % 3 == 0;
+            client.publish_message(&world, numbered, None);
+        }
+        for (consumer, mode, remainders) in [(1, "PERSISTENT", 0..1), (2, "NON_PERSISTENT", 1..3)] {
+            let selector = ("x-selector", Value::string(format!("JMSDeliveryMode = '{mode}'")));
+            let subscribe = Box::new(Subscribe {
+                consumer: ConsumerId(consumer),
+                lane: Lane(0),
+                queue: "q".into(),
+                presettled: false,
+                exclusive: false,
+                priority: 0,
+                window: 100,
+                bounded_by: BoundedBy::Peer,
+                arguments: table(&[first.clone(), selector]),
+            });
+            client.request(&world, |request| Command::Subscribe { request, subscribe }).expect("consumes");
+            world.sync();
+            let expected = (0..30).filter(|number| remainders.contains(&(number % 3))).map(|number| number.to_string());
+            assert_eq!(bodies(&client.deliveries(&world)), expected.collect::<Vec<_>>(), "{mode}");
+        }
+    }
+}

@@ -1,7 +1,8 @@
 //! What a SUBSCRIBE asks for, beside where.
 
 use bytes::Bytes;
-use crossdock_common::{Name, Table, Text, Value};
+use crossdock_common::value::lookup;
+use crossdock_common::{Name, Table, Text, Value, address};
 
 use super::argument;
 use super::subscriptions::{AckMode, Tag};
@@ -18,6 +19,14 @@ pub(super) struct Binding {
     pub(super) exchange: Name,
     pub(super) pattern: Bytes,
     pub(super) arguments: Table,
+}
+
+impl Binding {
+    /// What is subscribed to, in a spelling that is always the same.
+    pub(super) fn describe(&self) -> Value {
+        let selector = lookup(&self.arguments, SELECTOR).and_then(Value::as_str).unwrap_or_default();
+        Value::string(format!("{} {selector}", address::of_exchange(&self.exchange, &self.pattern)))
+    }
 }
 
 /// How to consume, once the queue has its name.

@@ -7,6 +7,7 @@ use crossdock_common::event::RejectReason;
 use crossdock_common::{ConsumerId, Output, RequestId, Text};
 
 use super::browse::Browsing;
+use super::durable::Resumed;
 use super::plan::Plan;
 use super::send::PendingSend;
 use crate::error::Fault;
@@ -25,6 +26,8 @@ pub(super) enum Purpose {
     Unsubscribe(ConsumerId),
     /// Some messages to look at.
     Browse(Box<Browsing>),
+    /// What a durable subscription was until now.
+    Resume(Box<Resumed>),
     /// The queue has got its name: bind it and consume.
     SubscribeTo(Box<Plan>),
     /// The reply queue has got its name: send.
@@ -32,9 +35,14 @@ pub(super) enum Purpose {
 }
 
 impl Purpose {
-    /// What shall go may be gone.
-    pub(super) fn wants_it_gone(&self) -> bool {
-        matches!(self, Self::Unsubscribe(_) | Self::DeleteQueue)
+    /// Frames wait for the answer.
+    pub(super) fn is_waited_for(&self) -> bool {
+        matches!(self, Self::SubscribeTo(_) | Self::ReplyTo(_) | Self::Resume(_))
+    }
+
+    /// It does not matter if it is not there.
+    pub(super) fn may_find_nothing(&self) -> bool {
+        matches!(self, Self::Unsubscribe(_) | Self::DeleteQueue | Self::Resume(_))
     }
 }
 

@@ -53,7 +53,7 @@ impl Session {
         let spec = QueueSpec { exclusive: true, auto_delete: true, ..QueueSpec::default() };
         let purpose = Purpose::ReplyTo(Box::new(PendingSend { frame: frame.clone(), destinations, temp_queue }));
         self.define(purpose, Definition::DeclareQueue { spec, passive: false }, receipt, output);
-        self.awaited_names += 1;
+        self.awaited += 1;
         Ok(())
     }
 

@@ -85,7 +85,7 @@ impl Session {
     fn declare_unnamed(&mut self, spec: QueueSpec, plan: Plan, receipt: Option<ReceiptId>, output: &mut Output) {
         let declare = Definition::DeclareQueue { spec, passive: false };
         self.define(Purpose::SubscribeTo(Box::new(plan)), declare, receipt, output);
-        self.awaited_names += 1;
+        self.awaited += 1;
     }
 
     /// A queue of the subscription's own: named after it if it is durable, by the broker if it is not. What it does not want does
@@ -125,6 +125,20 @@ impl Session {
         if spec.name.is_empty() {
             return self.declare_unnamed(spec, plan, receipt, output);
         }
+        if is_durable && headers.get("x-queue-name").is_none() {
+            return self.look_for_durable(spec, plan, receipt, output);
+        }
+        self.declare_and_consume(spec, plan, receipt, output);
+    }
+
+    /// The queue has a name that the headers say.
+    pub(super) fn declare_and_consume(
+        &mut self,
+        spec: QueueSpec,
+        plan: Plan,
+        receipt: Option<ReceiptId>,
+        output: &mut Output,
+    ) {
         let name = spec.name.clone();
         self.define(Purpose::Plain, Definition::DeclareQueue { spec, passive: false }, receipt, output);
         self.bind_and_consume(plan, name, receipt, output);
