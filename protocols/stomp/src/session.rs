@@ -222,9 +222,7 @@ impl Session {
             }
             Purpose::Plain | Purpose::DeleteQueue | Purpose::Browse(_) => Ok(()),
             Purpose::Unsubscribe(consumer) => {
-                if let Some(over) = self.subscriptions.forget(consumer) {
-                    self.unsettled.forget_if_settled(&over.tag);
-                }
+                self.unsubscribed(consumer);
                 Ok(())
             }
             Purpose::SubscribeTo(plan) => {

@@ -38,11 +38,30 @@ impl Session {
             return Err(Fault::violation("Invalid destination", detail));
         }
         for destination in &destinations {
-            self.subscriptions.check_room(self.limits())?;
+            self.check_room()?;
             let plan = Plan::parse(headers, tag.clone(), self.options.prefetch_default)?;
             self.consume(headers, destination, durable.as_ref(), plan, receipt, output);
         }
         Ok(())
+    }
+
+    /// Whether there may be one more subscription, or temporary queue: those of browsers stay when the subscription is over.
+    pub(super) fn check_room(&self) -> Result<(), Fault> {
+        let most = self.limits().consumers_max;
+        if self.subscriptions.len() < most && self.replies.len() < most {
+            return Ok(());
+        }
+        Err(Fault::violation("Too many subscriptions", format!("a connection may have {most} subscriptions")))
+    }
+
+    /// The core has ended it.
+    pub(super) fn unsubscribed(&mut self, consumer: ConsumerId) {
+        let Some(over) = self.subscriptions.forget(consumer) else { return };
+        self.unsettled.forget_if_settled(&over.tag);
+        // A temporary queue went with its last consumer: its name may mean another one from now on.
+        if !self.subscriptions.iter().any(|(_, other)| other.queue == over.queue) {
+            self.replies.retain(|_, queue| *queue != over.queue);
+        }
     }
 
     fn consume(

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crossdock_common::{ConsumerId, Limits, Name, Text};
+use crossdock_common::{ConsumerId, Name, Text};
 use smallvec::SmallVec;
 
 use crate::error::{Fault, quote};
@@ -104,13 +104,9 @@ pub(super) struct Subscriptions {
 }
 
 impl Subscriptions {
-    /// Whether there may be one more.
-    pub(super) fn check_room(&self, limits: &Limits) -> Result<(), Fault> {
-        if self.by_consumer.len() < limits.consumers_max {
-            return Ok(());
-        }
-        let detail = format!("a connection may have {} subscriptions", limits.consumers_max);
-        Err(Fault::violation("Too many subscriptions", detail))
+    /// Consumers, also those that are about to end.
+    pub(super) fn len(&self) -> usize {
+        self.by_consumer.len()
     }
 
     pub(super) fn contains(&self, tag: &Tag) -> bool {

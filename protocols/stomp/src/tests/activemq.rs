@@ -163,6 +163,10 @@ fn a_temporary_queue_may_be_subscribed_to_and_sent_to() {
     let published = wire.published();
     assert_eq!(&published[0].properties[..], b"reply-to:amq.gen-1\n");
     assert_eq!(&published[1].routing_key[..], b"amq.gen-1");
+    // It goes with its last consumer: the name may be used again, and is another queue's then.
+    assert_eq!(wire.send("UNSUBSCRIBE\nid:0\nreceipt:2\n\n\0"), receipt("2"));
+    assert_eq!(wire.send("SUBSCRIBE\nid:1\ndestination:/temp-queue/t\nreceipt:3\n\n\0"), receipt("3"));
+    assert_eq!(&*subscribes(&mut wire)[0].queue, "amq.gen-2");
     // Hostile row ST-5: another connection's name means nothing here.
     assert_eq!(error_of(&Wire::connected("1.2").send("SEND\ndestination:/temp-queue/t\n\n\0")), "Invalid destination");
 }

@@ -2,7 +2,7 @@
 
 use crossdock_common::command::BrowsePlace;
 use crossdock_common::event::BrowsedMessages;
-use crossdock_common::{Command, Name, Value};
+use crossdock_common::{Command, Limits, Name, Value};
 
 use super::support::*;
 
@@ -66,6 +66,21 @@ fn a_browser_ends_when_it_is_told_to() {
     assert_eq!(wire.event(crossdock_common::Event::Reply { request, result }), "");
     assert!(wire.asked().is_empty(), "nothing more is looked for, and there is no consumer to end");
     assert_eq!(error_of(&wire.send("UNSUBSCRIBE\nid:0\n\n\0")), "No subscription found");
+}
+
+/// Hostile row ST-5: a temporary queue that nobody consumes stays, so there are not more of them than subscriptions.
+#[test]
+fn temporary_queues_that_are_looked_at_are_bounded() {
+    let mut wire = Wire::limited(Limits { consumers_max: 2, ..Limits::default() });
+    let round = |number: u32| {
+        format!(
+            "SUBSCRIBE\nid:{number}\ndestination:/temp-queue/{number}\nbrowser:true\n\n\0UNSUBSCRIBE\nid:{number}\n\n\0"
+        )
+    };
+    for number in 0..2 {
+        assert!(wire.send(&round(number)).contains("browser:end"));
+    }
+    assert_eq!(error_of(&wire.send(&round(2))), "Too many subscriptions");
 }
 
 #[test]

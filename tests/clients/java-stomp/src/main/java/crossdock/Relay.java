@@ -58,6 +58,8 @@ public class Relay implements WebSocketMessageBrokerConfigurer {
         .setUserDestinationBroadcast("/topic/unresolved-users")
         .setUserRegistryBroadcast("/topic/users");
     registry.setApplicationDestinationPrefixes("/app");
+    // Otherwise Spring's own threads mix up what the broker sends in order.
+    registry.setPreservePublishOrder(true);
   }
 
   @Override
@@ -181,7 +183,18 @@ public class Relay implements WebSocketMessageBrokerConfigurer {
     return client;
   }
 
-  public static void main(String[] arguments) throws Exception {
+  public static void main(String[] arguments) {
+    try {
+      run();
+      System.exit(0);
+    } catch (Throwable failure) {
+      // The application's threads would go on.
+      failure.printStackTrace();
+      System.exit(1);
+    }
+  }
+
+  static void run() throws Exception {
     SpringApplication application = new SpringApplication(Relay.class);
     application.setDefaultProperties(Map.of("server.port", "0", "spring.main.banner-mode", "off", "logging.level.root", "warn"));
     ConfigurableApplicationContext context = application.run();
@@ -201,7 +214,6 @@ public class Relay implements WebSocketMessageBrokerConfigurer {
     alice.session.disconnect();
     bob.session.disconnect();
     context.close();
-    System.exit(0);
   }
 
   static void topicsReachEverybody(Client alice, Client bob, Client direct) throws Exception {
