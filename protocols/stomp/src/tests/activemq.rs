@@ -250,7 +250,7 @@ fn a_run_is_what_its_messages_are() {
             priority: 0,
             ttl_ms: None,
             user: &user,
-            received_at: crossdock_common::UnixMillis(0),
+            received_at: UnixMillis(0),
         };
         let bodies: [&[u8]; 3] = [b"one", b"", b"three"];
         let run = crossdock_common::Run::new(&arrived, bodies.into_iter());
@@ -259,7 +259,7 @@ fn a_run_is_what_its_messages_are() {
             queue: crossdock_common::names::QueueId(7),
             position: 1,
             run,
-            delivered_at: crossdock_common::UnixMillis(0),
+            delivered_at: UnixMillis(0),
             expires_at: None,
             binding: None,
         };

@@ -1,8 +1,8 @@
 //! `browser:true`.
 
 use crossdock_common::command::BrowsePlace;
-use crossdock_common::event::BrowsedMessages;
-use crossdock_common::{Command, Limits, Name, Value};
+use crossdock_common::event::{BrowsedMessages, Reply};
+use crossdock_common::{Command, Event, Limits, Name, Value};
 
 use super::support::*;
 
@@ -62,8 +62,8 @@ fn a_browser_ends_when_it_is_told_to() {
     wire.send(&format!("{BROWSE}\n\0"));
     let Some(Command::Browse { request, .. }) = wire.asked().pop() else { panic!() };
     assert_eq!(wire.send("UNSUBSCRIBE\nid:0\nreceipt:1\n\n\0"), receipt("1"));
-    let result = Ok(crossdock_common::event::Reply::Browsed(Box::new(found(&["one"], Some(PLACE)))));
-    assert_eq!(wire.event(crossdock_common::Event::Reply { request, result }), "");
+    let result = Ok(Reply::Browsed(Box::new(found(&["one"], Some(PLACE)))));
+    assert_eq!(wire.event(Event::Reply { request, result }), "");
     assert!(wire.asked().is_empty(), "nothing more is looked for, and there is no consumer to end");
     assert_eq!(error_of(&wire.send("UNSUBSCRIBE\nid:0\n\n\0")), "No subscription found");
 }
