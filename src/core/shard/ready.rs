@@ -146,6 +146,7 @@ impl Ready {
         self.top_mut().iter_mut().for_each(|level| level.advance());
         if let (Some(groups), [level]) = (&mut self.groups, &mut self.levels[..]) {
             while !groups.has_next() && !groups.is_full() {
+                level.advance();
                 let message = level.head().and_then(|entry| entry.message.as_ref());
                 let Some(name) = message.filter(|one| groups.must_wait(one)).map(|one| groups.name_of(one)) else {
                     break;
@@ -260,10 +261,10 @@ impl Ready {
     ) -> Option<(PageRef, Vec<StoredRef>)> {
         let level =
             self.levels.iter_mut().find(|level| level.pages().next().is_some_and(|page| page.location == *location))?;
-        let before = level.ahead_of_tail();
+        let before = level.far();
         let lost = refs.is_none();
         let (page, gone) = level.page_read(location, refs)?;
-        self.length = self.length + level.ahead_of_tail() - before;
+        self.length = self.length + level.far() - before;
         if lost {
             self.body_bytes -= page.tally().bytes;
         }

@@ -258,7 +258,11 @@ fn what_is_shown_is_what_there_is() {
         let priorities = [("x-max-priority", Value::I32(2))];
         client.queue(&world, "q", if random.below(3) == 0 { &priorities } else { &[] });
         for step in 0..random.below(150) {
-            match random.below(8) {
+            match random.below(9) {
+                8 => {
+                    let bodies = numbers(1_000 * step as usize..1_000 * step as usize + random.below(8) as usize + 1);
+                    client.publish_run(&world, ("", "q"), random.below(2) == 0, &bodies, None);
+                }
                 0..5 => {
                     let mut message = message(&world, "", "q", &step.to_string());
                     (message.durable, message.priority) = (random.below(2) == 0, random.below(3) as u8);

@@ -57,7 +57,7 @@ impl Level {
         let refs = first(self.refs.iter(), place, count, |stored| stored.position);
         let open = first(self.open.iter(), place, count, |stored| stored.position);
         let far = refs.chain(open).map(|stored| stored.to_entry(self.number));
-        near.chain(far).chain(self.tail.behind(place).take(count)).collect()
+        near.chain(far).chain(self.runs.behind(place).take(count)).collect()
     }
 }
 

@@ -81,7 +81,7 @@ impl Level {
 
     /// References to what stands before the pages.
     pub(crate) fn before_pages(&self) -> impl Iterator<Item = StoredRef> {
-        self.near.iter().filter_map(Entry::to_stored).chain(self.refs.iter().copied())
+        self.near.iter().chain(self.runs.entries()).filter_map(Entry::to_stored).chain(self.refs.iter().copied())
     }
 
     /// References to what stands behind the pages.

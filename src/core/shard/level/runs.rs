@@ -1,4 +1,4 @@
-//! The newest messages of a level that has runs.
+//! The messages of a level that came in runs, and those that came among them.
 
 use std::collections::VecDeque;
 
@@ -8,15 +8,15 @@ use super::Level;
 use crate::shard::entry::Entry;
 use crate::shard::part::Part;
 
-/// Ready messages, oldest first. None of them is on disk.
+/// Ready messages, oldest first.
 #[derive(Default)]
-pub(super) struct Tail {
+pub(super) struct Runs {
     items: VecDeque<Item>,
     memory_bytes: u64,
 }
 
 /// One or several of them.
-enum Item {
+pub(super) enum Item {
     Part(Part),
     One(Entry),
 }
@@ -43,15 +43,22 @@ impl Item {
         }
     }
 
-    fn entries(&self) -> Vec<Entry> {
+    fn to_entries(&self) -> Vec<Entry> {
         match self {
             Self::Part(part) => part.entries().collect(),
             Self::One(entry) => vec![entry.clone()],
         }
     }
+
+    fn into_entry(self) -> Option<Entry> {
+        match self {
+            Self::Part(_) => None,
+            Self::One(entry) => Some(entry),
+        }
+    }
 }
 
-impl Tail {
+impl Runs {
     pub(super) fn is_empty(&self) -> bool {
         self.items.is_empty()
     }
@@ -63,18 +70,26 @@ impl Tail {
     /// Messages behind this place, oldest first.
     pub(super) fn behind(&self, place: u64) -> impl Iterator<Item = Entry> {
         let first = self.items.partition_point(|item| item.last_position() <= place);
-        let entries = self.items.range(first..).flat_map(Item::entries);
+        let entries = self.items.range(first..).flat_map(Item::to_entries);
         entries.skip_while(move |entry| entry.position <= place)
     }
 
-    /// The place of the oldest.
-    fn position(&self) -> Option<u64> {
-        self.items.front().map(Item::position)
-    }
-
-    fn push(&mut self, item: Item) {
+    /// Puts messages at the end.
+    pub(super) fn push(&mut self, item: Item) {
         self.memory_bytes += item.memory_bytes();
         self.items.push_back(item);
+    }
+
+    /// Some are older than this entry.
+    pub(super) fn begin_before(&self, entry: &Entry) -> bool {
+        self.items.front().is_some_and(|oldest| oldest.position() < entry.position)
+    }
+
+    /// Puts an entry to where it was; that is never within a part, as those that went out of a part went from its front.
+    pub(super) fn insert(&mut self, entry: Entry) {
+        self.memory_bytes += entry.memory_bytes();
+        let place = self.items.partition_point(|item| item.position() < entry.position);
+        self.items.insert(place, Item::One(entry));
     }
 
     fn pop(&mut self) -> Option<Item> {
@@ -100,37 +115,42 @@ impl Tail {
                 Item::One(_) => None,
             };
         }
+        let before_bytes = part.memory_bytes();
         let taken = part.split_to(count);
-        self.memory_bytes -= taken.memory_bytes();
+        self.memory_bytes = self.memory_bytes - before_bytes + part.memory_bytes();
         Some(taken)
+    }
+
+    /// Those that are not of a run.
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.items.iter().filter_map(|item| match item {
+            Item::Part(_) => None,
+            Item::One(entry) => Some(entry),
+        })
+    }
+
+    /// As [`entries`](Self::entries), for good.
+    pub(super) fn into_entries(self) -> impl Iterator<Item = Entry> {
+        self.items.into_iter().filter_map(Item::into_entry)
     }
 }
 
 impl Level {
-    /// Puts a new entry at the end, where a tail is.
-    #[cold]
-    pub(super) fn append_to_tail(&mut self, entry: Entry, keep: bool) {
-        if keep && entry.stored.is_none() {
-            return self.tail.push(Item::One(entry));
-        }
-        self.dissolve();
-        self.append_before_tail(entry, keep);
-    }
-
-    /// Puts new messages at the end.
+    /// Puts new messages at the end; nothing is on disk.
     pub(crate) fn append_part(&mut self, part: Part) {
-        self.tail.push(Item::Part(part));
+        debug_assert!(!self.is_storing(), "messages on disk are older");
+        self.runs.push(Item::Part(part));
     }
 
     /// Messages of a run that would be handed out next.
     #[inline]
     pub(crate) fn next_part(&self) -> Option<&Part> {
-        self.tail.part().filter(|_| self.ahead_of_tail() == 0)
+        self.runs.part().filter(|_| self.near.is_empty())
     }
 
     /// Takes up to so many of those that [`next_part`](Self::next_part) has shown.
     pub(crate) fn take_part(&mut self, count: u64) -> Option<Part> {
-        self.tail.take_part(count)
+        self.runs.take_part(count)
     }
 
     /// When the next message expires.
@@ -149,35 +169,20 @@ impl Level {
         self.head()?.is_expired(now).then(|| self.pop_head())?
     }
 
-    /// Lets the oldest of the tail be entries, if they are next.
+    /// Lets the oldest run be entries, if it is next.
     #[inline]
     pub(crate) fn advance(&mut self) {
-        if !self.tail.is_empty() && self.ahead_of_tail() == 0 {
-            self.dissolve_one();
-        }
-    }
-
-    /// Lets all of the tail be entries.
-    #[cold]
-    pub(crate) fn dissolve(&mut self) {
-        while !self.tail.is_empty() {
-            self.dissolve_one();
+        if self.near.is_empty() && !self.runs.is_empty() {
+            self.dissolve_oldest();
         }
     }
 
     #[cold]
-    fn dissolve_one(&mut self) {
-        match self.tail.pop() {
-            Some(Item::Part(part)) => part.entries().for_each(|entry| self.append_before_tail(entry, true)),
-            Some(Item::One(entry)) => self.append_before_tail(entry, true),
+    fn dissolve_oldest(&mut self) {
+        match self.runs.pop() {
+            Some(Item::Part(part)) => part.entries().for_each(|entry| self.insert(entry)),
+            Some(Item::One(entry)) => self.insert(entry),
             None => {}
-        }
-    }
-
-    /// An entry comes back that may have its place among the tail.
-    pub(super) fn make_way(&mut self, entry: &Entry) {
-        if self.tail.position().is_some_and(|position| position < entry.position) {
-            self.dissolve();
         }
     }
 }
