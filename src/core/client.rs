@@ -4,13 +4,14 @@ mod consume;
 mod exactly_once;
 mod publish;
 mod reading;
+mod searching;
 mod session;
 mod streams;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crossdock_common::command::{Credentials, FetchRetained};
+use crossdock_common::command::Credentials;
 use crossdock_common::definition::Definition;
 use crossdock_common::event::Reply;
 use crossdock_common::names::{ConnectionId, QueueId};
@@ -26,6 +27,7 @@ use crate::permissions::Who;
 use crate::shard::command::ShardCommand;
 use crate::window::LaneWindow;
 use publish::RouteCache;
+use searching::{Search, Searches};
 
 /// Exclusive queues that a connection remembers without looking which of them are still there.
 const EXCLUSIVE_MAX: usize = 64;
@@ -59,12 +61,7 @@ pub struct Client {
     published: bool,
     /// Deliveries that the session could not read any more.
     unreadable: u64,
-    /// Questions after retained messages that are not answered yet.
-    retained: VecDeque<(RequestId, FetchRetained)>,
-    /// The first of them is looked on for.
-    searching: bool,
-    /// It has looked through many, and others should have their turn before it does that again.
-    has_looked: bool,
+    searches: Searches,
     /// The connection ends: no command waits for an answer that nobody will hear.
     ending: bool,
 }
@@ -118,9 +115,7 @@ impl Client {
             hurried: None,
             published: false,
             unreadable: 0,
-            retained: VecDeque::new(),
-            searching: false,
-            has_looked: false,
+            searches: Searches::default(),
             ending: false,
         }
     }
@@ -184,9 +179,7 @@ impl Client {
 
     /// Takes everything that waits for the machine.
     pub fn take_events(&mut self, now: Now, into: &mut VecDeque<Event>) {
-        if self.searching {
-            self.serve_retained(now);
-        }
+        self.search_on(now);
         let mut items = std::mem::take(&mut self.items);
         self.outbox.take(&mut items);
         for item in items.drain(..) {
@@ -200,6 +193,11 @@ impl Client {
             };
             if let Event::Reply { result: Ok(Reply::Session(_)), .. } = &event {
                 self.start_session(now);
+            }
+            if let Event::Reply { request, .. } = &event
+                && self.searches.is_browsing(*request)
+            {
+                self.browsed(now, &mut event);
             }
             if let Event::Deliver(deliveries) = &mut event {
                 self.keep_readable(now, deliveries);
@@ -226,23 +224,21 @@ impl Client {
             }
             self.flush(now);
         }
-        if !self.retained.is_empty() {
-            self.serve_retained(now);
+        if !self.searches.are_none() {
+            self.serve_search(now);
             self.outbox.wake();
         }
     }
 
     /// It has done something long, and others should have their turn before it goes on; told once.
     pub fn must_yield(&mut self) -> bool {
-        std::mem::take(&mut self.has_looked)
+        self.searches.must_yield()
     }
 
     /// Gives back the memory of what is empty: the connection may be idle for long.
     pub fn rest(&mut self) {
         self.items = Vec::new();
-        if self.retained.is_empty() {
-            self.retained = VecDeque::new();
-        }
+        self.searches.rest();
         self.pending.iter_mut().filter(|batch| batch.is_empty()).for_each(|batch| *batch = Vec::new());
     }
 
@@ -321,7 +317,8 @@ impl Client {
             Command::CancelDelayed { request, exchange, position } => {
                 self.cancel_delayed(now, request, &exchange, position);
             }
-            Command::FetchRetained { request, fetch } => self.fetch_retained(now, request, *fetch),
+            Command::Browse { request, browse } => self.search(now, request, Search::Browse(*browse)),
+            Command::FetchRetained { request, fetch } => self.search(now, request, Search::Retained(*fetch)),
             Command::OpenSession { request, session } => self.open_session(now, request, *session),
             Command::SessionExpiry { expiry_ms } => self.set_session_expiry(expiry_ms),
             Command::DiscardWill => self.discard_will(),

@@ -219,6 +219,8 @@ impl Driver {
                     let now = self.engine.clock.now();
                     if self.is_paused() {
                         self.machine.unheard(now);
+                    } else if self.transport.was_heard_beneath() {
+                        self.machine.heard_beneath(now);
                     }
                     if self.machine.deadline().is_some_and(|at| at <= now.instant) {
                         self.machine.timeout(now, &mut self.output);

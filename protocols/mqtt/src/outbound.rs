@@ -357,8 +357,11 @@ impl Outbound {
         let (original, body) = if message.format.tag() == FormatTag::MQTT {
             (convert::original(&message.properties).as_bytes(), &message.body)
         } else {
-            converted =
-                if is_v5 { convert::outgoing(message) } else { (Bytes::new(), convert::outgoing_body(message)) };
+            converted = if is_v5 {
+                convert::outgoing(message, &cx.peer.options.exchange)
+            } else {
+                (Bytes::new(), convert::outgoing_body(message))
+            };
             (&converted.0[..], &converted.1)
         };
         let alias = self.alias(cx, &outgoing.topic);

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use crossdock_common::command::{Fetch, FetchRetained, Outcome, Subscribe};
+use crossdock_common::command::{Fetch, Outcome, Subscribe};
 use crossdock_common::definition::REPLY_ADDRESS;
-use crossdock_common::event::{Reply, RetainedMessages};
+use crossdock_common::event::Reply;
 use crossdock_common::names::{DeliveryId, QueueId};
 use crossdock_common::refusal::{Access, Resource};
 use crossdock_common::value::lookup;
-use crossdock_common::{ConsumerId, Event, Lane, Name, Now, Refusal, RequestId};
+use crossdock_common::{ConsumerId, Lane, Name, Now, Refusal, RequestId};
 
 use super::streams::{StreamConsumer, check_no_stream};
 use super::{Client, ConsumerPlace};
@@ -23,9 +23,6 @@ use crate::shard::command::{Confirmee, NewConsumer, Purge, ShardCommand, ShardFe
 use crate::shard::stream::cursor::Reading;
 use crate::shard::stream::not_of_streams;
 use crate::wording::not_an_integer;
-
-/// Bytes that a connection has not written, from which on it gets no more retained messages.
-const RETAINED_UNWRITTEN_BYTES_MAX: usize = 64 << 10;
 
 impl Client {
     pub(super) fn subscribe(&mut self, now: Now, request: RequestId, subscribe: Subscribe) {
@@ -221,38 +218,8 @@ impl Client {
         }
     }
 
-    pub(super) fn fetch_retained(&mut self, now: Now, request: RequestId, fetch: FetchRetained) {
-        self.flush(now);
-        self.retained.push_back((request, fetch));
-        self.serve_retained(now);
-    }
-
-    /// Answers the next question after retained messages, unless the peer has much to read already. Where nothing was found among many
-    /// keys, others have their turn before it goes on.
-    pub(super) fn serve_retained(&mut self, now: Now) {
-        self.searching = false;
-        let Some((request, mut fetch)) =
-            self.retained.pop_front_if(|_| self.outbox.unwritten_bytes() < RETAINED_UNWRITTEN_BYTES_MAX)
-        else {
-            return;
-        };
-        self.has_looked = true;
-        match self.broker.retained(now, &self.who, &fetch) {
-            Ok(RetainedMessages { messages, next: Some(next) }) if messages.is_empty() => {
-                fetch.after = Some(next);
-                self.retained.push_front((request, fetch));
-                self.searching = true;
-                self.outbox.wake_always();
-            }
-            result => {
-                let result = result.map(|found| Reply::Retained(Box::new(found)));
-                self.outbox.push_counted(Event::Reply { request, result });
-            }
-        }
-    }
-
     /// The queue, if it exists, is not somebody else's, and may be read.
-    fn readable(&self, name: &Name) -> Result<QueueId, Refusal> {
+    pub(super) fn readable(&self, name: &Name) -> Result<QueueId, Refusal> {
         let caller = self.caller();
         // Only the connection that replies go to finds such a queue.
         if !name.starts_with(REPLY_ADDRESS) {

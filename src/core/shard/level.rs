@@ -5,6 +5,7 @@
 //! kept as it came), `refs` (a page that was read back), `pages`, `open` (the newest, not in a page yet). Messages go from the front
 //! to consumers and from the back to disk. Reading back is in `reading`, pages are in `pages`.
 
+mod browse;
 mod lasting;
 mod pages;
 mod reading;
@@ -13,6 +14,7 @@ mod runs;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+pub(crate) use browse::Behind;
 pub(crate) use lasting::Located;
 use runs::{Item, Runs};
 

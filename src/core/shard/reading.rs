@@ -27,8 +27,18 @@ pub struct ReadRequest {
     /// Whose it is.
     pub queue: QueueId,
     wanted: Wanted,
-    /// The consumer of a stream that it is for.
-    cursor: Option<u32>,
+    reader: ReadFor,
+}
+
+/// Who wants to have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ReadFor {
+    /// The queue's consumers.
+    Queue,
+    /// A consumer of a stream.
+    Cursor(u32),
+    /// Somebody who looks at what the queue has.
+    Browser(u32),
 }
 
 #[derive(Debug)]
@@ -49,7 +59,7 @@ struct ToRead {
 pub struct ReadResult {
     queue: QueueId,
     found: Found,
-    cursor: Option<u32>,
+    reader: ReadFor,
 }
 
 enum Found {
@@ -67,6 +77,13 @@ pub(super) struct ReadMessage {
 impl From<ReadMessage> for Read {
     fn from(read: ReadMessage) -> Self {
         Self { expires_at: None, binding: read.binding, message: read.message }
+    }
+}
+
+impl Queue {
+    /// The message, and when it expires here.
+    pub(super) fn as_read(&self, read: ReadMessage, now: Now) -> Read {
+        Read { expires_at: self.expires_at(&read.message, now), ..Read::from(read) }
     }
 }
 
@@ -91,15 +108,15 @@ impl ReadRequest {
     pub(super) fn messages(queue: QueueId, chosen: Vec<(u64, Location)>, segments: &Segments) -> Self {
         let to_read = |(position, location)| ToRead { position, location, parts: segments.parts_of(queue, position) };
         let wanted = Wanted::Messages(chosen.into_iter().map(to_read).collect());
-        Self { queue, wanted, cursor: None }
+        Self { queue, wanted, reader: ReadFor::Queue }
     }
 
     pub(super) fn page(queue: QueueId, page: Location) -> Self {
-        Self { queue, wanted: Wanted::Page(page), cursor: None }
+        Self { queue, wanted: Wanted::Page(page), reader: ReadFor::Queue }
     }
 
-    pub(super) fn of_cursor(self, cursor: u32) -> Self {
-        Self { cursor: Some(cursor), ..self }
+    pub(super) fn of(self, reader: ReadFor) -> Self {
+        Self { reader, ..self }
     }
 
     /// Where to read.
@@ -134,7 +151,7 @@ impl ReadRequest {
                 Found::Messages(wanted.iter().map(|one| (one.position, read(one))).collect())
             }
         };
-        ReadResult { queue: self.queue, found, cursor: self.cursor }
+        ReadResult { queue: self.queue, found, reader: self.reader }
     }
 }
 
@@ -203,11 +220,17 @@ impl Shard {
     /// Takes what was read. Gives how many messages were wanted and could not be read.
     pub(crate) fn take_read(&mut self, now: Now, result: ReadResult, effects: &mut Effects) -> u64 {
         let id = result.queue;
-        let damaged = match (result.found, result.cursor) {
-            (Found::Messages(found), None) => self.messages_read(now, id, found, effects),
-            (Found::Page(location, refs), None) => self.page_read(id, &location, refs),
-            (Found::Messages(found), Some(cursor)) => self.messages_read_for((id, cursor), found),
-            (Found::Page(location, refs), Some(cursor)) => self.page_read_for((id, cursor), &location, refs),
+        let damaged = match (result.found, result.reader) {
+            (Found::Messages(found), ReadFor::Queue) => self.messages_read(now, id, found, effects),
+            (Found::Page(location, refs), ReadFor::Queue) => self.page_read(id, &location, refs),
+            (Found::Messages(found), ReadFor::Cursor(cursor)) => self.messages_read_for((id, cursor), found),
+            (Found::Page(location, refs), ReadFor::Cursor(cursor)) => self.page_read_for((id, cursor), &location, refs),
+            (Found::Messages(found), ReadFor::Browser(browser)) => {
+                self.messages_browsed(now, (id, browser), found, effects)
+            }
+            (Found::Page(location, refs), ReadFor::Browser(browser)) => {
+                self.page_browsed(now, (id, browser), (location, refs), effects)
+            }
         };
         self.mark(id);
         self.finish(now, effects);
@@ -236,15 +259,11 @@ impl Shard {
         effects: &mut Effects,
     ) -> u64 {
         let Some(queue) = self.queues.get_mut(&id) else { return 0 };
-        let read = |queue: &Queue, read: ReadMessage| Read {
-            expires_at: queue.expires_at(&read.message, now),
-            ..Read::from(read)
-        };
         let mut damaged = Vec::new();
         let mut graves = Vec::new();
         let mut rest = Vec::with_capacity(found.len());
         for (position, message) in found {
-            let message = message.map(|message| read(queue, message));
+            let message = message.map(|message| queue.as_read(message, now));
             match queue.burying.remove(&position) {
                 Some(mut dying) => match message {
                     Some(Read { message, binding, expires_at }) => {

@@ -1,7 +1,10 @@
 //! The messages of a queue that could be handed out, by priority and place; in a FIFO queue, by group as well.
 
+mod browse;
 mod parts;
 mod wanted;
+
+pub(crate) use browse::PageContent;
 
 use crossdock_common::{Instant, Message};
 use smallvec::SmallVec;

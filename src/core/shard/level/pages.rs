@@ -27,8 +27,7 @@ impl Level {
         }
         self.page_requested = false;
         let page = self.pages.pop_front()?;
-        let survived = page.survived;
-        let (here, gone) = refs.unwrap_or_default().into_iter().partition(|stored| !survived || stored.logged);
+        let (here, gone) = refs.unwrap_or_default().into_iter().partition(|stored| page.has(stored));
         let here: Vec<StoredRef> = here;
         self.far = self.far - page.tally().count + here.len() as u64;
         self.refs.extend(here);

@@ -36,6 +36,20 @@ impl Item {
         }
     }
 
+    fn last_position(&self) -> u64 {
+        match self {
+            Self::Part(part) => part.position + part.len() - 1,
+            Self::One(entry) => entry.position,
+        }
+    }
+
+    fn to_entries(&self) -> Vec<Entry> {
+        match self {
+            Self::Part(part) => part.entries().collect(),
+            Self::One(entry) => vec![entry.clone()],
+        }
+    }
+
     fn into_entry(self) -> Option<Entry> {
         match self {
             Self::Part(_) => None,
@@ -51,6 +65,13 @@ impl Runs {
 
     pub(super) fn memory_bytes(&self) -> u64 {
         self.memory_bytes
+    }
+
+    /// Messages behind this place, oldest first.
+    pub(super) fn behind(&self, place: u64) -> impl Iterator<Item = Entry> {
+        let first = self.items.partition_point(|item| item.last_position() <= place);
+        let entries = self.items.range(first..).flat_map(Item::to_entries);
+        entries.skip_while(move |entry| entry.position <= place)
     }
 
     /// Puts messages at the end.
