@@ -12,6 +12,7 @@ mod hostile;
 mod large_bodies;
 mod leases;
 pub(crate) mod memory_log;
+mod moves;
 mod pages;
 mod paging;
 mod permissions;

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crate::command::RetainedPlace;
 use crate::definition::{BindingSpec, DelayedInfo, ExchangeInfo, QueueInfo};
 use crate::lane_quota::LaneQuota;
+use crate::moves::MoveInfo;
 use crate::names::{DeliveryId, QueueId};
 use crate::{ConsumerId, Instant, Lane, Message, Name, Refusal, RequestId, Run, UnixMillis};
 
@@ -85,6 +86,8 @@ pub enum Reply {
     Bindings(Vec<BindingSpec>),
     /// Messages that wait at a delayed-message exchange.
     Delayed(Vec<DelayedInfo>),
+    /// Tasks that move messages.
+    Moves(Vec<MoveInfo>),
     /// Retained messages.
     Retained(Box<RetainedMessages>),
     /// A session.
