@@ -54,6 +54,9 @@ impl Shard {
     pub(super) fn departed(&mut self, now: Now, id: QueueId, position: u64, effects: &mut Effects) {
         let dying = self.queues.get_mut(&id).and_then(|queue| queue.departing.remove(&position));
         let Some(dying) = dying else { return };
+        if self.move_arrived(id, &dying.entry) {
+            return;
+        }
         self.has_left(id, &dying.entry);
         if dying.is_again {
             self.send_another_kept(now, id, effects);

@@ -148,6 +148,9 @@ impl Queue {
 impl Shard {
     /// Nobody took a letter, or not everybody who should.
     pub(super) fn letter_undelivered(&mut self, now: Now, id: QueueId, position: u64, taken: Vec<QueueId>) {
+        if self.move_undelivered(id, position) {
+            return;
+        }
         let Self { queues, timers, .. } = self;
         let Some(queue) = queues.get_mut(&id) else { return };
         let Some(mut dying) = queue.departing.remove(&position) else { return };

@@ -261,7 +261,7 @@ fn reject(confirmee: Confirmee, effects: &mut Effects) {
             return;
         }
         Confirmee::Letter(posted) => return posted.answered(false, effects),
-        Confirmee::DeadLetter { .. } | Confirmee::Purge { .. } => return,
+        Confirmee::DeadLetter { .. } | Confirmee::Purge { .. } | Confirmee::Move { .. } => return,
     };
     if shares.is_some_and(|shares| shares.fetch_add(REFUSED, Ordering::AcqRel) >= REFUSED) {
         return;

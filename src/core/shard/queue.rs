@@ -20,6 +20,7 @@ use super::entry::{Entry, Holder};
 use super::large::Behind;
 use super::ledger::Ledger;
 use super::letters::{Dying, KeptLetters};
+use super::move_task::MoveTask;
 use super::publications::Publications;
 use super::ready::Ready;
 use super::stored::PageRef;
@@ -76,6 +77,8 @@ pub(crate) struct Queue {
     pub session_of: Option<ConnectionId>,
     /// What the session has published and may send again.
     pub publications: Option<Box<Publications>>,
+    /// Moves its messages to other queues.
+    pub moving: Option<Box<MoveTask>>,
     /// In the shard's list of queues to dispatch.
     pub dirty: bool,
     pub ledger: Ledger,
@@ -130,6 +133,7 @@ impl Queue {
             state: BTreeMap::new(),
             session_of: None,
             publications: None,
+            moving: None,
             dirty: false,
             ledger: Ledger::default(),
             traffic: Traffic::default(),
@@ -255,8 +259,8 @@ impl Queue {
         self.ready.len() == 0 && (self.consumers.has_room() || !self.fetches.is_empty())
     }
 
-    /// Somebody consumes or waits.
+    /// Somebody consumes or waits, or messages are being moved elsewhere.
     pub(crate) fn is_wanted(&self) -> bool {
-        !self.is_unused()
+        !self.is_unused() || self.moving.is_some()
     }
 }
