@@ -36,18 +36,13 @@ pub struct Client {
     outbox: Arc<Outbox>,
     who: Who,
     entered: bool,
-    /// Commands for each shard, sent as one batch.
+    /// Commands for each shard, sent as one batch; nothing where there are none.
     pending: Vec<Vec<ShardCommand>>,
     /// Boxed: most connections never publish.
     routes: Option<Box<RouteCache>>,
     counting: Counting,
-    consumers: HashMap<ConsumerId, ConsumerPlace>,
-    lanes: HashMap<Lane, Arc<LaneWindow>>,
-    /// Queues where something of the connection may have to be cleaned up.
-    touched: HashSet<QueueId>,
-    exclusive: Vec<Name>,
-    /// With so many, it is looked which of them are still there.
-    exclusive_max: usize,
+    /// Boxed: a session's own queue is all that most devices have.
+    holdings: Option<Box<Holdings>>,
     session: Option<Box<session::OwnSession>>,
     /// Answers to definition commands and purges that are not durable yet: other commands wait for them.
     held_answers: usize,
@@ -59,14 +54,32 @@ pub struct Client {
     published: bool,
     /// Deliveries that the session could not read any more.
     unreadable: u64,
-    /// Questions after retained messages that are not answered yet.
-    retained: VecDeque<(RequestId, FetchRetained)>,
+    /// Questions after retained messages that are not answered yet. Boxed: most connections never ask.
+    retained: Option<Box<VecDeque<(RequestId, FetchRetained)>>>,
     /// The first of them is looked on for.
     searching: bool,
     /// It has looked through many, and others should have their turn before it does that again.
     has_looked: bool,
     /// The connection ends: no command waits for an answer that nobody will hear.
     ending: bool,
+}
+
+/// What a connection has in queues, beside its session's.
+struct Holdings {
+    consumers: HashMap<ConsumerId, ConsumerPlace>,
+    lanes: HashMap<Lane, Arc<LaneWindow>>,
+    /// Queues where something of the connection may have to be cleaned up.
+    touched: HashSet<QueueId>,
+    exclusive: Vec<Name>,
+    /// With so many, it is looked which of them are still there.
+    exclusive_max: usize,
+}
+
+impl Default for Holdings {
+    fn default() -> Self {
+        let (consumers, lanes, touched) = (HashMap::default(), HashMap::default(), HashSet::default());
+        Self { consumers, lanes, touched, exclusive: Vec::new(), exclusive_max: EXCLUSIVE_MAX }
+    }
 }
 
 /// Where a consumer is.
@@ -97,20 +110,15 @@ pub enum Execution {
 
 impl Client {
     pub(crate) fn new(broker: Arc<Broker>, outbox: Arc<Outbox>) -> Self {
-        let pending = (0..broker.shard_count()).map(|_| Vec::new()).collect();
         Self {
             broker,
             outbox,
             who: Who::default(),
             entered: false,
-            pending,
+            pending: Vec::new(),
             routes: None,
             counting: Counting::default(),
-            consumers: HashMap::default(),
-            lanes: HashMap::default(),
-            touched: HashSet::default(),
-            exclusive: Vec::new(),
-            exclusive_max: EXCLUSIVE_MAX,
+            holdings: None,
             session: None,
             held_answers: 0,
             purging: false,
@@ -118,7 +126,7 @@ impl Client {
             hurried: None,
             published: false,
             unreadable: 0,
-            retained: VecDeque::new(),
+            retained: None,
             searching: false,
             has_looked: false,
             ending: false,
@@ -219,14 +227,15 @@ impl Client {
     /// Deliveries that cost so many bytes ([`crate::cost_bytes`]) are written to the peer: there is room for more.
     pub fn written(&mut self, now: Now, bytes: usize) {
         if bytes > 0 && self.outbox.written(bytes) {
-            let queues: HashSet<QueueId> = self.consumers.values().map(|place| place.queue).collect();
+            let consumers = self.holdings.iter().flat_map(|holdings| holdings.consumers.values());
+            let queues: HashSet<QueueId> = consumers.map(|place| place.queue).collect();
             let own = self.session.as_ref().map(|session| session.queue);
             for queue in queues.into_iter().chain(own) {
                 self.push(queue, ShardCommand::Resume { queue });
             }
             self.flush(now);
         }
-        if !self.retained.is_empty() {
+        if self.retained.is_some() {
             self.serve_retained(now);
             self.outbox.wake();
         }
@@ -240,10 +249,9 @@ impl Client {
     /// Gives back the memory of what is empty: the connection may be idle for long.
     pub fn rest(&mut self) {
         self.items = Vec::new();
-        if self.retained.is_empty() {
-            self.retained = VecDeque::new();
+        if self.pending.iter().all(Vec::is_empty) {
+            self.pending = Vec::new();
         }
-        self.pending.iter_mut().filter(|batch| batch.is_empty()).for_each(|batch| *batch = Vec::new());
     }
 
     /// The connection has published: it is one to stop when publishers are too fast.
@@ -280,13 +288,14 @@ impl Client {
     pub fn end(&mut self, now: Now) {
         self.flush(now);
         let connection = self.outbox.connection;
-        for queue in std::mem::take(&mut self.touched) {
+        let holdings = self.holdings.take().unwrap_or_default();
+        for queue in holdings.touched.into_iter().chain(self.session.as_ref().map(|session| session.queue)) {
             self.push(queue, ShardCommand::Detach { queue, connection });
         }
         self.flush(now);
         self.close_session(now);
-        if !self.exclusive.is_empty() {
-            self.broker.delete_exclusive(now, &self.who.vhost, &self.exclusive, connection);
+        if !holdings.exclusive.is_empty() {
+            self.broker.delete_exclusive(now, &self.who.vhost, &holdings.exclusive, connection);
         }
         self.broker.forget_connection(connection);
     }
@@ -351,7 +360,7 @@ impl Client {
         let broker = self.broker.clone();
         let (result, wait) = broker.define(now, &self.caller(), definition);
         if let (true, Ok(Reply::Queue { name, .. })) = (exclusive, &result) {
-            self.exclusive.push(name.clone());
+            self.holdings().exclusive.push(name.clone());
             self.forget_deleted();
         }
         self.answer_after(request, result, wait);
@@ -359,16 +368,20 @@ impl Client {
 
     /// Exclusive queues that were deleted need not be deleted again: a connection that makes and deletes them for ever does not grow.
     fn forget_deleted(&mut self) {
-        if self.exclusive.len() < self.exclusive_max {
+        let Some(holdings) = &mut self.holdings else { return };
+        if holdings.exclusive.len() < holdings.exclusive_max {
             return;
         }
-        let broker = self.broker.clone();
-        let (definitions, connection) = (broker.definitions(), self.outbox.connection);
+        let (definitions, connection) = (self.broker.definitions(), self.outbox.connection);
         if let Ok(vhost) = definitions.vhost(&self.who.vhost) {
             let is_mine = |name: &Name| vhost.queues.get(name).is_some_and(|queue| queue.owner == Some(connection));
-            self.exclusive.retain(is_mine);
+            holdings.exclusive.retain(is_mine);
         }
-        self.exclusive_max = (self.exclusive.len() * 2).max(EXCLUSIVE_MAX);
+        holdings.exclusive_max = (holdings.exclusive.len() * 2).max(EXCLUSIVE_MAX);
+    }
+
+    fn holdings(&mut self) -> &mut Holdings {
+        self.holdings.get_or_insert_default()
     }
 
     fn caller(&self) -> Caller<'_> {
@@ -396,6 +409,9 @@ impl Client {
     }
 
     fn push_to(&mut self, index: usize, command: ShardCommand) {
+        if self.pending.is_empty() {
+            self.pending.resize_with(self.broker.shard_count(), Vec::new);
+        }
         if let Some(batch) = self.pending.get_mut(index) {
             batch.push(command);
         }

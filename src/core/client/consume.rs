@@ -58,8 +58,9 @@ impl Client {
             selector,
             reading: reading.map(Box::new),
         };
-        self.consumers.insert(subscribe.consumer, ConsumerPlace { queue, lane: subscribe.lane });
-        self.touched.insert(queue);
+        let holdings = self.holdings();
+        holdings.consumers.insert(subscribe.consumer, ConsumerPlace { queue, lane: subscribe.lane });
+        holdings.touched.insert(queue);
         self.push(queue, ShardCommand::Subscribe { queue, consumer: Box::new(consumer), request: Some(request) });
     }
 
@@ -93,7 +94,8 @@ impl Client {
     }
 
     pub(super) fn unsubscribe(&mut self, request: RequestId, consumer: ConsumerId) {
-        let Some(place) = self.consumers.remove(&consumer) else {
+        let place = self.holdings.as_mut().and_then(|holdings| holdings.consumers.remove(&consumer));
+        let Some(place) = place else {
             return self.answer(request, Ok(Reply::Done));
         };
         let (queue, connection) = (place.queue, self.outbox.connection);
@@ -103,7 +105,8 @@ impl Client {
 
     pub(super) fn set_window(&mut self, consumer: ConsumerId, window: u32) {
         let own = self.session.as_ref().filter(|session| session.consumer == consumer).map(|session| session.queue);
-        let Some(queue) = self.consumers.get(&consumer).map(|place| place.queue).or(own) else { return };
+        let place = self.holdings.as_ref().and_then(|holdings| holdings.consumers.get(&consumer));
+        let Some(queue) = place.map(|place| place.queue).or(own) else { return };
         let connection = self.outbox.connection;
         self.push(queue, ShardCommand::Window { queue, connection, consumer, window });
     }
@@ -114,12 +117,12 @@ impl Client {
     }
 
     fn lane_window(&mut self, lane: Lane) -> Arc<crate::window::LaneWindow> {
-        self.lanes.entry(lane).or_default().clone()
+        self.holdings().lanes.entry(lane).or_default().clone()
     }
 
     fn resume_lane(&mut self, lane: Lane) {
-        let queues: Vec<QueueId> =
-            self.consumers.values().filter(|place| place.lane == lane).map(|place| place.queue).collect();
+        let consumers = self.holdings.iter().flat_map(|holdings| holdings.consumers.values());
+        let queues: Vec<QueueId> = consumers.filter(|place| place.lane == lane).map(|place| place.queue).collect();
         for queue in queues {
             self.push(queue, ShardCommand::Resume { queue });
         }
@@ -127,8 +130,9 @@ impl Client {
 
     /// Consumers that found their lane's window full are served again after the connection has settled something.
     pub(super) fn resume_starved_lanes(&mut self, now: Now) {
+        let Some(holdings) = &self.holdings else { return };
         let starved: Vec<Lane> =
-            self.lanes.iter().filter(|(_, window)| window.take_starved()).map(|(lane, _)| *lane).collect();
+            holdings.lanes.iter().filter(|(_, window)| window.take_starved()).map(|(lane, _)| *lane).collect();
         if starved.is_empty() {
             return;
         }
@@ -146,7 +150,7 @@ impl Client {
             Ok(queue) => queue,
             Err(refusal) => return self.answer(request, Err(refusal)),
         };
-        self.touched.insert(queue);
+        self.holdings().touched.insert(queue);
         let fetch = ShardFetch {
             outbox: self.outbox.clone(),
             request,
@@ -179,7 +183,7 @@ impl Client {
             return self.push_to(first, ShardCommand::Settle { deliveries, outcome, request });
         }
         let mut request = request;
-        for index in 0..self.pending.len() {
+        for index in 0..self.broker.shard_count() {
             let deliveries: Vec<DeliveryId> =
                 deliveries.iter().filter(|id| shard_of(id.queue) == index).copied().collect();
             if !deliveries.is_empty() {
@@ -223,7 +227,7 @@ impl Client {
 
     pub(super) fn fetch_retained(&mut self, now: Now, request: RequestId, fetch: FetchRetained) {
         self.flush(now);
-        self.retained.push_back((request, fetch));
+        self.retained.get_or_insert_default().push_back((request, fetch));
         self.serve_retained(now);
     }
 
@@ -231,16 +235,14 @@ impl Client {
     /// keys, others have their turn before it goes on.
     pub(super) fn serve_retained(&mut self, now: Now) {
         self.searching = false;
-        let Some((request, mut fetch)) =
-            self.retained.pop_front_if(|_| self.outbox.unwritten_bytes() < RETAINED_UNWRITTEN_BYTES_MAX)
-        else {
-            return;
-        };
+        let Some(questions) = &mut self.retained else { return };
+        let has_room = |_: &mut _| self.outbox.unwritten_bytes() < RETAINED_UNWRITTEN_BYTES_MAX;
+        let Some((request, mut fetch)) = questions.pop_front_if(has_room) else { return };
         self.has_looked = true;
         match self.broker.retained(now, &self.who, &fetch) {
             Ok(RetainedMessages { messages, next: Some(next) }) if messages.is_empty() => {
                 fetch.after = Some(next);
-                self.retained.push_front((request, fetch));
+                questions.push_front((request, fetch));
                 self.searching = true;
                 self.outbox.wake_always();
             }
@@ -249,6 +251,7 @@ impl Client {
                 self.outbox.push_counted(Event::Reply { request, result });
             }
         }
+        self.retained = self.retained.take().filter(|questions| !questions.is_empty());
     }
 
     /// The queue, if it exists, is not somebody else's, and may be read.
