@@ -9,7 +9,7 @@ mod timers;
 
 use std::sync::Arc;
 
-use bytes::{Buf, BufMut, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use crossdock_common::event::{Principal, Reply};
 use crossdock_common::lane_quota::LaneShare;
 use crossdock_common::output::Close;
@@ -20,7 +20,7 @@ use crate::channel::SLICE_BYTES_MIN;
 use crate::error::{Fault, Interrupt, ReplyCode};
 use crate::frame::connection::{self as wire, Request};
 use crate::frame::method::{self, Method, put_empty, put_method};
-use crate::frame::{self, FRAME_OVERHEAD, Frame, HEAD_BYTES, HEARTBEAT_FRAME, Kind, PROTOCOL_HEADER};
+use crate::frame::{self, Frame, HEARTBEAT_FRAME, Kind, PROTOCOL_HEADER, Rest};
 use crate::options::{ConnectionOptions, Mechanism};
 use handshake::{Agreed, Capabilities};
 use requests::Requests;
@@ -134,13 +134,30 @@ impl Connection {
     }
 
     fn frames(&mut self, now: Now, input: &mut BytesMut, output: &mut Output) {
+        let buffer = std::mem::take(input).freeze();
+        let at = self.frames_of(now, &buffer, output);
+        *input = match buffer.try_into_mut() {
+            Ok(mut whole) => {
+                whole.advance(at);
+                whole
+            }
+            // Something large was cut from it.
+            Err(shared) => BytesMut::from(shared.get(at..).unwrap_or_default()),
+        };
+    }
+
+    /// How far the buffer is understood.
+    fn frames_of(&mut self, now: Now, buffer: &Bytes, output: &mut Output) -> usize {
         let mut at = 0;
         while !self.phase.waits_for_core() && !matches!(self.phase, Phase::Closed) {
-            let bytes = input.get(at..).unwrap_or_default();
+            let bytes = buffer.get(at..).unwrap_or_default();
             let frame = match frame::parse(bytes, self.agreed.frame_max) {
                 Ok(Some(frame)) => frame,
                 Ok(None) => break,
-                Err(error) => return self.fail_for_good(&error.into(), output),
+                Err(error) => {
+                    self.fail_for_good(&error.into(), output);
+                    break;
+                }
             };
             let length = frame.encoded_len();
             if frame.kind == Kind::Body && frame.payload.len() >= SLICE_BYTES_MIN && self.is_running() {
@@ -148,20 +165,20 @@ impl Connection {
                 if self.is_stalled(channel) {
                     break;
                 }
-                input.advance(std::mem::take(&mut at));
-                let body = input.split_to(length).freeze().slice(HEAD_BYTES..length - (FRAME_OVERHEAD - HEAD_BYTES));
+                let body = buffer.slice_ref(frame.payload);
+                at += length;
                 let result = self.large_body(now, channel, body, output);
                 self.settle_frame(now, result.map(|()| 0), output);
                 continue;
             }
-            let rest = bytes.get(length..).unwrap_or_default();
+            let rest = Rest { buffer, at: at + length };
             let result = self.frame(now, &frame, rest, output);
             match self.settle_frame(now, result, output) {
                 Some(used) => at += length + used,
                 None => break,
             }
         }
-        input.advance(at);
+        at
     }
 
     /// Tells the peer of an error. `None` if the frame has to wait.
@@ -184,14 +201,14 @@ impl Connection {
         matches!(&self.phase, Phase::Running(session) if session.is_stalled(channel))
     }
 
-    fn large_body(&mut self, now: Now, channel: u16, body: bytes::Bytes, output: &mut Output) -> Result<(), Interrupt> {
+    fn large_body(&mut self, now: Now, channel: u16, body: Bytes, output: &mut Output) -> Result<(), Interrupt> {
         match &mut self.phase {
             Phase::Running(session) if channel != 0 => session.large_body(now, channel, body, output),
             phase => Err(misplaced(Kind::Body, channel, phase.word()).into()),
         }
     }
 
-    fn frame(&mut self, now: Now, frame: &Frame<'_>, rest: &[u8], output: &mut Output) -> Result<usize, Interrupt> {
+    fn frame(&mut self, now: Now, frame: &Frame<'_>, rest: Rest<'_>, output: &mut Output) -> Result<usize, Interrupt> {
         match (&mut self.phase, frame.channel) {
             (Phase::Running(session), 1..) => return session.frame(now, frame, rest, output),
             (Phase::Closing { .. }, 1..) => return Ok(0),

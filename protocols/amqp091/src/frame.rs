@@ -51,6 +51,19 @@ pub enum Kind {
     Heartbeat,
 }
 
+/// What follows a frame in the read buffer.
+#[derive(Clone, Copy)]
+pub(crate) struct Rest<'a> {
+    pub buffer: &'a Bytes,
+    pub at: usize,
+}
+
+impl<'a> Rest<'a> {
+    pub(crate) fn bytes(self) -> &'a [u8] {
+        self.buffer.get(self.at..).unwrap_or_default()
+    }
+}
+
 impl Kind {
     fn from_octet(octet: u8) -> Option<Self> {
         Some(match octet {

@@ -158,9 +158,10 @@ impl Outbound {
         self.backlog.push_back(outgoing);
     }
 
-    /// Nothing is on its way, and the client was told nothing that has to be remembered.
+    /// Nothing is on its way or yet to be settled, and the client was told nothing that has to be remembered.
     pub fn rests(&self) -> bool {
-        self.in_flight.is_empty() && self.backlog.is_empty() && self.aliases.is_empty()
+        let is_done = self.in_flight.is_empty() && self.accepted.is_empty();
+        is_done && self.backlog.is_empty() && self.aliases.is_empty()
     }
 
     /// Messages wait for the client to acknowledge others.

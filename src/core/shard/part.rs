@@ -15,8 +15,6 @@ use crate::window::LaneWindow;
 
 /// What a part costs beside its messages.
 const PART_BYTES: u64 = 128;
-/// What a message of a run costs beside its body.
-const BOUND_BYTES: u64 = 4;
 
 /// Transient messages of a run, at places that follow each other, never handed out before.
 #[derive(Clone)]
@@ -56,7 +54,7 @@ impl Part {
 
     /// Memory that they take.
     pub(crate) fn memory_bytes(&self) -> u64 {
-        PART_BYTES + entry_bytes(self.run.head()) + self.len() * BOUND_BYTES + self.body_bytes()
+        PART_BYTES + entry_bytes(self.run.head()) + self.run.memory_bytes() as u64
     }
 
     /// Memory that they take once they are entries.

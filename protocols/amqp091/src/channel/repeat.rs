@@ -3,19 +3,21 @@
 use std::ops::Range;
 
 use crossdock_common::message::RUN_BODY_BYTES_MAX;
-use crossdock_common::{Name, Run};
+use crossdock_common::{Arrived, Name, Run};
 
 use super::publish::{Content, arrived};
 use super::{Channel, Mode, SLICE_BYTES_MIN};
 use crate::connection::shared::Context;
 use crate::convert::facts::Facts;
 use crate::error::Fault;
-use crate::frame::{FRAME_END, FRAME_OVERHEAD, HEAD_BYTES, Kind, put_head};
+use crate::frame::{FRAME_END, FRAME_OVERHEAD, HEAD_BYTES, Kind, Rest, put_head};
 
 /// Longest method payload and header frame that are remembered.
 const BYTES_MAX: usize = 512;
 /// So many publishes that differ in their bodies only are a run; fewer are passed on one by one.
 const RUN_MIN: usize = 4;
+/// Bodies of so many bytes together are not copied: they are most of the read buffer, which they keep.
+const CUT_BYTES_MIN: usize = 64 << 10;
 /// Where in a header frame the size of the body is.
 const SIZE: Range<usize> = HEAD_BYTES + 4..HEAD_BYTES + 12;
 
@@ -97,6 +99,17 @@ impl Repeat {
         Some(start..start + size)
     }
 
+    /// What was found, which is at `range` of `rest`.
+    fn run(&self, arrived: &Arrived<'_>, rest: Rest<'_>, range: Range<usize>) -> Run {
+        // The same frames are between all of them.
+        let gap = self.method.len() + self.header.len() + FRAME_OVERHEAD;
+        if range.len() - gap * (self.bodies.len() - 1) >= CUT_BYTES_MIN {
+            let bodies = rest.buffer.slice_ref(rest.bytes().get(range).unwrap_or_default());
+            return Run::cut(arrived, bodies, gap, self.bodies.iter().map(Range::len));
+        }
+        Run::new(arrived, self.bodies.iter().map(|body| rest.bytes().get(body.clone()).unwrap_or_default()))
+    }
+
     /// Notes where in `rest` the bodies of up to `count_max` publishes are that follow each other; the first has no method frame there.
     fn find(&mut self, method: &[u8], rest: &[u8], body_bytes_max: usize, count_max: usize) {
         self.bodies.clear();
@@ -124,14 +137,14 @@ impl Channel {
         &mut self,
         cx: &mut Context<'_>,
         method: &[u8],
-        rest: &[u8],
+        rest: Rest<'_>,
     ) -> Result<Option<usize>, Fault> {
         // Taken and put back: a name that is counted up and down for every message costs more than that.
         let Some(mut repeat) = self.repeat.take() else { return Ok(None) };
         let limits = &cx.shared.limits;
         let frame_payload_max = cx.shared.frame_max.saturating_sub(FRAME_OVERHEAD);
         let body_bytes_max = limits.message_bytes_max.min(frame_payload_max).min(SLICE_BYTES_MIN - 1);
-        repeat.find(method, rest, body_bytes_max, self.room_for_repeats(cx, &repeat.facts));
+        repeat.find(method, rest.bytes(), body_bytes_max, self.room_for_repeats(cx, &repeat.facts));
         let sent = self.send_repeated(cx, &repeat, rest);
         self.repeat = Some(repeat);
         sent
@@ -152,16 +165,15 @@ impl Channel {
     }
 
     /// Publishes what was found, if anything was: all if they are enough for a run, else the first. Gives where that ends.
-    fn send_repeated(&mut self, cx: &mut Context<'_>, repeat: &Repeat, rest: &[u8]) -> Result<Option<usize>, Fault> {
+    fn send_repeated(&mut self, cx: &mut Context<'_>, repeat: &Repeat, rest: Rest<'_>) -> Result<Option<usize>, Fault> {
         let (Some(first), Some(last)) = (repeat.bodies.first(), repeat.bodies.last()) else { return Ok(None) };
-        let content = repeat.content(rest.get(first.clone()).unwrap_or_default());
+        let content = repeat.content(rest.bytes().get(first.clone()).unwrap_or_default());
         if repeat.bodies.len() < RUN_MIN {
             let message = arrived(cx, &repeat.exchange, content, &repeat.facts).to_message();
             self.send_publish(cx, message, repeat.mandatory)?;
             return Ok(Some(first.end + 1));
         }
-        let bodies = repeat.bodies.iter().map(|body| rest.get(body.clone()).unwrap_or_default());
-        let run = Run::new(&arrived(cx, &repeat.exchange, content, &repeat.facts), bodies);
+        let run = repeat.run(&arrived(cx, &repeat.exchange, content, &repeat.facts), rest, first.start..last.end);
         self.send_run(cx, run, repeat.mandatory);
         Ok(Some(last.end + 1))
     }

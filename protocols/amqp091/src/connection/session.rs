@@ -11,7 +11,7 @@ use crate::channel::{Channel, Piece, is_ours, release};
 use crate::error::{Fault, Interrupt, ReplyCode, Scope};
 use crate::frame::channel::{CLOSE, CLOSE_OK, Close, OPEN, OpenOk, Request};
 use crate::frame::method::{self, Method};
-use crate::frame::{Frame, Kind, basic, put_empty, put_method};
+use crate::frame::{Frame, Kind, Rest, basic, put_empty, put_method};
 
 /// Where one channel number stands.
 enum Slot {
@@ -69,7 +69,7 @@ impl Session {
         &mut self,
         now: Now,
         frame: &Frame<'_>,
-        rest: &[u8],
+        rest: Rest<'_>,
         output: &mut Output,
     ) -> Result<usize, Interrupt> {
         if self.shared.requests.is_full() {
@@ -476,7 +476,12 @@ enum Done {
     Closed,
 }
 
-fn open_frame(channel: &mut Channel, cx: &mut Context<'_>, frame: &Frame<'_>, rest: &[u8]) -> Result<Done, Interrupt> {
+fn open_frame(
+    channel: &mut Channel,
+    cx: &mut Context<'_>,
+    frame: &Frame<'_>,
+    rest: Rest<'_>,
+) -> Result<Done, Interrupt> {
     if channel.is_committing() {
         return Err(Interrupt::Stall);
     }
@@ -493,7 +498,7 @@ fn open_frame(channel: &mut Channel, cx: &mut Context<'_>, frame: &Frame<'_>, re
             let (id, arguments) = method::split(frame.payload)?;
             channel.expect_method()?;
             let method = method::parse(id, arguments)?;
-            return open_method(channel, cx, id, method, (frame.payload, rest)).map_err(|error| error.at(id));
+            return open_method(channel, cx, id, method, (frame.payload, rest.bytes())).map_err(|error| error.at(id));
         }
     }
     Ok(Done::Used(0))

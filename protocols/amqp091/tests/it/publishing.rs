@@ -287,6 +287,8 @@ fn publishes_in_one_read_that_differ_in_their_bodies_only_are_a_run_and_mean_the
     let persistent = b"\x10\x00\x02";
     let kept = |index: usize| publish_with(1, "x", "k", 0, persistent, &body(index));
     let large = |index: usize| publish(1, "x", "k", &[b'a' + index as u8; 2049]);
+    // So many bytes stay where they were read.
+    let uncopied = (0..90).flat_map(|index| publish(1, "x", "k", &vec![b' ' + index as u8; 500 + 17 * index]));
     let cases = [
         (alike(12), 1),
         (alike(4), 0),
@@ -294,6 +296,7 @@ fn publishes_in_one_read_that_differ_in_their_bodies_only_are_a_run_and_mean_the
         ([alike(9), publish(2, "x", "k", b"o"), alike(9)].concat(), 2),
         ([alike(9), publish(1, "x", "k", b""), alike(9)].concat(), 2),
         ([alike(9), alike(1)[..7].to_vec()].concat(), 1),
+        (uncopied.chain(alike(12)).chain(alike(1)[..40].to_vec()).collect(), 1),
         ((0..9).flat_map(kept).collect(), 0),
         ((0..9).flat_map(large).collect(), 0),
     ];

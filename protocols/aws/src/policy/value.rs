@@ -1,7 +1,7 @@
 //! Values that conditions compare: numbers, times, addresses, truths.
 
+use core::net::IpAddr;
 use std::cmp::Ordering;
-use std::net::IpAddr;
 
 use crate::calendar::unix_seconds;
 

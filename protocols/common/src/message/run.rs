@@ -7,6 +7,8 @@
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
+
 use super::{Arrived, Message};
 
 /// Longest body in a run, in bytes: longer ones are better passed on one by one.
@@ -16,9 +18,10 @@ pub const RUN_BODY_BYTES_MAX: usize = 2 << 10;
 #[derive(Debug)]
 struct All {
     head: Message,
-    /// One behind the other.
-    bodies: Vec<u8>,
-    /// Where each begins, and where the last ends.
+    /// One behind the other, with so many bytes of something else between two of them.
+    bodies: Bytes,
+    gap: usize,
+    /// Where each begins, and where the last ends, if nothing were between them.
     bounds: Vec<u32>,
     /// Made when somebody wants all of them, once for all who do.
     messages: OnceLock<Vec<Arc<Message>>>,
@@ -34,17 +37,30 @@ pub struct Run {
 impl Run {
     /// Messages that are all like `arrived`, with these bodies of up to [`RUN_BODY_BYTES_MAX`] instead of its own.
     pub fn new<'a>(arrived: &Arrived<'_>, bodies: impl ExactSizeIterator<Item = &'a [u8]> + Clone) -> Self {
-        let head = Arrived { body: &[], ..*arrived }.new_message();
-        let range = 0..bodies.len();
         let mut all = Vec::with_capacity(bodies.clone().map(<[u8]>::len).sum());
-        let mut bounds = Vec::with_capacity(bodies.len() + 1);
+        bodies.clone().for_each(|body| all.extend_from_slice(body));
+        Self::cut(arrived, all.into(), 0, bodies.map(<[u8]>::len))
+    }
+
+    /// The same with bodies of these lengths that are in `bodies` already, one behind the other with `gap` bytes between them. As long as
+    /// one of them is somewhere, all of that memory is.
+    pub fn cut(
+        arrived: &Arrived<'_>,
+        bodies: Bytes,
+        gap: usize,
+        lengths: impl ExactSizeIterator<Item = usize>,
+    ) -> Self {
+        let head = Arrived { body: &[], ..*arrived }.new_message();
+        let range = 0..lengths.len();
+        let mut bounds = Vec::with_capacity(lengths.len() + 1);
         bounds.push(0);
-        for body in bodies {
-            debug_assert!(body.len() <= RUN_BODY_BYTES_MAX);
-            all.extend_from_slice(body);
-            bounds.push(u32::try_from(all.len()).unwrap_or(u32::MAX));
+        let mut end = 0;
+        for length in lengths {
+            debug_assert!(length <= RUN_BODY_BYTES_MAX);
+            end += length;
+            bounds.push(u32::try_from(end).unwrap_or(u32::MAX));
         }
-        Self { all: Arc::new(All { head, bodies: all, bounds, messages: OnceLock::new() }), range }
+        Self { all: Arc::new(All { head, bodies, gap, bounds, messages: OnceLock::new() }), range }
     }
 
     /// What all have in common: everything but the body.
@@ -64,14 +80,23 @@ impl Run {
 
     /// The bodies in order.
     pub fn bodies(&self) -> impl ExactSizeIterator<Item = &[u8]> + Clone {
-        let bounds = self.all.bounds.get(self.range.start..=self.range.end).unwrap_or_default();
-        bounds.windows(2).map(|pair| self.all.bodies.get(pair[0] as usize..pair[1] as usize).unwrap_or_default())
+        let All { bodies, gap, bounds, .. } = &*self.all;
+        let bounds = bounds.get(self.range.start..=self.range.end).unwrap_or_default();
+        bounds.windows(2).zip(self.range.clone()).map(move |(pair, index)| {
+            let before = index * gap;
+            bodies.get(before + pair[0] as usize..before + pair[1] as usize).unwrap_or_default()
+        })
     }
 
     /// Bytes of all bodies.
     pub fn bodies_bytes(&self) -> usize {
         let bound = |index: usize| self.all.bounds.get(index).map_or(0, |at| *at as usize);
         bound(self.range.end) - bound(self.range.start)
+    }
+
+    /// Memory that they take, roughly: what the head has is not counted.
+    pub fn memory_bytes(&self) -> usize {
+        self.bodies_bytes() + self.len() * (size_of::<u32>() + self.all.gap)
     }
 
     /// Takes up to so many from the beginning.
@@ -111,21 +136,23 @@ mod tests {
     use crate::testkit::plain_format;
     use crate::{Name, UnixMillis};
 
-    fn run(bodies: &[&str]) -> Run {
-        let (exchange, user) = (Name::from("x"), Name::from("u"));
-        let arrived = Arrived {
+    fn arrived<'a>(exchange: &'a Name, user: &'a Name) -> Arrived<'a> {
+        Arrived {
             format: plain_format(),
-            exchange: &exchange,
+            exchange,
             routing_key: b"k",
             properties: b"p",
             body: b"not this one",
             durable: false,
             priority: 3,
             ttl_ms: Some(5),
-            user: &user,
+            user,
             received_at: UnixMillis(7),
-        };
-        Run::new(&arrived, bodies.iter().map(|body| body.as_bytes()))
+        }
+    }
+
+    fn run(bodies: &[&str]) -> Run {
+        Run::new(&arrived(&Name::from("x"), &Name::from("u")), bodies.iter().map(|body| body.as_bytes()))
     }
 
     fn bodies(run: &Run) -> Vec<&str> {
@@ -144,6 +171,18 @@ mod tests {
             assert_eq!((message.priority, message.ttl_ms, message.received_at), (3, Some(5), UnixMillis(7)));
             assert_eq!((&*message.exchange, &*message.user), ("x", "u"));
         }
+    }
+
+    #[test]
+    fn bodies_may_have_something_between_them() {
+        let source = Bytes::from_static(b"a--bb----ccc");
+        let (exchange, user) = (Name::from("x"), Name::from("u"));
+        let mut rest = Run::cut(&arrived(&exchange, &user), source, 2, [1, 2, 0, 3].into_iter());
+        assert_eq!(bodies(&rest), ["a", "bb", "", "ccc"]);
+        let first = rest.split_to(2);
+        assert_eq!((bodies(&first), bodies(&rest)), (vec!["a", "bb"], vec!["", "ccc"]));
+        assert_eq!((rest.bodies_bytes(), rest.memory_bytes()), (3, 15));
+        assert_eq!(rest.messages()[1].body, "ccc");
     }
 
     #[test]

@@ -44,6 +44,14 @@ fn a_batch_is_settled_with_one_command() {
 }
 
 #[test]
+fn an_acknowledgement_and_a_ping_in_one_read_are_both_heard() {
+    let mut tester = subscribed(4, &[("a", 1)]);
+    tester.deliver(message("a", 1, &[], "x"));
+    assert_eq!(tester.send(b"\x40\x02\0\x01\xC0\0"), b"\xD0\0");
+    assert_eq!(tester.settled(Outcome::Accepted), [1]);
+}
+
+#[test]
 fn overlapping_subscriptions_get_one_copy_with_all_identifiers() {
     let mut tester = Tester::connected(5);
     for (id, filter, qos) in [(7, "a/+", 0), (8, "a/#", 1)] {
