@@ -122,10 +122,19 @@ fn a_stream_is_whole_after_a_kill() {
     python_over_kills("stream_restart.py");
 }
 
+#[test]
+fn messages_that_are_moved_are_whole_after_kills() {
+    python_over_kills("sqs_moves_restart.py");
+}
+
 /// Runs a program that says "kill" when it likes, and is told the port of its protocol after that.
 fn python_over_kills(script: &str) {
     let (interpreter, command) = python_program(script);
-    let protocol = if script.starts_with("paho") { "mqtt" } else { "amqp" };
+    let protocol = match script.split_once('_') {
+        Some(("paho", _)) => "mqtt",
+        Some(("sqs", _)) => "aws",
+        _ => "amqp",
+    };
     over_kills(script, interpreter, command, protocol);
 }
 
@@ -223,6 +232,20 @@ fn boto3() {
 #[test]
 fn boto3_fifo() {
     python("boto3_fifo.py");
+}
+
+#[test]
+fn sqs_is_as_aws_specifies_it() {
+    python("sqs_conformance.py");
+}
+
+#[test]
+fn sqs_without_aws_pauses() {
+    let (interpreter, mut command) = python_program("sqs_quirks.py");
+    if is_there("sqs_quirks.py", &[interpreter]) {
+        let broker = Broker::start(&["aws.quirks.recreate_at_once=true", "aws.quirks.purge_at_once=true"]);
+        run_against(&broker, "sqs_quirks.py", &mut command);
+    }
 }
 
 #[test]

@@ -427,6 +427,18 @@ section! {
         pub verify_signatures: bool = true;
         /// Access keys and the users they act for.
         pub keys: Vec<AwsKeySettings> = Vec::new();
+        /// Rules of AWS that are in the way of local development: with true, a rule does not hold.
+        pub quirks: AwsQuirksSettings = AwsQuirksSettings::default();
+    }
+}
+
+section! {
+    /// Rules of AWS that are in the way of local development: with true, a rule does not hold.
+    pub struct AwsQuirksSettings {
+        /// A queue may be made again at once after it was deleted; AWS wants 60 seconds in between.
+        pub recreate_at_once: bool = false;
+        /// A queue may be purged again at once; AWS wants 60 seconds in between.
+        pub purge_at_once: bool = false;
     }
 }
 

@@ -6,6 +6,7 @@ mod connections;
 mod declare;
 pub(crate) mod define;
 pub(crate) mod followup;
+mod moves;
 pub(crate) mod recovery;
 mod session;
 mod storage;
@@ -96,6 +97,7 @@ pub struct Broker {
     /// Copies of dead letters that were not made because there were too many.
     letters_withheld: AtomicU64,
     announcements: announce::Announcements,
+    moves: Mutex<moves::Moves>,
     sessions_expired: AtomicU64,
     /// Sessions that have a connection.
     sessions_connected: Arc<AtomicUsize>,

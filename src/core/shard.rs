@@ -23,6 +23,7 @@ pub(crate) mod ledger;
 pub(crate) mod letters;
 mod level;
 mod manage;
+pub(crate) mod move_task;
 pub(crate) mod paging;
 mod part;
 pub(crate) mod publications;
@@ -85,6 +86,8 @@ pub(crate) struct Shard {
     waiting: Waiting,
     large: LargeBodies,
     pub(crate) landings: Landings,
+    /// While the log is read: places in other queues that its messages were moved from.
+    pub(crate) moved_here: Vec<(QueueId, u64)>,
     /// What the batch being built needs.
     urgency: Urgency,
     segments: Segments,
@@ -134,6 +137,7 @@ impl Shard {
             waiting: Waiting::default(),
             large: LargeBodies::default(),
             landings: Landings::default(),
+            moved_here: Vec::new(),
             urgency: Urgency::Write,
             segments: Segments::default(),
             retired: Vec::new(),
@@ -249,6 +253,7 @@ impl Shard {
             Timer::Fetch { queue, connection, request } => self.fetch_timed_out(queue, connection, request, effects),
             Timer::Unused { queue } => self.unused(now, queue, effects),
             Timer::Letters { queue } => self.send_kept(now, queue, effects),
+            Timer::Move { queue } => self.mark(queue),
         }
     }
 
@@ -281,6 +286,9 @@ impl Shard {
         let Self { queues, timers, settled, log, segments, .. } = self;
         let Some(queue) = queues.get_mut(&id) else { return };
         queue.hand_out(now, unload, timers, effects, |what| note(id, what, settled, segments, log.as_mut()));
+        if queue.moving.is_some() {
+            self.move_on(now, id, effects);
+        }
         self.turn_pages(id, effects);
     }
 
@@ -355,6 +363,7 @@ pub(crate) fn confirm(confirmee: Confirmee, effects: &mut Effects) {
         Confirmee::DeadLetter { queue, position, shares } if is_last(&shares) => {
             effects.followups.push_back(Followup::Departed { queue, position });
         }
+        Confirmee::Move { number, ended } => effects.followups.push_back(Followup::MoveEnded { number, ended }),
         Confirmee::Letter(posted) => posted.answered(true, effects),
         Confirmee::Publication(publishing) if publishing.shares.fetch_sub(1, Ordering::AcqRel) == 1 => {
             let Publishing { session, id, number, .. } = *publishing;

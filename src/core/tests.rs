@@ -13,6 +13,7 @@ mod hostile;
 mod large_bodies;
 mod leases;
 pub(crate) mod memory_log;
+mod moves;
 mod pages;
 mod paging;
 mod permissions;

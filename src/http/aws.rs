@@ -14,7 +14,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, State};
 use axum::http::request::Parts;
 use axum::response::Response;
-use crossdock_aws::{Environment, Failure, Request, refuse};
+use crossdock_aws::{Environment, Failure, Quirks, Request, refuse};
 use crossdock_common::Name;
 
 use crate::broker::Engine;
@@ -55,6 +55,11 @@ pub fn router(engine: Arc<Engine>, settings: &Settings, seed: u64) -> Result<Rou
         region: settings.aws.region.clone(),
         message_bytes_max,
         receipt_key: receipt_key(&engine)?,
+        quirks: Quirks {
+            recreate_at_once: settings.aws.quirks.recreate_at_once,
+            purge_at_once: settings.aws.quirks.purge_at_once,
+        },
+        memory: Arc::default(),
     };
     let endpoint = Endpoint {
         engine,
@@ -104,7 +109,7 @@ impl Endpoint {
         self.keys.expect(request).inspect_err(|_| self.refused(peer, request))?;
         request.body = self.read(body).await?;
         let now = self.engine.clock.now();
-        let caller = self.keys.caller(request, now.unix).inspect_err(|_| self.refused(peer, request))?;
+        let caller = self.keys.caller(request, peer.ip(), now.unix).inspect_err(|_| self.refused(peer, request))?;
         Ok(Session::new(self.engine.clone()).run(self.environment.clone(), request, caller, seed).await)
     }
 

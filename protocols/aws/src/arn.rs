@@ -19,6 +19,11 @@ impl Place {
         format!("arn:aws:sqs:{}:{}:{queue}", self.region, self.account)
     }
 
+    /// A user of the broker is a user of the account.
+    pub(crate) fn user_arn(&self, user: &str) -> String {
+        format!("arn:aws:iam::{}:user/{user}", self.account)
+    }
+
     pub(crate) fn topic_arn(&self, topic: &str) -> String {
         format!("arn:aws:sns:{}:{}:{topic}", self.region, self.account)
     }

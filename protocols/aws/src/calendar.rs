@@ -28,6 +28,27 @@ pub(crate) fn read_basic(text: &str) -> Option<i64> {
     is_legal.then(|| days(year, month, day) * DAY_S + hour * 3600 + minute * 60 + second)
 }
 
+/// Seconds since 1970 of `2026-01-02T03:04:05Z`, with or without a fraction, seconds, or a time at all, in any time zone.
+pub(crate) fn unix_seconds(text: &str) -> Option<i64> {
+    let (date, time) = text.split_once('T').unwrap_or((text, "00:00:00Z"));
+    let zone_at = time.find(['Z', '+', '-'])?;
+    let (time, zone) = time.split_at(zone_at);
+    let time = time.split_once('.').map_or(time, |(whole, _)| whole);
+    let seconds = if time.len() == 5 { "00" } else { "" };
+    let basic = format!("{}T{}{seconds}Z", date.replace('-', ""), time.replace(':', ""));
+    Some(read_basic(&basic)? - zone_seconds(zone)?)
+}
+
+fn zone_seconds(zone: &str) -> Option<i64> {
+    if zone == "Z" {
+        return Some(0);
+    }
+    let (hours, minutes) = zone.get(1..)?.split_once(':')?;
+    let number = |text: &str, most: i64| text.parse::<i64>().ok().filter(|number| (0..=most).contains(number));
+    let seconds = number(hours, 23)? * 3600 + number(minutes, 59)? * 60;
+    Some(if zone.starts_with('-') { -seconds } else { seconds })
+}
+
 /// Days since 1970 of a date of the Gregorian calendar (H. Hinnant, "chrono-compatible low-level date algorithms").
 fn days(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
@@ -60,6 +81,23 @@ mod tests {
         assert_eq!(read_basic("20150830T123600Z"), Some(1_440_938_160));
         for text in ["20150830T123600", "2015x830T123600Z", "20151330T123600Z", "20150830 123600Z", ""] {
             assert_eq!(read_basic(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn times_of_people_are_read() {
+        for text in [
+            "2015-08-30T12:36:00Z",
+            "2015-08-30T12:36:00.999Z",
+            "2015-08-30T12:36Z",
+            "2015-08-30T14:36:00+02:00",
+            "2015-08-30T07:06:00-05:30",
+        ] {
+            assert_eq!(unix_seconds(text), Some(1_440_938_160), "{text}");
+        }
+        assert_eq!(unix_seconds("2015-08-30"), Some(1_440_892_800));
+        for text in ["", "2015", "2015-08-30T", "2015-08-30T12:36:00", "2015-08-30T12:36:00+2", "2015-13-30"] {
+            assert_eq!(unix_seconds(text), None, "{text}");
         }
     }
 

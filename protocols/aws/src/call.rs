@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -13,6 +14,7 @@ use crate::convert::attributes::Attribute;
 use crate::desk::Desk;
 use crate::error::Failure;
 use crate::http::{Request, Response};
+use crate::memory::Memory;
 use crate::receipt::Receipts;
 use crate::wire::{Decoded, Fields, Service, Shape};
 use crate::{sns, sqs, sts, wire};
@@ -31,6 +33,19 @@ pub struct Environment {
     pub message_bytes_max: usize,
     /// Signs receipt handles. Kept over restarts, else handles end with the process.
     pub receipt_key: Vec<u8>,
+    /// Which of AWS's rules do not hold.
+    pub quirks: Quirks,
+    /// What calls remember for later ones.
+    pub memory: Arc<Memory>,
+}
+
+/// Rules of AWS that are in the way of local development.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Quirks {
+    /// A queue may be made again at once after it was deleted.
+    pub recreate_at_once: bool,
+    /// A queue may be purged again at once.
+    pub purge_at_once: bool,
 }
 
 /// On whose behalf a call is made.
@@ -40,6 +55,8 @@ pub struct Caller {
     pub user: Name,
     /// The region that the caller signed for.
     pub region: Option<String>,
+    /// Where it calls from.
+    pub peer: Option<IpAddr>,
 }
 
 /// A request that is being carried out.
@@ -59,6 +76,9 @@ pub(crate) struct Job {
     pub environment: Arc<Environment>,
     pub place: Place,
     pub user: Name,
+    pub peer: Option<IpAddr>,
+    /// `SendMessage` and its like.
+    pub action: String,
     /// `http://host:port` as the client calls this broker.
     pub origin: String,
     pub fields: Fields,
@@ -129,17 +149,19 @@ fn run(
             Ok(decoded) => decoded,
             Err(failure) => return wire::encode_failure(guessed, &failure, &id),
         };
-        let region = caller.region.unwrap_or_else(|| environment.region.clone());
+        let region = caller.region.clone().unwrap_or_else(|| environment.region.clone());
         let place = Place { region, account: environment.account.clone() };
-        let job = Job { desk, environment, place, user: caller.user, origin, fields };
-        match perform(service, &action, &job).await {
-            Ok(shape) => wire::encode(service, protocol, &action, &shape, &id),
+        let Caller { user, peer, .. } = caller;
+        let job = Job { desk, environment, place, user, peer, action, origin, fields };
+        match perform(service, &job).await {
+            Ok(shape) => wire::encode(service, protocol, &job.action, &shape, &id),
             Err(failure) => wire::encode_failure((service, protocol), &failure, &id),
         }
     }
 }
 
-async fn perform(service: Service, action: &str, job: &Job) -> Result<Shape, Failure> {
+async fn perform(service: Service, job: &Job) -> Result<Shape, Failure> {
+    let action = job.action.as_str();
     job.desk.open(Name::from(VHOST)).await.map_err(Failure::of_queue)?;
     match service {
         Service::Sqs => sqs::perform(action, job).await,

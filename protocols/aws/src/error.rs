@@ -32,6 +32,14 @@ pub enum Failure {
     ReceiptHandle,
     /// The message is not in flight any more.
     NotInflight,
+    /// CreateQueue: it was deleted a moment ago.
+    DeletedRecently,
+    /// PurgeQueue: this queue was purged a moment ago.
+    PurgeInProgress(String),
+    /// SQS `OverLimit` with its whole text.
+    OverLimit(String),
+    /// SQS `ResourceNotFoundException` with its whole text.
+    NoResource(String),
     /// A batch without entries.
     EmptyBatch,
     /// A batch of more than ten entries.
@@ -151,6 +159,16 @@ impl Failure {
             Self::NotInflight => {
                 code(400, "AWS.SimpleQueueService.MessageNotInflight", "com.amazonaws.sqs#MessageNotInflight")
             }
+            Self::DeletedRecently => {
+                code(400, "AWS.SimpleQueueService.QueueDeletedRecently", "com.amazonaws.sqs#QueueDeletedRecently")
+            }
+            Self::PurgeInProgress(_) => {
+                code(403, "AWS.SimpleQueueService.PurgeQueueInProgress", "com.amazonaws.sqs#PurgeQueueInProgress")
+            }
+            Self::OverLimit(_) => code(403, "OverLimit", "com.amazonaws.sqs#OverLimit"),
+            Self::NoResource(_) => {
+                code(404, "ResourceNotFoundException", "com.amazonaws.sqs#ResourceNotFoundException")
+            }
             Self::EmptyBatch => {
                 code(400, "AWS.SimpleQueueService.EmptyBatchRequest", "com.amazonaws.sqs#EmptyBatchRequest")
             }
@@ -231,6 +249,14 @@ impl Failure {
                 .to_owned(),
             Self::ReceiptHandle => "The input receipt handle is invalid.".to_owned(),
             Self::NotInflight => "The specified message isn't in flight.".to_owned(),
+            Self::DeletedRecently => {
+                "You must wait 60 seconds after deleting a queue before you can create another with \
+                                      the same name."
+                    .to_owned()
+            }
+            Self::PurgeInProgress(queue) => {
+                format!("Only one PurgeQueue operation on {queue} is allowed every 60 seconds.")
+            }
             Self::EmptyBatch => "There should be at least one entry in the request.".to_owned(),
             Self::BatchEntries(count) => {
                 format!("Maximum number of entries per request are 10. You have sent {count}.")
@@ -256,6 +282,8 @@ impl Failure {
                 return format!("The action {action} is not valid for this endpoint.");
             }
             Self::Invalid(text)
+            | Self::OverLimit(text)
+            | Self::NoResource(text)
             | Self::AttributeName(text)
             | Self::SnsInvalidText(text)
             | Self::SnsParameterValue(text)

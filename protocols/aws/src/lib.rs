@@ -13,6 +13,8 @@ mod desk;
 mod digest;
 mod error;
 mod http;
+mod memory;
+mod policy;
 mod receipt;
 pub mod sigv4;
 mod sns;
@@ -21,7 +23,8 @@ mod sts;
 mod wire;
 
 pub use calendar::iso8601;
-pub use call::{Call, Caller, Environment, refuse};
+pub use call::{Call, Caller, Environment, Quirks, refuse};
 pub use convert::{AwsFormat, FORMAT};
 pub use error::Failure;
 pub use http::{Request, Response};
+pub use memory::Memory;

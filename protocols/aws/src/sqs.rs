@@ -1,8 +1,13 @@
 //! SQS: one file per group of actions.
 
-mod attributes;
+pub(crate) mod access;
+pub(crate) mod attributes;
 mod batch;
+mod dead_letters;
 pub(crate) mod fifo;
+mod moves;
+mod pages;
+mod permissions;
 mod queues;
 pub(crate) mod receive;
 mod redrive;
@@ -37,14 +42,22 @@ pub(crate) async fn perform(action: &str, job: &Job) -> Result<Shape, Failure> {
         "TagQueue" => tags::tag(job).await,
         "UntagQueue" => tags::untag(job).await,
         "ListQueueTags" => tags::list(job).await,
+        "AddPermission" => permissions::add(job).await,
+        "RemovePermission" => permissions::remove(job).await,
+        "ListDeadLetterSourceQueues" => dead_letters::list_sources(job).await,
+        "StartMessageMoveTask" => moves::start(job).await,
+        "ListMessageMoveTasks" => moves::list(job).await,
+        "CancelMessageMoveTask" => moves::cancel(job).await,
         other => Err(Failure::UnknownAction(other.to_owned())),
     }
 }
 
-/// The queue that the request names, as it is now.
+/// The queue that the request names, as it is now, unless its policy denies the caller what is asked.
 async fn queue(job: &Job) -> Result<Box<QueueInfo>, Failure> {
     let name = queue_name(job)?;
-    job.desk.inspect_queue(name).await.map_err(Failure::of_queue)
+    let info = job.desk.inspect_queue(name).await.map_err(Failure::of_queue)?;
+    access::check(job, &info)?;
+    Ok(info)
 }
 
 fn queue_name(job: &Job) -> Result<&str, Failure> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::moves::MoveSpec;
 use crate::{Instant, Message, Name, Table, UnixMillis};
 
 /// An exchange as declared.
@@ -284,6 +285,12 @@ pub enum Definition {
     ListDelayed { exchange: Name, after: Option<(Instant, u64)>, count_max: usize },
     /// The bindings of an exchange (as source), in the order in which they were made; of all exchanges if `None`.
     ListBindings { source: Option<Name> },
+    /// Move messages from queue to queue; one such task of a queue at a time. Answered with the task when it has begun.
+    StartMove(MoveSpec),
+    /// The tasks that move, and lately have moved, messages of a queue, newest first.
+    ListMoves { source: Name },
+    /// End a task before its time. Answered with the number of messages that it has moved.
+    CancelMove { source: Name, number: u64 },
 }
 
 /// A queue as it is now.

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crate::command::{BrowsePlace, RetainedPlace};
 use crate::definition::{BindingSpec, DelayedInfo, ExchangeInfo, QueueInfo};
 use crate::lane_quota::LaneQuota;
+use crate::moves::MoveInfo;
 use crate::names::{DeliveryId, QueueId};
 use crate::{ConsumerId, Instant, Lane, Message, Name, Refusal, RequestId, Run, UnixMillis};
 
@@ -87,6 +88,8 @@ pub enum Reply {
     Delayed(Vec<DelayedInfo>),
     /// Messages of a queue, which are still there.
     Browsed(Box<BrowsedMessages>),
+    /// Tasks that move messages.
+    Moves(Vec<MoveInfo>),
     /// Retained messages.
     Retained(Box<RetainedMessages>),
     /// A session.

@@ -15,6 +15,7 @@ pub mod lane_quota;
 pub mod limits;
 pub mod machine;
 pub mod message;
+pub mod moves;
 pub mod names;
 pub mod output;
 pub mod random;

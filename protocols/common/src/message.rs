@@ -88,10 +88,21 @@ pub struct Rare {
     pub session: Option<Name>,
     /// What it is to its session, if it must be taken exactly once. Written with the message and shown to nobody.
     pub publication: Option<Publication>,
+    /// Where it was before somebody had it moved here. Written with the message and shown to nobody.
+    pub moved: Option<Moved>,
     /// Why and where it was dead-lettered, newest first.
     pub deaths: Vec<Death>,
     /// Dead letters that may come of what was published, this one among them; 0 stands for 1. Shown to nobody.
     pub letters: u32,
+}
+
+/// The place of a message that was moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// The queue.
+    pub queue: QueueId,
+    /// Its place there.
+    pub position: u64,
 }
 
 /// What a FIFO queue knows a message by.
@@ -208,7 +219,7 @@ impl Message {
     /// A copy that can be changed, without the kept hub form: for dead-lettering. It is a message of its own, so it is not the
     /// session's publication.
     pub fn to_mutable(&self) -> Self {
-        let rare = self.rare.as_ref().map(|rare| Box::new(Rare { publication: None, ..(**rare).clone() }));
+        let rare = self.rare.as_ref().map(|rare| Box::new(Rare { publication: None, moved: None, ..(**rare).clone() }));
         Self {
             format: self.format,
             properties: self.properties.clone(),

@@ -115,6 +115,8 @@ impl Broker {
             }
             Definition::Bind(spec) => bind(definitions, caller, spec),
             Definition::Unbind(spec) => unbind(definitions, caller, &spec),
+            Definition::StartMove(spec) => self.start_move(now, definitions, caller, spec),
+            Definition::CancelMove { source, number } => self.cancel_move(now, definitions, caller, &source, number),
             _ => Err(Refusal::Invalid("a question is not a change".to_owned())),
         }
     }
@@ -157,6 +159,7 @@ impl Broker {
                 let list = |shard: &mut Shard| shard.delayed(now, queue, after, count_max);
                 Ok(Reply::Delayed(self.with_shard(shard_of(queue), list).unwrap_or_default()))
             }
+            Definition::ListMoves { source } => self.list_moves(definitions, caller, &source),
             Definition::ListBindings { source } => {
                 let exchanges: Vec<&Exchange> = match &source {
                     Some(name) => vec![vhost.exchange(&caller.who.vhost, name)?],
@@ -383,6 +386,7 @@ fn is_question(definition: &Definition) -> bool {
         | Definition::ListQueues { .. }
         | Definition::ListExchanges { .. }
         | Definition::ListDelayed { .. }
+        | Definition::ListMoves { .. }
         | Definition::ListBindings { .. } => true,
         _ => false,
     }
@@ -432,6 +436,11 @@ fn authorise(permissions: &Permissions, caller: &Caller<'_>, definition: &Defini
         }
         Definition::DeleteQueue { name, .. } => queue(Access::Configure, name),
         Definition::ListDelayed { exchange: name, .. } => exchange(Access::Read, name),
+        Definition::ListMoves { source } | Definition::CancelMove { source, .. } => queue(Access::Read, source),
+        Definition::StartMove(spec) => {
+            queue(Access::Read, &spec.source)?;
+            exchange(Access::Write, &Name::default())
+        }
         Definition::Bind(spec) | Definition::Unbind(spec) => {
             match &spec.destination {
                 Destination::Queue(name) => queue(Access::Write, name)?,

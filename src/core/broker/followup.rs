@@ -42,6 +42,7 @@ impl Broker {
                 let command = ShardCommand::Undelivered { queue, position, taken };
                 self.command(now, shard_of(queue), command, effects);
             }
+            Followup::MoveEnded { number, ended } => self.move_ended(number, ended),
             Followup::Publication { session, id, number, accepted } => {
                 let command = ShardCommand::Publication { session, id, number, accepted };
                 self.command(now, shard_of(session), command, effects);

@@ -8,6 +8,7 @@ use crossdock_common::names::QueueId;
 use crossdock_common::{Format, Name, Now};
 use parking_lot::{Mutex, RwLock};
 
+use super::moves::Moves;
 use super::{Broker, BrokerOptions, HeldAnswers};
 use crate::definitions::{Definitions, shard_of};
 use crate::log::{Location, Log, Placed, RecordKind, Sequence, Urgency};
@@ -90,7 +91,9 @@ impl Recovery {
         let durable = self.definitions.last_sequence();
         self.definitions.detach_sessions(self.now);
         self.land_publications();
+        let moves = self.resume_moves();
         Arc::new(Broker {
+            moves: Mutex::new(moves),
             version: self.definitions.version(),
             definitions: RwLock::new(self.definitions),
             permissions: RwLock::new(Arc::new(Permissions::default())),
@@ -109,6 +112,14 @@ impl Recovery {
             sessions_connected: Arc::default(),
             options,
         })
+    }
+
+    /// Tasks that moved messages go on, and know what has arrived.
+    fn resume_moves(&mut self) -> Moves {
+        let moves = Moves::read(&self.definitions);
+        let arrived: Vec<_> = self.shards.iter_mut().flat_map(|shard| std::mem::take(&mut shard.moved_here)).collect();
+        moves.resume(self.now, &mut self.shards, &arrived);
+        moves
     }
 
     /// What publications were on their way when the broker ended is known now that all logs are read: their sessions keep it.

@@ -55,8 +55,9 @@ impl Client {
             selector,
             reading: reading.map(Box::new),
         };
-        self.consumers.insert(subscribe.consumer, ConsumerPlace { queue, lane: subscribe.lane });
-        self.touched.insert(queue);
+        let holdings = self.holdings();
+        holdings.consumers.insert(subscribe.consumer, ConsumerPlace { queue, lane: subscribe.lane });
+        holdings.touched.insert(queue);
         self.push(queue, ShardCommand::Subscribe { queue, consumer: Box::new(consumer), request: Some(request) });
     }
 
@@ -90,7 +91,8 @@ impl Client {
     }
 
     pub(super) fn unsubscribe(&mut self, request: RequestId, consumer: ConsumerId) {
-        let Some(place) = self.consumers.remove(&consumer) else {
+        let place = self.holdings.as_mut().and_then(|holdings| holdings.consumers.remove(&consumer));
+        let Some(place) = place else {
             return self.answer(request, Ok(Reply::Done));
         };
         let (queue, connection) = (place.queue, self.outbox.connection);
@@ -100,7 +102,8 @@ impl Client {
 
     pub(super) fn set_window(&mut self, consumer: ConsumerId, window: u32) {
         let own = self.session.as_ref().filter(|session| session.consumer == consumer).map(|session| session.queue);
-        let Some(queue) = self.consumers.get(&consumer).map(|place| place.queue).or(own) else { return };
+        let place = self.holdings.as_ref().and_then(|holdings| holdings.consumers.get(&consumer));
+        let Some(queue) = place.map(|place| place.queue).or(own) else { return };
         let connection = self.outbox.connection;
         self.push(queue, ShardCommand::Window { queue, connection, consumer, window });
     }
@@ -111,12 +114,12 @@ impl Client {
     }
 
     fn lane_window(&mut self, lane: Lane) -> Arc<crate::window::LaneWindow> {
-        self.lanes.entry(lane).or_default().clone()
+        self.holdings().lanes.entry(lane).or_default().clone()
     }
 
     fn resume_lane(&mut self, lane: Lane) {
-        let queues: Vec<QueueId> =
-            self.consumers.values().filter(|place| place.lane == lane).map(|place| place.queue).collect();
+        let consumers = self.holdings.iter().flat_map(|holdings| holdings.consumers.values());
+        let queues: Vec<QueueId> = consumers.filter(|place| place.lane == lane).map(|place| place.queue).collect();
         for queue in queues {
             self.push(queue, ShardCommand::Resume { queue });
         }
@@ -124,8 +127,9 @@ impl Client {
 
     /// Consumers that found their lane's window full are served again after the connection has settled something.
     pub(super) fn resume_starved_lanes(&mut self, now: Now) {
+        let Some(holdings) = &self.holdings else { return };
         let starved: Vec<Lane> =
-            self.lanes.iter().filter(|(_, window)| window.take_starved()).map(|(lane, _)| *lane).collect();
+            holdings.lanes.iter().filter(|(_, window)| window.take_starved()).map(|(lane, _)| *lane).collect();
         if starved.is_empty() {
             return;
         }
@@ -143,7 +147,7 @@ impl Client {
             Ok(queue) => queue,
             Err(refusal) => return self.answer(request, Err(refusal)),
         };
-        self.touched.insert(queue);
+        self.holdings().touched.insert(queue);
         let fetch = ShardFetch {
             outbox: self.outbox.clone(),
             request,
@@ -176,7 +180,7 @@ impl Client {
             return self.push_to(first, ShardCommand::Settle { deliveries, outcome, request });
         }
         let mut request = request;
-        for index in 0..self.pending.len() {
+        for index in 0..self.broker.shard_count() {
             let deliveries: Vec<DeliveryId> =
                 deliveries.iter().filter(|id| shard_of(id.queue) == index).copied().collect();
             if !deliveries.is_empty() {

@@ -9,6 +9,7 @@ use crossdock_common::event::{Reply, RetainedMessages};
 use crossdock_common::{Event, Now, Refusal, RequestId};
 
 use super::Client;
+use crate::rarely::Rare;
 use crate::selector::Selector;
 use crate::shard::browse::ShardBrowse;
 use crate::shard::command::ShardCommand;
@@ -34,6 +35,10 @@ pub(super) struct Searches {
     has_looked: bool,
 }
 
+impl Rare for Searches {
+    const NONE: &'static Self = &Self { waiting: VecDeque::new(), searching: false, browsing: None, has_looked: false };
+}
+
 impl Searches {
     pub(super) fn are_none(&self) -> bool {
         self.waiting.is_empty()
@@ -43,11 +48,9 @@ impl Searches {
         std::mem::take(&mut self.has_looked)
     }
 
-    /// Gives back memory that is not used.
-    pub(super) fn rest(&mut self) {
-        if self.waiting.is_empty() {
-            self.waiting = VecDeque::new();
-        }
+    /// Nothing is looked for, and nobody has to be told.
+    pub(super) fn are_over(&self) -> bool {
+        self.waiting.is_empty() && self.browsing.is_none() && !self.has_looked
     }
 
     pub(super) fn is_browsing(&self, request: RequestId) -> bool {
@@ -71,6 +74,9 @@ impl Client {
 
     /// Answers the next question, unless the peer has much to read already.
     pub(super) fn serve_search(&mut self, now: Now) {
+        if self.searches.are_none() {
+            return;
+        }
         self.searches.searching = false;
         let may_look = self.searches.browsing.is_none() && self.outbox.unwritten_bytes() < UNWRITTEN_BYTES_MAX;
         let Some((request, search)) = self.searches.waiting.pop_front_if(|_| may_look) else { return };
@@ -124,7 +130,8 @@ impl Client {
     /// A shard has looked: the answer keeps what the selector wants. That is found out here and not under the shard's lock, since a
     /// selector may take long.
     pub(super) fn browsed(&mut self, now: Now, event: &mut Event) {
-        let selector = self.searches.browsing.take().and_then(|(_, selector)| selector);
+        let selector =
+            self.searches.present().and_then(|searches| searches.browsing.take()).and_then(|(_, selector)| selector);
         if let (Some(selector), Event::Reply { result: Ok(Reply::Browsed(found)), .. }) = (selector, &mut *event) {
             found.deliveries.retain(|delivery| selector.matches(&delivery.message));
         }

@@ -1,7 +1,7 @@
 //! A message with the places it took.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use crossdock_common::message::{Death, DeathReason, Deduplication, Publication, Rare};
+use crossdock_common::message::{Death, DeathReason, Deduplication, Moved, Publication, Rare};
 use crossdock_common::names::QueueId;
 use crossdock_common::{Message, Name, Table, Text, UnixMillis, Value};
 
@@ -126,6 +126,7 @@ fn has_facts(rare: &Rare) -> bool {
         deduplication,
         session,
         publication: _,
+        moved,
         deaths,
         letters: _,
     } = rare;
@@ -136,6 +137,7 @@ fn has_facts(rare: &Rare) -> bool {
         || group.is_some()
         || deduplication.is_some()
         || session.is_some()
+        || moved.is_some()
 }
 
 fn put_publication(out: &mut BytesMut, publication: &Publication) {
@@ -174,6 +176,9 @@ fn rare_to_table(rare: &Rare) -> Table {
     if let Some(session) = &rare.session {
         writer = writer.text("session", session);
     }
+    if let Some(Moved { queue, position }) = rare.moved {
+        writer = writer.number("moved_queue", queue.0).number("moved_position", position);
+    }
     let deaths = rare.deaths.iter().map(|death| Value::Map(death_to_table(death))).collect();
     if rare.letters > 1 {
         writer = writer.number("letters", u64::from(rare.letters));
@@ -193,9 +198,14 @@ pub(super) fn rare_from_table(table: &Table) -> Rare {
         deduplication: text("deduplication_id").map(|id| Deduplication { id, message_id: message_id(&reader) }),
         session: reader.optional_name("session"),
         publication: None,
+        moved: moved(&reader),
         deaths: reader.list("deaths").iter().filter_map(death_from_value).collect(),
         letters: reader.number("letters").and_then(|count| u32::try_from(count).ok()).unwrap_or(0),
     }
+}
+
+fn moved(reader: &TableReader<'_>) -> Option<Moved> {
+    Some(Moved { queue: QueueId(reader.number("moved_queue")?), position: reader.number("moved_position")? })
 }
 
 fn message_id(reader: &TableReader<'_>) -> u128 {

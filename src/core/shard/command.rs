@@ -13,6 +13,7 @@ use crossdock_common::{ConsumerId, Lane, Message, Name, RequestId};
 
 use super::browse::ShardBrowse;
 use super::letters::Posted;
+use super::move_task::Ended;
 use super::runs::EnqueueRun;
 use super::stream::cursor::Reading;
 use crate::definitions::route::RouteTarget;
@@ -115,6 +116,8 @@ pub(crate) enum Confirmee {
     Letter(Box<Posted>),
     /// Who purged a queue.
     Purge { purge: Arc<Purge>, shares: Shares },
+    /// Nobody who waits, but a task that is over, and all that it has moved is gone.
+    Move { number: u64, ended: Ended },
     /// The session that a publication belongs to.
     Publication(Arc<Publishing>),
 }
@@ -202,6 +205,8 @@ pub(crate) enum Followup {
     Departed { queue: QueueId, position: u64 },
     /// A dead letter is not where it should be: its queue keeps it.
     Undelivered { queue: QueueId, position: u64, taken: Vec<QueueId> },
+    /// A task that moves messages is over.
+    MoveEnded { number: u64, ended: Ended },
     /// A publication is safe in all its queues, or was refused: its session shall know.
     Publication { session: QueueId, id: u16, number: u64, accepted: bool },
 }

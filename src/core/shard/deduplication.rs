@@ -111,7 +111,7 @@ impl Deduplication {
     }
 
     fn id_of(scope: DeduplicationScope, rare: &Rare) -> Option<(Arc<[u8]>, u128)> {
-        if !rare.deaths.is_empty() {
+        if !rare.deaths.is_empty() || rare.moved.is_some() {
             return None;
         }
         let deduplication = rare.deduplication.as_ref()?;

@@ -13,7 +13,7 @@ use hashbrown::HashMap;
 
 use super::command::Effects;
 use super::level::Read;
-use super::queue::Queue;
+use super::queue::{Queue, Special};
 use super::segments::Segments;
 use super::stored::{StoredRef, take_refs};
 use super::{Formats, Shard};
@@ -175,6 +175,18 @@ fn decode(
     Ok(ReadMessage { message: Arc::new(message), serial, binding: None })
 }
 
+impl Special {
+    /// Asks for the dead letters that have to be read.
+    fn request_graves(&mut self) -> Vec<(u64, Location)> {
+        let Self { to_read, burying, .. } = self;
+        let mut request = |position: u64| {
+            let dying = burying.get_mut(&position).filter(|dying| !dying.entry.requested)?;
+            dying.entry.request()
+        };
+        to_read.drain(..).filter_map(&mut request).collect()
+    }
+}
+
 impl Shard {
     /// Asks for what the queue will need next, and writes pages of what it will not need soon.
     pub(super) fn turn_pages(&mut self, id: QueueId, effects: &mut Effects) {
@@ -182,12 +194,7 @@ impl Shard {
         let Some(queue) = self.queues.get_mut(&id) else { return };
         let mut ask = |request| effects.reads.push(request);
         let messages = |chosen| ReadRequest::messages(id, chosen, &self.segments);
-        let to_read = std::mem::take(&mut queue.to_read);
-        let mut request = |position: &u64| {
-            let dying = queue.burying.get_mut(position).filter(|dying| !dying.entry.requested)?;
-            dying.entry.request()
-        };
-        let graves: Vec<(u64, Location)> = to_read.iter().filter_map(&mut request).collect();
+        let graves = queue.special.present().map(Special::request_graves).unwrap_or_default();
         if !graves.is_empty() {
             ask(messages(graves));
         }
@@ -244,7 +251,7 @@ impl Shard {
         gone.iter().for_each(|stored| self.segments.remove(&stored.location));
         if lost {
             let count = page.tally().count;
-            queue.damaged_pages.push(page);
+            queue.special.damaged_pages.push(page);
             return count;
         }
         self.retired.push(page.location);
@@ -264,7 +271,7 @@ impl Shard {
         let mut rest = Vec::with_capacity(found.len());
         for (position, message) in found {
             let message = message.map(|message| queue.as_read(message, now));
-            match queue.burying.remove(&position) {
+            match queue.special.present().and_then(|special| special.burying.remove(&position)) {
                 Some(mut dying) => match message {
                     Some(Read { message, binding, expires_at }) => {
                         let entry = &mut dying.entry;
@@ -278,7 +285,9 @@ impl Shard {
         }
         queue.ready.fill(&mut rest, &mut damaged);
         let count = damaged.len() as u64;
-        queue.damaged.extend(damaged);
+        if count > 0 {
+            queue.special.damaged.extend(damaged);
+        }
         for dying in graves {
             self.send_letter(now, id, dying, effects);
         }

@@ -22,6 +22,8 @@ pub(crate) enum Timer {
     Unused { queue: QueueId },
     /// Dead letters that nobody took may be taken now.
     Letters { queue: QueueId },
+    /// A message may be moved to another queue now.
+    Move { queue: QueueId },
 }
 
 /// Timers by time.

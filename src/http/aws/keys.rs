@@ -1,6 +1,7 @@
 //! Whose request it is.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use crossdock_aws::sigv4::{claimed, verify};
 use crossdock_aws::{Caller, Failure, Request};
@@ -41,7 +42,7 @@ impl Keys {
     }
 
     /// Checks the signature, if signatures are checked.
-    pub(super) fn caller(&self, request: &Request, now: UnixMillis) -> Result<Caller, Failure> {
+    pub(super) fn caller(&self, request: &Request, peer: IpAddr, now: UnixMillis) -> Result<Caller, Failure> {
         let signer = if self.verify {
             let secret = |access_key: &str| Some(self.keys.get(access_key)?.secret.expose().to_owned());
             Some(verify(request, now, secret)?)
@@ -51,7 +52,7 @@ impl Keys {
         let key = signer.as_ref().and_then(|signer| self.keys.get(&signer.access_key));
         let user = key.map_or_else(|| Name::from(GUEST), |key| key.user.clone());
         let region = signer.map(|signer| signer.region).filter(|region| is_region(region));
-        Ok(Caller { user, region })
+        Ok(Caller { user, region, peer: Some(peer) })
     }
 }
 
@@ -64,6 +65,8 @@ fn is_region(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
     fn keys(verify: bool, dev: bool) -> Keys {
         let mut settings = Settings { dev, ..Settings::default() };
@@ -90,10 +93,13 @@ mod tests {
     #[test]
     fn unchecked_callers_are_guests_or_who_they_say() {
         for keys in [keys(false, false), keys(true, true)] {
-            let caller = |request: &Request| keys.caller(request, UnixMillis(0)).unwrap();
-            assert_eq!(caller(&Request::default()), Caller { user: GUEST.into(), region: None });
+            let caller = |request: &Request| keys.caller(request, PEER, UnixMillis(0)).unwrap();
+            assert_eq!(caller(&Request::default()), Caller { user: GUEST.into(), region: None, peer: Some(PEER) });
             assert_eq!(caller(&signed("any", "eu-west-1")).region.as_deref(), Some("eu-west-1"));
-            assert_eq!(caller(&signed("AKID", "a:b")), Caller { user: "orders".into(), region: None });
+            assert_eq!(
+                caller(&signed("AKID", "a:b")),
+                Caller { user: "orders".into(), region: None, peer: Some(PEER) }
+            );
         }
     }
 
@@ -103,6 +109,6 @@ mod tests {
         assert_eq!(keys.expect(&Request::default()), Err(Failure::NotSigned));
         assert_eq!(keys.expect(&signed("any", "x")), Err(Failure::UnknownKey));
         assert_eq!(keys.expect(&signed("AKID", "x")), Ok(()));
-        assert_eq!(keys.caller(&signed("AKID", "x"), UnixMillis(0)).unwrap_err().status(), 403);
+        assert_eq!(keys.caller(&signed("AKID", "x"), PEER, UnixMillis(0)).unwrap_err().status(), 403);
     }
 }

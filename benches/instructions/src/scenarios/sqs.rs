@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use crossdock_aws::{Call, Caller, Environment, Request, Response, sigv4};
+use crossdock_aws::{Call, Caller, Environment, Quirks, Request, Response, sigv4};
 use crossdock_common::event::Principal;
 use crossdock_common::{Name, RequestId};
 use serde_json::{Value, json};
@@ -66,6 +66,8 @@ impl Endpoint {
             region: "us-east-1".to_owned(),
             message_bytes_max: 1 << 20,
             receipt_key: vec![7; 32],
+            quirks: Quirks::default(),
+            memory: Arc::default(),
         };
         Self { world: World::new(), environment: Arc::new(environment), requests: 0 }
     }
@@ -89,7 +91,7 @@ impl Endpoint {
         self.requests += 1;
         let mut client = self.world.connect();
         client.authenticated(RequestId(0), Principal { name: USER.into(), tags: Vec::new() });
-        let caller = Caller { user: Name::from(USER), region: None };
+        let caller = Caller { user: Name::from(USER), region: None, peer: None };
         let mut call = Call::new(self.environment.clone(), request, caller, NOW, self.requests);
         let (mut commands, mut events) = (VecDeque::new(), VecDeque::new());
         let response = loop {

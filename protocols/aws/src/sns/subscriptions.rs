@@ -9,6 +9,7 @@ use crate::arn::{subscription_of, topic_of};
 use crate::call::Job;
 use crate::digest::uuid_text;
 use crate::error::Failure;
+use crate::sqs::{access, attributes};
 use crate::wire::Shape;
 
 const PROTOCOLS: [&str; 9] =
@@ -37,8 +38,22 @@ pub(super) async fn subscribe(job: &Job) -> Result<Shape, Failure> {
         return Err(Failure::SnsInvalid(text.to_owned()));
     }
     let raw = given_raw(job)?;
+    check_policy(job, topic, queue).await?;
     let subscription = find_or_make(job, topic, queue, endpoint, raw).await?;
     Ok(Shape::fields([("SubscriptionArn", Shape::text(subscription.arn(job)))]))
+}
+
+/// A queue whose policy denies it to SNS gets nothing from the topic.
+async fn check_policy(job: &Job, topic: &str, queue: &str) -> Result<(), Failure> {
+    let (topic, arn) = (job.place.topic_arn(topic), job.place.queue_arn(queue));
+    match attributes::find(job, queue).await? {
+        Some(info) if access::denies_topic(job, &info, &topic) => Err(Failure::AccessDenied(format!(
+            "{} is not authorized to perform: sqs:sendmessage on resource: {arn} with an explicit deny in a \
+             resource-based policy",
+            access::SNS
+        ))),
+        _ => Ok(()),
+    }
 }
 
 fn given_raw(job: &Job) -> Result<Option<bool>, Failure> {

@@ -7,7 +7,7 @@ use crossdock_common::value::lookup;
 use crossdock_common::{Name, Table, Text, Value};
 
 use super::redrive::{self, Redrive};
-use super::{fifo, queue, view};
+use super::{dead_letters, fifo, permissions, queue, view};
 use crate::call::Job;
 use crate::error::Failure;
 use crate::wire::Shape;
@@ -64,7 +64,7 @@ pub(super) async fn set(job: &Job) -> Result<Shape, Failure> {
     }
     check(&given, fifo::is_fifo(&info))?;
     let mut spec = info.spec;
-    let redrive = redrive::read(job, &given, spec.settings.fifo.is_some()).await?;
+    let redrive = redrive::read(job, &given, (&spec.name, spec.settings.fifo.is_some())).await?;
     apply(&mut spec, &given, redrive);
     let QueueSpec { name, settings, attributes, .. } = spec;
     let update = Definition::UpdateQueue { name, settings, attributes };
@@ -86,6 +86,8 @@ fn check_one(name: &str, value: &str, is_fifo: bool) -> Result<(), Failure> {
         "SqsManagedSseEnabled" if !["true", "false", ""].contains(&value) => {
             Err(Failure::AttributeValue(name.to_owned()))
         }
+        "RedriveAllowPolicy" => dead_letters::check(value),
+        "Policy" => permissions::check(value),
         name if TEXTS.contains(&name) => Ok(()),
         name if fifo::ATTRIBUTES.iter().any(|(known, _)| *known == name) => fifo::check(name, value, is_fifo),
         other => Err(Failure::UnknownAttribute(other.to_owned())),
@@ -120,7 +122,7 @@ fn set_number(settings: &mut QueueSettings, name: &str, value: &str) {
     }
 }
 
-fn keep(attributes: &mut Table, name: &str, value: &str) {
+pub(super) fn keep(attributes: &mut Table, name: &str, value: &str) {
     let at = attributes.iter().position(|(name, _)| &**name == KEPT);
     let mut kept = match at.map(|at| attributes.remove(at)) {
         Some((_, Value::Map(kept))) => kept,
@@ -193,7 +195,7 @@ pub(super) fn wait_seconds(info: &QueueInfo) -> u64 {
 }
 
 /// An existing queue, for policies that refer to one.
-pub(super) async fn find(job: &Job, name: &str) -> Result<Option<Box<QueueInfo>>, Failure> {
+pub(crate) async fn find(job: &Job, name: &str) -> Result<Option<Box<QueueInfo>>, Failure> {
     use crossdock_common::Refusal;
     match job.desk.inspect_queue(&Name::from(name)).await {
         Ok(info) => Ok(Some(info)),

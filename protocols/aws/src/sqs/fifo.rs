@@ -109,7 +109,7 @@ pub(super) fn identity(
     Ok(Some(Deduplication { id, message_id }))
 }
 
-fn not_of_this_type(value: impl std::fmt::Display, parameter: &str) -> Failure {
+pub(super) fn not_of_this_type(value: impl std::fmt::Display, parameter: &str) -> Failure {
     Failure::value(value, parameter, "The request include parameter that is not valid for this queue type.")
 }
 

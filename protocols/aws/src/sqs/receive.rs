@@ -5,6 +5,7 @@ use crossdock_common::definition::QueueInfo;
 use crossdock_common::event::Delivery;
 use crossdock_common::{FormatTag, Lane, Text};
 
+use super::send::identifier;
 use super::{attributes, fifo, queue, view};
 use crate::call::Job;
 use crate::convert::attributes::Attribute;
@@ -16,6 +17,10 @@ use crate::sns::envelope;
 use crate::wire::{Shape, View};
 
 const MESSAGES_MAX: i64 = 10;
+/// Where neither the request nor the queue says how long a message is invisible.
+const VISIBILITY_MS_DEFAULT: u64 = 30_000;
+/// Messages of a standard queue that may be in flight; FIFO queues have other bounds.
+const IN_FLIGHT_MAX: u64 = 120_000;
 const WAIT_S_MAX: i64 = 20;
 pub(super) const VISIBILITY_S_MAX: i64 = 43_200;
 
@@ -45,6 +50,17 @@ pub(super) async fn receive(job: &Job) -> Result<Shape, Failure> {
     let wait = bounded(view(job).integer("WaitTimeSeconds")?, "WaitTimeSeconds", 0, WAIT_S_MAX)?;
     let lease = bounded(view(job).integer("VisibilityTimeout")?, "VisibilityTimeout", 0, VISIBILITY_S_MAX)?;
     let info = queue(job).await?;
+    let attempt = attempt_id(job, &info)?;
+    if let Some(id) = attempt
+        && let Some(deliveries) = again(job, &info, id, lease).await
+    {
+        return Ok(show_all(job, &info, &deliveries, &selection));
+    }
+    if !fifo::is_fifo(&info) && info.unsettled >= IN_FLIGHT_MAX {
+        return Err(Failure::OverLimit(
+            "Too many messages are in flight: delete some, or wait until they are visible again.".to_owned(),
+        ));
+    }
     let wait_s = wait.unwrap_or_else(|| attributes::wait_seconds(&info));
     let fetch = Fetch {
         lane: Lane(0),
@@ -55,8 +71,38 @@ pub(super) async fn receive(job: &Job) -> Result<Shape, Failure> {
         wait_ms: wait_s * 1000,
     };
     let deliveries = job.desk.fetch(fetch).await.map_err(Failure::of_queue)?;
-    let messages = deliveries.iter().map(|delivery| show(job, &info, delivery, &selection));
-    Ok(Shape::Fields(vec![("Messages", Shape::list("Message", messages))]))
+    if let Some(id) = attempt.filter(|_| !deliveries.is_empty()) {
+        job.environment.memory.received(&info.spec.name, id, &deliveries, job.desk.now().instant);
+    }
+    Ok(show_all(job, &info, &deliveries, &selection))
+}
+
+fn show_all(job: &Job, info: &QueueInfo, deliveries: &[Delivery], selection: &Selection<'_>) -> Shape {
+    let messages = deliveries.iter().map(|delivery| show(job, info, delivery, selection));
+    Shape::Fields(vec![("Messages", Shape::list("Message", messages))])
+}
+
+/// What a receive is called, so that it can be asked for again if its answer is lost.
+fn attempt_id<'a>(job: &'a Job, info: &QueueInfo) -> Result<Option<&'a str>, Failure> {
+    const NAME: &str = "ReceiveRequestAttemptId";
+    let Some(id) = view(job).text(NAME)? else { return Ok(None) };
+    if !fifo::is_fifo(info) {
+        return Err(fifo::not_of_this_type(id, NAME));
+    }
+    identifier(id, NAME).map(|_| Some(id))
+}
+
+/// The messages that were received with that id, if all of them still are with whoever received them; their time begins anew.
+async fn again(job: &Job, info: &QueueInfo, id: &str, lease_s: Option<u64>) -> Option<Vec<Delivery>> {
+    let deliveries = job.environment.memory.attempt(&info.spec.name, id, job.desk.now().instant)?;
+    let lease_ms =
+        lease_s.map(|seconds| seconds * 1000).or(info.spec.settings.lease_ms).unwrap_or(VISIBILITY_MS_DEFAULT);
+    let extended: Vec<_> = deliveries.iter().map(|delivery| job.desk.extend_lease(delivery.id, lease_ms)).collect();
+    let mut are_there = true;
+    for request in extended {
+        are_there &= job.desk.reply(request).await.is_ok();
+    }
+    are_there.then_some(deliveries)
 }
 
 /// A number within its bounds, or SQS's complaint about it.

@@ -5,7 +5,7 @@ use crossdock_common::Name;
 use crossdock_common::definition::{DeadLetter, QueueSettings};
 use serde_json::{Value as Json, json};
 
-use super::{attributes, fifo};
+use super::{attributes, dead_letters, fifo};
 use crate::call::Job;
 use crate::error::Failure;
 
@@ -19,7 +19,11 @@ pub(super) struct Redrive {
 }
 
 /// Reads `RedrivePolicy` among attributes, if it is there.
-pub(super) async fn read(job: &Job, given: &[(&str, &str)], is_fifo: bool) -> Result<Option<Redrive>, Failure> {
+pub(super) async fn read(
+    job: &Job,
+    given: &[(&str, &str)],
+    (source, is_fifo): (&str, bool),
+) -> Result<Option<Redrive>, Failure> {
     let Some((_, policy)) = given.iter().find(|(name, _)| *name == "RedrivePolicy") else { return Ok(None) };
     if policy.is_empty() {
         return Ok(Some(Redrive { dead_letter: None, max_receive_count: None }));
@@ -41,6 +45,9 @@ pub(super) async fn read(job: &Job, given: &[(&str, &str)], is_fifo: bool) -> Re
     };
     if fifo::is_fifo(&target) != is_fifo {
         return Err(refuse("Dead-letter queue must be same type of queue as the source."));
+    }
+    if !dead_letters::allows(&target, &job.place.queue_arn(source)) {
+        return Err(refuse("The dead-letter queue does not allow this queue to be a source queue."));
     }
     let routing_key = Some(Bytes::copy_from_slice(queue.as_bytes()));
     let dead_letter = Some(DeadLetter { exchange: Name::default(), routing_key });

@@ -71,6 +71,7 @@ fn ask_visibility(job: &Job, queue: &Name, view: View<'_>) -> Result<RequestId, 
     let delivery = delivery(job, queue, view)?;
     let timeout = view.integer("VisibilityTimeout")?;
     let seconds = bounded(timeout, "VisibilityTimeout", 0, VISIBILITY_S_MAX)?;
+    job.environment.memory.changed(queue, delivery);
     Ok(match seconds.ok_or(Failure::MissingParameter("VisibilityTimeout"))? {
         0 => job.desk.settle(delivery, Outcome::Released),
         seconds => job.desk.extend_lease(delivery, seconds * 1000),

@@ -38,6 +38,7 @@ fn to_json(shape: &Shape) -> Value {
         Shape::Nothing => Value::Object(Map::new()),
         Shape::Text(text) => Value::String(text.clone()),
         Shape::Bool(truth) => Value::Bool(*truth),
+        Shape::Number(number) => Value::from(*number),
         Shape::List { items, .. } => Value::Array(items.iter().map(to_json).collect()),
         Shape::Map { entries, .. } => {
             Value::Object(entries.iter().map(|(name, value)| (name.clone(), to_json(value))).collect())

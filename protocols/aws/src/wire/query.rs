@@ -14,11 +14,13 @@ use crate::http::{Request, form};
 const PARTS_MAX: usize = 8;
 
 /// What SQS's flat names mean.
-const FLAT: [(&str, &str, Flat); 11] = [
+const FLAT: [(&str, &str, Flat); 13] = [
     ("AttributeName", "AttributeNames", Flat::List),
     ("MessageAttributeName", "MessageAttributeNames", Flat::List),
     ("MessageSystemAttributeName", "MessageSystemAttributeNames", Flat::List),
     ("TagKey", "TagKeys", Flat::List),
+    ("AWSAccountId", "AWSAccountIds", Flat::List),
+    ("ActionName", "Actions", Flat::List),
     ("SendMessageBatchRequestEntry", "Entries", Flat::List),
     ("DeleteMessageBatchRequestEntry", "Entries", Flat::List),
     ("ChangeMessageVisibilityBatchRequestEntry", "Entries", Flat::List),
@@ -104,6 +106,8 @@ fn structure(branch: BTreeMap<String, Node>) -> Map<String, Value> {
         .into_iter()
         .map(|(name, node)| match node {
             Node::Leaf(text) => (name, Value::String(text)),
+            // SNS's lists of the same names have a word in between.
+            Node::Branch(branch) if branch.contains_key("member") => (name, wrapped(branch)),
             Node::Branch(branch) => match FLAT.iter().find(|(flat, _, _)| *flat == name) {
                 Some((_, name, Flat::List)) => ((*name).to_owned(), list(branch)),
                 Some((_, name, Flat::Map)) => ((*name).to_owned(), map(branch)),

@@ -7,6 +7,7 @@ pub(crate) enum Shape {
     Nothing,
     Text(String),
     Bool(bool),
+    Number(u64),
     Fields(Vec<(&'static str, Shape)>),
     /// SQS's XML repeats `element` without anything around it.
     List {
@@ -23,6 +24,10 @@ pub(crate) enum Shape {
 impl Shape {
     pub(crate) fn text(text: impl Into<String>) -> Self {
         Self::Text(text.into())
+    }
+
+    pub(crate) fn number(number: impl Into<u64>) -> Self {
+        Self::Number(number.into())
     }
 
     pub(crate) fn fields<const N: usize>(fields: [(&'static str, Shape); N]) -> Self {

@@ -72,6 +72,7 @@ impl Xml {
         match shape {
             Shape::Nothing => {}
             Shape::Text(text) => self.leaf(name, text),
+            Shape::Number(number) => self.leaf(name, &number.to_string()),
             Shape::Bool(truth) => self.leaf(name, if *truth { "true" } else { "false" }),
             Shape::Fields(fields) if name.is_empty() => self.members(fields),
             Shape::Fields(fields) => self.element(name, |xml| xml.members(fields)),

@@ -67,6 +67,8 @@ impl Shard {
         if let Some(publication) = &head.publication {
             self.landings.note(publication, places.iter().map(|place| place.queue));
         }
+        let moved = head.rare.as_ref().and_then(|rare| rare.moved);
+        self.moved_here.extend(moved.map(|from| (from.queue, from.position)));
         // What cannot be read back later has to be kept now.
         let message = match location {
             Some(_) => None,

@@ -1,0 +1,152 @@
+//! Access policies, evaluated as IAM does it: pure, without a queue or a user of the broker.
+//!
+//! A policy's text is read once into a [`Policy`]; a [`Question`] (who, what, on what, under which circumstances) is put to that. An
+//! explicit deny wins over every allow; what no statement speaks of is neither.
+//!
+//! Reference: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements.html>
+
+mod condition;
+mod context;
+mod parse;
+mod pattern;
+mod value;
+
+use std::sync::Arc;
+
+pub(crate) use context::Context;
+pub(crate) use parse::{Malformed, is_account};
+
+use condition::Condition;
+use pattern::Pattern;
+
+/// A policy that was read.
+#[derive(Debug)]
+pub(crate) struct Policy {
+    statements: Vec<Statement>,
+}
+
+#[derive(Debug)]
+struct Statement {
+    effect: Effect,
+    principals: Except<Vec<Principal>>,
+    actions: Except<Vec<Pattern>>,
+    /// `None`: whatever has the policy.
+    resources: Option<Except<Vec<Pattern>>>,
+    conditions: Vec<Condition>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Effect {
+    Allow,
+    Deny,
+}
+
+/// What an element names, or (`NotPrincipal`, `NotAction`, `NotResource`) everything else.
+#[derive(Debug)]
+enum Except<T> {
+    Only(T),
+    AllBut(T),
+}
+
+/// Whom a statement names.
+#[derive(Debug, PartialEq, Eq)]
+enum Principal {
+    Anybody,
+    /// Everybody of an account of 12 digits.
+    Account(String),
+    /// One user, role or session.
+    Arn(String),
+    /// An AWS service, such as `sns.amazonaws.com`.
+    Service(Pattern),
+    /// Somebody whom an identity provider knows. Nobody here is, so it names nobody.
+    Federated,
+    /// A canonical user id. Nobody here has one.
+    Canonical,
+}
+
+/// Who asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Caller {
+    /// A user of an account.
+    User { account: String, arn: String },
+    /// A service that acts on its own.
+    Service(&'static str),
+}
+
+/// Whether somebody may do something.
+#[derive(Clone, Debug)]
+pub(crate) struct Question<'a> {
+    pub caller: &'a Caller,
+    /// With its service: `sqs:SendMessage`.
+    pub action: &'a str,
+    /// An ARN.
+    pub resource: &'a str,
+    pub context: &'a Context,
+}
+
+/// What a policy says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Decision {
+    Allowed,
+    /// A statement denies it, whatever others say.
+    Denied,
+    /// No statement speaks of it.
+    Silent,
+}
+
+impl Policy {
+    /// Reads a policy of a resource of that service (`sqs`, `sns`).
+    ///
+    /// # Errors
+    /// It is no policy, or speaks of other services.
+    pub(crate) fn parse(text: &str, service: &str) -> Result<Arc<Self>, Malformed> {
+        parse::policy(text, service).map(Arc::new)
+    }
+
+    pub(crate) fn decide(&self, question: &Question<'_>) -> Decision {
+        let mut decision = Decision::Silent;
+        for statement in self.statements.iter().filter(|statement| statement.applies(question)) {
+            match statement.effect {
+                Effect::Deny => return Decision::Denied,
+                Effect::Allow => decision = Decision::Allowed,
+            }
+        }
+        decision
+    }
+}
+
+impl Statement {
+    fn applies(&self, question: &Question<'_>) -> bool {
+        let Question { caller, action, resource, context } = question;
+        let is_action = |pattern: &Pattern| pattern.matches_ignoring_case(action);
+        let is_resource = |pattern: &Pattern| pattern.resolved(context).matches(resource);
+        self.principals.has(|principals| principals.iter().any(|principal| principal.is(caller)))
+            && self.actions.has(|actions| actions.iter().any(is_action))
+            && self.resources.as_ref().is_none_or(|resources| resources.has(|all| all.iter().any(is_resource)))
+            && self.conditions.iter().all(|condition| condition.holds(context))
+    }
+}
+
+impl<T> Except<T> {
+    fn has(&self, among: impl FnOnce(&T) -> bool) -> bool {
+        match self {
+            Self::Only(named) => among(named),
+            Self::AllBut(named) => !among(named),
+        }
+    }
+}
+
+impl Principal {
+    fn is(&self, caller: &Caller) -> bool {
+        match (self, caller) {
+            (Self::Anybody, _) => true,
+            (Self::Account(named), Caller::User { account, .. }) => named == account,
+            (Self::Arn(named), Caller::User { arn, .. }) => named == arn,
+            (Self::Service(named), Caller::Service(service)) => named.matches(service),
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,255 @@
+"""What SQS actions do: one function for each behaviour."""
+
+import hashlib
+import json
+import time
+
+from aws_wire import ACCOUNT, ENDPOINT, arn, call_json, call_query, letters_to, ok, post, queue
+
+
+def receive(url, **more):
+    return ok("ReceiveMessage", **{"QueueUrl": url, "WaitTimeSeconds": 2, "AttributeNames": ["All"], **more}).get("Messages", [])
+
+
+def send(url, body, **more):
+    return ok("SendMessage", QueueUrl=url, MessageBody=body, **more)
+
+
+def bodies(messages):
+    return [message["Body"] for message in messages]
+
+
+def bury(source, count):
+    """Messages that were received once too often are in the dead-letter queue now."""
+    for _ in range(count):
+        message = receive(source, VisibilityTimeout=60)[0]
+        ok("ChangeMessageVisibility", QueueUrl=source, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0)
+
+
+def task(source):
+    return ok("ListMessageMoveTasks", SourceArn=arn(source))["Results"][0]
+
+
+def ended(source):
+    for _ in range(100):
+        last = task(source)
+        if last["Status"] not in ("RUNNING", "CANCELLING"):
+            return last
+        time.sleep(0.05)
+    raise AssertionError(last)
+
+
+def does_move_back_to_where_messages_died():
+    dead, source = queue("back-dead"), queue("back", RedrivePolicy=letters_to("back-dead"))
+    for body in "abc":
+        send(source, body)
+    bury(source, 3)
+    letter = receive(dead, VisibilityTimeout=0)[0]
+    assert letter["Attributes"]["DeadLetterQueueSourceArn"] == arn("back"), letter
+    time.sleep(0.1)
+    handle = ok("StartMessageMoveTask", SourceArn=arn("back-dead"))["TaskHandle"]
+    assert handle
+    last = ended("back-dead")
+    moved = last["ApproximateNumberOfMessagesMoved"], last["ApproximateNumberOfMessagesToMove"]
+    assert (last["Status"], moved) == ("COMPLETED", (3, 3)), last
+    assert "TaskHandle" not in last and "DestinationArn" not in last and last["SourceArn"] == arn("back-dead"), last
+    assert abs(last["StartedTimestamp"] / 1000 - time.time()) < 60, last
+    back = receive(source, MaxNumberOfMessages=10)
+    assert sorted(bodies(back)) == ["a", "b", "c"], back
+    assert all(message["Attributes"]["ApproximateReceiveCount"] == "1" for message in back), back
+    assert all("DeadLetterQueueSourceArn" not in message["Attributes"] for message in back), back
+
+
+def does_move_at_a_rate_and_cancel():
+    dead = queue("slow-dead")
+    queue("slow", RedrivePolicy=letters_to("slow-dead"))
+    other = queue("slow-other")
+    for number in range(10):
+        send(dead, str(number))
+    begun = time.monotonic()
+    rate = {"SourceArn": arn("slow-dead"), "DestinationArn": arn("slow-other"), "MaxNumberOfMessagesPerSecond": 2}
+    handle = ok("StartMessageMoveTask", **rate)["TaskHandle"]
+    running = task("slow-dead")
+    expected = {"TaskHandle": handle, "Status": "RUNNING", "DestinationArn": arn("slow-other"), "MaxNumberOfMessagesPerSecond": 2}
+    assert expected.items() <= running.items(), running
+    time.sleep(2.2)
+    moved = ok("CancelMessageMoveTask", TaskHandle=handle)["ApproximateNumberOfMessagesMoved"]
+    seconds = time.monotonic() - begun
+    assert 4 <= moved <= 2 * seconds + 1, (moved, seconds)
+    last = ended("slow-dead")
+    assert last["Status"] == "CANCELLED" and last["ApproximateNumberOfMessagesMoved"] == moved, last
+    assert call_json("CancelMessageMoveTask", {"TaskHandle": handle}).code == "ResourceNotFoundException"
+    assert len(receive(other, MaxNumberOfMessages=10)) == moved
+    ok("StartMessageMoveTask", SourceArn=arn("slow-dead"), DestinationArn=arn("slow-other"))
+    assert ended("slow-dead")["ApproximateNumberOfMessagesMoved"] == 10 - moved
+    tasks = ok("ListMessageMoveTasks", SourceArn=arn("slow-dead"), MaxResults=10)["Results"]
+    assert [one["Status"] for one in tasks] == ["COMPLETED", "CANCELLED"], tasks
+
+
+def does_say_why_a_move_failed():
+    dead = queue("failed-dead")
+    queue("failed", RedrivePolicy=letters_to("failed-dead"))
+    gone = queue("failed-gone")
+    send(dead, "nobody knows where from")
+    ok("StartMessageMoveTask", SourceArn=arn("failed-dead"))
+    last = ended("failed-dead")
+    assert (last["Status"], last["FailureReason"]) == ("FAILED", "CouldNotDetermineMessageSource"), last
+    for number in range(3):
+        send(dead, str(number))
+    ok("StartMessageMoveTask", SourceArn=arn("failed-dead"), DestinationArn=arn("failed-gone"), MaxNumberOfMessagesPerSecond=1)
+    ok("DeleteQueue", QueueUrl=gone)
+    last = ended("failed-dead")
+    assert (last["Status"], last["FailureReason"]) == ("FAILED", "AWS.SimpleQueueService.NonExistentQueue"), last
+    left = ok("GetQueueAttributes", QueueUrl=dead, AttributeNames=["ApproximateNumberOfMessages"])["Attributes"]
+    assert left["ApproximateNumberOfMessages"] == str(4 - last["ApproximateNumberOfMessagesMoved"]), (left, last)
+
+
+def does_list_sources_in_pages():
+    dead = queue("pages-dead")
+    names = [f"pages-{letter}" for letter in "abcde"]
+    for name in names:
+        queue(name, RedrivePolicy=letters_to("pages-dead"))
+    url = lambda name: f"{ENDPOINT}/{ACCOUNT}/{name}"
+    answer = ok("ListDeadLetterSourceQueues", QueueUrl=dead)
+    assert answer == {"queueUrls": [url(name) for name in names]}, answer
+    for action, member, more in (
+        ("ListDeadLetterSourceQueues", "queueUrls", {"QueueUrl": dead}),
+        ("ListQueues", "QueueUrls", {"QueueNamePrefix": "pages-"}),
+    ):
+        wanted = names if member == "queueUrls" else [*names[:3], "pages-d", "pages-dead", "pages-e"]
+        found, token = [], None
+        for _ in range(len(wanted)):
+            page = ok(action, MaxResults=2, NextToken=token, **more)
+            assert len(page[member]) <= 2, page
+            found += page[member]
+            token = page.get("NextToken")
+            if not token:
+                break
+        assert found == [url(name) for name in wanted], found
+    xml = call_query("ListDeadLetterSourceQueues", {"QueueUrl": dead})
+    assert [child.text for child in xml.result] == [url(name) for name in names], xml
+
+
+def does_keep_redrive_allow_policy():
+    policy = json.dumps({"redrivePermission": "byQueue", "sourceQueueArns": [arn("allowed")]})
+    queue("allowing", RedriveAllowPolicy=policy)
+    queue("allowed", RedrivePolicy=letters_to("allowing"))
+    refused = {"QueueName": "refused", "Attributes": {"RedrivePolicy": letters_to("allowing")}}
+    assert call_json("CreateQueue", refused).code == "InvalidParameterValue"
+    shown = ok("GetQueueAttributes", QueueUrl=f"{ENDPOINT}/{ACCOUNT}/allowing", AttributeNames=["RedriveAllowPolicy"])
+    assert shown["Attributes"] == {"RedriveAllowPolicy": policy}, shown
+
+
+def does_edit_policies_by_label():
+    url = queue("labels")
+    accounts = [ACCOUNT, "111111111111"]
+    ok("AddPermission", QueueUrl=url, Label="one", AWSAccountIds=[ACCOUNT], Actions=["SendMessage"])
+    xml = {"QueueUrl": url, "Label": "two", "AWSAccountIds": accounts, "Actions": ["ReceiveMessage", "DeleteMessage"]}
+    assert call_query("AddPermission", xml).status == 200
+    policy = json.loads(ok("GetQueueAttributes", QueueUrl=url, AttributeNames=["Policy"])["Attributes"]["Policy"])
+    root = "arn:aws:iam::{}:root".format
+    statement = {"Effect": "Allow", "Resource": arn("labels")}
+    one = {**statement, "Sid": "one", "Principal": {"AWS": root(ACCOUNT)}, "Action": "SQS:SendMessage"}
+    principals, actions = [root(account) for account in accounts], ["SQS:ReceiveMessage", "SQS:DeleteMessage"]
+    two = {**statement, "Sid": "two", "Principal": {"AWS": principals}, "Action": actions}
+    expected = {"Version": "2012-10-17", "Id": f"{arn('labels')}/SQSDefaultPolicy", "Statement": [one, two]}
+    assert policy == expected, policy
+    ok("RemovePermission", QueueUrl=url, Label="one")
+    ok("RemovePermission", QueueUrl=url, Label="two")
+    assert "Policy" not in ok("GetQueueAttributes", QueueUrl=url, AttributeNames=["All"])["Attributes"]
+
+
+def does_deny_under_circumstances():
+    url = queue("circumstances")
+
+    def set_policy(*statements):
+        whole = [{"Effect": "Deny", "Principal": "*", "Resource": "*", **statement} for statement in statements]
+        ok("SetQueueAttributes", QueueUrl=url, Attributes={"Policy": json.dumps({"Statement": whole})})
+
+    def is_denied():
+        return call_json("SendMessage", {"QueueUrl": url, "MessageBody": "m"}).code == "AccessDenied"
+
+    user = f"arn:aws:iam::{ACCOUNT}:user/guest"
+    for statement, denied in (
+        ({"Action": "sqs:SendMessage"}, True),
+        ({"Action": "sqs:Send*", "Principal": {"AWS": user}}, True),
+        ({"Action": "sqs:Send*", "Principal": {"AWS": user + "2"}}, False),
+        ({"Action": "sqs:ReceiveMessage"}, False),
+        ({"Action": "*", "Condition": {"IpAddress": {"aws:SourceIp": "127.0.0.0/8"}}, "NotAction": None}, True),
+        ({"NotAction": "sqs:SetQueueAttributes"}, True),
+        ({"Action": "sqs:SendMessage", "Condition": {"NotIpAddress": {"aws:SourceIp": "127.0.0.0/8"}}}, False),
+        ({"Action": "sqs:SendMessage", "Condition": {"Bool": {"aws:SecureTransport": "false"}}}, True),
+        ({"Action": "sqs:SendMessage", "Condition": {"StringEquals": {"aws:username": "guest"}}}, True),
+        ({"Action": "sqs:SendMessage", "Condition": {"DateLessThan": {"aws:CurrentTime": "2020-01-01T00:00:00Z"}}}, False),
+        ({"Action": "sqs:SendMessage", "Condition": {"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::*:user/gu*"}}}, True),
+        ({"Action": "sqs:SendMessage", "Condition": {"Null": {"aws:SourceArn": "true"}}}, True),
+    ):
+        statement = {name: value for name, value in statement.items() if value is not None}
+        if statement.get("Action") == "*":
+            statement["Action"] = "sqs:SendMessage"
+        set_policy(statement)
+        assert is_denied() == denied, statement
+    set_policy({"Action": "sqs:SendMessage", "Effect": "Allow"})
+    assert not is_denied()
+
+
+def does_replay_a_receive():
+    url = queue("replay.fifo", FifoQueue="true", ContentBasedDeduplication="true")
+    for body in ("a1", "a2", "b1"):
+        send(url, body, MessageGroupId=body[0])
+    once = lambda name, **more: receive(url, ReceiveRequestAttemptId=name, MaxNumberOfMessages=10, **more)
+    first = once("first", VisibilityTimeout=60)
+    assert bodies(first) == ["a1", "a2", "b1"], first
+    send(url, "a3", MessageGroupId="a")
+    again = once("first", VisibilityTimeout=60)
+    assert [message["ReceiptHandle"] for message in again] == [message["ReceiptHandle"] for message in first]
+    assert once("second", WaitTimeSeconds=0) == []
+    # Whoever changes one of them cannot have them again.
+    ok("ChangeMessageVisibility", QueueUrl=url, ReceiptHandle=first[0]["ReceiptHandle"], VisibilityTimeout=120)
+    assert once("first", WaitTimeSeconds=0) == []
+    for message in first:
+        ok("DeleteMessage", QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    assert bodies(once("first")) == ["a3"]
+
+
+def does_accept_every_form_of_url():
+    send(queue("forms"), "m")
+    forms = (
+        f"http://localhost:9324/{ACCOUNT}/forms",
+        "http://localhost:9324/queue/forms",
+        f"https://queue.amazonaws.com/{ACCOUNT}/forms",
+        f"https://us-east-1.queue.amazonaws.com/{ACCOUNT}/forms",
+        f"https://sqs.us-east-1.amazonaws.com/{ACCOUNT}/forms",
+        f"http://us-east-1.queue.localhost:9324/{ACCOUNT}/forms",
+        f"http://sqs.us-east-1.localhost:9324/{ACCOUNT}/forms",
+        f"/{ACCOUNT}/forms",
+        "forms",
+    )
+    for form in forms:
+        shown = ok("GetQueueAttributes", QueueUrl=form, AttributeNames=["QueueArn"])
+        assert shown["Attributes"]["QueueArn"] == arn("forms"), (form, shown)
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    for path in (f"/{ACCOUNT}/forms", "/queue/forms"):
+        answer = post(path, kind, "Action=GetQueueAttributes&AttributeName.1=QueueArn&Version=2012-11-05")
+        assert arn("forms").encode() in answer.body, (path, answer)
+    host = "sqs.example.test:1234"
+    answer = post("/", {**kind, "Host": host}, "Action=GetQueueUrl&QueueName=forms&Version=2012-11-05")
+    assert f"<QueueUrl>http://{host}/{ACCOUNT}/forms</QueueUrl>".encode() in answer.body, answer
+
+
+def does_sum_what_was_sent():
+    url = queue("sums")
+    sent = send(url, "grüße", MessageAttributes={"a": {"DataType": "String", "StringValue": "v"}})
+    got = receive(url, MessageAttributeNames=["All"])[0]
+    assert sent["MD5OfMessageBody"] == got["MD5OfBody"] == hashlib.md5("grüße".encode()).hexdigest()
+    pack = lambda text: len(text).to_bytes(4, "big") + text.encode()
+    expected = hashlib.md5(pack("a") + pack("String") + b"\x01" + pack("v")).hexdigest()
+    assert sent["MD5OfMessageAttributes"] == got["MD5OfMessageAttributes"] == expected
+
+
+def check_actions():
+    checks = [check for name, check in globals().items() if name.startswith("does_")]
+    for check in checks:
+        check()
+        print(f"{check.__name__}: good")
+    return len(checks)

@@ -1,0 +1,24 @@
+"""SQS as AWS specifies it: errors from a table, shapes from botocore's model, and what actions do, in both wire protocols."""
+
+import time
+
+from sqs_actions import check_actions
+from sqs_errors import check_errors
+from sqs_model import check_errors_of_model, check_model
+
+total = 0
+begun = time.monotonic()
+count, seen = check_errors()
+print(f"errors: {count} checks")
+total += count
+count = check_model()
+print(f"shapes of requests and answers: {count} checks")
+total += count
+count = check_errors_of_model(seen)
+print(f"shapes of errors: {count} checks")
+total += count
+count = check_actions()
+print(f"what actions do: {count} checks")
+total += count
+assert total >= 250, total
+print(f"{total} checks, {time.monotonic() - begun:.1f} s")
