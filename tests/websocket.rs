@@ -286,6 +286,7 @@ fn greetings() -> Vec<(&'static str, Vec<u8>, &'static [u8])> {
     vec![
         ("AMQP 0-9-1", amqp::opening()[..8].to_vec(), b"\x01\0\0"),
         ("AMQP 1.0", b"AMQP\0\x01\0\0".to_vec(), b"AMQP\0\0\x09\x01"),
+        ("AMQP 1.0 with SASL", b"AMQP\x03\x01\0\0".to_vec(), b"AMQP\0\0\x09\x01"),
         ("MQTT", mqtt::connect_packet("any"), b"\x20\x02\0\0"),
         ("STOMP", stomp::CONNECT.to_vec(), b"CONNECTED\n"),
         ("STOMP after a line", [b"\n", stomp::CONNECT].concat(), b"CONNECTED\n"),

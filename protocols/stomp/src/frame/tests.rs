@@ -47,6 +47,14 @@ fn the_first_of_repeated_headers_counts() {
 }
 
 #[test]
+fn a_name_with_escapes_is_found_by_what_it_means() {
+    let frame = one(Version::V1_2, b"SEND\n\\c\\c\\c:all\na\\cb:some\nplain:x\\ny\nplain\\c:no\n\n\0");
+    for (name, value) in [(":::", Some("all")), ("a:b", Some("some")), ("plain", Some("x\ny")), ("a\\cb", None)] {
+        assert_eq!(frame.headers.get(name).as_deref(), value, "{name}");
+    }
+}
+
+#[test]
 fn each_version_has_its_escapes() {
     let frame = b"SEND\na\\cb:1\\n\\\\\\c2\n\n\0";
     assert_eq!(one(Version::V1_2, frame).headers.get("a:b").as_deref(), Some("1\n\\:2"));
