@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use crossdock_common::names::ConnectionId;
 use crossdock_common::{Description, Name, UnixMillis};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 
+use super::bell::Bell;
 use crate::telemetry::Protocol;
 
 /// How long a connection that is asked may take: it may be waiting for a login, or for the disk.
@@ -39,9 +40,9 @@ pub struct Connection {
     pub connected_at: UnixMillis,
     pub octets: Octets,
     asked: AtomicBool,
-    /// Who wants to know about it.
-    askers: Mutex<Vec<Asker>>,
-    wake: Arc<Notify>,
+    /// Who wants to know about it. Boxed: nobody does, most of the time.
+    askers: Mutex<Option<Box<Vec<Asker>>>>,
+    wake: Arc<Bell>,
 }
 
 /// What went over a connection. Only its driver writes.
@@ -86,7 +87,7 @@ pub struct Newcomer {
     pub vhost: Name,
     pub connected_at: UnixMillis,
     /// Wakes the driver.
-    pub wake: Arc<Notify>,
+    pub wake: Arc<Bell>,
 }
 
 impl Connections {
@@ -146,18 +147,22 @@ impl Connection {
     /// Asks the machine about it; `None` if it ends meanwhile, or is too busy to answer.
     pub async fn describe(&self) -> Option<Description> {
         let (answer, answered) = oneshot::channel();
-        self.lock().push(answer);
+        self.lock().get_or_insert_default().push(answer);
         self.asked.store(true, Ordering::Release);
-        self.wake.notify_one();
+        self.wake.ring();
         tokio::time::timeout(ANSWER_TIME_MAX, answered).await.ok()?.ok()
     }
 
     /// Who wants to know about it; given once.
     pub fn take_askers(&self) -> Vec<Asker> {
-        if self.asked.swap(false, Ordering::AcqRel) { std::mem::take(&mut *self.lock()) } else { Vec::new() }
+        if self.asked.swap(false, Ordering::AcqRel) {
+            self.lock().take().map_or_else(Vec::new, |askers| *askers)
+        } else {
+            Vec::new()
+        }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Asker>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Box<Vec<Asker>>>> {
         self.askers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -201,7 +206,7 @@ mod tests {
         assert!(connection.take_askers().is_empty());
         let asked = connection.clone();
         let answer = tokio::spawn(async move { asked.describe().await });
-        connection.wake.notified().await;
+        connection.wake.heard().await;
         for asker in connection.take_askers() {
             let _ = asker.send(Description { heartbeat_s: 7, ..Description::default() });
         }

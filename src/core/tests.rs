@@ -19,6 +19,7 @@ mod policies;
 mod purges;
 mod queues;
 mod replies;
+mod retained;
 mod routing;
 mod runs;
 mod selectors;

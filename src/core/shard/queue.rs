@@ -57,8 +57,6 @@ pub(crate) struct Queue {
     pub deduplication: Option<Box<Deduplication>>,
     pub next_position: u64,
     pub unused_since: Instant,
-    /// Session state, by key.
-    pub state: BTreeMap<Bytes, Bytes>,
     /// The connection that has the session, or had it last.
     pub session_of: Option<ConnectionId>,
     /// What the session has published and may send again.
@@ -72,7 +70,7 @@ pub(crate) struct Queue {
     expiry_timer: Option<Instant>,
 }
 
-/// What a queue has whose messages are not only ready or with consumers.
+/// What a queue has whose messages are not only ready or with consumers, or whose session has state.
 #[derive(Default)]
 pub(crate) struct Special {
     pub delayed: BTreeMap<(Instant, u64), Entry>,
@@ -92,6 +90,8 @@ pub(crate) struct Special {
     pub fetches: VecDeque<ShardFetch>,
     /// What waits behind large messages that are still being written.
     pub behind: Behind,
+    /// Session state, by key.
+    pub state: BTreeMap<Bytes, Bytes>,
 }
 
 impl Rare for Special {
@@ -106,6 +106,7 @@ impl Rare for Special {
         damaged_pages: Vec::new(),
         fetches: VecDeque::new(),
         behind: Behind::NONE,
+        state: BTreeMap::new(),
     };
 }
 
@@ -142,7 +143,6 @@ impl Queue {
             special: Rarely::default(),
             next_position: 1,
             unused_since: now,
-            state: BTreeMap::new(),
             session_of: None,
             publications: None,
             dirty: false,

@@ -7,8 +7,8 @@ use crossdock_common::{Command, Event, Instant, Machine, Now, Output};
 use super::support::{
     Core, NOTHING, Tester, connect, connect_with, options, packet, publish, subscribe, text, unsubscribe,
 };
-use crate::{Connection, Origin};
 use crate::packet::fixed_header;
+use crate::{Connection, Origin};
 
 /// A connection whose core answers at once, so that a capture runs through all phases.
 struct Answered {

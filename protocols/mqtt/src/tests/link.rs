@@ -7,8 +7,8 @@ use crossdock_common::testkit::{Link, Peer};
 use crossdock_common::{Command, Event, Instant, Machine, Now, Output};
 
 use super::support::{Core, connect, connect_with, options, publish, subscribe, text};
-use crate::{Connection, Origin};
 use crate::packet::{Kind, fixed_header};
+use crate::{Connection, Origin};
 
 /// Acknowledges what it gets and, while it is told to, pings every 50 seconds.
 #[derive(Default)]

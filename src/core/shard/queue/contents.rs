@@ -44,7 +44,9 @@ impl Queue {
     pub(crate) fn held(&self) -> u64 {
         let letters = self.special.departing.len() + self.special.burying.len() + self.special.kept.len();
         let maps = self.unsettled.len() + self.special.delayed.len() + letters;
-        self.ready.len() + self.unreadable() + (maps + self.awaiting.count() + self.special.behind.entries().count()) as u64
+        self.ready.len()
+            + self.unreadable()
+            + (maps + self.awaiting.count() + self.special.behind.entries().count()) as u64
     }
 
     /// Messages that somebody has. Those of a stream are in it all the same.

@@ -39,7 +39,8 @@ impl Queue {
         if self.settings.fifo.is_none() {
             return own;
         }
-        let last = self.special.delayed.keys().rev().find(|(_, position)| !self.ready.holds(*position)).map(|(at, _)| *at);
+        let last =
+            self.special.delayed.keys().rev().find(|(_, position)| !self.ready.holds(*position)).map(|(at, _)| *at);
         own.max(last)
     }
 
