@@ -77,7 +77,7 @@ pub(super) struct Driver {
     /// When the core last had something for it.
     heard: Instant,
     /// A sync that it waits for awake.
-    watch: Option<SyncWatch>,
+    watch: Option<Box<SyncWatch>>,
     /// Its entry among the connections, once it has logged in.
     entry: Option<Arc<Connection>>,
     /// The core knows that the connection is over.
@@ -299,7 +299,7 @@ impl Driver {
                 Box::pin(self.authenticate(request, credentials)).await;
             }
             if let (Some(hurried), true) = (self.client.take_hurried(), is_next) {
-                self.watch = self.engine.watch_sync(hurried);
+                self.watch = self.engine.watch_sync(hurried).map(Box::new);
             }
             self.client.take_events(now, &mut self.events);
             self.count_drops();
@@ -470,7 +470,7 @@ impl Driver {
     fn poll_watch(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let Some(watch) = self.watch.take() else { return Poll::Pending };
         if watch.is_over() {
-            return if self.engine.end_watch(watch) { Poll::Ready(()) } else { Poll::Pending };
+            return if self.engine.end_watch(*watch) { Poll::Ready(()) } else { Poll::Pending };
         }
         self.watch = Some(watch);
         pin!(tokio::task::yield_now()).poll(context)

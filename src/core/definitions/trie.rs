@@ -410,7 +410,50 @@ mod tests {
         assert!(!pattern_matches(pattern.as_bytes(), key.as_bytes()));
     }
 
+    #[test]
+    fn a_branch_of_one_binding_has_no_nodes_until_there_is_another() {
+        let mut trie = Trie::default();
+        let (one, other) = (binding("device.1.command"), binding("device.1.state"));
+        trie.insert(one.clone());
+        assert_eq!(trie.nodes.len(), 1);
+        assert!(matching(&trie, "device.1").is_empty() && matching(&trie, "device.1.command.x").is_empty());
+        trie.insert(other.clone());
+        assert_eq!(matching(&trie, "device.1.command"), ["device.1.command"]);
+        assert_eq!(matching(&trie, "device.1.state"), ["device.1.state"]);
+        trie.remove(&one);
+        assert_eq!((matching(&trie, "device.1.state").len(), matching(&trie, "device.1.command").len()), (1, 0));
+        trie.remove(&other);
+        assert!(trie.nodes[0].is_empty() && trie.free.len() + 1 == trie.nodes.len());
+    }
+
+    #[test]
+    fn a_leaf_that_is_come_to_twice_is_found_once() {
+        let mut trie = Trie::default();
+        ["#.a.#", "#.a.*.#", "a.#"].into_iter().for_each(|pattern| trie.insert(binding(pattern)));
+        assert_eq!(matching(&trie, "a.a.a"), ["#.a.#", "#.a.*.#", "a.#"]);
+    }
+
     proptest! {
+        #[test]
+        fn many_patterns_are_found_as_each_by_itself(
+            patterns in prop::collection::vec(("([ab*#]|)(\\.([ab*#]|)){0,4}", any::<bool>()), 0..12),
+            keys in prop::collection::vec("([ab]|)(\\.([ab]|)){0,4}", 1..6),
+        ) {
+            let mut trie = Trie::default();
+            let all: Vec<_> = patterns.iter().map(|(pattern, stays)| (binding(pattern), *stays)).collect();
+            all.iter().for_each(|(binding, _)| trie.insert(binding.clone()));
+            all.iter().filter(|(_, stays)| !stays).for_each(|(binding, _)| trie.remove(binding));
+            for key in &keys {
+                let staying = patterns.iter().filter(|(_, stays)| *stays).map(|(pattern, _)| pattern.clone());
+                let mut expected: Vec<_> =
+                    staying.filter(|pattern| pattern_matches(pattern.as_bytes(), key.as_bytes())).collect();
+                expected.sort();
+                prop_assert_eq!(matching(&trie, key), expected);
+            }
+            all.iter().filter(|(_, stays)| *stays).for_each(|(binding, _)| trie.remove(binding));
+            prop_assert!(trie.nodes[0].is_empty() && trie.free.len() + 1 == trie.nodes.len());
+        }
+
         #[test]
         fn trie_and_single_pattern_agree(pattern in "[ab*#](\\.[ab*#]){0,4}", key in "[ab]?(\\.[ab]){0,4}") {
             let mut trie = Trie::default();
