@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use crossdock_common::names::ConnectionId;
 use crossdock_common::{Description, Name, UnixMillis};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 
+use super::bell::Bell;
 use crate::telemetry::Protocol;
 
 /// How long a connection that is asked may take: it may be waiting for a login, or for the disk.
@@ -39,9 +40,9 @@ pub struct Connection {
     pub connected_at: UnixMillis,
     pub octets: Octets,
     asked: AtomicBool,
-    /// Who wants to know about it.
+    /// Who wants to know about it. Boxed: nobody does, most of the time.
     askers: Mutex<Vec<Asker>>,
-    wake: Arc<Notify>,
+    wake: Arc<Bell>,
 }
 
 /// What went over a connection. Only its driver writes.
@@ -86,7 +87,7 @@ pub struct Newcomer {
     pub vhost: Name,
     pub connected_at: UnixMillis,
     /// Wakes the driver.
-    pub wake: Arc<Notify>,
+    pub wake: Arc<Bell>,
 }
 
 impl Connections {
@@ -148,7 +149,7 @@ impl Connection {
         let (answer, answered) = oneshot::channel();
         self.lock().push(answer);
         self.asked.store(true, Ordering::Release);
-        self.wake.notify_one();
+        self.wake.ring();
         tokio::time::timeout(ANSWER_TIME_MAX, answered).await.ok()?.ok()
     }
 
@@ -201,7 +202,7 @@ mod tests {
         assert!(connection.take_askers().is_empty());
         let asked = connection.clone();
         let answer = tokio::spawn(async move { asked.describe().await });
-        connection.wake.notified().await;
+        connection.wake.heard().await;
         for asker in connection.take_askers() {
             let _ = asker.send(Description { heartbeat_s: 7, ..Description::default() });
         }

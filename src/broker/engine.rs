@@ -1,6 +1,7 @@
 //! The running broker without its listeners.
 
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::Duration;
 
 use crossdock_core::{Broker, Client, Counts, Ledger};
@@ -57,7 +58,7 @@ pub enum Health {
 
 impl Engine {
     /// A new connection to the core. `wake` is called when events wait for it.
-    pub fn connect(&self, wake: Box<dyn Fn() + Send + Sync>) -> Client {
+    pub fn connect(&self, wake: Waker) -> Client {
         self.broker.connect(wake)
     }
 

@@ -5,6 +5,7 @@
 //! timers are due.
 
 mod alarms;
+mod bell;
 mod clock;
 mod connections;
 mod engine;
@@ -23,6 +24,7 @@ mod vigil;
 
 pub use alarms::Alarms;
 pub(crate) use alarms::allocator::keep_large_blocks_apart;
+pub use bell::Bell;
 pub use clock::Clock;
 pub use connections::{Connection, Connections, Newcomer};
 pub use engine::{Engine, Health};

@@ -120,7 +120,16 @@ impl PartitionTask {
             self.tell_durable(now);
             self.tell_changes(now);
             self.housekeep(now);
-            self.wait().await;
+            if self.housekeeping.is_writing() {
+                // Others have their turn, and what is due is done in time.
+                tokio::task::yield_now().await;
+                let now = self.clock.now();
+                if self.broker.deadline(self.partition).is_some_and(|deadline| deadline <= now.instant) {
+                    self.broker.tick(self.partition, now);
+                }
+            } else {
+                self.wait().await;
+            }
         }
     }
 
@@ -131,6 +140,7 @@ impl PartitionTask {
     }
 
     pub(super) fn housekeep(&mut self, now: Now) {
+        self.housekeeping.go_on();
         if !self.signals.ending.load(Ordering::Acquire) {
             self.housekeeping.tidy_sometimes(now);
         } else if self.housekeeping.has_ended(now) {

@@ -206,7 +206,7 @@ mod tests {
 
     fn durability_of(broker: &Arc<Broker>, clock: Clock, queue: &str) -> Durability {
         let (now, request) = (clock.now(), RequestId(1));
-        let mut client = broker.connect(Box::new(|| {}));
+        let mut client = broker.connect(std::task::Waker::noop().clone());
         client.authenticated(request, Principal { name: "u".into(), tags: vec![] });
         ask(broker, &mut client, now, Command::Open { request, vhost: "/".into() });
         let spec = QueueSpec { name: queue.into(), durable: true, ..QueueSpec::default() };

@@ -17,6 +17,7 @@ pub use storage::Needs;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::task::Waker;
 
 use bytes::Bytes;
 use crossdock_common::command::{ExactlyOnce, FetchRetained, RetainedPlace};
@@ -37,7 +38,7 @@ use crate::shard::command::{Confirmee, Effects, ShardCommand};
 use crate::shard::publications::{Begun, Publisher};
 use crate::shard::reading::ReadRequest;
 use crate::shard::retained::Look;
-use crate::shard::snapshot::SnapshotPoint;
+use crate::shard::snapshot::{SnapshotPoint, UnfinishedSnapshot};
 use crate::shard::{Shard, confirm};
 use connections::Connections;
 
@@ -121,7 +122,7 @@ enum Held {
 
 impl Broker {
     /// A new connection, not yet authenticated. `wake` is called when events wait for it; it must be cheap.
-    pub fn connect(self: &Arc<Self>, wake: Box<dyn Fn() + Send + Sync>) -> Client {
+    pub fn connect(self: &Arc<Self>, wake: Waker) -> Client {
         let connection = ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed));
         let outbox = Outbox::new(connection, self.options.outgoing_bytes_max, wake);
         self.connections.lock().add(outbox.clone());
@@ -129,6 +130,10 @@ impl Broker {
             outbox.push(Event::Blocked { reason });
         }
         Client::new(self.clone(), outbox)
+    }
+
+    pub(crate) fn shared_user(&self, user: Name) -> Name {
+        self.connections.lock().shared(user)
     }
 
     /// Makes a vhost, unless it exists.
@@ -203,15 +208,30 @@ impl Broker {
 
     /// Writes everything of the partition that survives into `log`, and says which part of the partition's log it stands for.
     pub fn snapshot(&self, partition: Partition, now: Now, log: &mut dyn Log) -> Option<SnapshotPoint> {
-        match partition {
-            Partition::Shard(index) => Some(self.shards.get(index)?.lock().snapshot(now, log)),
+        let mut unfinished = self.begin_snapshot(partition, now, log)?;
+        while !self.go_on_with_snapshot(&mut unfinished, usize::MAX, log) {}
+        Some(unfinished.point())
+    }
+
+    /// The beginning of [`snapshot`](Self::snapshot), which others wait for.
+    pub fn begin_snapshot(&self, partition: Partition, now: Now, log: &mut dyn Log) -> Option<UnfinishedSnapshot> {
+        let point = match partition {
+            Partition::Shard(index) => self.shards.get(index)?.lock().begin_snapshot(now, log),
             Partition::Definitions => {
                 let definitions = self.definitions.read();
                 definitions.snapshot(log);
                 let last = definitions.last_sequence();
-                Some(SnapshotPoint { replay_after: last, usable_after: last })
+                SnapshotPoint { replay_after: last, usable_after: last }
             }
-        }
+        };
+        Some(UnfinishedSnapshot { partition, point, after: None })
+    }
+
+    /// The next piece of a snapshot: at most so many last values of keys. True if it was the last.
+    pub fn go_on_with_snapshot(&self, unfinished: &mut UnfinishedSnapshot, keys_max: usize, log: &mut dyn Log) -> bool {
+        let Partition::Shard(index) = unfinished.partition else { return true };
+        let Some(shard) = self.shards.get(index) else { return true };
+        shard.lock().go_on_with_snapshot(unfinished, keys_max, log)
     }
 
     /// What other parts of the broker keep with the definitions under a kind and a key, as bytes the core does not look into.

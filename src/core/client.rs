@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use crossdock_common::command::Credentials;
 use crossdock_common::definition::Definition;
-use crossdock_common::event::Reply;
+use crossdock_common::event::{Principal, Reply};
 use crossdock_common::names::{ConnectionId, QueueId};
 use crossdock_common::{Command, ConsumerId, Event, Lane, Name, Now, Refusal, RequestId};
 use hashbrown::{HashMap, HashSet};
@@ -166,7 +166,8 @@ impl Client {
     }
 
     /// The driver has checked the credentials and they are good.
-    pub fn authenticated(&mut self, request: RequestId, principal: crossdock_common::event::Principal) {
+    pub fn authenticated(&mut self, request: RequestId, principal: Principal) {
+        let principal = Principal { name: self.broker.shared_user(principal.name), ..principal };
         self.who.user = principal.name.clone();
         self.outbox.push(Event::Authenticated { request, result: Ok(principal) });
     }

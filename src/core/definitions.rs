@@ -5,6 +5,7 @@
 //! hot path reads one atomic and takes no lock. A new queue moves nothing: nobody keeps a route that found no queue of its name.
 
 pub(crate) mod binding;
+mod bindings;
 mod choice;
 pub(crate) mod exchange;
 mod persist;
@@ -25,14 +26,14 @@ use crossdock_common::definition::{BindingSpec, Durability, ExchangeSpec, Inner,
 use crossdock_common::names::{ConnectionId, QueueId};
 use crossdock_common::random::Random;
 use crossdock_common::refusal::Resource;
-use crossdock_common::{Name, Refusal, Table, UnixMillis};
+use crossdock_common::{Name, Refusal, Shared, Table, UnixMillis};
 use hashbrown::HashMap;
 
 use crate::broker::administer::DocumentChange;
 use crate::log::{Log, RecordKind, Urgency};
 use crate::policies::Policies;
 use crate::record::encode_table;
-use binding::{BindingIdentity, Target, identity};
+use binding::{Binding, Target};
 use exchange::Exchange;
 use session::{Deadlines, Session};
 pub(crate) use trie::pattern_matches;
@@ -51,6 +52,8 @@ pub(crate) struct Definitions {
     shards: u8,
     pub policies: Policies,
     random: Random,
+    /// Those of the queue that was made last: most are made as the one before.
+    last_settings: Shared<QueueSettings>,
     deadlines: Deadlines,
     /// Moves with every change that may change a route.
     version: Arc<AtomicU64>,
@@ -72,7 +75,7 @@ pub(crate) struct QueueEntry {
     pub created_at: UnixMillis,
     pub changed_at: UnixMillis,
     /// Where it is bound.
-    bindings: Vec<(Name, BindingIdentity)>,
+    bindings: Vec<Arc<Binding>>,
     /// A route led to it through the default exchange, and somebody may keep that route.
     pub found_by_name: AtomicBool,
 }
@@ -109,6 +112,7 @@ impl Definitions {
             shards,
             policies,
             random,
+            last_settings: Shared::default(),
             deadlines: Deadlines::default(),
             version: Arc::new(AtomicU64::new(1)),
             replaying: false,
@@ -244,7 +248,8 @@ impl Definitions {
         Ok(id)
     }
 
-    fn insert_queue(&mut self, vhost: &Name, queue: QueueEntry) -> Result<(), Refusal> {
+    fn insert_queue(&mut self, vhost: &Name, mut queue: QueueEntry) -> Result<(), Refusal> {
+        queue.spec.settings.share(&mut self.last_settings);
         let name = queue.spec.name.clone();
         self.queue_names.insert(queue.id, (vhost.clone(), name.clone()));
         let entry = self.vhost_mut(vhost)?;
@@ -261,13 +266,15 @@ impl Definitions {
         &mut self,
         vhost: &Name,
         name: &Name,
-        settings: QueueSettings,
+        mut settings: Shared<QueueSettings>,
         attributes: Table,
         now: UnixMillis,
     ) -> Result<(QueueId, QueueSettings), Refusal> {
         let queue = self.vhost_mut(vhost)?.queue_mut(vhost, name)?;
         // Messages are on their way with the durability that the queue was made with.
-        let settings = QueueSettings { durability: queue.spec.settings.durability, ..settings };
+        if settings.durability != queue.spec.settings.durability {
+            settings.durability = queue.spec.settings.durability;
+        }
         let spec = QueueSpec { settings, attributes, ..queue.spec.clone() };
         let declared = crate::settings::effective(&spec, vhost)?;
         queue.spec = spec;
@@ -293,9 +300,10 @@ impl Definitions {
         let entry = self.vhost_mut(vhost)?;
         let Some(queue) = entry.queues.remove(name) else { return Ok(None) };
         let mut unused = Vec::new();
-        for (source, identity) in &queue.bindings {
+        for binding in &queue.bindings {
+            let source = &binding.spec.source;
             let Some(exchange) = entry.exchanges.get_mut(source) else { continue };
-            exchange.remove(identity);
+            exchange.remove(&binding.spec);
             if exchange.is_unused() && !replaying {
                 unused.push(source.clone());
             }
@@ -315,7 +323,7 @@ impl Definitions {
 
     pub(crate) fn bind(&mut self, vhost: &Name, spec: BindingSpec) -> Result<(), Refusal> {
         let serial = self.next_serial + 1;
-        let durable = self.vhost_mut(vhost)?.bind(vhost, spec.clone(), serial)?;
+        let (spec, durable) = self.vhost_mut(vhost)?.bind(vhost, spec, serial)?;
         self.next_serial = serial;
         self.routes_changed();
         if durable {
@@ -328,7 +336,7 @@ impl Definitions {
     /// Whether there is such a binding.
     pub(crate) fn is_bound(&self, vhost: &Name, spec: &BindingSpec) -> bool {
         let source = self.vhosts.get(vhost).and_then(|entry| entry.exchanges.get(&spec.source));
-        source.is_some_and(|exchange| exchange.find(&identity(spec)).is_some())
+        source.is_some_and(|exchange| exchange.find(spec).is_some())
     }
 
     /// Removes a binding if it is there, and its source if that is an auto-delete exchange and now unused.
@@ -336,10 +344,10 @@ impl Definitions {
         let entry = self.vhost_mut(vhost)?;
         let target_survives = entry.survives(spec);
         let Some(exchange) = entry.exchanges.get_mut(&spec.source) else { return Ok(()) };
-        let Some(removed) = exchange.remove(&identity(spec)) else { return Ok(()) };
+        let Some(removed) = exchange.remove(spec) else { return Ok(()) };
         let unused = exchange.is_unused();
         let durable = exchange.spec.durable && target_survives;
-        entry.forget_target(&spec.source, &removed);
+        entry.forget_target(&removed);
         self.routes_changed();
         if durable {
             let table = persist::binding_to_table(vhost, spec, removed.serial);
@@ -479,6 +487,13 @@ impl QueueEntry {
         // It was looked at when the queue was made.
         let declared = crate::settings::effective(&self.spec, vhost).unwrap_or_default();
         policies.settings(vhost, &self.spec, declared)
+    }
+
+    /// The bindings that lead to it, in the order in which they were made.
+    pub(crate) fn bindings(&self) -> Vec<Arc<Binding>> {
+        let mut bindings = self.bindings.clone();
+        bindings.sort_unstable_by_key(|binding| binding.serial);
+        bindings
     }
 
     /// Whether a publisher may keep a route to it.

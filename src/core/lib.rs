@@ -48,7 +48,7 @@ pub use shard::reading::{ReadRequest, ReadResult};
 pub use shard::replay::PageToRead;
 pub use shard::replay::salvage::{LostPage, Reference, Repaired, Salvage};
 pub use shard::segments::SegmentUse;
-pub use shard::snapshot::{SnapshotPoint, Survey};
+pub use shard::snapshot::{SnapshotPoint, Survey, UnfinishedSnapshot};
 pub use shard::stored::Tally;
 pub use shard::traffic::{Deaths, Traffic};
 pub use shard::view::{ConsumerFigures, QueueFigures, QueueSample};

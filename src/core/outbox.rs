@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::Waker;
 
 use crossdock_common::event::{Delivery, Reply, RunDelivery};
 use crossdock_common::names::ConnectionId;
@@ -22,7 +23,7 @@ pub struct Outbox {
     unwritten_bytes: AtomicUsize,
     unwritten_bytes_max: usize,
     starved: AtomicBool,
-    wake: Box<dyn Fn() + Send + Sync>,
+    wake: Waker,
 }
 
 #[derive(Default)]
@@ -41,7 +42,7 @@ pub(crate) enum Item {
 
 impl Outbox {
     /// An empty outbox. `wake` tells the driver that there is something; it must be cheap and must not call back.
-    pub fn new(connection: ConnectionId, unwritten_bytes_max: usize, wake: Box<dyn Fn() + Send + Sync>) -> Arc<Self> {
+    pub fn new(connection: ConnectionId, unwritten_bytes_max: usize, wake: Waker) -> Arc<Self> {
         Arc::new(Self {
             connection,
             state: Mutex::default(),
@@ -122,13 +123,13 @@ impl Outbox {
         let mut state = self.state.lock();
         if !state.items.is_empty() && !std::mem::replace(&mut state.woken, true) {
             drop(state);
-            (self.wake)();
+            self.wake.wake_by_ref();
         }
     }
 
     /// Wakes the driver though nothing waits.
     pub(crate) fn wake_always(&self) {
-        (self.wake)();
+        self.wake.wake_by_ref();
     }
 
     /// Everything that waits, in exchange for an empty list.

@@ -65,7 +65,7 @@ pub(crate) fn effective(spec: &QueueSpec, vhost: &Name) -> Result<QueueSettings,
         consumer_timeout_ms: arguments.at_least("x-consumer-timeout", 0).unwrap_or_default(),
         deduplication: arguments.deduplication().unwrap_or_default(),
         stream: arguments.stream(),
-        ..spec.settings.clone()
+        ..(*spec.settings).clone()
     };
     let direct = &spec.settings;
     settings.message_ttl_ms = direct.message_ttl_ms.or(settings.message_ttl_ms);

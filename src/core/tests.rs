@@ -21,6 +21,7 @@ mod policies;
 mod purges;
 mod queues;
 mod replies;
+mod retained;
 mod routing;
 mod runs;
 mod selectors;

@@ -9,7 +9,7 @@ mod moving;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io::IoSlice;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -22,7 +22,6 @@ use crossdock_common::output::Close;
 use crossdock_common::{Command, Description, DropReason, Event, Instant, Machine, Name, Output, Refusal, RequestId};
 use crossdock_core::{Client, Execution, cost_bytes};
 use tokio::io::AsyncWrite;
-use tokio::sync::Notify;
 use tokio::time::Sleep;
 
 use moving::Served;
@@ -32,7 +31,7 @@ use super::outcome::Ending;
 use super::scratch;
 use super::transport::Transport;
 use crate::auth::{self, AuthenticationError, ScramExchange};
-use crate::broker::{Connection, Engine, Newcomer, SyncWatch};
+use crate::broker::{Bell, Connection, Engine, Newcomer, SyncWatch};
 use crate::telemetry::events::{AuthenticationFailed, LimitReached};
 use crate::telemetry::{Protocol, ProtocolMetrics};
 
@@ -46,6 +45,8 @@ const DISK_PAUSE: Duration = Duration::from_millis(1);
 const NEXT_US_MAX: u64 = 500;
 /// A round with so many commands and events is one of a connection that may be idle from now on.
 const QUIET_MAX: usize = 16;
+/// The address of nobody.
+const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 /// Time to write the goodbye.
 const GOODBYE_MS_MAX: u64 = 2_000;
 
@@ -53,17 +54,14 @@ const GOODBYE_MS_MAX: u64 = 2_000;
 pub(super) struct Driver {
     pub engine: Arc<Engine>,
     pub protocol: Protocol,
-    pub peer: SocketAddr,
     /// A SCRAM exchange that waits for the peer.
     exchange: Option<Box<ScramExchange>>,
-    /// The name in the peer's verified certificate.
-    certificate_name: Option<Name>,
-    /// Our end of it.
-    local: SocketAddr,
+    /// Until it has logged in.
+    arrival: Option<Box<Arrival>>,
     transport: Transport,
     machine: Box<dyn Machine>,
     client: Client,
-    notify: Arc<Notify>,
+    bell: Arc<Bell>,
     input: BytesMut,
     output: Output,
     commands: VecDeque<Command>,
@@ -79,14 +77,23 @@ pub(super) struct Driver {
     /// When the core last had something for it.
     heard: Instant,
     /// A sync that it waits for awake.
-    watch: Option<SyncWatch>,
+    watch: Option<Box<SyncWatch>>,
     /// Its entry among the connections, once it has logged in.
     entry: Option<Arc<Connection>>,
     /// The core knows that the connection is over.
     ended: bool,
-    /// Messages that the peer did not get, by [`DropReason`].
-    drops: [u64; DropReason::ALL.len()],
+    /// Messages that the peer did not get, by [`DropReason`]. Boxed: most peers get all.
+    drops: Option<Box<[u64; DropReason::ALL.len()]>>,
     stay: Stay,
+}
+
+/// What is known of a peer that has not logged in, and not needed any more when it has.
+struct Arrival {
+    peer: SocketAddr,
+    /// Our end of the connection.
+    local: SocketAddr,
+    /// The name in the peer's verified certificate.
+    certificate_name: Option<Name>,
 }
 
 /// What ended the wait.
@@ -108,20 +115,17 @@ impl Driver {
         machine: Box<dyn Machine>,
         stay: Stay,
     ) -> Self {
-        let notify = Arc::new(Notify::new());
-        let wake = notify.clone();
-        let client = engine.connect(Box::new(move || wake.notify_one()));
+        let bell = Arc::new(Bell::default());
+        let client = engine.connect(bell.clone().into());
         Self {
             engine,
             protocol,
-            peer,
             exchange: None,
-            certificate_name,
-            local,
+            arrival: Some(Box::new(Arrival { peer, local, certificate_name })),
             transport,
             machine,
             client,
-            notify,
+            bell,
             input: BytesMut::new(),
             output: Output::default(),
             commands: VecDeque::new(),
@@ -134,7 +138,7 @@ impl Driver {
             watch: None,
             entry: None,
             ended: false,
-            drops: [0; DropReason::ALL.len()],
+            drops: None,
             stay,
         }
     }
@@ -149,6 +153,7 @@ impl Driver {
         if !matches!(ending, Ending::Closed(_)) {
             self.machine.end(self.engine.clock.now(), &mut self.output);
         }
+        let peer = self.peer();
         // What the connection held goes back at once, however long the peer takes to read its goodbye.
         self.end();
         if let Some(code) = ending.farewell() {
@@ -157,7 +162,7 @@ impl Driver {
             let patience = Duration::from_millis(GOODBYE_MS_MAX);
             let _ = Box::pin(tokio::time::timeout(patience, self.say_goodbye())).await;
         }
-        ending.report(self.protocol, self.peer, &self.engine.metrics);
+        ending.report(self.protocol, peer, &self.engine.metrics);
     }
 
     /// The core does what was asked last and forgets the connection.
@@ -227,6 +232,12 @@ impl Driver {
         }
     }
 
+    fn peer(&self) -> SocketAddr {
+        let of_arrival = self.arrival.as_ref().map(|arrival| arrival.peer);
+        // One of the two is there until the end.
+        self.entry.as_ref().map(|entry| entry.peer).or(of_arrival).unwrap_or(NOWHERE)
+    }
+
     fn counters(&self) -> &ProtocolMetrics {
         self.engine.metrics.protocol(self.protocol)
     }
@@ -235,23 +246,25 @@ impl Driver {
     fn describe(&mut self) {
         for answer in self.entry.iter().flat_map(|entry| entry.take_askers()) {
             // Whoever asked may have gone.
-            let _ = answer.send(Description { drops: self.drops, ..self.machine.describe() });
+            let drops = self.drops.as_deref().copied().unwrap_or_default();
+            let _ = answer.send(Description { drops, ..self.machine.describe() });
         }
     }
 
     /// Enters the connection among those that have logged in.
     fn enter(&mut self) {
         let Some(vhost) = self.client.vhost() else { return };
+        let Some(arrival) = self.arrival.take() else { return };
         let newcomer = Newcomer {
             id: self.client.connection(),
             protocol: self.protocol,
-            peer: self.peer,
-            local: self.local,
+            peer: arrival.peer,
+            local: arrival.local,
             tls: self.transport.is_tls(),
             user: self.client.user().clone(),
             vhost: vhost.clone(),
             connected_at: self.engine.clock.now().unix,
-            wake: self.notify.clone(),
+            wake: self.bell.clone(),
         };
         self.entry = Some(self.engine.connections.add(newcomer));
     }
@@ -285,7 +298,7 @@ impl Driver {
                 Box::pin(self.authenticate(request, credentials)).await;
             }
             if let (Some(hurried), true) = (self.client.take_hurried(), is_next) {
-                self.watch = self.engine.watch_sync(hurried);
+                self.watch = self.engine.watch_sync(hurried).map(Box::new);
             }
             self.client.take_events(now, &mut self.events);
             self.count_drops();
@@ -336,7 +349,7 @@ impl Driver {
         self.output.drops.drain(..).for_each(|reason| more[reason as usize] += 1);
         more[DropReason::NotAuthorised as usize] += unreadable;
         for (reason, messages) in DropReason::ALL.into_iter().zip(more) {
-            self.drops[reason as usize] += messages;
+            self.drops.get_or_insert_default()[reason as usize] += messages;
             self.engine.metrics.count_drops(reason.word(), messages);
         }
     }
@@ -344,16 +357,16 @@ impl Driver {
     /// What the core refuses because there is too much of it.
     fn note_limit(&self, event: &Event) {
         if let Event::Reply { result: Err(Refusal::LimitReached(limit)), .. } = event {
-            LimitReached { protocol: self.protocol, peer: self.peer, limit }.emit(&self.engine.metrics);
+            LimitReached { protocol: self.protocol, peer: self.peer(), limit }.emit(&self.engine.metrics);
         }
     }
 
     async fn authenticate(&mut self, request: RequestId, credentials: Credentials) {
-        let (authenticator, peer) = (&self.engine.authenticator, self.peer.ip());
+        let (authenticator, peer) = (&self.engine.authenticator, self.peer().ip());
         let result = match &credentials {
             Credentials::Password { user, password } => authenticator.authenticate(peer, user, password).await,
             Credentials::Anonymous => authenticator.admit_anonymous(peer),
-            Credentials::Certificate => match &self.certificate_name {
+            Credentials::Certificate => match self.certificate_name() {
                 Some(name) => authenticator.admit(peer, name),
                 None => Err(AuthenticationError::Refused),
             },
@@ -370,7 +383,7 @@ impl Driver {
             Ok(principal) => {
                 self.counters().authentications.inc();
                 let tags = principal.tags.iter().map(|tag| Name::from(tag.as_str())).collect();
-                self.client.authenticated(request, Principal { name: Name::from(&*principal.name), tags });
+                self.client.authenticated(request, Principal { name: Name::from(principal.name), tags });
             }
             Err(AuthenticationError::Refused) => self.refuse(request, &credentials),
             Err(AuthenticationError::Unavailable) => {
@@ -384,7 +397,7 @@ impl Driver {
     fn exchange(&mut self, request: RequestId, data: &[u8]) -> Option<Result<auth::Principal, AuthenticationError>> {
         let authenticator = &self.engine.authenticator;
         let Some(exchange) = self.exchange.take() else {
-            return match authenticator.begin_scram(self.peer.ip(), data) {
+            return match authenticator.begin_scram(self.peer().ip(), data) {
                 Ok((exchange, challenge)) => {
                     self.exchange = Some(Box::new(exchange));
                     self.client.challenge(request, challenge.into());
@@ -405,20 +418,22 @@ impl Driver {
         Some(Ok(principal))
     }
 
+    fn certificate_name(&self) -> Option<&Name> {
+        self.arrival.as_ref()?.certificate_name.as_ref()
+    }
+
     fn refuse(&mut self, request: RequestId, credentials: &Credentials) {
-        let (protocol, peer) = (self.protocol, self.peer);
+        let (protocol, peer) = (self.protocol, self.peer());
         let user = match credentials {
             Credentials::Password { user, .. } => user.as_str(),
             Credentials::Anonymous | Credentials::Exchange { .. } => "",
-            Credentials::Certificate => self.certificate_name.as_deref().unwrap_or_default(),
+            Credentials::Certificate => self.certificate_name().map_or("", Name::as_str),
         };
         AuthenticationFailed { protocol, peer, user }.emit(&self.engine.metrics);
         self.client.rejected(request, Refusal::InvalidCredentials);
     }
 
     async fn wait(&mut self, mut sleep: Pin<&mut Sleep>, armed: bool) -> std::io::Result<Wake> {
-        let notify = self.notify.clone();
-        let mut notified = pin!(notify.notified());
         // Boxed: most connections never need it, and all would keep room for it.
         let mut disk = self.behind.then(|| Box::pin(tokio::time::sleep(DISK_PAUSE)));
         poll_fn(|context| {
@@ -430,7 +445,7 @@ impl Driver {
             if let Poll::Ready(result) = self.poll_write(context) {
                 return Poll::Ready(result.map(|()| Wake::Written));
             }
-            if notified.as_mut().poll(context).is_ready() {
+            if self.bell.poll_heard(context).is_ready() {
                 return Poll::Ready(Ok(Wake::Events));
             }
             if self.poll_watch(context).is_ready() {
@@ -454,7 +469,7 @@ impl Driver {
     fn poll_watch(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let Some(watch) = self.watch.take() else { return Poll::Pending };
         if watch.is_over() {
-            return if self.engine.end_watch(watch) { Poll::Ready(()) } else { Poll::Pending };
+            return if self.engine.end_watch(*watch) { Poll::Ready(()) } else { Poll::Pending };
         }
         self.watch = Some(watch);
         pin!(tokio::task::yield_now()).poll(context)

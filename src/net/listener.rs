@@ -210,7 +210,8 @@ fn drive(
     let Some(machine) = reception.factory.make(protocol, engine.clock.now(), names) else { return };
     ConnectionOpened { protocol, peer }.emit(&reception.metrics);
     let driver = Driver::new(engine, protocol, (peer, local), (transport, name), machine, stay);
-    tokio::spawn(Box::new(driver).run());
+    // Boxed once more: the runtime rounds up what it allocates for a task.
+    tokio::spawn(Box::pin(Box::new(driver).run()));
 }
 
 fn protocol_of(protocol: WebProtocol) -> Protocol {

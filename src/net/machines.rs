@@ -119,7 +119,7 @@ fn mqtt_options(settings: &Settings, limits: Arc<Limits>) -> mqtt::ConnectionOpt
         certificate_wins: mqtt.certificate_wins,
         session_expiry_ms_max: Some(mqtt.session_expiry_ms_max.0),
         shared_expiry_ms: Some(mqtt.shared_subscription_expiry_ms.0),
-        session_queue: Arc::new(session_queue(mqtt)),
+        session_queue: session_queue(mqtt).into(),
         upgrade_outgoing_qos: mqtt.upgrade_outgoing_qos,
         offer: Arc::new(mqtt_offer(mqtt)),
         ..mqtt::ConnectionOptions::default()

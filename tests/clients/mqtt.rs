@@ -87,17 +87,19 @@ fn through_mutual_tls() {
     }
 }
 
-fn those_with_tls() -> [(&'static str, Vec<PathBuf>, Command); 5] {
+fn those_with_tls() -> [(&'static str, Vec<PathBuf>, Command); 6] {
     let (program, go) = paho_for_go();
     let (needs, debian) = mosquitto();
     let (interpreter, paho) = python_program("paho_client.py");
     let (_, aiomqtt) = python_program("aiomqtt_client.py");
+    let (_, gmqtt) = python_program("gmqtt_client.py");
     let (jar, java) = paho_and_hivemq();
     [
         ("paho for Go", vec![program], go),
         ("mosquitto-clients", needs.to_vec(), debian),
         ("paho", vec![interpreter.clone()], paho),
-        ("aiomqtt", vec![interpreter], aiomqtt),
+        ("aiomqtt", vec![interpreter.clone()], aiomqtt),
+        ("gmqtt", vec![interpreter], gmqtt),
         ("Paho and HiveMQ for Java", vec![jar], java),
     ]
 }

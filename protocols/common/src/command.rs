@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::definition::{Definition, QueueSettings};
 use crate::names::DeliveryId;
-use crate::{ConsumerId, Lane, Message, Name, RequestId, Run, Table};
+use crate::{ConsumerId, Lane, Message, Name, RequestId, Run, Shared, Table};
 
 /// One command. Commands of one connection are carried out in order; those that touch messages reach the shards as one
 /// batch per read.
@@ -275,7 +275,7 @@ pub struct OpenSession {
     /// The exchange that its subscriptions read: each delivery to the connection is asked of the permissions for it.
     pub exchange: Name,
     /// What bounds the messages that wait for it.
-    pub queue: QueueSettings,
+    pub queue: Shared<QueueSettings>,
 }
 
 /// A message to be published by the broker when a connection ends without a goodbye.

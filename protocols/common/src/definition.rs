@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::moves::MoveSpec;
-use crate::{Instant, Message, Name, Table, UnixMillis};
+use crate::{Instant, Message, Name, Shared, Table, UnixMillis};
 
 /// An exchange as declared.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,7 +41,7 @@ pub struct QueueSpec {
     /// AMQP's declaration arguments (`x-message-ttl` …): compared when declared again.
     pub arguments: Table,
     /// Settings a protocol gives directly instead of through arguments (SQS); they override the arguments' meaning.
-    pub settings: QueueSettings,
+    pub settings: Shared<QueueSettings>,
     /// What a protocol keeps with it and may change later (SQS attributes and tags); the core does not look inside.
     pub attributes: Table,
 }
@@ -268,7 +268,7 @@ pub enum Definition {
     /// Remove it with its messages.
     DeleteQueue { name: Name, if_unused: bool, if_empty: bool },
     /// Replace a queue's direct settings and attributes.
-    UpdateQueue { name: Name, settings: QueueSettings, attributes: Table },
+    UpdateQueue { name: Name, settings: Shared<QueueSettings>, attributes: Table },
     /// Make a binding, or replace its attributes.
     Bind(BindingSpec),
     /// Remove a binding; removing what is not there is no error.

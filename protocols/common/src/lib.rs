@@ -20,6 +20,7 @@ pub mod names;
 pub mod output;
 pub mod random;
 pub mod refusal;
+pub mod shared;
 #[cfg(any(test, feature = "testkit"))]
 pub mod testkit;
 pub mod time;
@@ -37,5 +38,6 @@ pub use message::{Arrived, Format, FormatTag, Message, Run};
 pub use names::{ConsumerId, Lane, Name, RequestId};
 pub use output::{DropReason, Output};
 pub use refusal::Refusal;
+pub use shared::Shared;
 pub use time::{Instant, Now, UnixMillis};
 pub use value::{Table, Value};

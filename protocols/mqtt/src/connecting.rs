@@ -197,7 +197,7 @@ impl Connecting {
             window: u32::from(window),
             consumer: OWN_CONSUMER,
             exchange: options.exchange.clone(),
-            queue: (*options.session_queue).clone(),
+            queue: options.session_queue.clone(),
         };
         output.commands.push(Command::OpenSession { request, session: Box::new(session) });
     }

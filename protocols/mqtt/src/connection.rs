@@ -29,9 +29,9 @@ pub struct Connection {
     phase: Phase,
     accepted_at: Instant,
     /// Bytes of the packet that has begun, once its length is known and allowed.
-    packet_bytes: usize,
+    packet_bytes: u32,
     /// Bytes that were left in the input: `receive` is also called when nothing new came, and then nobody was heard.
-    left_bytes: usize,
+    left_bytes: u32,
 }
 
 #[derive(Debug)]
@@ -98,7 +98,7 @@ impl Connection {
         let Some(header) = fixed_header(input)? else { return Ok(None) };
         self.check_header(&header)?;
         if input.len() < header.packet_bytes() {
-            self.packet_bytes = header.packet_bytes();
+            self.packet_bytes = u32::try_from(header.packet_bytes()).unwrap_or(u32::MAX);
             return Ok(None);
         }
         let must_wait = matches!(&self.phase, Phase::Connected(session) if session.must_wait(&header));
@@ -199,14 +199,14 @@ impl Connection {
 impl Machine for Connection {
     fn receive(&mut self, now: Now, input: &mut BytesMut, output: &mut Output) {
         if let Phase::Connected(session) = &mut self.phase
-            && input.len() > self.left_bytes
+            && input.len() > self.left_bytes as usize
         {
             session.heard(now);
         }
         if let Err(fault) = self.packets(now, input, output) {
             self.fail(fault, output);
         }
-        self.left_bytes = input.len();
+        self.left_bytes = u32::try_from(input.len()).unwrap_or(u32::MAX);
         self.settle_up(output);
     }
 
@@ -269,7 +269,7 @@ impl Machine for Connection {
 
     fn input_bytes_max(&self) -> usize {
         match self.phase {
-            Phase::Connected(_) => self.packet_bytes.max(READ_AHEAD_BYTES),
+            Phase::Connected(_) => READ_AHEAD_BYTES.max(self.packet_bytes as usize),
             _ => self.options.limits.first_frame_bytes_max,
         }
     }

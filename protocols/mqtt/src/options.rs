@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crossdock_common::definition::QueueSettings;
-use crossdock_common::{Limits, Name};
+use crossdock_common::{Limits, Name, Shared};
 
 use crate::packet::Qos;
 
@@ -32,7 +32,7 @@ pub struct ConnectionOptions {
     /// How long the queue of a shared subscription outlives its last subscriber, in milliseconds.
     pub shared_expiry_ms: Option<u64>,
     /// What bounds the messages that wait for a session or a shared subscription.
-    pub session_queue: Arc<QueueSettings>,
+    pub session_queue: Shared<QueueSettings>,
     /// Messages go out with the QoS that was granted, also those that were published with a lower one.
     pub upgrade_outgoing_qos: bool,
     /// What the broker offers to its clients.
@@ -60,7 +60,7 @@ impl Default for ConnectionOptions {
             topic_alias_maximum: 64,
             session_expiry_ms_max: None,
             shared_expiry_ms: Some(24 * 60 * 60 * 1_000),
-            session_queue: Arc::default(),
+            session_queue: Shared::default(),
             upgrade_outgoing_qos: false,
             offer: Arc::default(),
         }

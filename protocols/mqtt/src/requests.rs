@@ -71,7 +71,8 @@ pub(crate) enum Step {
 #[derive(Debug, Default)]
 pub(crate) struct Requests {
     last: u64,
-    open: HashMap<RequestId, Asked, foldhash::fast::RandomState>,
+    /// Boxed: most clients ask for something at the beginning, and never again.
+    open: Option<Box<HashMap<RequestId, Asked, foldhash::fast::RandomState>>>,
 }
 
 impl Requests {
@@ -83,22 +84,22 @@ impl Requests {
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.open.len()
+        self.open.as_ref().map_or(0, |open| open.len())
     }
 
     /// Gives the core a command that it will answer.
     pub fn ask(&mut self, asked: Asked, commands: &mut Vec<Command>, command: impl FnOnce(RequestId) -> Command) {
         let request = self.number();
-        self.open.insert(request, asked);
+        self.open.get_or_insert_default().insert(request, asked);
         commands.push(command(request));
     }
 
     /// Why it was asked.
     pub fn take(&mut self, request: RequestId) -> Option<Asked> {
-        let asked = self.open.remove(&request);
-        if self.open.is_empty() {
-            // Most clients ask for something at the beginning, and never again.
-            self.open = HashMap::default();
+        let open = self.open.as_mut()?;
+        let asked = open.remove(&request);
+        if open.is_empty() {
+            self.open = None;
         }
         asked
     }

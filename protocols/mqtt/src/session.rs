@@ -29,8 +29,8 @@ pub(crate) struct Session {
     /// Boxed: there while something is on its way to the client.
     outbound: Option<Box<Outbound>>,
     subscribing: Subscribing,
-    /// One and a half times the keep-alive ([MQTT-3.1.2-22]); `None` if the client wants none.
-    silence_ms: Option<u64>,
+    /// 0 if the client wants none.
+    keep_alive_s: u16,
     heard_at: Instant,
     /// The topic of the last delivery, by routing key.
     last_topic: Option<Box<(bytes::Bytes, Text)>>,
@@ -46,7 +46,7 @@ impl Session {
             inbound: None,
             outbound: None,
             subscribing,
-            silence_ms: (keep_alive_s > 0).then_some(u64::from(keep_alive_s) * 1_500),
+            keep_alive_s,
             heard_at: now.instant,
             last_topic: None,
         }
@@ -72,7 +72,8 @@ impl Session {
 
     /// When the client will have been silent for too long.
     pub fn deadline(&self) -> Option<Instant> {
-        self.silence_ms.map(|silence_ms| self.heard_at.after_ms(silence_ms))
+        // One and a half times the keep-alive ([MQTT-3.1.2-22]).
+        (self.keep_alive_s > 0).then(|| self.heard_at.after_ms(u64::from(self.keep_alive_s) * 1_500))
     }
 
     /// Bytes came.

@@ -220,7 +220,8 @@ impl Subscribing {
         }
         let expires_ms = cx.peer.options.shared_expiry_ms;
         let settings = QueueSettings { expires_ms, ..(*cx.peer.options.session_queue).clone() };
-        let spec = QueueSpec { name: shared_queue(filter), durable: true, settings, ..QueueSpec::default() };
+        let spec =
+            QueueSpec { name: shared_queue(filter), durable: true, settings: settings.into(), ..QueueSpec::default() };
         let declare = Definition::DeclareQueue { spec, passive: false };
         ask(cx, place, filter, subscription, Step::DeclareShared, define(declare));
         Ok(true)

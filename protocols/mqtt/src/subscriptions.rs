@@ -3,7 +3,6 @@
 //! The core says only that a message is for the session. With which QoS and which identifiers it goes to the client is
 //! found out here: once for each message, however many subscriptions overlap ([MQTT-3.3.4-2], [MQTT-3.3.4-3]).
 
-use crossdock_common::Text;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
@@ -30,7 +29,7 @@ pub(crate) struct Matched {
 #[derive(Debug, Default)]
 pub(crate) struct Subscriptions {
     /// Filters without wildcards, in their order: most clients have few.
-    exact: Vec<(Text, Subscription)>,
+    exact: Vec<(Box<str>, Subscription)>,
     /// Filters with wildcards, by level.
     wild: Option<Box<Node>>,
     wild_count: usize,
@@ -102,7 +101,7 @@ impl Subscriptions {
                 if self.exact.is_empty() {
                     self.exact.reserve_exact(1);
                 }
-                self.exact.insert(at, (Text::from(pattern), subscription));
+                self.exact.insert(at, (pattern.into(), subscription));
                 None
             }
         }

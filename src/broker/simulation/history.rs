@@ -233,7 +233,7 @@ impl History {
 }
 
 fn connect(life: &Life, now: Now) -> Client {
-    let mut client = life.broker.connect(Box::new(|| {}));
+    let mut client = life.broker.connect(std::task::Waker::noop().clone());
     client.authenticated(RequestId(0), Principal { name: "u".into(), tags: vec![] });
     client.execute(now, &mut VecDeque::from([Command::Open { request: RequestId(1), vhost: "/".into() }]));
     client

@@ -117,6 +117,7 @@ impl World {
         };
         let thresholds = Thresholds {
             snapshot_bytes: 4_096 << random.below(5),
+            snapshot_keys: 1 + random.below(4) as usize,
             waste_bytes: 2_048 << random.below(4),
             clean_bytes: 256 << random.below(5),
         };

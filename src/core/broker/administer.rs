@@ -92,7 +92,7 @@ impl Broker {
         drop(definitions);
         self.follow_up(now, effects);
         let reason = Name::from(format!("vhost '{name}' is deleted"));
-        self.connections.lock().end(|who| who.vhost == *name, &reason);
+        self.connections.lock().end(|_, vhost| vhost == name, &reason);
         last
     }
 
@@ -111,7 +111,7 @@ impl Broker {
     /// Ends the connections of a user who is no more.
     pub fn end_connections_of(&self, user: &Name) {
         let reason = Name::from(format!("user '{user}' is deleted"));
-        self.connections.lock().end(|who| who.user == *user, &reason);
+        self.connections.lock().end(|of, _| of == user, &reason);
     }
 
     /// Ends a connection; false if there is none of that number.

@@ -17,14 +17,23 @@ pub(super) struct Connections {
     all: HashMap<ConnectionId, Connection>,
     of_vhosts: HashMap<Name, u64>,
     of_users: HashMap<Name, OfUser>,
+    /// That of the last one who came: most come as the one before.
+    last: Arc<Place>,
 }
 
 struct Connection {
     outbox: Arc<Outbox>,
     /// Once it has entered a vhost.
-    who: Option<Who>,
+    place: Option<Arc<Place>>,
     /// Counts for limits: not so the single requests of HTTP.
     is_counted: bool,
+}
+
+/// Whose connections are in which vhost.
+#[derive(Default, PartialEq)]
+struct Place {
+    user: Name,
+    vhost: Name,
 }
 
 #[derive(Default)]
@@ -35,12 +44,17 @@ struct OfUser {
 
 impl Connections {
     pub(super) fn add(&mut self, outbox: Arc<Outbox>) {
-        self.all.insert(outbox.connection, Connection { outbox, who: None, is_counted: true });
+        self.all.insert(outbox.connection, Connection { outbox, place: None, is_counted: true });
     }
 
     /// Lanes (AMQP channels) that are open.
     pub(super) fn lanes(&self) -> u64 {
         self.of_users.values().map(|user| user.lanes.used()).sum()
+    }
+
+    /// The name as the user's other connections have it: one copy for all of them.
+    pub(super) fn shared(&self, user: Name) -> Name {
+        self.of_users.get_key_value(&user).map_or(user, |(known, _)| known.clone())
     }
 
     pub(super) fn len(&self) -> usize {
@@ -84,7 +98,11 @@ impl Connections {
     /// The connection is in its vhost. Gives what it shares with the user's other connections.
     pub(super) fn entered(&mut self, id: ConnectionId, who: &Who, rules: &Rules) -> Option<Arc<LaneQuota>> {
         let connection = self.all.get_mut(&id)?;
-        connection.who = Some(who.clone());
+        let place = Place { user: who.user.clone(), vhost: who.vhost.clone() };
+        if *self.last != place {
+            self.last = Arc::new(place);
+        }
+        connection.place = Some(self.last.clone());
         if !connection.is_counted {
             return None;
         }
@@ -96,17 +114,18 @@ impl Connections {
     }
 
     pub(super) fn remove(&mut self, id: ConnectionId) {
-        let Some(Connection { who: Some(who), is_counted: true, .. }) = self.all.remove(&id) else { return };
-        if let Some(count) = self.of_vhosts.get_mut(&who.vhost) {
+        let Some(Connection { place: Some(place), is_counted: true, .. }) = self.all.remove(&id) else { return };
+        let Place { user, vhost } = &*place;
+        if let Some(count) = self.of_vhosts.get_mut(vhost) {
             *count -= 1;
             if *count == 0 {
-                self.of_vhosts.remove(&who.vhost);
+                self.of_vhosts.remove(vhost);
             }
         }
-        if let Some(of_user) = self.of_users.get_mut(&who.user) {
+        if let Some(of_user) = self.of_users.get_mut(user) {
             of_user.connections -= 1;
             if of_user.connections == 0 {
-                self.of_users.remove(&who.user);
+                self.of_users.remove(user);
             }
         }
     }
@@ -118,9 +137,11 @@ impl Connections {
         }
     }
 
-    /// Asks those connections to say goodbye.
-    pub(super) fn end(&self, concerns: impl Fn(&Who) -> bool, reason: &Name) {
-        for connection in self.all.values().filter(|one| one.who.as_ref().is_some_and(&concerns)) {
+    /// Asks those connections to say goodbye that have such a user and vhost.
+    pub(super) fn end(&self, concerns: impl Fn(&Name, &Name) -> bool, reason: &Name) {
+        let is_concerned =
+            |one: &&Connection| one.place.as_ref().is_some_and(|place| concerns(&place.user, &place.vhost));
+        for connection in self.all.values().filter(is_concerned) {
             connection.outbox.push(Event::Forced { reason: reason.clone() });
             connection.outbox.wake();
         }

@@ -71,7 +71,8 @@ impl Broker {
             let spec = QueueSpec {
                 name: delay_queue_name(&name),
                 durable,
-                settings: QueueSettings { inner: Some(Inner::Delays { exchange: name }), ..QueueSettings::default() },
+                settings: QueueSettings { inner: Some(Inner::Delays { exchange: name }), ..QueueSettings::default() }
+                    .into(),
                 ..QueueSpec::default()
             };
             self.create_queue(definitions, vhost, spec, None, now)?;

@@ -99,7 +99,7 @@ impl Broker {
         }
         let vhost = definitions.vhost(&who.vhost)?;
         let entry = vhost.queue(&who.vhost, &queue)?;
-        let bindings = vhost.bindings_of_queue(entry).iter().map(|binding| (*binding.spec).clone()).collect();
+        let bindings = entry.bindings().iter().map(|binding| (*binding.spec).clone()).collect();
         let attach = |shard: &mut Shard| shard.attach_session(entry.id, outbox.connection);
         let SessionState { state, received } = self.with_shard(shard_of(entry.id), attach).unwrap_or_default();
         Ok((SessionInfo { present, queue, bindings, state, received }, entry.id))

@@ -165,7 +165,7 @@ impl Broker {
     pub fn bindings_to(&self, vhost: &Name, destination: &Destination) -> Vec<Arc<BindingSpec>> {
         self.in_vhost(vhost, |entry| match destination {
             Destination::Queue(name) => {
-                entry.queues.get(name).map(|queue| specs(&entry.bindings_of_queue(queue))).unwrap_or_default()
+                entry.queues.get(name).map(|queue| specs(&queue.bindings())).unwrap_or_default()
             }
             Destination::Exchange(name) => {
                 let sources = entry.exchanges.get(name).into_iter().flat_map(|exchange| exchange.sources.keys());

@@ -12,7 +12,8 @@ use crate::outbox::cost_bytes;
 /// What is known of a session's permissions, until definitions or permissions change.
 pub(super) struct Reading {
     exchange: Name,
-    version: Option<u64>,
+    /// 0 while nothing is known: versions begin with 1.
+    version: u64,
     scope: Scope,
 }
 
@@ -26,7 +27,7 @@ enum Scope {
 
 impl Reading {
     pub(super) fn new(exchange: Name) -> Self {
-        Self { exchange, version: None, scope: Scope::Nothing }
+        Self { exchange, version: 0, scope: Scope::Nothing }
     }
 }
 
@@ -72,10 +73,10 @@ impl Client {
         let version = self.broker.version();
         let Some(session) = &mut self.session else { return Scope::Nothing };
         let reading = &mut session.reading;
-        if reading.version != Some(version) {
+        if reading.version != version {
             let (permissions, who) = (self.broker.permissions(), &self.who);
             let may_read = permissions.check(who, Access::Read, Resource::Exchange, &reading.exchange).is_ok();
-            reading.version = Some(version);
+            reading.version = version;
             reading.scope = match permissions.has_topics_of(who, &reading.exchange) {
                 _ if !may_read => Scope::Nothing,
                 true => Scope::Topics,

@@ -12,7 +12,6 @@ use crate::shard::command::{NewConsumer, ShardCommand};
 
 /// What a connection remembers of its session.
 pub(super) struct OwnSession {
-    name: Name,
     pub queue: QueueId,
     pub queue_name: Name,
     pub consumer: ConsumerId,
@@ -27,10 +26,10 @@ impl Client {
         let reading = Reading::new(open.exchange.clone());
         let broker = self.broker.clone();
         let (result, wait, queue) = broker.open_session(now, &self.who, &self.outbox, open);
-        self.who.client_id = Some(name.clone());
+        self.who.client_id = Some(name);
         if let (Ok(Reply::Session(info)), Some(queue)) = (&result, queue) {
             let queue_name = info.queue.clone();
-            self.session = Some(Box::new(OwnSession { name, queue, queue_name, consumer, reading, window }));
+            self.session = Some(Box::new(OwnSession { queue, queue_name, consumer, reading, window }));
         }
         self.answer_after(request, result, wait);
     }
@@ -55,14 +54,14 @@ impl Client {
     }
 
     pub(super) fn set_session_expiry(&mut self, expiry_ms: Option<u64>) {
-        if let Some(session) = &self.session {
-            self.broker.set_session_expiry(&self.who, &session.name, &self.outbox, expiry_ms);
+        if let (Some(_), Some(name)) = (&self.session, &self.who.client_id) {
+            self.broker.set_session_expiry(&self.who, name, &self.outbox, expiry_ms);
         }
     }
 
     pub(super) fn discard_will(&mut self) {
-        if let Some(session) = &self.session {
-            self.broker.discard_will(&self.who, &session.name, &self.outbox);
+        if let (Some(_), Some(name)) = (&self.session, &self.who.client_id) {
+            self.broker.discard_will(&self.who, name, &self.outbox);
         }
     }
 
@@ -75,8 +74,8 @@ impl Client {
     }
 
     pub(super) fn close_session(&mut self, now: Now) {
-        if let Some(session) = self.session.take() {
-            self.broker.detach_session(now, &self.who, &session.name, &self.outbox);
+        if let (Some(_), Some(name)) = (self.session.take(), &self.who.client_id) {
+            self.broker.detach_session(now, &self.who, name, &self.outbox);
         }
     }
 }

@@ -2,19 +2,14 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
-use crossdock_common::definition::{BindingSpec, Destination};
+use crossdock_common::definition::BindingSpec;
 use crossdock_common::names::QueueId;
 use crossdock_common::{Name, Refusal, Value};
 
 use crossdock_common::value::lookup;
 
-use crate::record::encode_table;
 use crate::selector::{self, Selector};
 use crate::wording::type_name;
-
-/// What makes two bindings of an exchange the same: destination, key and arguments.
-pub(crate) type BindingIdentity = Bytes;
 
 /// A binding that exists.
 pub(crate) struct Binding {
@@ -26,8 +21,8 @@ pub(crate) struct Binding {
     pub serial: u64,
     /// How a headers exchange matches it.
     pub headers: HeadersMatch,
-    /// Only these messages follow it.
-    pub selector: Option<Selector>,
+    /// Only these messages follow it. Boxed: few bindings have one.
+    pub selector: Option<Box<Selector>>,
 }
 
 /// Where a binding leads.
@@ -49,7 +44,7 @@ impl Binding {
         // Only headers exchanges look at it, and they have checked it.
         let headers = HeadersMatch::parse(lookup(&spec.arguments, "x-match")).unwrap_or_default();
         // It was checked when the binding was made.
-        let selector = Selector::of(&spec.arguments).unwrap_or_default();
+        let selector = Selector::of(&spec.arguments).unwrap_or_default().map(Box::new);
         Self { spec: Arc::new(spec), target, serial, headers, selector }
     }
 
@@ -102,22 +97,11 @@ fn same(have: &Value, wanted: &Value) -> bool {
     }
 }
 
-/// The identity of a binding.
-pub(crate) fn identity(spec: &BindingSpec) -> BindingIdentity {
-    let mut out = BytesMut::new();
-    let (kind, name) = match &spec.destination {
-        Destination::Queue(name) => (0, name),
-        Destination::Exchange(name) => (1, name),
-    };
-    out.extend_from_slice(&[kind]);
-    crate::record::put_bytes(&mut out, name.as_bytes());
-    crate::record::put_bytes(&mut out, &spec.key);
-    encode_table(&spec.arguments, &mut out);
-    out.freeze()
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
+    use bytes::Bytes;
+    use crossdock_common::definition::Destination;
+
     use super::*;
 
     pub(crate) fn binding(key: &str) -> Arc<Binding> {

@@ -10,7 +10,8 @@ use crossdock_common::value::lookup;
 use crossdock_common::{Message, Name, Refusal, UnixMillis, Value};
 use hashbrown::HashMap;
 
-use super::binding::{Binding, BindingIdentity, HeadersMatch};
+use super::binding::{Binding, HeadersMatch};
+use super::bindings::Bindings;
 use super::choice::Choice;
 use super::traffic::ExchangeTraffic;
 use super::trie::Trie;
@@ -26,7 +27,7 @@ pub(crate) struct Exchange {
     /// The alternate exchange that a policy gives it.
     pub policy_alternate: Option<Name>,
     routes: Routes,
-    bindings: HashMap<BindingIdentity, Arc<Binding>>,
+    bindings: Bindings,
     /// So many of them have a selector.
     selective: usize,
     /// Exchanges with a binding to this one: they are looked at when it is deleted.
@@ -50,7 +51,7 @@ impl Exchange {
     /// An exchange without bindings. What it leaves to chance begins with `seed`.
     pub(crate) fn new(spec: ExchangeSpec, created_at: UnixMillis, seed: u64) -> Result<Self, Refusal> {
         let routes = Routes::of_kind(&spec, seed)?;
-        let (bindings, sources) = (HashMap::default(), BTreeMap::new());
+        let (bindings, sources) = (Bindings::default(), BTreeMap::new());
         Ok(Self {
             spec,
             created_at,
@@ -101,9 +102,9 @@ impl Exchange {
         }
     }
 
-    /// Adds a binding, or replaces the one of that identity, which is given back.
-    pub(crate) fn insert(&mut self, identity: BindingIdentity, binding: Arc<Binding>) -> Option<Arc<Binding>> {
-        let replaced = self.bindings.insert(identity, binding.clone());
+    /// Adds a binding, or replaces the same one, which is given back.
+    pub(crate) fn insert(&mut self, binding: Arc<Binding>) -> Option<Arc<Binding>> {
+        let replaced = self.bindings.insert(binding.clone());
         self.selective += usize::from(binding.selector.is_some());
         if let Some(replaced) = &replaced {
             self.took_away(replaced);
@@ -117,12 +118,12 @@ impl Exchange {
         self.bindings.len()
     }
 
-    pub(crate) fn find(&self, identity: &BindingIdentity) -> Option<&Arc<Binding>> {
-        self.bindings.get(identity)
+    pub(crate) fn find(&self, spec: &BindingSpec) -> Option<&Arc<Binding>> {
+        self.bindings.find(spec)
     }
 
-    pub(crate) fn remove(&mut self, identity: &BindingIdentity) -> Option<Arc<Binding>> {
-        let removed = self.bindings.remove(identity)?;
+    pub(crate) fn remove(&mut self, spec: &BindingSpec) -> Option<Arc<Binding>> {
+        let removed = self.bindings.remove(spec)?;
         self.took_away(&removed);
         Some(removed)
     }
@@ -134,11 +135,11 @@ impl Exchange {
 
     /// An auto-delete exchange whose last binding is gone.
     pub(crate) fn is_unused(&self) -> bool {
-        self.spec.auto_delete && self.had_binding && self.bindings.is_empty()
+        self.spec.auto_delete && self.had_binding && self.bindings.len() == 0
     }
 
     pub(crate) fn has_bindings(&self) -> bool {
-        !self.bindings.is_empty()
+        self.bindings.len() > 0
     }
 
     /// All bindings in the order in which they were made.

@@ -72,7 +72,7 @@ pub(super) fn queue_from_table(table: &Table) -> Result<StoredQueue, RecordError
         exclusive: false,
         auto_delete: reader.flag("auto_delete"),
         arguments: reader.table("arguments"),
-        settings: settings_from_table(&reader.table("settings")),
+        settings: settings_from_table(&reader.table("settings")).into(),
         attributes: reader.table("attributes"),
     };
     Ok(StoredQueue {

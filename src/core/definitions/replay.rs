@@ -102,14 +102,9 @@ impl Definitions {
 
     /// The announced bindings that lead to a queue, by number.
     pub(crate) fn announced_bindings_of(&self, queue: QueueId) -> hashbrown::HashMap<u64, Arc<BindingSpec>> {
-        let entry = self.queue_name(queue).and_then(|(vhost, name)| {
-            let vhost = self.vhosts.get(vhost)?;
-            Some((vhost, vhost.queues.get(name)?))
-        });
-        let Some((vhost, queue)) = entry else { return hashbrown::HashMap::default() };
-        let bindings =
-            queue.bindings.iter().filter_map(|(source, identity)| vhost.exchanges.get(source)?.find(identity));
-        let announced = bindings.filter(|binding| binding.spec.announced);
+        let entry = self.queue_name(queue).and_then(|(vhost, name)| self.vhosts.get(vhost)?.queues.get(name));
+        let Some(queue) = entry else { return hashbrown::HashMap::default() };
+        let announced = queue.bindings.iter().filter(|binding| binding.spec.announced);
         announced.map(|binding| (binding.serial, binding.spec.clone())).collect()
     }
 

@@ -30,9 +30,12 @@ pub(crate) struct Session {
     pub will: Option<Box<Will>>,
     /// When the will is due, after the connection ended.
     pub will_at: Option<Instant>,
-    /// Its place among the [`Deadlines`].
-    pub(super) scheduled: Option<Instant>,
+    /// Its place among the [`Deadlines`], or [`NEVER`].
+    pub(super) scheduled: Instant,
 }
+
+/// Of a session that nothing is due of.
+const NEVER: Instant = Instant(u64::MAX);
 
 /// A session's connection; it counts while it is there.
 pub(crate) struct Attachment {
@@ -69,7 +72,7 @@ pub(super) struct Deadlines(BTreeSet<(Instant, Name, Name)>);
 impl Session {
     /// A session without a connection or a will.
     pub(crate) fn new(name: Name, user: Name, queue: Name, expiry_ms: Option<u64>, durable: bool) -> Self {
-        let (attached, ends_at, will, will_at, scheduled) = (None, None, None, None, None);
+        let (attached, ends_at, will, will_at, scheduled) = (None, None, None, None, NEVER);
         Self { name, user, queue, expiry_ms, durable, attached, ends_at, will, will_at, scheduled }
     }
 
@@ -81,17 +84,19 @@ impl Session {
 
 impl Deadlines {
     fn set(&mut self, vhost: &Name, session: &mut Session) {
-        let deadline = session.deadline();
+        let deadline = session.deadline().unwrap_or(NEVER);
         if deadline != session.scheduled {
             self.forget(vhost, session);
-            self.0.extend(deadline.map(|at| (at, vhost.clone(), session.name.clone())));
+            if deadline != NEVER {
+                self.0.insert((deadline, vhost.clone(), session.name.clone()));
+            }
             session.scheduled = deadline;
         }
     }
 
     pub(super) fn forget(&mut self, vhost: &Name, session: &Session) {
-        if let Some(at) = session.scheduled {
-            self.0.remove(&(at, vhost.clone(), session.name.clone()));
+        if session.scheduled != NEVER {
+            self.0.remove(&(session.scheduled, vhost.clone(), session.name.clone()));
         }
     }
 }

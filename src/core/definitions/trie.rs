@@ -2,11 +2,14 @@
 //!
 //! Matching walks all fitting branches at once, one word at a time, so its cost is bounded by the words of the key times
 //! the nodes of the trie, whatever patterns like `#.#.#` people bind.
+//!
+//! A branch that leads to one binding only is not spread out into nodes: its binding is there in their place, as a leaf, and the rest
+//! of its pattern is compared word by word. So a million filters of a million devices take a few bytes each.
 
+use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use hashbrown::HashMap;
+use hashbrown::HashTable;
 use smallvec::SmallVec;
 
 use super::binding::Binding;
@@ -18,10 +21,13 @@ const ROOT: NodeId = 0;
 pub(crate) struct Trie {
     nodes: Vec<Node>,
     free: Vec<NodeId>,
+    hasher: foldhash::fast::RandomState,
 }
 
 #[derive(Default)]
 struct Node {
+    /// The word that leads here.
+    word: Box<[u8]>,
     words: Words,
     star: Option<NodeId>,
     hash: Option<NodeId>,
@@ -29,10 +35,25 @@ struct Node {
     bindings: Vec<Arc<Binding>>,
 }
 
-/// Nodes by word. Most have one: a device's number leads to what the device is sent.
+/// What a word leads to.
+#[derive(Clone)]
+enum Child {
+    Node(NodeId),
+    Leaf(Leaf),
+}
+
+/// A binding that is alone behind its word.
+#[derive(Clone)]
+struct Leaf {
+    binding: Arc<Binding>,
+    /// Where the rest of its pattern begins.
+    rest_at: u32,
+}
+
+/// Children by word. Most nodes have one.
 enum Words {
-    Few(Option<(Bytes, NodeId)>),
-    Many(Box<HashMap<Bytes, NodeId, foldhash::fast::RandomState>>),
+    Few(Option<Child>),
+    Many(Box<HashTable<Child>>),
 }
 
 impl Default for Words {
@@ -42,29 +63,6 @@ impl Default for Words {
 }
 
 impl Words {
-    fn get(&self, word: &[u8]) -> Option<NodeId> {
-        match self {
-            Self::Few(only) => only.as_ref().filter(|(known, _)| *known == word).map(|(_, id)| *id),
-            Self::Many(all) => all.get(word).copied(),
-        }
-    }
-
-    /// Adds a word that is not there yet.
-    fn insert(&mut self, word: Bytes, id: NodeId) {
-        match self {
-            Self::Many(all) => drop(all.insert(word, id)),
-            Self::Few(None) => *self = Self::Few(Some((word, id))),
-            Self::Few(only) => *self = Self::Many(Box::new(only.take().into_iter().chain([(word, id)]).collect())),
-        }
-    }
-
-    fn remove(&mut self, word: &[u8]) {
-        match self {
-            Self::Few(only) => drop(only.take_if(|(known, _)| *known == word)),
-            Self::Many(all) => drop(all.remove(word)),
-        }
-    }
-
     fn is_empty(&self) -> bool {
         match self {
             Self::Few(only) => only.is_none(),
@@ -73,20 +71,50 @@ impl Words {
     }
 }
 
+impl Leaf {
+    /// The word that leads to it.
+    fn word(&self) -> &[u8] {
+        let before = &self.binding.spec.key[..self.rest_at as usize - 1];
+        before.rsplit(|&byte| byte == b'.').next().unwrap_or_default()
+    }
+
+    /// Whether the rest of its pattern matches the rest of a key, which begins at `at`.
+    fn matches(&self, key: &[u8], at: usize) -> bool {
+        let mut key = words_from(key, at);
+        for (word, _) in words_from(&self.binding.spec.key, self.rest_at as usize) {
+            if word == b"#" {
+                return true;
+            }
+            if !key.next().is_some_and(|(own, _)| word == b"*" || word == own) {
+                return false;
+            }
+        }
+        key.next().is_none()
+    }
+}
+
 impl Default for Trie {
     fn default() -> Self {
-        Self { nodes: vec![Node::default()], free: Vec::new() }
+        Self { nodes: vec![Node::default()], free: Vec::new(), hasher: foldhash::fast::RandomState::default() }
     }
 }
 
 impl Trie {
     pub(crate) fn insert(&mut self, binding: Arc<Binding>) {
-        let key = binding.spec.key.clone();
-        let mut node = ROOT;
-        for word in words(&key) {
+        self.insert_below(ROOT, binding, 0);
+    }
+
+    /// Inserts what is left of the binding's pattern from there on.
+    fn insert_below(&mut self, mut node: NodeId, binding: Arc<Binding>, at: usize) {
+        for (word, next) in words_from(&binding.spec.key, at) {
             node = match self.child(node, word) {
-                Some(child) => child,
-                None => self.add_child(node, key.slice_ref(word)),
+                Some(Child::Node(child)) => child,
+                Some(Child::Leaf(other)) => self.spread(node, word, other),
+                None if is_wild(word) || !can_be_leaf(&binding.spec.key, next) => self.add_node(node, word),
+                None => {
+                    let rest_at = u32::try_from(next).unwrap_or(u32::MAX);
+                    return self.add_child(node, word, Child::Leaf(Leaf { binding: binding.clone(), rest_at }));
+                }
             };
         }
         let bindings = &mut self.nodes[node as usize].bindings;
@@ -96,20 +124,43 @@ impl Trie {
         bindings.push(binding);
     }
 
+    /// A leaf is not alone any more: it goes below a node of its own.
+    fn spread(&mut self, parent: NodeId, word: &[u8], leaf: Leaf) -> NodeId {
+        self.drop_child(parent, word);
+        let node = self.add_node(parent, word);
+        self.insert_below(node, leaf.binding, leaf.rest_at as usize);
+        node
+    }
+
     pub(crate) fn remove(&mut self, binding: &Arc<Binding>) {
         let mut path: SmallVec<[(NodeId, &[u8]); 16]> = SmallVec::new();
         let mut node = ROOT;
-        for word in words(&binding.spec.key) {
-            path.push((node, word));
-            let Some(child) = self.child(node, word) else { return };
-            node = child;
+        for (word, _) in words_from(&binding.spec.key, 0) {
+            match self.child(node, word) {
+                Some(Child::Node(child)) => {
+                    path.push((node, word));
+                    node = child;
+                }
+                Some(Child::Leaf(leaf)) if Arc::ptr_eq(&leaf.binding, binding) => {
+                    self.drop_child(node, word);
+                    return self.prune(node, path);
+                }
+                _ => return,
+            }
         }
         self.nodes[node as usize].bindings.retain(|kept| !Arc::ptr_eq(kept, binding));
+        self.prune(node, path);
+    }
+
+    /// Removes nodes that lead nowhere, from the end of the path.
+    fn prune(&mut self, mut node: NodeId, mut path: SmallVec<[(NodeId, &[u8]); 16]>) {
         while let Some((parent, word)) = path.pop() {
             if !self.nodes[node as usize].is_empty() {
                 return;
             }
-            self.drop_child(parent, word, node);
+            self.drop_child(parent, word);
+            self.nodes[node as usize] = Node::default();
+            self.free.push(node);
             node = parent;
         }
     }
@@ -118,12 +169,21 @@ impl Trie {
     pub(crate) fn matches(&self, key: &[u8], mut found: impl FnMut(&Arc<Binding>)) {
         let mut active: SmallVec<[NodeId; 16]> = SmallVec::new();
         let mut next: SmallVec<[NodeId; 16]> = SmallVec::new();
+        let mut leaves: SmallVec<[&Arc<Binding>; 4]> = SmallVec::new();
         self.activate(&mut active, ROOT);
-        for word in words(key) {
+        for (word, rest_at) in words_from(key, 0) {
             next.clear();
             for &id in &active {
                 let node = &self.nodes[id as usize];
-                let followers = [node.words.get(word), node.star, node.is_hash.then_some(id)];
+                let follower = match self.find(node, word) {
+                    Some(Child::Node(child)) => Some(*child),
+                    Some(Child::Leaf(leaf)) => {
+                        leaves.extend(leaf.matches(key, rest_at).then_some(&leaf.binding));
+                        None
+                    }
+                    None => None,
+                };
+                let followers = [follower, node.star, node.is_hash.then_some(id)];
                 followers.into_iter().flatten().for_each(|follower| self.activate(&mut next, follower));
             }
             next.sort_unstable();
@@ -132,7 +192,11 @@ impl Trie {
         }
         active.sort_unstable();
         active.dedup();
+        // Behind a `#` a leaf is come to again and again.
+        leaves.sort_unstable_by_key(|leaf| Arc::as_ptr(leaf));
+        leaves.dedup_by_key(|leaf| Arc::as_ptr(leaf));
         active.iter().flat_map(|&id| &self.nodes[id as usize].bindings).for_each(&mut found);
+        leaves.into_iter().for_each(found);
     }
 
     /// A node, and the `#` nodes below it, which match no word as well.
@@ -144,17 +208,33 @@ impl Trie {
         }
     }
 
-    fn child(&self, node: NodeId, word: &[u8]) -> Option<NodeId> {
+    /// What the pattern's word leads to.
+    fn child(&self, node: NodeId, word: &[u8]) -> Option<Child> {
         let node = &self.nodes[node as usize];
         match word {
-            b"*" => node.star,
-            b"#" => node.hash,
-            word => node.words.get(word),
+            b"*" => node.star.map(Child::Node),
+            b"#" => node.hash.map(Child::Node),
+            word => self.find(node, word).cloned(),
         }
     }
 
-    fn add_child(&mut self, parent: NodeId, word: Bytes) -> NodeId {
-        let node = Node { is_hash: &word[..] == b"#", ..Node::default() };
+    /// What the key's word leads to, wildcards aside.
+    fn find<'a>(&'a self, node: &'a Node, word: &[u8]) -> Option<&'a Child> {
+        match &node.words {
+            Words::Few(only) => only.as_ref().filter(|child| self.word_of(child) == word),
+            Words::Many(all) => all.find(self.hasher.hash_one(word), |child| self.word_of(child) == word),
+        }
+    }
+
+    fn word_of<'a>(&'a self, child: &'a Child) -> &'a [u8] {
+        match child {
+            Child::Node(id) => &self.nodes[*id as usize].word,
+            Child::Leaf(leaf) => leaf.word(),
+        }
+    }
+
+    fn add_node(&mut self, parent: NodeId, word: &[u8]) -> NodeId {
+        let node = Node { word: word.into(), is_hash: word == b"#", ..Node::default() };
         let id = match self.free.pop() {
             Some(id) => {
                 self.nodes[id as usize] = node;
@@ -165,23 +245,60 @@ impl Trie {
                 NodeId::try_from(self.nodes.len() - 1).unwrap_or(NodeId::MAX)
             }
         };
-        let parent = &mut self.nodes[parent as usize];
-        match &word[..] {
-            b"*" => parent.star = Some(id),
-            b"#" => parent.hash = Some(id),
-            _ => parent.words.insert(word, id),
-        }
+        self.add_child(parent, word, Child::Node(id));
         id
     }
 
-    fn drop_child(&mut self, parent: NodeId, word: &[u8], child: NodeId) {
-        let parent = &mut self.nodes[parent as usize];
-        match word {
-            b"*" => parent.star = None,
-            b"#" => parent.hash = None,
-            word => parent.words.remove(word),
+    /// Adds what a word leads to that led nowhere.
+    fn add_child(&mut self, parent: NodeId, word: &[u8], child: Child) {
+        let node = &mut self.nodes[parent as usize];
+        match (word, &child) {
+            (b"*", Child::Node(id)) => node.star = Some(*id),
+            (b"#", Child::Node(id)) => node.hash = Some(*id),
+            _ => {
+                let words = std::mem::take(&mut node.words);
+                let words = self.with_child(words, word, child);
+                self.nodes[parent as usize].words = words;
+            }
         }
-        self.free.push(child);
+    }
+
+    fn with_child(&self, words: Words, word: &[u8], child: Child) -> Words {
+        let hash_of = |child: &Child| self.hasher.hash_one(self.word_of(child));
+        let mut all = match words {
+            Words::Few(None) => return Words::Few(Some(child)),
+            Words::Few(Some(only)) => {
+                let mut all = Box::new(HashTable::new());
+                all.insert_unique(hash_of(&only), only, hash_of);
+                all
+            }
+            Words::Many(all) => all,
+        };
+        all.insert_unique(self.hasher.hash_one(word), child, hash_of);
+        Words::Many(all)
+    }
+
+    fn drop_child(&mut self, parent: NodeId, word: &[u8]) {
+        let node = &mut self.nodes[parent as usize];
+        match word {
+            b"*" => node.star = None,
+            b"#" => node.hash = None,
+            word => {
+                let mut words = std::mem::take(&mut node.words);
+                self.forget(&mut words, word);
+                self.nodes[parent as usize].words = words;
+            }
+        }
+    }
+
+    fn forget(&self, words: &mut Words, word: &[u8]) {
+        match words {
+            Words::Few(only) => *only = None,
+            Words::Many(all) => {
+                let entry = all.find_entry(self.hasher.hash_one(word), |child| self.word_of(child) == word);
+                entry.into_iter().for_each(|entry| drop(entry.remove()));
+            }
+        }
     }
 }
 
@@ -191,10 +308,29 @@ impl Node {
     }
 }
 
+fn is_wild(word: &[u8]) -> bool {
+    matches!(word, b"*" | b"#")
+}
+
+/// Whether the rest of a pattern can be compared word by word: a `#` before its end would make that dear.
+fn can_be_leaf(pattern: &[u8], at: usize) -> bool {
+    words_from(pattern, at).all(|(word, next)| word != b"#" || next > pattern.len())
+}
+
 /// The words of a key; the empty key has none.
 fn words(key: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let count = if key.is_empty() { 0 } else { usize::MAX };
-    key.split(|&byte| byte == b'.').take(count)
+    words_from(key, 0).map(|(word, _)| word)
+}
+
+/// The words of a key from a word's beginning on, each with where the next one begins: beyond the end, if there is none.
+fn words_from(key: &[u8], at: usize) -> impl Iterator<Item = (&[u8], usize)> {
+    let mut at = if key.is_empty() { 1 } else { at };
+    std::iter::from_fn(move || {
+        let rest = key.get(at..)?;
+        let end = rest.iter().position(|&byte| byte == b'.').unwrap_or(rest.len());
+        at += end + 1;
+        Some((&rest[..end], at))
+    })
 }
 
 /// Whether one pattern matches one key: for retained messages, where the keys are many and the pattern is one.
@@ -274,7 +410,50 @@ mod tests {
         assert!(!pattern_matches(pattern.as_bytes(), key.as_bytes()));
     }
 
+    #[test]
+    fn a_branch_of_one_binding_has_no_nodes_until_there_is_another() {
+        let mut trie = Trie::default();
+        let (one, other) = (binding("device.1.command"), binding("device.1.state"));
+        trie.insert(one.clone());
+        assert_eq!(trie.nodes.len(), 1);
+        assert!(matching(&trie, "device.1").is_empty() && matching(&trie, "device.1.command.x").is_empty());
+        trie.insert(other.clone());
+        assert_eq!(matching(&trie, "device.1.command"), ["device.1.command"]);
+        assert_eq!(matching(&trie, "device.1.state"), ["device.1.state"]);
+        trie.remove(&one);
+        assert_eq!((matching(&trie, "device.1.state").len(), matching(&trie, "device.1.command").len()), (1, 0));
+        trie.remove(&other);
+        assert!(trie.nodes[0].is_empty() && trie.free.len() + 1 == trie.nodes.len());
+    }
+
+    #[test]
+    fn a_leaf_that_is_come_to_twice_is_found_once() {
+        let mut trie = Trie::default();
+        ["#.a.#", "#.a.*.#", "a.#"].into_iter().for_each(|pattern| trie.insert(binding(pattern)));
+        assert_eq!(matching(&trie, "a.a.a"), ["#.a.#", "#.a.*.#", "a.#"]);
+    }
+
     proptest! {
+        #[test]
+        fn many_patterns_are_found_as_each_by_itself(
+            patterns in prop::collection::vec(("([ab*#]|)(\\.([ab*#]|)){0,4}", any::<bool>()), 0..12),
+            keys in prop::collection::vec("([ab]|)(\\.([ab]|)){0,4}", 1..6),
+        ) {
+            let mut trie = Trie::default();
+            let all: Vec<_> = patterns.iter().map(|(pattern, stays)| (binding(pattern), *stays)).collect();
+            all.iter().for_each(|(binding, _)| trie.insert(binding.clone()));
+            all.iter().filter(|(_, stays)| !stays).for_each(|(binding, _)| trie.remove(binding));
+            for key in &keys {
+                let staying = patterns.iter().filter(|(_, stays)| *stays).map(|(pattern, _)| pattern.clone());
+                let mut expected: Vec<_> =
+                    staying.filter(|pattern| pattern_matches(pattern.as_bytes(), key.as_bytes())).collect();
+                expected.sort();
+                prop_assert_eq!(matching(&trie, key), expected);
+            }
+            all.iter().filter(|(_, stays)| *stays).for_each(|(binding, _)| trie.remove(binding));
+            prop_assert!(trie.nodes[0].is_empty() && trie.free.len() + 1 == trie.nodes.len());
+        }
+
         #[test]
         fn trie_and_single_pattern_agree(pattern in "[ab*#](\\.[ab*#]){0,4}", key in "[ab]?(\\.[ab]){0,4}") {
             let mut trie = Trie::default();

@@ -8,7 +8,7 @@ use crossdock_common::refusal::Resource;
 use crossdock_common::{Name, Refusal};
 use hashbrown::HashSet;
 
-use super::binding::{Binding, BindingIdentity, Target, identity};
+use super::binding::{Binding, Target};
 use super::exchange::Exchange;
 use super::sessions::Sessions;
 use super::{QueueEntry, not_found};
@@ -43,8 +43,13 @@ impl Vhost {
         self.exchanges.get_mut(name).ok_or_else(|| not_found(Resource::Exchange, vhost, name))
     }
 
-    /// Makes the binding; true when it survives a restart.
-    pub(super) fn bind(&mut self, vhost: &Name, spec: BindingSpec, serial: u64) -> Result<bool, Refusal> {
+    /// Makes the binding, and says whether it survives a restart.
+    pub(super) fn bind(
+        &mut self,
+        vhost: &Name,
+        spec: BindingSpec,
+        serial: u64,
+    ) -> Result<(Arc<BindingSpec>, bool), Refusal> {
         let (target, target_durable) = match &spec.destination {
             Destination::Queue(name) => {
                 let queue = self.queue(vhost, name)?;
@@ -52,32 +57,32 @@ impl Vhost {
             }
             Destination::Exchange(name) => (Target::Exchange(name.clone()), self.exchange(vhost, name)?.spec.durable),
         };
-        let (identity, source) = (identity(&spec), spec.source.clone());
-        let exchange = self.exchange_mut(vhost, &source)?;
+        let exchange = self.exchange_mut(vhost, &spec.source)?;
         exchange.check_binding(&spec)?;
         // Binding again keeps the number: messages on disk name it.
-        let serial = exchange.find(&identity).map_or(serial, |kept| kept.serial);
+        let serial = exchange.find(&spec).map_or(serial, |kept| kept.serial);
         let binding = Arc::new(Binding::new(spec, target, serial));
         let durable = exchange.spec.durable && target_durable;
-        if exchange.insert(identity.clone(), binding.clone()).is_none() {
-            self.remember_target(source, identity, &binding);
+        if let Some(replaced) = exchange.insert(binding.clone()) {
+            self.forget_target(&replaced);
         }
-        Ok(durable)
+        self.remember_target(&binding);
+        Ok((binding.spec.clone(), durable))
     }
 
-    fn remember_target(&mut self, source: Name, identity: BindingIdentity, binding: &Binding) {
+    fn remember_target(&mut self, binding: &Arc<Binding>) {
         match &binding.spec.destination {
             Destination::Queue(name) => {
                 if let Some(queue) = self.queues.get_mut(name) {
                     if queue.bindings.is_empty() {
                         queue.bindings.reserve_exact(1);
                     }
-                    queue.bindings.push((source, identity));
+                    queue.bindings.push(binding.clone());
                 }
             }
             Destination::Exchange(name) => {
                 if let Some(exchange) = self.exchanges.get_mut(name) {
-                    *exchange.sources.entry(source).or_default() += 1;
+                    *exchange.sources.entry(binding.spec.source.clone()).or_default() += 1;
                 }
             }
         }
@@ -90,7 +95,7 @@ impl Vhost {
             match target {
                 Destination::Queue(name) => {
                     if let Some(queue) = self.queues.get_mut(name) {
-                        queue.bindings.retain(|(exchange, _)| exchange != source);
+                        queue.bindings.retain(|binding| binding.spec.source != *source);
                     }
                 }
                 Destination::Exchange(name) => {
@@ -102,16 +107,16 @@ impl Vhost {
         }
     }
 
-    pub(super) fn forget_target(&mut self, source: &Name, binding: &Binding) {
+    pub(super) fn forget_target(&mut self, binding: &Arc<Binding>) {
         match &binding.spec.destination {
             Destination::Queue(name) => {
-                let identity = identity(&binding.spec);
                 if let Some(queue) = self.queues.get_mut(name) {
-                    queue.bindings.retain(|(exchange, kept)| exchange != source || *kept != identity);
+                    queue.bindings.retain(|kept| !Arc::ptr_eq(kept, binding));
                 }
             }
             Destination::Exchange(name) => {
                 let Some(exchange) = self.exchanges.get_mut(name) else { return };
+                let source = &binding.spec.source;
                 if let Some(count) = exchange.sources.get_mut(source) {
                     *count -= 1;
                     if *count == 0 {
@@ -120,13 +125,5 @@ impl Vhost {
                 }
             }
         }
-    }
-
-    /// The bindings that lead to a queue, in the order in which they were made.
-    pub(crate) fn bindings_of_queue(&self, queue: &QueueEntry) -> Vec<Arc<Binding>> {
-        let find = |(source, identity): &(Name, BindingIdentity)| self.exchanges.get(source)?.find(identity).cloned();
-        let mut bindings: Vec<_> = queue.bindings.iter().filter_map(find).collect();
-        bindings.sort_unstable_by_key(|binding| binding.serial);
-        bindings
     }
 }

@@ -32,7 +32,7 @@ impl Shard {
         let Some(queue) = self.queues.get_mut(&id) else { return SessionState::default() };
         queue.session_of = Some(connection);
         let received = queue.publications.as_ref().map(|publications| publications.received());
-        let state = queue.state.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+        let state = queue.special.state.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
         SessionState { state, received: received.unwrap_or_default() }
     }
 

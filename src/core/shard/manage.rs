@@ -213,8 +213,8 @@ impl Shard {
         self.write_state(id, &key, value.as_deref());
         let Some(queue) = self.queues.get_mut(&id) else { return };
         match value {
-            Some(value) => queue.state.insert(key, value),
-            None => queue.state.remove(&key),
+            Some(value) => queue.special.state.insert(key, value),
+            None => queue.special.present().and_then(|special| special.state.remove(&key)),
         };
         let Some((request, outbox)) = request else { return };
         self.wait(Urgency::Sync, Awaiting::Reply(request, outbox), effects);

@@ -58,8 +58,6 @@ pub(crate) struct Queue {
     pub deduplication: Option<Box<Deduplication>>,
     pub next_position: u64,
     pub unused_since: Instant,
-    /// Session state, by key.
-    pub state: BTreeMap<Bytes, Bytes>,
     /// The connection that has the session, or had it last.
     pub session_of: Option<ConnectionId>,
     /// What the session has published and may send again.
@@ -75,7 +73,7 @@ pub(crate) struct Queue {
     expiry_timer: Option<Instant>,
 }
 
-/// What a queue has whose messages are not only ready or with consumers.
+/// What a queue has whose messages are not only ready or with consumers, or whose session has state.
 #[derive(Default)]
 pub(crate) struct Special {
     pub delayed: BTreeMap<(Instant, u64), Entry>,
@@ -95,6 +93,8 @@ pub(crate) struct Special {
     pub fetches: VecDeque<ShardFetch>,
     /// What waits behind large messages that are still being written.
     pub behind: Behind,
+    /// Session state, by key.
+    pub state: BTreeMap<Bytes, Bytes>,
 }
 
 impl Rare for Special {
@@ -109,6 +109,7 @@ impl Rare for Special {
         damaged_pages: Vec::new(),
         fetches: VecDeque::new(),
         behind: Behind::NONE,
+        state: BTreeMap::new(),
     };
 }
 
@@ -145,7 +146,6 @@ impl Queue {
             special: Rarely::default(),
             next_position: 1,
             unused_since: now,
-            state: BTreeMap::new(),
             session_of: None,
             publications: None,
             moving: None,

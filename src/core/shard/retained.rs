@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use crossdock_common::{Message, Name, Now};
 
 use super::Shard;
@@ -19,12 +19,23 @@ const KEYS_MAX: usize = 512;
 /// Bytes that are found at once, and one message more.
 const BYTES_MAX: usize = 128 << 10;
 
+/// Bytes of bodies that a snapshot writes at once, and one message more.
+const SNAPSHOT_BYTES_MAX: usize = 1 << 20;
+
 /// What one look has found.
 #[derive(Default)]
 pub(crate) struct Look {
     pub found: Vec<Arc<Message>>,
     keys: usize,
     bytes: usize,
+}
+
+/// Whose last value it is.
+#[derive(Clone, Debug)]
+pub(crate) struct RetainedKey {
+    /// The vhost and the exchange.
+    of: (Name, Name),
+    key: Bytes,
 }
 
 impl Look {
@@ -104,13 +115,35 @@ impl Retained {
         taken.flat_map(BTreeMap::into_values).collect()
     }
 
-    /// Writes all of them, for a snapshot.
-    pub(super) fn write(&self, log: &mut dyn Log, scratch: &mut bytes::BytesMut) {
-        for ((vhost, _), keys) in &self.exchanges {
-            for message in keys.values() {
-                write_retained(log, scratch, vhost, message);
+    /// Writes those behind a key, for a snapshot: at most so many. Gives the key that was written last, if it was not the last one.
+    pub(super) fn write(
+        &self,
+        after: Option<&RetainedKey>,
+        keys_max: usize,
+        log: &mut dyn Log,
+        scratch: &mut BytesMut,
+    ) -> Option<RetainedKey> {
+        let (mut written, mut bytes) = (0, 0);
+        for (vhost, exchange, key, message) in self.behind(after) {
+            write_retained(log, scratch, vhost, message);
+            written += 1;
+            bytes += message.body.len();
+            if written >= keys_max || bytes >= SNAPSHOT_BYTES_MAX {
+                return Some(RetainedKey { of: (vhost.clone(), exchange.clone()), key: key.clone() });
             }
         }
+        None
+    }
+
+    /// All behind a key, in their order.
+    fn behind(&self, after: Option<&RetainedKey>) -> impl Iterator<Item = (&Name, &Name, &Bytes, &Arc<Message>)> {
+        let first = after.map_or(Bound::Unbounded, |after| Bound::Included(&after.of));
+        self.exchanges.range((first, Bound::Unbounded)).flat_map(move |(of, keys)| {
+            let within = after.filter(|after| after.of == *of);
+            let start = within.map_or(Bound::Unbounded, |after| Bound::Excluded(&after.key[..]));
+            let keys = keys.range::<[u8], _>((start, Bound::Unbounded));
+            keys.map(move |(key, message)| (&of.0, &of.1, key, message))
+        })
     }
 }
 
@@ -142,7 +175,7 @@ impl Shard {
     }
 }
 
-fn write_retained(log: &mut dyn Log, scratch: &mut bytes::BytesMut, vhost: &Name, message: &Message) {
+fn write_retained(log: &mut dyn Log, scratch: &mut BytesMut, vhost: &Name, message: &Message) {
     scratch.clear();
     put_bytes(scratch, vhost.as_bytes());
     push_message(log, RecordKind::Retained, 0, scratch, message);

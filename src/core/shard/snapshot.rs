@@ -9,13 +9,33 @@ use std::num::NonZeroU64;
 use super::Shard;
 use super::entry::Entry;
 use super::queue::Queue;
+use super::retained::RetainedKey;
 use super::stored::{PageRef, StoredRef, put_page, put_refs};
-use crate::broker::Needs;
+use crate::broker::{Needs, Partition};
 use crate::log::{Location, Log, RecordKind, Sequence};
 use crate::record::{decode_places, put_bytes, put_location};
 
 /// Most references in one record.
 const REFERENCES_MAX: usize = 4_096;
+
+/// A snapshot that is being written, a piece at a time: others have the shard in between.
+///
+/// What is written last may hold effects of batches that came after the first piece. That does no harm: only the last values of keys
+/// are written so, replay sets them again, and the snapshot is used only once those batches are durable.
+#[derive(Debug)]
+pub struct UnfinishedSnapshot {
+    pub(crate) partition: Partition,
+    pub(crate) point: SnapshotPoint,
+    /// Whose last value was written last.
+    pub(crate) after: Option<RetainedKey>,
+}
+
+impl UnfinishedSnapshot {
+    /// Which part of the log it stands for, when it is whole.
+    pub fn point(&self) -> SnapshotPoint {
+        self.point
+    }
+}
 
 /// Which part of the log a snapshot stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,19 +48,31 @@ pub struct SnapshotPoint {
 }
 
 impl Shard {
-    /// Everything that survives, as records.
-    pub(crate) fn snapshot(&mut self, now: Now, log: &mut dyn Log) -> SnapshotPoint {
+    /// Everything that survives, as records, except the last values of keys, of which there may be very many.
+    pub(crate) fn begin_snapshot(&mut self, now: Now, log: &mut dyn Log) -> SnapshotPoint {
         for queue in self.queues.values().filter(|queue| queue.durable) {
             write_queue(queue, now, log, &mut self.scratch);
         }
         self.write_parts(log);
-        self.retained.write(log, &mut self.scratch);
         self.landings.write(now.instant, log, &mut self.scratch);
         self.retiring.append(&mut self.retired);
-        SnapshotPoint {
-            replay_after: self.waiting.synced_to,
-            usable_after: Sequence(self.log.next_sequence().0.saturating_sub(1)),
-        }
+        SnapshotPoint { replay_after: self.waiting.synced_to, usable_after: self.last_sequence() }
+    }
+
+    /// Writes some last values of keys, at most so many; true if those were the last.
+    pub(crate) fn go_on_with_snapshot(
+        &mut self,
+        unfinished: &mut UnfinishedSnapshot,
+        keys_max: usize,
+        log: &mut dyn Log,
+    ) -> bool {
+        unfinished.after = self.retained.write(unfinished.after.as_ref(), keys_max, log, &mut self.scratch);
+        unfinished.point.usable_after = self.last_sequence();
+        unfinished.after.is_none()
+    }
+
+    fn last_sequence(&self) -> Sequence {
+        Sequence(self.log.next_sequence().0.saturating_sub(1))
     }
 
     fn write_parts(&mut self, log: &mut dyn Log) {
@@ -127,7 +159,7 @@ impl Queue {
 
 fn write_queue(queue: &Queue, now: Now, log: &mut dyn Log, scratch: &mut BytesMut) {
     log.push(RecordKind::NextPosition, queue.id.0, &[&queue.next_position.to_le_bytes()]);
-    for (key, value) in &queue.state {
+    for (key, value) in &queue.special.state {
         write_state(queue, (key, value), log, scratch);
     }
     for (key, value) in queue.publications.iter().flat_map(|publications| publications.states()) {

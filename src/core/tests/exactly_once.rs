@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crossdock_common::command::{ExactlyOnce, OpenSession, Publish};
-use crossdock_common::definition::{Definition, QueueSettings, QueueSpec};
+use crossdock_common::definition::{Definition, QueueSpec};
 use crossdock_common::event::{Reply, SessionInfo};
 use crossdock_common::random::Random;
-use crossdock_common::{Command, ConsumerId, Event, Lane, RequestId, Value};
+use crossdock_common::{Command, ConsumerId, Event, Lane, RequestId, Shared, Value};
 
 use super::support::{SHARDS, Tester, World, binding, message, partition_of, queue_spec, some_paging};
 use crate::{Partition, RecordKind, Sequence};
@@ -26,7 +26,7 @@ fn open(world: &World) -> (Tester, Box<SessionInfo>) {
         window: 10,
         consumer: ConsumerId(0),
         exchange: "amq.topic".into(),
-        queue: QueueSettings::default(),
+        queue: Shared::default(),
     };
     let request = client.ask(world, |request| Command::OpenSession { request, session: Box::new(session) });
     world.broker.durable(Partition::Definitions, Sequence(world.logs[0].lock().all.len() as u64), world.now);

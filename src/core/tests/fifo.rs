@@ -15,7 +15,7 @@ const SHORT: Lease = Lease::Timed { lease_ms: 1_000 };
 
 fn fifo(world: &World, client: &mut Tester, scope: DeduplicationScope, more: QueueSettings) {
     let settings = QueueSettings { fifo: Some(Fifo { deduplication_scope: scope }), ..more };
-    let spec = QueueSpec { durable: true, settings, ..queue_spec("q.fifo", &[]) };
+    let spec = QueueSpec { durable: true, settings: settings.into(), ..queue_spec("q.fifo", &[]) };
     client.define(world, Definition::DeclareQueue { spec, passive: false }).expect("declares");
 }
 
@@ -127,7 +127,7 @@ fn messages_with_a_delay_keep_their_order() {
     fifo(&world, &mut client, DeduplicationScope::Queue, later);
     publish(&world, &mut client, &["a1"]);
     let now = QueueSettings { fifo: Some(Fifo::default()), ..QueueSettings::default() };
-    let update = Definition::UpdateQueue { name: "q.fifo".into(), settings: now, attributes: vec![] };
+    let update = Definition::UpdateQueue { name: "q.fifo".into(), settings: now.into(), attributes: vec![] };
     client.define(&world, update).expect("updates");
     publish(&world, &mut client, &["a2"]);
     assert!(take(&world, &mut client, 10).is_empty());

@@ -1,7 +1,7 @@
 use crossdock_common::command::{Fetch, Lease, OpenSession, Publish};
 use crossdock_common::definition::{Definition, ExchangeSpec, QueueSettings, QueueSpec};
 use crossdock_common::event::Reply;
-use crossdock_common::{Command, ConsumerId, Event, Lane, Refusal, RequestId};
+use crossdock_common::{Command, ConsumerId, Event, Lane, Refusal, RequestId, Shared};
 
 use super::support::{Tester, World, binding, fetch_retained, message, queue_spec};
 use crate::{Grant, Permissions, TopicGrant};
@@ -94,7 +94,7 @@ fn an_exclusive_queue_is_changed_by_its_owner_only() {
     owner.define(&world, Definition::DeclareQueue { spec, passive: false }).expect("declares");
     let change = || Definition::UpdateQueue {
         name: "mine".into(),
-        settings: QueueSettings { length_max: Some(0), ..Default::default() },
+        settings: QueueSettings { length_max: Some(0), ..Default::default() }.into(),
         attributes: vec![],
     };
     let refused = world.client("u").define(&world, change());
@@ -106,7 +106,7 @@ fn an_exclusive_queue_is_changed_by_its_owner_only() {
 fn session(world: &World) -> Tester {
     let mut reader = world.client("reader");
     let (name, clean, expiry_ms, consumer) = ("s".into(), false, None, ConsumerId(0));
-    let (exchange, queue) = ("amq.topic".into(), QueueSettings::default());
+    let (exchange, queue) = ("amq.topic".into(), Shared::default());
     let session = OpenSession { name, clean, expiry_ms, will: None, window: 10, consumer, exchange, queue };
     let open = |request| Command::OpenSession { request, session: Box::new(session) };
     let Ok(Reply::Session(info)) = reader.request(world, open) else { panic!("no session") };

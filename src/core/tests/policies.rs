@@ -86,11 +86,11 @@ fn a_queues_own_word_survives_restarts_and_updates() {
     let mut client = world.client("u");
     client.queue(&world, "argument", &[os()]);
     let settings = QueueSettings { durability: Some(Durability::Memory), ..QueueSettings::default() };
-    let spec = QueueSpec { durable: true, settings, ..queue_spec("direct", &[]) };
+    let spec = QueueSpec { durable: true, settings: settings.into(), ..queue_spec("direct", &[]) };
     client.define(&world, Definition::DeclareQueue { spec, passive: false }).expect("declares");
     let change = |name: &str| {
         let settings = QueueSettings { durability: Some(Durability::Fsync), ..QueueSettings::default() };
-        Definition::UpdateQueue { name: name.into(), settings, attributes: vec![] }
+        Definition::UpdateQueue { name: name.into(), settings: settings.into(), attributes: vec![] }
     };
     for queue in ["argument", "direct"] {
         client.define(&world, change(queue)).expect("updates");

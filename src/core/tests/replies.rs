@@ -10,7 +10,7 @@ const ADDRESS: &str = "amq.rabbitmq.reply-to.secret";
 
 fn declare(name: &str, inner: Option<Inner>) -> Definition {
     let settings = QueueSettings { inner, ..QueueSettings::default() };
-    let spec = QueueSpec { exclusive: true, auto_delete: true, settings, ..queue_spec(name, &[]) };
+    let spec = QueueSpec { exclusive: true, auto_delete: true, settings: settings.into(), ..queue_spec(name, &[]) };
     Definition::DeclareQueue { spec, passive: false }
 }
 

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use crossdock_common::command::{OpenSession, Outcome, Publish, Will};
 use crossdock_common::definition::{BindingSpec, Definition, Overflow, QueueSettings};
 use crossdock_common::event::{Reply, SessionInfo};
-use crossdock_common::{Command, ConsumerId, Event, Lane, Refusal, RequestId};
+use crossdock_common::{Command, ConsumerId, Event, Lane, Refusal, RequestId, Shared};
 
 use super::support::{Tester, World, binding, fetch_retained, message};
 use crate::{Grant, Partition, Permissions, cost_bytes};
@@ -33,7 +33,7 @@ fn try_open(
         window: 10,
         consumer: ConsumerId(0),
         exchange: "amq.topic".into(),
-        queue: QueueSettings::default(),
+        queue: Shared::default(),
     };
     let reply = client.request(world, |request| Command::OpenSession { request, session: Box::new(session) })?;
     match reply {
@@ -321,7 +321,7 @@ fn the_deadline_is_that_of_the_session_or_will_that_is_next() {
             window: 1,
             consumer: ConsumerId(0),
             exchange: "amq.topic".into(),
-            queue: QueueSettings::default(),
+            queue: Shared::default(),
         };
         client.request(world, |request| Command::OpenSession { request, session: Box::new(session) }).expect("opens");
         client
@@ -365,7 +365,7 @@ fn nobody_is_told_of_a_session_that_a_crash_could_still_take() {
             window: 1,
             consumer,
             exchange: "amq.topic".into(),
-            queue: QueueSettings::default(),
+            queue: Shared::default(),
         });
         client.send(&world, Command::OpenSession { request: RequestId(9), session });
         assert!(!told(&world, client));
@@ -403,7 +403,8 @@ fn bounded(world: &World, queue: QueueSettings) -> Tester {
     let mut client = world.client("u");
     let (name, clean, expiry_ms, consumer) = ("s".into(), false, None, ConsumerId(0));
     let exchange = "amq.topic".into();
-    let session = OpenSession { name, clean, expiry_ms, will: None, window: 10, consumer, exchange, queue };
+    let session =
+        OpenSession { name, clean, expiry_ms, will: None, window: 10, consumer, exchange, queue: queue.into() };
     let open = |request| Command::OpenSession { request, session: Box::new(session) };
     let Ok(Reply::Session(info)) = client.request(world, open) else { panic!("no session") };
     client.bind(world, "amq.topic", &info.queue, "#");

@@ -164,7 +164,7 @@ impl World {
 
     /// A connection that has said nothing yet.
     pub(super) fn stranger(&self) -> Tester {
-        let client = self.broker.connect(Box::new(|| {}));
+        let client = self.broker.connect(std::task::Waker::noop().clone());
         Tester { client, next_request: 1, commands: VecDeque::new(), events: VecDeque::new() }
     }
 

@@ -7,16 +7,15 @@ use crossdock_aws::{Call, Caller, Environment, Request, Response};
 use crossdock_common::event::Principal;
 use crossdock_common::{Command, Event, RequestId};
 use crossdock_core::Client;
-use tokio::sync::Notify;
 
-use crate::broker::Engine;
+use crate::broker::{Bell, Engine};
 use crate::telemetry::{Protocol, ProtocolMetrics};
 
 /// A client of the core that is closed however the request ends: a long poll whose peer is gone takes no message.
 pub(super) struct Session {
     engine: Arc<Engine>,
     client: Option<Client>,
-    notify: Arc<Notify>,
+    bell: Arc<Bell>,
     commands: VecDeque<Command>,
     events: VecDeque<Event>,
     counters: ProtocolMetrics,
@@ -24,12 +23,11 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) fn new(engine: Arc<Engine>) -> Self {
-        let notify = Arc::new(Notify::new());
-        let wake = notify.clone();
-        let client = engine.connect(Box::new(move || wake.notify_one()));
+        let bell = Arc::new(Bell::default());
+        let client = engine.connect(bell.clone().into());
         client.exempt();
         let counters = engine.metrics.protocol(Protocol::Aws).clone();
-        Self { engine, client: Some(client), notify, commands: VecDeque::new(), events: VecDeque::new(), counters }
+        Self { engine, client: Some(client), bell, commands: VecDeque::new(), events: VecDeque::new(), counters }
     }
 
     /// Carries the call to its response.
@@ -52,7 +50,7 @@ impl Session {
             if let Some(response) = call.response() {
                 return response;
             }
-            self.notify.notified().await;
+            self.bell.heard().await;
         }
     }
 

@@ -10,11 +10,10 @@ use crossdock_common::event::{Delivery, Principal, Reply};
 use crossdock_common::names::DeliveryId;
 use crossdock_common::{Command, Event, Lane, Message, Name, Refusal, RequestId};
 use crossdock_core::Client;
-use tokio::sync::Notify;
 
 use super::access::Visitor;
 use super::answer::Failure;
-use crate::broker::Engine;
+use crate::broker::{Bell, Engine};
 use crate::telemetry::{Protocol, ProtocolMetrics};
 
 /// How long the core may take: a full disk keeps answers back.
@@ -26,7 +25,7 @@ const CONFIRM: u64 = 1;
 pub(super) struct Session {
     engine: Arc<Engine>,
     client: Option<Client>,
-    notify: Arc<Notify>,
+    bell: Arc<Bell>,
     commands: VecDeque<Command>,
     events: VecDeque<Event>,
     last_request: u64,
@@ -39,15 +38,14 @@ impl Session {
     /// # Errors
     /// It is not the visitor's.
     pub(super) async fn enter(engine: &Arc<Engine>, visitor: &Visitor, vhost: &Name) -> Result<Self, Failure> {
-        let notify = Arc::new(Notify::new());
-        let wake = notify.clone();
-        let mut client = engine.connect(Box::new(move || wake.notify_one()));
+        let bell = Arc::new(Bell::default());
+        let mut client = engine.connect(bell.clone().into());
         client.exempt();
         client.authenticated(RequestId(0), principal(visitor));
         let mut session = Self {
             engine: engine.clone(),
             client: Some(client),
-            notify,
+            bell,
             commands: VecDeque::new(),
             events: VecDeque::new(),
             last_request: 0,
@@ -139,7 +137,7 @@ impl Session {
                 if let Some(found) = self.round(&mut answer) {
                     return found;
                 }
-                self.notify.notified().await;
+                self.bell.heard().await;
             }
         };
         let busy = || Failure::unavailable("the broker does not answer: is its disk full?");

@@ -5,6 +5,7 @@ makes it a WebSocket; with CROSSDOCK_CLIENT_CERT and CROSSDOCK_CLIENT_KEY a cert
 """
 
 import os
+import ssl
 
 import aiomqtt
 from ports import PORTS
@@ -21,6 +22,16 @@ CREDENTIALS = {} if CERTIFICATE else {"username": "guest", "password": "guest"}
 
 def port():
     return PORTS[LISTENER]
+
+
+def tls_context():
+    """For clients that take a context of the standard library; nothing without TLS."""
+    if not AUTHORITY:
+        return None
+    context = ssl.create_default_context(cafile=AUTHORITY)
+    if CERTIFICATE:
+        context.load_cert_chain(CERTIFICATE, KEY)
+    return context
 
 
 def prepare(paho):

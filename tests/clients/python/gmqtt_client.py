@@ -1,14 +1,17 @@
 """MQTT 3.1.1 and 5 through gmqtt."""
 
 import asyncio
+import ssl
 
 import gmqtt
-from ports import PATIENCE_S, PORTS
+from entrance import CREDENTIALS, HOST, port, tls_context
+from ports import PATIENCE_S
 
 
 async def connected(name, version, received):
     client = gmqtt.Client(name, clean_session=True)
-    client.set_auth_credentials("guest", "guest")
+    if CREDENTIALS:
+        client.set_auth_credentials(CREDENTIALS["username"], CREDENTIALS["password"])
     subscribed = asyncio.Event()
 
     async def heard(_client, topic, payload, qos, properties):
@@ -17,8 +20,17 @@ async def connected(name, version, received):
 
     client.on_message = heard
     client.on_subscribe = lambda *_: subscribed.set()
-    await client.connect("127.0.0.1", PORTS["mqtt"], version=version)
+    await client.connect(HOST, port(), ssl=tls_context() or False, version=version)
     return client, subscribed
+
+
+async def left(client):
+    try:
+        await client.disconnect()
+    except ssl.SSLError as error:
+        # The last acknowledgement came after the client's goodbye, which asyncio takes for a failure.
+        if error.reason != "APPLICATION_DATA_AFTER_CLOSE_NOTIFY":
+            raise
 
 
 async def each_qos(version):
@@ -35,8 +47,8 @@ async def each_qos(version):
         assert (topic, payload, seen) == (f"{label}/{qos}", f"m{qos}".encode(), qos)
         if more:
             assert properties["user_property"] == [("k", "v")] and properties["content_type"] == ["text/plain"], properties
-    await reader.disconnect()
-    await writer.disconnect()
+    await left(reader)
+    await left(writer)
 
 
 async def main():

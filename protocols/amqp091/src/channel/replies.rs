@@ -44,7 +44,7 @@ impl Channel {
             name: address.clone(),
             exclusive: true,
             auto_delete: true,
-            settings: QueueSettings { inner: Some(Inner::Replies), ..QueueSettings::default() },
+            settings: QueueSettings { inner: Some(Inner::Replies), ..QueueSettings::default() }.into(),
             ..QueueSpec::default()
         };
         self.define(cx, id, Pending::Silent, Definition::DeclareQueue { spec, passive: false });

@@ -149,7 +149,7 @@ fn define(definition: Definition) -> Result<Reply, Refusal> {
 
 fn queue_info() -> QueueInfo {
     let settings = QueueSettings { delay_ms: Some(5_000), ..QueueSettings::default() };
-    let spec = QueueSpec { name: Name::from("q"), durable: true, settings, ..QueueSpec::default() };
+    let spec = QueueSpec { name: Name::from("q"), durable: true, settings: settings.into(), ..QueueSpec::default() };
     let (ready, unsettled, delayed, consumers) = (3, 2, 1, 0);
     let durability = Durability::default();
     QueueInfo { spec, ready, unsettled, delayed, consumers, durability, created_at: NOW.unix, changed_at: NOW.unix }

@@ -66,7 +66,6 @@ impl Session {
     ) {
         let Self { peer, requests, outbound, .. } = self;
         let mut cx = context(now, peer, requests, output);
-        let outbound = outbound.get_or_insert_default();
         let Some(filter) = Filter::parse(&retained.filter, peer.options.limits.topic_levels_max) else { return };
         let subscription = retained.subscription;
         for message in messages {
@@ -90,7 +89,7 @@ impl Session {
                 position: None,
                 message,
             };
-            outbound.send(&mut cx, outgoing);
+            outbound.get_or_insert_default().send(&mut cx, outgoing);
         }
     }
 }

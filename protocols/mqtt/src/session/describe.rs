@@ -18,7 +18,7 @@ impl Session {
             }),
             client_properties: vec![(Text::from_static("client_id"), Value::String(client_id))],
             frame_bytes_max: self.peer.packet_bytes_max,
-            heartbeat_s: self.silence_ms.map_or(0, |ms| u16::try_from(ms / 1_500).unwrap_or(u16::MAX)),
+            heartbeat_s: self.keep_alive_s,
             channels: vec![ChannelDescription {
                 number: 1,
                 prefetch: self.peer.window(),

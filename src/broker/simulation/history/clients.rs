@@ -31,7 +31,7 @@ impl History {
     pub(super) fn declare(&mut self, plan: &Plan) {
         let name = plan.name.into();
         let (arguments, settings) = (plan.table(), plan.settings());
-        let spec = QueueSpec { name, durable: true, arguments, settings, ..QueueSpec::default() };
+        let spec = QueueSpec { name, durable: true, arguments, settings: settings.into(), ..QueueSpec::default() };
         self.define(Definition::DeclareQueue { spec, passive: false });
         if plan.source().is_none() {
             let announced = self.random.below(2) == 0;

@@ -234,8 +234,8 @@ fn replay_state(queue: &mut Queue, mut payload: Bytes) -> Result<(), RecordError
         return Ok(());
     }
     match value {
-        Some(value) => queue.state.insert(key, value),
-        None => queue.state.remove(&key),
+        Some(value) => queue.special.state.insert(key, value),
+        None => queue.special.present().and_then(|special| special.state.remove(&key)),
     };
     Ok(())
 }
