@@ -7,6 +7,7 @@
 
 mod condition;
 mod context;
+pub(crate) mod edit;
 mod parse;
 mod pattern;
 mod value;
@@ -18,6 +19,8 @@ pub(crate) use parse::{Malformed, is_account};
 
 use condition::Condition;
 use pattern::Pattern;
+
+use crate::wire::Service;
 
 /// A policy that was read.
 #[derive(Debug)]
@@ -95,11 +98,11 @@ pub(crate) enum Decision {
 }
 
 impl Policy {
-    /// Reads a policy of a resource of that service (`sqs`, `sns`).
+    /// Reads a policy of a resource of that service.
     ///
     /// # Errors
     /// It is no policy, or speaks of other services.
-    pub(crate) fn parse(text: &str, service: &str) -> Result<Arc<Self>, Malformed> {
+    pub(crate) fn parse(text: &str, service: Service) -> Result<Arc<Self>, Malformed> {
         parse::policy(text, service).map(Arc::new)
     }
 

@@ -380,6 +380,44 @@ def test_sns_refusals():
     fails("BatchEntryIdsNotDistinct", call, text, TopicArn=topic, PublishBatchRequestEntries=twice)
 
 
+def test_topic_policies():
+    topic = sns.create_topic(Name="guarded")["TopicArn"]
+    policy = lambda: json.loads(sns.get_topic_attributes(TopicArn=topic)["Attributes"]["Policy"])
+    assert policy()["Id"] == "__default_policy_ID"
+    given = {"TopicArn": topic, "Label": "friends", "AWSAccountId": [ACCOUNT], "ActionName": ["Publish", "Subscribe"]}
+    sns.add_permission(**given)
+    assert policy()["Statement"][1] == {
+        "Sid": "friends",
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"},
+        "Action": ["SNS:Publish", "SNS:Subscribe"],
+        "Resource": topic,
+    }, policy()
+    fails("InvalidParameter", sns.add_permission, "Invalid parameter: Statement already exists", **given)
+    out_of_scope = "Invalid parameter: Policy statement action out of service scope!"
+    fails("InvalidParameter", sns.add_permission, out_of_scope, **{**given, "Label": "more", "ActionName": ["SendMessage"]})
+    sns.remove_permission(TopicArn=topic, Label="friends")
+    assert len(policy()["Statement"]) == 1
+
+    def deny(**statement):
+        whole = {"Statement": [{"Effect": "Deny", "Principal": "*", "Resource": topic, **statement}]}
+        return sns.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=json.dumps(whole))
+
+    deny(Action="sns:Publish")
+    fails("AuthorizationError", sns.publish, status=403, TopicArn=topic, Message="m")
+    deny(Action="sns:Publish", Condition={"NotIpAddress": {"aws:SourceIp": "127.0.0.1"}})
+    sns.publish(TopicArn=topic, Message="m")
+    fails("InvalidParameter", deny, out_of_scope, Action="sqs:SendMessage")
+    fails("InvalidParameter", deny, Action="sns:Publish", Resource="nonsense")
+    url = queue("guarded-queue")
+    service = {"Effect": "Deny", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": "*"}
+    service["Condition"] = {"ArnEquals": {"aws:SourceArn": topic}}
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps({"Statement": [service]})})
+    endpoint = {"Protocol": "sqs", "Endpoint": arn("guarded-queue")}
+    fails("AuthorizationError", sns.subscribe, status=403, TopicArn=topic, **endpoint)
+    sns.subscribe(TopicArn=sns.create_topic(Name="unguarded")["TopicArn"], **endpoint)
+
+
 def test_query_protocol():
     """Older SDKs speak Query to SQS too."""
 

@@ -3,13 +3,13 @@
 use crossdock_common::Name;
 
 use super::subscription::Subscription;
-use super::topics::inspect;
+use super::topics::permitted;
 use super::{PAGE, page, read_token, view};
 use crate::arn::{subscription_of, topic_of};
 use crate::call::Job;
 use crate::digest::uuid_text;
 use crate::error::Failure;
-use crate::sqs::{access, attributes};
+use crate::sqs::{attributes, guarded};
 use crate::wire::Shape;
 
 const PROTOCOLS: [&str; 9] =
@@ -45,14 +45,9 @@ pub(super) async fn subscribe(job: &Job) -> Result<Shape, Failure> {
 
 /// A queue whose policy denies it to SNS gets nothing from the topic.
 async fn check_policy(job: &Job, topic: &str, queue: &str) -> Result<(), Failure> {
-    let (topic, arn) = (job.place.topic_arn(topic), job.place.queue_arn(queue));
     match attributes::find(job, queue).await? {
-        Some(info) if access::denies_topic(job, &info, &topic) => Err(Failure::AccessDenied(format!(
-            "{} is not authorized to perform: sqs:sendmessage on resource: {arn} with an explicit deny in a \
-             resource-based policy",
-            access::SNS
-        ))),
-        _ => Ok(()),
+        Some(info) => guarded(job, &info).check_delivery(job, &job.place.topic_arn(topic)),
+        None => Ok(()),
     }
 }
 
@@ -91,7 +86,7 @@ async fn find_or_make(
     endpoint: &str,
     raw: Option<bool>,
 ) -> Result<Subscription, Failure> {
-    let info = inspect(job, topic).await?;
+    let info = permitted(job, topic).await?;
     let known = Subscription::of_topic(job, &info.spec.name).await?;
     if let Some(known) = known.into_iter().find(|known| known.queue.as_str() == queue) {
         let same = raw.is_none_or(|raw| raw == known.raw);
@@ -126,7 +121,7 @@ pub(super) async fn unsubscribe(job: &Job) -> Result<Shape, Failure> {
 
 pub(super) async fn list_by_topic(job: &Job) -> Result<Shape, Failure> {
     let topic = topic_of(view(job).text("TopicArn")?.unwrap_or_default(), "TopicArn")?;
-    list(job, Some(Name::from(topic))).await
+    list(job, Some(permitted(job, topic).await?.spec.name)).await
 }
 
 /// In the order of their ARNs, so that a token means the same after changes.
