@@ -1,8 +1,8 @@
 //! One HTTP request from its first command to its response.
 
+use core::net::IpAddr;
 use std::collections::VecDeque;
 use std::future::Future;
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};

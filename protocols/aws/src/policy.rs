@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 pub(crate) use context::Context;
 pub(crate) use parse::{Malformed, is_account};
+pub(crate) use value::Network;
 
 use condition::Condition;
 use pattern::Pattern;

@@ -1,6 +1,7 @@
 //! SNS: topics are exchanges, subscriptions are announced bindings to queues.
 
 pub(crate) mod envelope;
+mod filter;
 mod permissions;
 mod publish;
 mod subscription;
@@ -58,6 +59,8 @@ pub(crate) async fn perform(action: &str, job: &Job) -> Result<Shape, Failure> {
         other => Err(Failure::UnknownAction(other.to_owned())),
     }
 }
+
+pub(crate) use subscription::filter_of;
 
 fn view(job: &Job) -> View<'_> {
     job.fields.view()

@@ -12,6 +12,7 @@ use super::binding::{Binding, BindingIdentity, Target, identity};
 use super::exchange::Exchange;
 use super::sessions::Sessions;
 use super::{QueueEntry, not_found};
+use crate::shard::Formats;
 
 /// One vhost.
 #[derive(Default)]
@@ -44,7 +45,13 @@ impl Vhost {
     }
 
     /// Makes the binding; true when it survives a restart.
-    pub(super) fn bind(&mut self, vhost: &Name, spec: BindingSpec, serial: u64) -> Result<bool, Refusal> {
+    pub(super) fn bind(
+        &mut self,
+        vhost: &Name,
+        spec: BindingSpec,
+        serial: u64,
+        formats: &Formats,
+    ) -> Result<bool, Refusal> {
         let (target, target_durable) = match &spec.destination {
             Destination::Queue(name) => {
                 let queue = self.queue(vhost, name)?;
@@ -57,7 +64,7 @@ impl Vhost {
         exchange.check_binding(&spec)?;
         // Binding again keeps the number: messages on disk name it.
         let serial = exchange.find(&identity).map_or(serial, |kept| kept.serial);
-        let binding = Arc::new(Binding::new(spec, target, serial));
+        let binding = Arc::new(Binding::new(spec, target, serial, formats));
         let durable = exchange.spec.durable && target_durable;
         if exchange.insert(identity.clone(), binding.clone()).is_none() {
             self.remember_target(source, identity, &binding);
