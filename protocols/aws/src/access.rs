@@ -14,7 +14,8 @@ pub(crate) const SNS: &str = "sns.amazonaws.com";
 /// What has a policy.
 pub(crate) struct Resource<'a> {
     pub service: Service,
-    pub arn: String,
+    /// The name of the queue or topic.
+    pub name: &'a str,
     /// The policy's text, if there is one.
     pub policy: Option<&'a str>,
 }
@@ -27,12 +28,15 @@ impl Resource<'_> {
 
     /// The same for another action than the request's own.
     pub(crate) fn check_action(&self, job: &Job, action: &str) -> Result<(), Failure> {
+        if self.policy.is_none() {
+            return Ok(());
+        }
         let user = job.place.user_arn(&job.user);
         let caller = Caller::User { account: job.place.account.clone(), arn: user.clone() };
         if self.decide(job, (&caller, action), || user_context(job, &user)) != Decision::Denied {
             return Ok(());
         }
-        Err(Failure::AccessDenied(self.refusal(&format!("User: {user}"), action)))
+        Err(Failure::AccessDenied(self.refusal(job, &format!("User: {user}"), action)))
     }
 
     /// Refuses a topic whose messages the policy of the queue denies SNS to deliver.
@@ -47,14 +51,21 @@ impl Resource<'_> {
         if self.decide(job, (&Caller::Service(SNS), "SendMessage"), context) != Decision::Denied {
             return Ok(());
         }
-        Err(Failure::AccessDenied(self.refusal(SNS, "SendMessage")))
+        Err(Failure::AccessDenied(self.refusal(job, SNS, "SendMessage")))
     }
 
     fn decide(&self, job: &Job, (caller, action): (&Caller, &str), context: impl FnOnce() -> Context) -> Decision {
         let policy = self.policy.and_then(|text| job.environment.memory.policy(self.service, text));
         let Some(policy) = policy else { return Decision::Silent };
-        let (action, context) = (self.action(action), context());
-        policy.decide(&Question { caller, action: &action, resource: &self.arn, context: &context })
+        let (action, resource, context) = (self.action(action), self.arn(job), context());
+        policy.decide(&Question { caller, action: &action, resource: &resource, context: &context })
+    }
+
+    fn arn(&self, job: &Job) -> String {
+        match self.service {
+            Service::Sns => job.place.topic_arn(self.name),
+            _ => job.place.queue_arn(self.name),
+        }
     }
 
     /// Batches are what their entries are.
@@ -62,12 +73,12 @@ impl Resource<'_> {
         format!("{}:{}", self.service.prefix(), action.strip_suffix("Batch").unwrap_or(action))
     }
 
-    fn refusal(&self, who: &str, action: &str) -> String {
+    fn refusal(&self, job: &Job, who: &str, action: &str) -> String {
         let action = match self.service {
             Service::Sqs => self.action(action).to_ascii_lowercase(),
             _ => self.action(action).replacen("sns:", "SNS:", 1),
         };
-        let arn = &self.arn;
+        let arn = self.arn(job);
         format!(
             "{who} is not authorized to perform: {action} on resource: {arn} with an explicit deny in a \
              resource-based policy"

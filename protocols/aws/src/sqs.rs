@@ -56,14 +56,13 @@ pub(crate) async fn perform(action: &str, job: &Job) -> Result<Shape, Failure> {
 async fn queue(job: &Job) -> Result<Box<QueueInfo>, Failure> {
     let name = queue_name(job)?;
     let info = job.desk.inspect_queue(name).await.map_err(Failure::of_queue)?;
-    guarded(job, &info).check(job)?;
+    guarded(&info).check(job)?;
     Ok(info)
 }
 
 /// A queue as something that has a policy.
-pub(crate) fn guarded<'a>(job: &Job, info: &'a QueueInfo) -> Resource<'a> {
-    let arn = job.place.queue_arn(&info.spec.name);
-    Resource { service: Service::Sqs, arn, policy: attributes::kept(info, "Policy") }
+pub(crate) fn guarded(info: &QueueInfo) -> Resource<'_> {
+    Resource { service: Service::Sqs, name: &info.spec.name, policy: attributes::kept(info, "Policy") }
 }
 
 fn queue_name(job: &Job) -> Result<&str, Failure> {

@@ -99,7 +99,7 @@ pub(super) async fn subscribe(job: &Job) -> Result<Shape, Failure> {
 /// A queue whose policy denies it to SNS gets nothing from the topic.
 async fn check_policy(job: &Job, topic: &str, queue: &str) -> Result<(), Failure> {
     match attributes::find(job, queue).await? {
-        Some(info) => guarded(job, &info).check_delivery(job, &job.place.topic_arn(topic)),
+        Some(info) => guarded(&info).check_delivery(job, &job.place.topic_arn(topic)),
         None => Ok(()),
     }
 }

@@ -197,8 +197,8 @@ pub(super) async fn permitted_topic(job: &Job) -> Result<ExchangeInfo, Failure> 
 /// The same for a topic of that name.
 pub(super) async fn permitted(job: &Job, name: &str) -> Result<ExchangeInfo, Failure> {
     let info = inspect(job, name).await?;
-    let (arn, policy) = (job.place.topic_arn(name), kept(&info, KEPT, "Policy"));
-    Resource { service: Service::Sns, arn, policy }.check(job)?;
+    let policy = kept(&info, KEPT, "Policy");
+    Resource { service: Service::Sns, name, policy }.check(job)?;
     Ok(info)
 }
 

@@ -21,9 +21,9 @@ pub(super) async fn start(job: &Job) -> Result<Shape, Failure> {
     let destination = resource(job, "DestinationArn").await?;
     let per_second = rate(job)?;
     let name = source.spec.name.clone();
-    guarded(job, &source).check(job)?;
+    guarded(&source).check(job)?;
     if let Some(destination) = &destination {
-        guarded(job, destination).check_action(job, "SendMessage")?;
+        guarded(destination).check_action(job, "SendMessage")?;
         check_pair(&source, destination)?;
     }
     if !dead_letters::is_target(job, &name).await? {
@@ -66,7 +66,7 @@ fn rate(job: &Job) -> Result<Option<u32>, Failure> {
 
 pub(super) async fn list(job: &Job) -> Result<Shape, Failure> {
     let source = resource(job, "SourceArn").await?.ok_or(Failure::MissingParameter("SourceArn"))?;
-    guarded(job, &source).check(job)?;
+    guarded(&source).check(job)?;
     let most = view(job).integer("MaxResults")?.unwrap_or(1);
     if !(1..=RESULTS_MAX).contains(&most) {
         let text =
@@ -89,7 +89,7 @@ pub(super) async fn cancel(job: &Job) -> Result<Shape, Failure> {
     let missing = || Failure::NoResource("Task does not exist.".to_owned());
     let source = job.place.queue_of(&arn).map(Name::from).ok_or_else(|| no_resource("SourceArn"))?;
     let info = attributes::find(job, &source).await?.ok_or_else(|| no_resource("SourceArn"))?;
-    guarded(job, &info).check(job)?;
+    guarded(&info).check(job)?;
     let cancelled = job.desk.define(Definition::CancelMove { source, number }).await;
     match cancelled {
         Ok(Reply::Count(moved)) => Ok(Shape::fields([("ApproximateNumberOfMessagesMoved", Shape::number(moved))])),

@@ -54,7 +54,7 @@ pub(super) async fn url(job: &Job) -> Result<Shape, Failure> {
         return Err(Failure::NoQueue);
     }
     let info = job.desk.inspect_queue(name).await.map_err(Failure::of_queue)?;
-    guarded(job, &info).check(job)?;
+    guarded(&info).check(job)?;
     Ok(Shape::fields([("QueueUrl", Shape::text(job.queue_url(name)))]))
 }
 
