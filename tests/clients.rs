@@ -190,6 +190,18 @@ fn stomp_py_as_with_activemq() {
 }
 
 #[test]
+fn activemqs_stomp_client() {
+    let (jar, mut command) = java("java-stomp", "stomp.jar", "crossdock.ActiveMq");
+    run("ActiveMQ's StompConnection", &[jar], &mut command);
+}
+
+#[test]
+fn springs_stomp_broker_relay() {
+    let (jar, mut command) = java("java-stomp", "stomp.jar", "crossdock.Relay");
+    run("Spring's broker relay", &[jar], &mut command);
+}
+
+#[test]
 fn go_stomp() {
     let program = folder().join("go-stomp/client");
     run("go-stomp", std::slice::from_ref(&program), &mut Command::new(&program));

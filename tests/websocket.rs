@@ -2,8 +2,9 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::time::Duration;
 
-use crate::support::{Broker, wait_for};
+use crate::support::{Broker, pause, wait_for};
 use crate::wire::amqp::{self, Amqp};
 use crate::wire::mqtt;
 use crate::wire::websocket::{Web, ask, asking, frame, request};
@@ -248,6 +249,36 @@ fn the_end_is_said_with_its_reason() {
     broker.terminate();
     assert_eq!(watched.closed_with().expect("a close frame"), 1001);
     broker.wait();
+}
+
+/// STOMP: "any new data" is a heart-beat. Who sends pings is given up only when they end.
+#[test]
+fn pings_are_heart_beats_of_stomp() {
+    let broker = start(&[]);
+    let mut web = open_stomp(&broker);
+    let connect = b"CONNECT\naccept-version:1.2\nlogin:guest\npasscode:guest\nheart-beat:1000,0\n\n\0";
+    web.send(&frame(0x81, connect)).expect("sends");
+    assert!(web.message().expect("CONNECTED").starts_with(b"CONNECTED\n"));
+    for _ in 0..20 {
+        pause(Duration::from_millis(200));
+        web.send(&frame(0x89, b"p")).expect("sends");
+        assert_eq!(web.frame().expect("a pong"), (0x8a, b"p".to_vec()));
+    }
+    assert_eq!(web.closed_with().expect("a close frame"), 1008);
+}
+
+#[test]
+fn http_at_the_one_port_is_counted_as_what_it_is() {
+    let broker = start(&[]);
+    let opened =
+        |protocol: &str| broker.metric(&format!("crossdock_connections_opened_total{{protocol=\"{protocol}\"}}"));
+    let (aws, management) = (opened("aws"), opened("management"));
+    let request = "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n";
+    ask(broker.port("any"), request).expect("answers");
+    assert_eq!(opened("aws"), aws + 1);
+    ask(broker.port("any"), "GET /livez HTTP/1.1\r\nhost: x\r\n\r\n").expect("answers");
+    // Who reads the metrics opens connections, too.
+    assert!(opened("management") > management + 1);
 }
 
 /// What each protocol begins with, and what the answer begins with.

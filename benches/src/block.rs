@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::wire::Wire;
-use crate::{amqp, mqtt, nats, stomp};
+use crate::{amqp, mqtt, nats, stomp, web};
 
 /// Most bytes that are laid out for one write.
 const WRITE_BYTES: usize = 64 << 10;
@@ -20,6 +20,8 @@ pub struct Letter<'a> {
     pub key: &'a str,
     pub persistent: bool,
     pub qos: u8,
+    /// Each message is in a frame of a WebSocket.
+    pub in_web: bool,
     /// STOMP: each message asks for a receipt.
     pub with_receipts: bool,
     pub body_bytes: usize,
@@ -37,7 +39,7 @@ pub struct Block {
 impl Block {
     pub fn of(letter: &Letter<'_>) -> Self {
         let body = vec![b'x'; letter.body_bytes];
-        let encode = |packet_id: usize| match letter.wire {
+        let in_wire = |packet_id: usize| match letter.wire {
             Wire::Amqp => amqp::publish(letter.exchange, letter.key, letter.persistent, &body),
             Wire::Mqtt => mqtt::publish(letter.key, letter.qos, packet_id as u16, &body),
             Wire::Stomp => {
@@ -46,6 +48,7 @@ impl Block {
             }
             Wire::Nats => nats::publish(letter.key, &body),
         };
+        let encode = |packet_id| if letter.in_web { web::frame(&in_wire(packet_id)) } else { in_wire(packet_id) };
         let one = encode(1).len();
         let after_body = match letter.wire {
             Wire::Amqp | Wire::Stomp => 1,

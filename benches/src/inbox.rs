@@ -5,6 +5,8 @@ use std::net::TcpStream;
 
 use anyhow::{Context as _, Result};
 
+use crate::web;
+
 /// Most bytes of one read.
 pub const READ_BYTES: usize = 256 << 10;
 
@@ -14,15 +16,23 @@ pub struct Inbox {
     buffer: Vec<u8>,
     start: usize,
     end: usize,
+    /// What is read is in frames of a WebSocket.
+    web: Option<web::Frames>,
 }
 
 impl Inbox {
+    /// Of a WebSocket.
+    pub fn of_web() -> Self {
+        Self { web: Some(web::Frames::default()), ..Self::default() }
+    }
+
     /// Reads what is there. 0 means the end, `None` that nothing is there yet.
     pub fn read(&mut self, stream: &mut TcpStream) -> Result<Option<usize>> {
         self.make_room();
         match stream.read(&mut self.buffer[self.end..]) {
             Ok(count) => {
-                self.end += count;
+                let read = &mut self.buffer[self.end..self.end + count];
+                self.end += self.web.as_mut().map_or(count, |frames| frames.strip(read));
                 Ok(Some(count))
             }
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Ok(None),

@@ -32,6 +32,7 @@ mod shared;
 mod stomp;
 mod streams;
 mod usage;
+mod web;
 mod wire;
 mod workload;
 

@@ -6,11 +6,13 @@ use std::net::TcpStream;
 use anyhow::{Result, bail};
 
 use crate::inbox::Inbox;
+use crate::web::{self, Place};
 
 /// A connected client.
 pub struct Mqtt {
     pub stream: TcpStream,
     pub packets: Packets,
+    is_web: bool,
 }
 
 /// Cuts what arrives into packets.
@@ -80,15 +82,29 @@ impl Mqtt {
     fn connect(port: u16, name: &str, is_clean: bool) -> Result<Self> {
         let stream = TcpStream::connect(("127.0.0.1", port))?;
         stream.set_nodelay(true)?;
-        let mut mqtt = Self { stream, packets: Packets::default() };
-        mqtt.stream.write_all(&connect(name, is_clean))?;
-        mqtt.expect(0x20)?;
-        Ok(mqtt)
+        Self { stream, packets: Packets::default(), is_web: false }.log_in(name, is_clean)
+    }
+
+    /// As [`open`](Self::open), within a WebSocket.
+    pub fn open_web(place: Place, name: &str) -> Result<Self> {
+        let (stream, packets) = (web::connect(place, "mqtt")?, Packets { inbox: Inbox::of_web() });
+        Self { stream, packets, is_web: true }.log_in(name, true)
+    }
+
+    fn log_in(mut self, name: &str, is_clean: bool) -> Result<Self> {
+        self.say(connect(name, is_clean))?;
+        self.expect(0x20)?;
+        Ok(self)
     }
 
     pub fn subscribe(&mut self, filter: &str, qos: u8) -> Result<()> {
-        self.stream.write_all(&subscribe(filter, qos))?;
+        self.say(subscribe(filter, qos))?;
         self.expect(0x90)
+    }
+
+    fn say(&mut self, packet: Vec<u8>) -> Result<()> {
+        let bytes = if self.is_web { web::frame(&packet) } else { packet };
+        Ok(self.stream.write_all(&bytes)?)
     }
 
     fn expect(&mut self, first: u8) -> Result<()> {

@@ -45,6 +45,7 @@ impl<'a> Plan<'a> {
             // Neither acknowledges nor confirms anything: on both sides that is left out.
             // The relay does not know where its frames end.
             Wire::Stomp if ports.stomp.is_none() => Vec::new(),
+            wire if workload.over_web && ports.web(wire).is_none() => Vec::new(),
             wire if ports.relay.is_some() => vec![plan(name, wire).plain()],
             _ if ports.nats.is_some() && workload.is_plain() => vec![plan(name, Wire::Nats)],
             wire if name == "rabbitmq" && wire == Wire::Amqp && workload.is_durable() => {
@@ -112,12 +113,12 @@ impl<'a> Plan<'a> {
             (Some((_, port)), wire) => (bare(*port)?, Ear::of(wire)),
             (_, Wire::Amqp) => self.amqp_consumer(number)?,
             (_, Wire::Mqtt) => {
-                let mut mqtt = Mqtt::open(self.ports().mqtt.context("no MQTT")?, &format!("consumer{number}"))?;
+                let mut mqtt = self.mqtt(&format!("consumer{number}"))?;
                 mqtt.subscribe(&self.key(number), self.qos())?;
                 (mqtt.stream, Ear::Mqtt(mqtt.packets))
             }
             (_, Wire::Stomp) => {
-                let mut stomp = Stomp::open(self.ports().stomp.context("no STOMP")?)?;
+                let mut stomp = self.stomp()?;
                 stomp.subscribe(&self.key(number))?;
                 (stomp.stream, Ear::Stomp(stomp.frames))
             }
@@ -128,6 +129,20 @@ impl<'a> Plan<'a> {
             }
         };
         Ok(Receiver::new(stream, ear, Acks::of(self.wire, self.workload.acknowledge)))
+    }
+
+    fn mqtt(&self, name: &str) -> Result<Mqtt> {
+        match self.ports().web(Wire::Mqtt).filter(|_| self.workload.over_web) {
+            Some(place) => Mqtt::open_web(place, name),
+            None => Mqtt::open(self.ports().mqtt.context("no MQTT")?, name),
+        }
+    }
+
+    fn stomp(&self) -> Result<Stomp> {
+        match self.ports().web(Wire::Stomp).filter(|_| self.workload.over_web) {
+            Some(place) => Stomp::open_web(place),
+            None => Stomp::open(self.ports().stomp.context("no STOMP")?),
+        }
     }
 
     fn amqp_consumer(&self, number: usize) -> Result<(TcpStream, Ear)> {
@@ -150,11 +165,11 @@ impl<'a> Plan<'a> {
                 (amqp.stream, Ear::Amqp { frames: amqp.frames, tag: 0 })
             }
             (_, Wire::Mqtt) => {
-                let mqtt = Mqtt::open(self.ports().mqtt.context("no MQTT")?, &format!("publisher{number}"))?;
+                let mqtt = self.mqtt(&format!("publisher{number}"))?;
                 (mqtt.stream, Ear::Mqtt(mqtt.packets))
             }
             (_, Wire::Stomp) => {
-                let stomp = Stomp::open(self.ports().stomp.context("no STOMP")?)?;
+                let stomp = self.stomp()?;
                 (stomp.stream, Ear::Stomp(stomp.frames))
             }
             (_, Wire::Nats) => {
@@ -170,7 +185,8 @@ impl<'a> Plan<'a> {
         let key = if self.wire == Wire::Amqp { queue(number % self.workload.queues) } else { self.key(number) };
         let (persistent, body_bytes) = (self.workload.is_durable(), self.workload.body_bytes);
         let (qos, with_receipts) = (self.qos(), self.workload.unconfirmed_max.is_some());
-        Block::of(&Letter { wire: self.wire, exchange, key: &key, persistent, qos, with_receipts, body_bytes })
+        let (wire, in_web) = (self.wire, self.workload.over_web);
+        Block::of(&Letter { wire, exchange, key: &key, persistent, qos, in_web, with_receipts, body_bytes })
     }
 
     /// The topic or subject of a publisher or consumer.

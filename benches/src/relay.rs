@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use anyhow::Result;
 
 /// Most bytes of one read: as many as Crossdock reads at once.
-const READ_BYTES: usize = 64 << 10;
+const READ_BYTES: usize = 128 << 10;
 
 /// No frame of a workload is as long.
 const FRAME_BYTES_MAX: usize = 192 << 10;

@@ -15,7 +15,8 @@ use crate::server::pause;
 use crate::shared::Shared;
 use crate::wire::{Ear, Event};
 
-/// What is due is sent at most this often, so that a high rate is not one write for each message.
+/// What is due is sent at most this often, so that a high rate is not one write for each message: on a machine of two cores, a client
+/// that spins would measure how the broker gets along without a core.
 const TICK: Duration = Duration::from_micros(100);
 /// Waiting for the consumer.
 const WAIT: Duration = Duration::from_micros(50);
@@ -71,10 +72,26 @@ impl Sender {
         Ok(true)
     }
 
+    /// How long what is due waits for more at that rate: never for much of what may be unconfirmed.
+    fn tick(&self, rate: f64) -> Duration {
+        if rate <= 5_000.0 {
+            return Duration::ZERO;
+        }
+        let window = self.unconfirmed_max.map(|most| Duration::from_secs_f64(most as f64 / 8.0 / rate));
+        window.map_or(TICK, |window| window.min(TICK))
+    }
+
+    /// Messages that are due: at a high rate, up to the last tick.
+    fn due(&self, rate: f64, now: Duration) -> u64 {
+        let tick = self.tick(rate).as_nanos().max(1);
+        let now = Duration::from_nanos((now.as_nanos() / tick * tick) as u64);
+        (now.as_secs_f64() * rate) as u64
+    }
+
     /// Messages that may be sent now.
     fn room(&self, shared: &Shared, now: Duration) -> u64 {
         let pace = match self.rate {
-            Some(rate) => ((now.as_secs_f64() * rate) as u64).saturating_sub(self.sent),
+            Some(rate) => self.due(rate, now).saturating_sub(self.sent),
             None => shared.room(),
         };
         let Some(most) = self.unconfirmed_max else { return pace };
@@ -140,7 +157,7 @@ impl Sender {
             (_, Some(most)) if self.sent - self.confirms.count() > most - (most / 8).max(1) => None,
             (Some(rate), _) => {
                 let due = Duration::from_secs_f64((self.sent + 1) as f64 / rate);
-                Some(due.saturating_sub(now).max(if rate > 5_000.0 { TICK } else { Duration::ZERO }))
+                Some(due.saturating_sub(now).max(self.tick(rate)))
             }
             (None, _) => Some(WAIT),
         }

@@ -6,11 +6,13 @@ use std::net::TcpStream;
 use anyhow::{Result, bail};
 
 use crate::inbox::Inbox;
+use crate::web::{self, Place};
 
 /// A connected client.
 pub struct Stomp {
     pub stream: TcpStream,
     pub frames: Frames,
+    is_web: bool,
 }
 
 /// Cuts what arrives into frames.
@@ -39,10 +41,19 @@ impl Stomp {
     pub fn open(port: u16) -> Result<Self> {
         let stream = TcpStream::connect(("127.0.0.1", port))?;
         stream.set_nodelay(true)?;
-        let mut stomp = Self { stream, frames: Frames::default() };
-        stomp.say("CONNECT\naccept-version:1.2\nhost:/\nlogin:guest\npasscode:guest\nheart-beat:0,0\n\n\0")?;
-        stomp.expect("CONNECTED")?;
-        Ok(stomp)
+        Self { stream, frames: Frames::default(), is_web: false }.log_in()
+    }
+
+    /// The same within a WebSocket.
+    pub fn open_web(place: Place) -> Result<Self> {
+        let (stream, frames) = (web::connect(place, "v12.stomp")?, Frames { inbox: Inbox::of_web() });
+        Self { stream, frames, is_web: true }.log_in()
+    }
+
+    fn log_in(mut self) -> Result<Self> {
+        self.say("CONNECT\naccept-version:1.2\nhost:/\nlogin:guest\npasscode:guest\nheart-beat:0,0\n\n\0")?;
+        self.expect("CONNECTED")?;
+        Ok(self)
     }
 
     /// Deliveries count as acknowledged when they are sent.
@@ -52,7 +63,8 @@ impl Stomp {
     }
 
     fn say(&mut self, frame: &str) -> Result<()> {
-        Ok(self.stream.write_all(frame.as_bytes())?)
+        let bytes = if self.is_web { web::frame(frame.as_bytes()) } else { frame.into() };
+        Ok(self.stream.write_all(&bytes)?)
     }
 
     fn expect(&mut self, verb: &str) -> Result<()> {

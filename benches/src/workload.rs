@@ -8,6 +8,8 @@ use crate::wire::{Acknowledge, Wire};
 pub struct Workload {
     pub name: &'static str,
     pub protocol: Protocol,
+    /// Everybody speaks it over WebSocket.
+    pub over_web: bool,
     pub publishers: usize,
     /// AMQP queues or MQTT topics, each with one consumer on a connection of its own.
     pub queues: usize,
@@ -76,6 +78,7 @@ impl Workload {
 const AMQP: Workload = Workload {
     name: "",
     protocol: Protocol::Amqp { durable: false },
+    over_web: false,
     publishers: 1,
     queues: 1,
     fan_out: false,
@@ -123,7 +126,7 @@ const EXPIRING: &[Argument] =
 const PER_100: Acknowledge = Acknowledge::Every(100);
 
 /// Everything that is measured unless less is asked for.
-pub const WORKLOADS: [Workload; 28] = [
+pub const WORKLOADS: [Workload; 31] = [
     Workload { name: "AMQP 16 B, auto-ack", pace: Pace::ClosedThenHalf, ..AMQP },
     Workload { name: "AMQP 1 KiB, auto-ack", body_bytes: 1 << 10, pace: Pace::ClosedThenHalf, ..AMQP },
     Workload { name: "AMQP 64 KiB, auto-ack", body_bytes: 64 << 10, ..AMQP },
@@ -154,7 +157,15 @@ pub const WORKLOADS: [Workload; 28] = [
     Workload { name: "MQTT QoS 1, 64 B, 1 → 100", queues: 100, fan_out: true, ..QOS_1 },
     Workload { name: "MQTT QoS 1, 64 B at 1,000/s", pace: Pace::Rate(1_000.0), ..QOS_1 },
     Workload { name: "MQTT QoS 2, 64 B", ..QOS_2 },
+    Workload { name: "MQTT QoS 0, 64 B over WebSocket", over_web: true, ..QOS_0 },
     Workload { name: "STOMP 1 KiB, auto-ack", ..STOMP },
+    Workload { name: "STOMP 1 KiB over WebSocket, auto-ack", over_web: true, ..STOMP },
+    Workload {
+        name: "STOMP 1 KiB over WebSocket, 500 without receipt, auto-ack",
+        over_web: true,
+        unconfirmed_max: Some(500),
+        ..STOMP
+    },
     Workload { name: "STOMP 1 KiB, 500 without receipt, auto-ack", unconfirmed_max: Some(500), ..STOMP },
     Workload {
         name: "STOMP durable 1 KiB, 500 without receipt, auto-ack",

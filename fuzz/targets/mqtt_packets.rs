@@ -6,7 +6,7 @@ use crossdock_fuzz::methods::Source;
 use crossdock_fuzz::packets::Packets;
 use crossdock_fuzz::peer::Peer;
 use crossdock_instructions::world::{NOW, World};
-use crossdock_mqtt::{Connection, ConnectionOptions};
+use crossdock_mqtt::{Connection, ConnectionOptions, Origin};
 use libfuzzer_sys::fuzz_target;
 
 const LEVELS: [u8; 3] = [3, 4, 5];
@@ -14,7 +14,7 @@ const LEVELS: [u8; 3] = [3, 4, 5];
 fuzz_target!(|data: &[u8]| {
     let world = World::new();
     let options = || ConnectionOptions { allow_anonymous: true, receive_maximum: 3, ..ConnectionOptions::default() };
-    let connect = || Peer::new(&world, Box::new(Connection::new(NOW, options())));
+    let connect = || Peer::new(&world, Box::new(Connection::new(NOW, options(), Origin::default())));
     let mut peers = LEVELS.map(|_| connect());
     let mut source = Source(data);
     for (peer, level) in peers.iter_mut().zip(LEVELS) {

@@ -4,13 +4,14 @@ mod consume;
 mod exactly_once;
 mod publish;
 mod reading;
+mod searching;
 mod session;
 mod streams;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crossdock_common::command::{Credentials, FetchRetained};
+use crossdock_common::command::Credentials;
 use crossdock_common::definition::Definition;
 use crossdock_common::event::Reply;
 use crossdock_common::names::{ConnectionId, QueueId};
@@ -23,9 +24,11 @@ use crate::definitions::traffic::Counting;
 use crate::log::Sequence;
 use crate::outbox::{Item, Outbox, cost_bytes};
 use crate::permissions::Who;
+use crate::rarely::Rarely;
 use crate::shard::command::ShardCommand;
 use crate::window::LaneWindow;
 use publish::RouteCache;
+use searching::{Search, Searches};
 
 /// Exclusive queues that a connection remembers without looking which of them are still there.
 const EXCLUSIVE_MAX: usize = 64;
@@ -36,18 +39,13 @@ pub struct Client {
     outbox: Arc<Outbox>,
     who: Who,
     entered: bool,
-    /// Commands for each shard, sent as one batch.
+    /// Commands for each shard, sent as one batch; nothing where there are none.
     pending: Vec<Vec<ShardCommand>>,
     /// Boxed: most connections never publish.
     routes: Option<Box<RouteCache>>,
     counting: Counting,
-    consumers: HashMap<ConsumerId, ConsumerPlace>,
-    lanes: HashMap<Lane, Arc<LaneWindow>>,
-    /// Queues where something of the connection may have to be cleaned up.
-    touched: HashSet<QueueId>,
-    exclusive: Vec<Name>,
-    /// With so many, it is looked which of them are still there.
-    exclusive_max: usize,
+    /// Boxed: a session's own queue is all that most devices have.
+    holdings: Option<Box<Holdings>>,
     session: Option<Box<session::OwnSession>>,
     /// Answers to definition commands and purges that are not durable yet: other commands wait for them.
     held_answers: usize,
@@ -59,14 +57,27 @@ pub struct Client {
     published: bool,
     /// Deliveries that the session could not read any more.
     unreadable: u64,
-    /// Questions after retained messages that are not answered yet.
-    retained: VecDeque<(RequestId, FetchRetained)>,
-    /// The first of them is looked on for.
-    searching: bool,
-    /// It has looked through many, and others should have their turn before it does that again.
-    has_looked: bool,
+    searches: Rarely<Searches>,
     /// The connection ends: no command waits for an answer that nobody will hear.
     ending: bool,
+}
+
+/// What a connection has in queues, beside its session's.
+struct Holdings {
+    consumers: HashMap<ConsumerId, ConsumerPlace>,
+    lanes: HashMap<Lane, Arc<LaneWindow>>,
+    /// Queues where something of the connection may have to be cleaned up.
+    touched: HashSet<QueueId>,
+    exclusive: Vec<Name>,
+    /// With so many, it is looked which of them are still there.
+    exclusive_max: usize,
+}
+
+impl Default for Holdings {
+    fn default() -> Self {
+        let (consumers, lanes, touched) = (HashMap::default(), HashMap::default(), HashSet::default());
+        Self { consumers, lanes, touched, exclusive: Vec::new(), exclusive_max: EXCLUSIVE_MAX }
+    }
 }
 
 /// Where a consumer is.
@@ -97,20 +108,15 @@ pub enum Execution {
 
 impl Client {
     pub(crate) fn new(broker: Arc<Broker>, outbox: Arc<Outbox>) -> Self {
-        let pending = (0..broker.shard_count()).map(|_| Vec::new()).collect();
         Self {
             broker,
             outbox,
             who: Who::default(),
             entered: false,
-            pending,
+            pending: Vec::new(),
             routes: None,
             counting: Counting::default(),
-            consumers: HashMap::default(),
-            lanes: HashMap::default(),
-            touched: HashSet::default(),
-            exclusive: Vec::new(),
-            exclusive_max: EXCLUSIVE_MAX,
+            holdings: None,
             session: None,
             held_answers: 0,
             purging: false,
@@ -118,9 +124,7 @@ impl Client {
             hurried: None,
             published: false,
             unreadable: 0,
-            retained: VecDeque::new(),
-            searching: false,
-            has_looked: false,
+            searches: Rarely::default(),
             ending: false,
         }
     }
@@ -184,9 +188,7 @@ impl Client {
 
     /// Takes everything that waits for the machine.
     pub fn take_events(&mut self, now: Now, into: &mut VecDeque<Event>) {
-        if self.searching {
-            self.serve_retained(now);
-        }
+        self.search_on(now);
         let mut items = std::mem::take(&mut self.items);
         self.outbox.take(&mut items);
         for item in items.drain(..) {
@@ -200,6 +202,11 @@ impl Client {
             };
             if let Event::Reply { result: Ok(Reply::Session(_)), .. } = &event {
                 self.start_session(now);
+            }
+            if let Event::Reply { request, .. } = &event
+                && self.searches.is_browsing(*request)
+            {
+                self.browsed(now, &mut event);
             }
             if let Event::Deliver(deliveries) = &mut event {
                 self.keep_readable(now, deliveries);
@@ -219,31 +226,34 @@ impl Client {
     /// Deliveries that cost so many bytes ([`crate::cost_bytes`]) are written to the peer: there is room for more.
     pub fn written(&mut self, now: Now, bytes: usize) {
         if bytes > 0 && self.outbox.written(bytes) {
-            let queues: HashSet<QueueId> = self.consumers.values().map(|place| place.queue).collect();
+            let consumers = self.holdings.iter().flat_map(|holdings| holdings.consumers.values());
+            let queues: HashSet<QueueId> = consumers.map(|place| place.queue).collect();
             let own = self.session.as_ref().map(|session| session.queue);
             for queue in queues.into_iter().chain(own) {
                 self.push(queue, ShardCommand::Resume { queue });
             }
             self.flush(now);
         }
-        if !self.retained.is_empty() {
-            self.serve_retained(now);
+        if !self.searches.are_none() {
+            self.serve_search(now);
             self.outbox.wake();
         }
     }
 
     /// It has done something long, and others should have their turn before it goes on; told once.
     pub fn must_yield(&mut self) -> bool {
-        std::mem::take(&mut self.has_looked)
+        self.searches.present().is_some_and(Searches::must_yield)
     }
 
     /// Gives back the memory of what is empty: the connection may be idle for long.
     pub fn rest(&mut self) {
         self.items = Vec::new();
-        if self.retained.is_empty() {
-            self.retained = VecDeque::new();
+        if self.searches.are_over() {
+            self.searches = Rarely::default();
         }
-        self.pending.iter_mut().filter(|batch| batch.is_empty()).for_each(|batch| *batch = Vec::new());
+        if self.pending.iter().all(Vec::is_empty) {
+            self.pending = Vec::new();
+        }
     }
 
     /// The connection has published: it is one to stop when publishers are too fast.
@@ -280,13 +290,14 @@ impl Client {
     pub fn end(&mut self, now: Now) {
         self.flush(now);
         let connection = self.outbox.connection;
-        for queue in std::mem::take(&mut self.touched) {
+        let holdings = self.holdings.take().unwrap_or_default();
+        for queue in holdings.touched.into_iter().chain(self.session.as_ref().map(|session| session.queue)) {
             self.push(queue, ShardCommand::Detach { queue, connection });
         }
         self.flush(now);
         self.close_session(now);
-        if !self.exclusive.is_empty() {
-            self.broker.delete_exclusive(now, &self.who.vhost, &self.exclusive, connection);
+        if !holdings.exclusive.is_empty() {
+            self.broker.delete_exclusive(now, &self.who.vhost, &holdings.exclusive, connection);
         }
         self.broker.forget_connection(connection);
     }
@@ -321,7 +332,8 @@ impl Client {
             Command::CancelDelayed { request, exchange, position } => {
                 self.cancel_delayed(now, request, &exchange, position);
             }
-            Command::FetchRetained { request, fetch } => self.fetch_retained(now, request, *fetch),
+            Command::Browse { request, browse } => self.search(now, request, Search::Browse(*browse)),
+            Command::FetchRetained { request, fetch } => self.search(now, request, Search::Retained(*fetch)),
             Command::OpenSession { request, session } => self.open_session(now, request, *session),
             Command::SessionExpiry { expiry_ms } => self.set_session_expiry(expiry_ms),
             Command::DiscardWill => self.discard_will(),
@@ -351,7 +363,7 @@ impl Client {
         let broker = self.broker.clone();
         let (result, wait) = broker.define(now, &self.caller(), definition);
         if let (true, Ok(Reply::Queue { name, .. })) = (exclusive, &result) {
-            self.exclusive.push(name.clone());
+            self.holdings().exclusive.push(name.clone());
             self.forget_deleted();
         }
         self.answer_after(request, result, wait);
@@ -359,16 +371,20 @@ impl Client {
 
     /// Exclusive queues that were deleted need not be deleted again: a connection that makes and deletes them for ever does not grow.
     fn forget_deleted(&mut self) {
-        if self.exclusive.len() < self.exclusive_max {
+        let Some(holdings) = &mut self.holdings else { return };
+        if holdings.exclusive.len() < holdings.exclusive_max {
             return;
         }
-        let broker = self.broker.clone();
-        let (definitions, connection) = (broker.definitions(), self.outbox.connection);
+        let (definitions, connection) = (self.broker.definitions(), self.outbox.connection);
         if let Ok(vhost) = definitions.vhost(&self.who.vhost) {
             let is_mine = |name: &Name| vhost.queues.get(name).is_some_and(|queue| queue.owner == Some(connection));
-            self.exclusive.retain(is_mine);
+            holdings.exclusive.retain(is_mine);
         }
-        self.exclusive_max = (self.exclusive.len() * 2).max(EXCLUSIVE_MAX);
+        holdings.exclusive_max = (holdings.exclusive.len() * 2).max(EXCLUSIVE_MAX);
+    }
+
+    fn holdings(&mut self) -> &mut Holdings {
+        self.holdings.get_or_insert_default()
     }
 
     fn caller(&self) -> Caller<'_> {
@@ -396,6 +412,9 @@ impl Client {
     }
 
     fn push_to(&mut self, index: usize, command: ShardCommand) {
+        if self.pending.is_empty() {
+            self.pending.resize_with(self.broker.shard_count(), Vec::new);
+        }
         if let Some(batch) = self.pending.get_mut(index) {
             batch.push(command);
         }

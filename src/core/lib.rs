@@ -15,6 +15,7 @@ mod log;
 mod outbox;
 mod permissions;
 mod policies;
+mod rarely;
 mod record;
 mod rules;
 mod selector;

@@ -70,8 +70,13 @@ impl Outbox {
 
     /// Puts an event in that costs the budget of unwritten bytes something.
     pub(crate) fn push_counted(&self, event: Event) {
-        self.unwritten_bytes.fetch_add(cost_bytes(&event), Ordering::AcqRel);
+        self.count(&event);
         self.push(event);
+    }
+
+    /// Takes what the event costs from the budget of unwritten bytes.
+    pub(crate) fn count(&self, event: &Event) {
+        self.unwritten_bytes.fetch_add(cost_bytes(event), Ordering::AcqRel);
     }
 
     /// What events that wait, or are encoded and not written, cost.
@@ -148,6 +153,9 @@ pub fn cost_bytes(event: &Event) -> usize {
         Event::DeliverRun(delivery) => {
             let run = &delivery.run;
             run.bodies_bytes() + run.len() * (run.head().properties.len() + RUN_DELIVERY_OVERHEAD_BYTES)
+        }
+        Event::Reply { result: Ok(Reply::Browsed(found)), .. } => {
+            found.deliveries.iter().map(delivery_cost_bytes).sum()
         }
         Event::Reply { result: Ok(Reply::Retained(found)), .. } => found.messages.iter().map(message_cost_bytes).sum(),
         _ => 0,

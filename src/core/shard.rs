@@ -6,6 +6,7 @@
 //! same queue, so that the order of a publisher's messages holds.
 
 mod awaiting;
+pub(crate) mod browse;
 pub(crate) mod command;
 mod consume;
 mod consumers;
@@ -57,6 +58,7 @@ use hashbrown::HashMap;
 use crate::log::{Location, Log, RecordKind, Sequence, Urgency};
 use crate::outbox::Outbox;
 use awaiting::Waiting;
+use browse::Browsers;
 use command::{Confirmee, Effects, Followup, Publishing, ShardCommand};
 use landings::Landings;
 use large::LargeBodies;
@@ -95,6 +97,7 @@ pub(crate) struct Shard {
     retiring: Vec<Location>,
     memory: Memory,
     timers: Timers,
+    browsers: Browsers,
     pub(crate) retained: Retained,
     formats: Formats,
     dirty: Vec<QueueId>,
@@ -141,6 +144,7 @@ impl Shard {
             retiring: Vec::new(),
             memory: Memory::default(),
             timers: Timers::default(),
+            browsers: Browsers::default(),
             retained: Retained::default(),
             formats,
             dirty: Vec::new(),
@@ -212,6 +216,7 @@ impl Shard {
             }
             ShardCommand::Resume { queue } => self.mark(queue),
             ShardCommand::Fetch { queue, fetch } => self.fetch(now, queue, *fetch, effects),
+            ShardCommand::Browse { queue, browse } => self.browse(now, queue, *browse, effects),
             ShardCommand::Purge { queue, purge, shares } => self.purge(now, queue, purge, shares, effects),
             ShardCommand::ExtendLease { delivery, lease_ms, request, outbox } => {
                 self.extend_lease(now, delivery, lease_ms, request, &outbox, effects);

@@ -1,6 +1,7 @@
 //! The core as a whole, under virtual time, with a log in memory.
 
 mod administration;
+mod browsing;
 mod choices;
 mod crashes;
 mod dead_letters;

@@ -22,7 +22,7 @@ use super::shutdown::ShutdownSignal;
 use super::transport::Transport;
 use super::websocket::{Agreement, Gate, Rejection, WebSocket};
 use crate::config::WebProtocol;
-use crate::telemetry::events::ProtocolViolation;
+use crate::telemetry::events::{ConnectionClosed, ConnectionOpened, ProtocolViolation};
 use crate::telemetry::{Metrics, Protocol};
 
 /// Most bytes of a handshake's head: the least that hyper can do with.
@@ -64,10 +64,12 @@ pub struct Routers {
 }
 
 impl Routers {
-    fn of(&self, path: &str) -> Option<&Router> {
+    fn of(&self, path: &str) -> Option<(Protocol, &Router)> {
         let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
         let is_management = OF_MANAGEMENT.contains(&first);
-        if is_management { self.management.as_ref() } else { self.aws.as_ref().or(self.management.as_ref()) }
+        let management = self.management.as_ref().map(|router| (Protocol::Management, router));
+        let aws = self.aws.as_ref().map(|router| (Protocol::Aws, router));
+        if is_management { management } else { aws.or(management) }
     }
 }
 
@@ -84,9 +86,9 @@ pub(super) struct HttpDoor<'a> {
 impl HttpDoor<'_> {
     /// Answers requests until one of them makes a WebSocket, which is given then, with what it carries; `None` if the connection is over.
     pub(super) async fn open(self, wire: Transport, mut shutdown: ShutdownSignal) -> Option<(WebProtocol, Transport)> {
-        let agreed = Arc::new(OnceLock::new());
+        let (agreed, spoken) = (Arc::new(OnceLock::new()), Arc::new(OnceLock::new()));
         let (gate, routers, metrics, peer) = (self.gate.clone(), self.routers.clone(), self.metrics.clone(), self.peer);
-        let (of_service, is_tls) = (agreed.clone(), wire.is_tls());
+        let (of_service, of_requests, is_tls) = (agreed.clone(), spoken.clone(), wire.is_tls());
         let service = service_fn(move |request: Request<Incoming>| -> Answer {
             match (gate.consider(&request, is_tls), &routers) {
                 (Ok(agreement), _) => {
@@ -95,7 +97,16 @@ impl HttpDoor<'_> {
                     let _ = of_service.set(agreement);
                     ready(response)
                 }
-                (Err(rejection), Some(routers)) if !rejection.is_of_a_websocket() => routed(routers, request, peer),
+                (Err(rejection), Some(routers)) if !rejection.is_of_a_websocket() => {
+                    let Some((protocol, router)) = routers.of(request.uri().path()) else {
+                        return ready(Rejection::Path.response());
+                    };
+                    // By its first request, the connection is one of SQS and SNS or of the management.
+                    if of_requests.set(protocol).is_ok() {
+                        ConnectionOpened { protocol, peer }.emit(&metrics);
+                    }
+                    routed(router.clone(), request, peer)
+                }
                 (Err(rejection), _) => {
                     report(rejection, peer, &metrics);
                     ready(rejection.response())
@@ -118,6 +129,10 @@ impl HttpDoor<'_> {
                 poll_fn(|context| connection.poll_without_shutdown(context)).await
             }
         };
+        if let Some(&protocol) = spoken.get() {
+            let reason = served.as_ref().map_or_else(ToString::to_string, |()| "closed".to_owned());
+            ConnectionClosed { protocol, peer, reason: &reason }.emit(self.metrics);
+        }
         let parts = connection.into_parts();
         let mut wire = parts.io.into_inner();
         match (served, agreed.get()) {
@@ -144,8 +159,7 @@ fn ready(response: Response<Body>) -> Answer {
     Box::pin(std::future::ready(Ok(response)))
 }
 
-fn routed(routers: &Routers, mut request: Request<Incoming>, peer: SocketAddr) -> Answer {
-    let Some(mut router) = routers.of(request.uri().path()).cloned() else { return ready(Rejection::Path.response()) };
+fn routed(mut router: Router, mut request: Request<Incoming>, peer: SocketAddr) -> Answer {
     request.extensions_mut().insert(ConnectInfo(peer));
     Box::pin(async move { router.call(request.map(Body::new)).await })
 }

@@ -84,7 +84,6 @@ pub(super) struct Driver {
     entry: Option<Arc<Connection>>,
     /// The core knows that the connection is over.
     ended: bool,
-    counters: ProtocolMetrics,
     /// Messages that the peer did not get, by [`DropReason`].
     drops: [u64; DropReason::ALL.len()],
     stay: Stay,
@@ -112,7 +111,6 @@ impl Driver {
         let notify = Arc::new(Notify::new());
         let wake = notify.clone();
         let client = engine.connect(Box::new(move || wake.notify_one()));
-        let counters = engine.metrics.protocol(protocol).clone();
         Self {
             engine,
             protocol,
@@ -136,7 +134,6 @@ impl Driver {
             watch: None,
             entry: None,
             ended: false,
-            counters,
             drops: [0; DropReason::ALL.len()],
             stay,
         }
@@ -208,7 +205,7 @@ impl Driver {
             match wake {
                 Wake::Read(0) => return Ok(Served::Ends(Ending::PeerGone)),
                 Wake::Read(count) => {
-                    self.counters.received_bytes.inc_by(count as u64);
+                    self.counters().received_bytes.inc_by(count as u64);
                     self.entry.iter().for_each(|entry| entry.octets.read(count));
                     self.receive();
                 }
@@ -219,6 +216,8 @@ impl Driver {
                     let now = self.engine.clock.now();
                     if self.is_paused() {
                         self.machine.unheard(now);
+                    } else if self.transport.was_heard_beneath() {
+                        self.machine.heard_beneath(now);
                     }
                     if self.machine.deadline().is_some_and(|at| at <= now.instant) {
                         self.machine.timeout(now, &mut self.output);
@@ -226,6 +225,10 @@ impl Driver {
                 }
             }
         }
+    }
+
+    fn counters(&self) -> &ProtocolMetrics {
+        self.engine.metrics.protocol(self.protocol)
     }
 
     /// Somebody may want to know about the connection.
@@ -263,10 +266,7 @@ impl Driver {
     fn receive(&mut self) {
         let now = self.engine.clock.now();
         self.machine.receive(now, &mut self.input, &mut self.output);
-        if self.input.is_empty() {
-            // An idle connection holds no buffer.
-            self.input = BytesMut::new();
-        }
+        scratch::give_back(&mut self.input);
     }
 
     /// Lets machine and core talk until both are silent.
@@ -274,7 +274,7 @@ impl Driver {
         let mut handled = 0;
         loop {
             let now = self.engine.clock.now();
-            self.counters.count_commands(&self.output.commands);
+            self.counters().count_commands(&self.output.commands);
             self.commands.extend(self.output.commands.drain(..));
             handled += self.commands.len();
             let is_next = self.commands.len() == 1 && now.instant.0.saturating_sub(self.heard.0) < NEXT_US_MAX;
@@ -304,7 +304,7 @@ impl Driver {
             handled += self.events.len();
             self.heard = now.instant;
             while let Some(event) = self.events.pop_front() {
-                self.counters.count_event(&event);
+                self.counters().count_event(&event);
                 self.note_limit(&event);
                 self.unwritten_cost_bytes += cost_bytes(&event);
                 if self.output.close.is_none() {
@@ -368,7 +368,7 @@ impl Driver {
                 self.refuse(request, &credentials);
             }
             Ok(principal) => {
-                self.counters.authentications.inc();
+                self.counters().authentications.inc();
                 let tags = principal.tags.iter().map(|tag| Name::from(tag.as_str())).collect();
                 self.client.authenticated(request, Principal { name: Name::from(&*principal.name), tags });
             }
@@ -498,7 +498,7 @@ impl Driver {
             if count == 0 {
                 return Poll::Ready(Err(std::io::ErrorKind::WriteZero.into()));
             }
-            self.counters.sent_bytes.inc_by(count as u64);
+            self.counters().sent_bytes.inc_by(count as u64);
             self.entry.iter().for_each(|entry| entry.octets.wrote(count));
             self.output.bytes.advance(count);
             self.unflushed = true;

@@ -28,7 +28,7 @@ pub struct Names {
 pub struct MachineFactory {
     limits: Arc<Limits>,
     node: Text,
-    mqtt: mqtt::ConnectionOptions,
+    mqtt: Arc<mqtt::ConnectionOptions>,
     stomp: stomp::ConnectionOptions,
     /// There is a user for clients that show nothing.
     allow_anonymous: bool,
@@ -41,7 +41,7 @@ impl MachineFactory {
         let limits = Arc::new(limits(settings));
         Self {
             node: Text::from(settings.node_name.as_str()),
-            mqtt: mqtt_options(settings, limits.clone()),
+            mqtt: Arc::new(mqtt_options(settings, limits.clone())),
             stomp: stomp_options(settings, limits.clone()),
             limits,
             allow_anonymous: settings.anonymous_user.is_some(),
@@ -67,9 +67,8 @@ impl MachineFactory {
         Some(match protocol {
             Protocol::Amqp091 => Box::new(amqp091::Connection::new(now, self.amqp091_options(seed, names))),
             Protocol::Mqtt => {
-                let options =
-                    mqtt::ConnectionOptions { seed, certificate_name: names.of_certificate, ..self.mqtt.clone() };
-                Box::new(mqtt::Connection::new(now, options))
+                let origin = mqtt::Origin { seed, certificate_name: names.of_certificate };
+                Box::new(mqtt::Connection::new(now, self.mqtt.clone(), origin))
             }
             Protocol::Stomp => {
                 let options =

@@ -49,6 +49,14 @@ impl Transport {
         }
     }
 
+    /// Whether the peer has said something that is no payload, since this was asked last.
+    pub(super) fn was_heard_beneath(&mut self) -> bool {
+        match self {
+            Self::Plain(_) | Self::Tls(_) => false,
+            Self::WebSocket(socket) => socket.was_heard_beneath(),
+        }
+    }
+
     /// Waits for the first byte, which stays to be read. `None` if there is none.
     pub(super) async fn first_byte(&mut self) -> Option<u8> {
         match self {

@@ -34,6 +34,8 @@ pub(super) struct WebSocket {
     decoder: Decoder,
     writer: Writer,
     control: Control,
+    /// Something came that was no payload.
+    was_heard_beneath: bool,
     /// The peer closes, or was told why we do: whatever comes is read and forgotten.
     is_closing: bool,
 }
@@ -56,7 +58,7 @@ pub(super) fn close_code(close: &Close) -> CloseCode {
 impl WebSocket {
     pub(super) fn new(wire: Transport, early: Bytes, limits: Limits, messages: Messages) -> Self {
         let (decoder, writer) = (Decoder::new(limits), Writer::new(messages));
-        Self { wire, early, decoder, writer, control: Control::default(), is_closing: false }
+        Self { wire, early, decoder, writer, control: Control::default(), was_heard_beneath: false, is_closing: false }
     }
 
     pub(super) fn wire(&self) -> &Transport {
@@ -65,6 +67,11 @@ impl WebSocket {
 
     pub(super) fn wire_mut(&mut self) -> &mut Transport {
         &mut self.wire
+    }
+
+    /// Told once.
+    pub(super) fn was_heard_beneath(&mut self) -> bool {
+        std::mem::take(&mut self.was_heard_beneath)
     }
 
     /// The peer is told when the stream is shut down.
@@ -102,6 +109,7 @@ impl WebSocket {
             if payload_bytes > 0 {
                 return Poll::Ready(Ok(()));
             }
+            self.was_heard_beneath = true;
         }
         context.waker().wake_by_ref();
         Poll::Pending

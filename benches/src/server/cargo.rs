@@ -5,13 +5,15 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::web::Place;
+
 use super::{Ports, Started, free_port, spawn};
 
-/// Ours, on these ports for AMQP, MQTT and STOMP.
+/// Ours, on these ports for AMQP, MQTT, STOMP and WebSocket.
 ///
 /// # Errors
 /// It is not built beside this tool.
-pub fn crossdock(folder: &Path, [amqp, mqtt, stomp]: [u16; 3]) -> Result<Started> {
+pub fn crossdock(folder: &Path, [amqp, mqtt, stomp, web]: [u16; 4]) -> Result<Started> {
     let binary = beside_me("crossdock")?;
     let mut command = Command::new(binary);
     command.args(["--dev", "--data-dir"]).arg(folder.join("data"));
@@ -19,13 +21,22 @@ pub fn crossdock(folder: &Path, [amqp, mqtt, stomp]: [u16; 3]) -> Result<Started
         format!("listeners.amqp.port={amqp}"),
         format!("listeners.mqtt.port={mqtt}"),
         format!("listeners.stomp.port={stomp}"),
+        "listeners.ws.enabled=true".to_owned(),
+        format!("listeners.ws.port={web}"),
         "listeners.aws.port=0".to_owned(),
         "listeners.management.port=0".to_owned(),
         "log.level=\"warn\"".to_owned(),
     ] {
         command.arg("--set").arg(setting);
     }
-    let ports = Ports { amqp: Some(amqp), mqtt: Some(mqtt), stomp: Some(stomp), ..Ports::default() };
+    let ports = Ports {
+        amqp: Some(amqp),
+        mqtt: Some(mqtt),
+        stomp: Some(stomp),
+        web_mqtt: Some(Place { port: web, path: "/mqtt" }),
+        web_stomp: Some(Place { port: web, path: "/stomp" }),
+        ..Ports::default()
+    };
     Ok((spawn(&command)?, ports))
 }
 

@@ -5,6 +5,8 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
+use crate::web::Place;
+
 use super::{Ports, Started, free_port, spawn};
 
 pub fn rabbitmq(folder: &Path) -> Result<Started> {
@@ -12,10 +14,12 @@ pub fn rabbitmq(folder: &Path) -> Result<Started> {
     if !script.exists() {
         bail!("not installed (apt-get install rabbitmq-server)");
     }
-    let (amqp, stomp) = (free_port()?, free_port()?);
-    let settings = format!("loopback_users = none\nstomp.listeners.tcp.1 = 127.0.0.1:{stomp}\n");
+    let (amqp, stomp, web) = (free_port()?, free_port()?, free_port()?);
+    let settings = format!(
+        "loopback_users = none\nstomp.listeners.tcp.1 = 127.0.0.1:{stomp}\nweb_stomp.tcp.ip = 127.0.0.1\nweb_stomp.tcp.port = {web}\n"
+    );
     std::fs::write(folder.join("rabbitmq.conf"), settings)?;
-    std::fs::write(folder.join("enabled_plugins"), "[rabbitmq_stomp].\n")?;
+    std::fs::write(folder.join("enabled_plugins"), "[rabbitmq_stomp, rabbitmq_web_stomp].\n")?;
     let mut command = Command::new(script);
     command
         .env("RABBITMQ_NODENAME", format!("bench{amqp}@localhost"))
@@ -29,7 +33,8 @@ pub fn rabbitmq(folder: &Path) -> Result<Started> {
         // The script becomes the broker instead of waiting for it.
         .env("RUNNING_UNDER_SYSTEMD", "true")
         .env("HOME", folder);
-    Ok((spawn(&command)?, Ports { amqp: Some(amqp), stomp: Some(stomp), ..Ports::default() }))
+    let web_stomp = Some(Place { port: web, path: "/ws" });
+    Ok((spawn(&command)?, Ports { amqp: Some(amqp), stomp: Some(stomp), web_stomp, ..Ports::default() }))
 }
 
 pub fn mosquitto(folder: &Path) -> Result<Started> {

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
+use crate::web::Place;
 use crate::wire::Wire;
 
 pub use cargo::be_rumqttd;
@@ -36,11 +37,22 @@ pub struct Ports {
     pub mqtt: Option<u16>,
     pub stomp: Option<u16>,
     pub nats: Option<u16>,
+    pub web_mqtt: Option<Place>,
+    pub web_stomp: Option<Place>,
     /// No broker: bytes come in at the first and go out at the second.
     pub relay: Option<(u16, u16)>,
 }
 
 impl Ports {
+    /// Where the broker speaks that over WebSocket.
+    pub fn web(&self, wire: Wire) -> Option<Place> {
+        match wire {
+            Wire::Mqtt => self.web_mqtt,
+            Wire::Stomp => self.web_stomp,
+            Wire::Amqp | Wire::Nats => None,
+        }
+    }
+
     /// The broker speaks that.
     pub fn speak(&self, wire: Wire) -> bool {
         match wire {
@@ -69,7 +81,7 @@ impl Server {
         let folder = tempfile::tempdir_in(parent)?;
         let (child, ports) = match name {
             "relay" => cargo::relay()?,
-            "crossdock" => cargo::crossdock(folder.path(), [free_port()?, free_port()?, free_port()?])?,
+            "crossdock" => cargo::crossdock(folder.path(), [free_port()?, free_port()?, free_port()?, free_port()?])?,
             "rabbitmq" => debian::rabbitmq(folder.path())?,
             "mosquitto" => debian::mosquitto(folder.path())?,
             "rumqttd" => cargo::rumqttd()?,
@@ -109,18 +121,20 @@ impl Server {
     /// # Errors
     /// It cannot be started.
     pub fn start_again(&mut self) -> Result<()> {
-        let Ports { amqp: Some(amqp), mqtt: Some(mqtt), stomp: Some(stomp), .. } = self.ports else {
+        let Ports { amqp: Some(amqp), mqtt: Some(mqtt), stomp: Some(stomp), web_mqtt: Some(web), .. } = self.ports
+        else {
             bail!("only Crossdock is started again")
         };
-        self.child = cargo::crossdock(self.folder.path(), [amqp, mqtt, stomp])?.0;
+        self.child = cargo::crossdock(self.folder.path(), [amqp, mqtt, stomp, web.port])?.0;
         Ok(())
     }
 
     fn wait_until_up(&mut self) -> Result<()> {
         let start = Instant::now();
-        let Ports { amqp, mqtt, stomp, nats, relay: _ } = self.ports;
+        let Ports { amqp, mqtt, stomp, nats, web_mqtt, web_stomp, relay: _ } = self.ports;
+        let web = [web_mqtt, web_stomp].map(|place| place.map(|place| place.port));
         // A connection to the relay would take part in the relaying: its listeners are there at once.
-        for port in [amqp, mqtt, stomp, nats].into_iter().flatten() {
+        for port in [amqp, mqtt, stomp, nats].into_iter().chain(web).flatten() {
             while TcpStream::connect(("127.0.0.1", port)).is_err() {
                 if let Some(status) = self.child.try_wait()? {
                     bail!("it ended at once ({status})");

@@ -492,6 +492,10 @@ impl Machine for Connection {
         self.timers.note_received(now.instant);
     }
 
+    fn heard_beneath(&mut self, now: Now) {
+        self.unheard(now);
+    }
+
     fn deadline(&self) -> Option<Instant> {
         match self.phase {
             Phase::Closed => None,

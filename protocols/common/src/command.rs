@@ -43,6 +43,9 @@ pub enum Command {
     CancelDelayed { request: RequestId, exchange: Name, position: u64 },
     /// Let a delivery's lease end that many milliseconds from now. Answered by a reply.
     ExtendLease { request: RequestId, delivery: DeliveryId, lease_ms: u64 },
+    /// Look at messages of a queue that could be handed out, and take none. Answered by a reply, once the peer has most of what it got
+    /// before: it says where the next ones are.
+    Browse { request: RequestId, browse: Box<Browse> },
     /// Some of the retained messages whose routing key the topic pattern matches. Answered by a reply, once the peer has most of what it
     /// got before: it says where the next ones are.
     FetchRetained { request: RequestId, fetch: Box<FetchRetained> },
@@ -171,6 +174,28 @@ pub enum BoundedBy {
     PeerAndLane,
     /// Nobody who was asked: it is what a connection may hold at most.
     Nobody,
+}
+
+/// Which messages of a queue are to be looked at.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Browse {
+    /// The queue.
+    pub queue: Name,
+    /// Behind the last ones; `None` begins: what comes to the queue later than that is not shown.
+    pub after: Option<BrowsePlace>,
+    /// At most so many; the core has a limit of its own for one answer.
+    pub count_max: u32,
+    /// As a consumer's: `x-selector` is understood.
+    pub arguments: Table,
+}
+
+/// Where one is that looks through a queue. Only the core knows what it means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct BrowsePlace {
+    pub level: u8,
+    pub position: u64,
+    pub until: u64,
 }
 
 /// What retained messages are wanted.

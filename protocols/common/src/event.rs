@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::command::RetainedPlace;
+use crate::command::{BrowsePlace, RetainedPlace};
 use crate::definition::{BindingSpec, DelayedInfo, ExchangeInfo, QueueInfo};
 use crate::lane_quota::LaneQuota;
 use crate::moves::MoveInfo;
@@ -86,12 +86,23 @@ pub enum Reply {
     Bindings(Vec<BindingSpec>),
     /// Messages that wait at a delayed-message exchange.
     Delayed(Vec<DelayedInfo>),
+    /// Messages of a queue, which are still there.
+    Browsed(Box<BrowsedMessages>),
     /// Tasks that move messages.
     Moves(Vec<MoveInfo>),
     /// Retained messages.
     Retained(Box<RetainedMessages>),
     /// A session.
     Session(Box<SessionInfo>),
+}
+
+/// Some messages that a queue has.
+#[derive(Clone, Debug, Default)]
+pub struct BrowsedMessages {
+    /// In the queue's order. They are nobody's: there is nothing to settle, and none for a consumer.
+    pub deliveries: Vec<Delivery>,
+    /// Where others may be; `None` if these were the last.
+    pub next: Option<BrowsePlace>,
 }
 
 /// Some retained messages.

@@ -33,6 +33,10 @@ pub trait Machine: Send {
     /// gives up nobody need not care.
     fn unheard(&mut self, _now: Now) {}
 
+    /// The peer has said something beneath the protocol lately, which only its transport understands: a WebSocket ping. A machine whose
+    /// heart-beats are any traffic counts it as one.
+    fn heard_beneath(&mut self, _now: Now) {}
+
     /// When [`timeout`](Machine::timeout) wants to be called next.
     fn deadline(&self) -> Option<Instant>;
 

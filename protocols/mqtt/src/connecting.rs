@@ -11,7 +11,7 @@ use crossdock_common::{Command, Event, Lane, Message, Name, Now, Output, Request
 use crate::authentication::{Exchange, expect_method};
 use crate::convert::{self, FORMAT};
 use crate::inbound::check_content;
-use crate::options::{CLIENT_ID_BYTES_MAX, ConnectionOptions};
+use crate::options::{CLIENT_ID_BYTES_MAX, ConnectionOptions, Origin};
 use crate::packet::connack::ConnAck;
 use crate::packet::connect::{self, Connect, Wishes};
 use crate::packet::properties::Property;
@@ -38,7 +38,7 @@ pub(crate) struct Connecting {
     vhost: Name,
     user: Name,
     /// For enhanced authentication.
-    exchange: Option<Exchange>,
+    exchange: Option<Box<Exchange>>,
 }
 
 #[derive(Debug)]
@@ -61,7 +61,7 @@ impl Connecting {
     pub fn new(
         now: Now,
         connect: &Connect<'_>,
-        options: &ConnectionOptions,
+        (options, origin): (&ConnectionOptions, &Origin),
         output: &mut Output,
     ) -> Result<Self, Fault> {
         let wishes = connect.wishes();
@@ -71,10 +71,10 @@ impl Connecting {
         } else if data.is_some() {
             return Err(Fault::protocol("authentication data without a method (section 3.1.2.11.10)"));
         }
-        let (client_id, is_assigned) = client_id(connect, options)?;
+        let (client_id, is_assigned) = client_id(connect, options, origin)?;
         check_offer(connect, options)?;
         let (vhost, user) = vhost_and_user(connect.user.unwrap_or_default(), options);
-        let credentials = method.is_none().then(|| credentials(connect, user, options)).transpose()?;
+        let credentials = method.is_none().then(|| credentials(connect, user, options, origin)).transpose()?;
         let will = connect.will.map(|will| will_message(now, &will, &client_id, options)).transpose()?;
         let mut requests = Requests::default();
         let request = requests.number();
@@ -90,7 +90,7 @@ impl Connecting {
             will,
             vhost,
             user: Name::default(),
-            exchange: method.map(|_| Exchange::default()),
+            exchange: method.map(|_| Box::default()),
         };
         connecting.check_connack(options)?;
         match (credentials, &mut connecting.exchange) {
@@ -125,7 +125,7 @@ impl Connecting {
 
     /// Whether the client is to say something before the login goes on.
     pub fn awaits_client(&self) -> bool {
-        self.exchange.as_ref().is_some_and(Exchange::awaits_client)
+        self.exchange.as_ref().is_some_and(|exchange| exchange.awaits_client())
     }
 
     /// Takes a packet that comes before CONNACK; true for a goodbye.
@@ -284,7 +284,7 @@ impl Connecting {
         ];
         properties.extend(refused.into_iter().filter_map(|(is_offered, property)| (!is_offered).then_some(property)));
         properties.extend(response.map(Property::ResponseInformation));
-        properties.extend(self.exchange.iter().flat_map(Exchange::properties));
+        properties.extend(self.exchange.iter().flat_map(|exchange| exchange.properties()));
         properties
     }
 
@@ -316,7 +316,7 @@ fn refused(refusal: &crossdock_common::Refusal) -> Fault {
 }
 
 /// The client identifier, or one that is assigned ([MQTT-3.1.3-6], [MQTT-3.1.3-8]).
-fn client_id(connect: &Connect<'_>, options: &ConnectionOptions) -> Result<(Name, bool), Fault> {
+fn client_id(connect: &Connect<'_>, options: &ConnectionOptions, origin: &Origin) -> Result<(Name, bool), Fault> {
     let invalid = |rule| Err(Fault::new(Reason::CLIENT_ID_NOT_VALID, rule));
     let id = connect.client_id;
     if id.is_empty() {
@@ -324,7 +324,7 @@ fn client_id(connect: &Connect<'_>, options: &ConnectionOptions) -> Result<(Name
         if !may_be_empty || !options.offer.assigned_client_ids {
             return invalid("empty client identifier [MQTT-3.1.3-8]");
         }
-        return Ok((Name::from(format!("auto-{:032x}", Random::from_seed(options.seed).uuid())), true));
+        return Ok((Name::from(format!("auto-{:032x}", Random::from_seed(origin.seed).uuid())), true));
     }
     if id.len() > CLIENT_ID_BYTES_MAX {
         return invalid("client identifier is too long");
@@ -343,8 +343,13 @@ fn vhost_and_user<'a>(user: &'a str, options: &ConnectionOptions) -> (Name, &'a 
     }
 }
 
-fn credentials(connect: &Connect<'_>, user: &str, options: &ConnectionOptions) -> Result<Credentials, Fault> {
-    if options.certificate_wins && options.certificate_name.is_some() {
+fn credentials(
+    connect: &Connect<'_>,
+    user: &str,
+    options: &ConnectionOptions,
+    origin: &Origin,
+) -> Result<Credentials, Fault> {
+    if options.certificate_wins && origin.certificate_name.is_some() {
         return Ok(Credentials::Certificate);
     }
     if topic::has_strange_characters(user) {
@@ -355,7 +360,7 @@ fn credentials(connect: &Connect<'_>, user: &str, options: &ConnectionOptions) -
     if connect.user.is_some() || connect.password.is_some() {
         return Ok(Credentials::Password { user: Name::from(user), password });
     }
-    if options.certificate_name.is_some() {
+    if origin.certificate_name.is_some() {
         return Ok(Credentials::Certificate);
     }
     if options.allow_anonymous {

@@ -8,7 +8,7 @@ use crossdock_common::{Description, Event, Instant, Machine, Now, Output};
 
 use crate::connecting::Connecting;
 use crate::inbound::Frame;
-use crate::options::ConnectionOptions;
+use crate::options::{ConnectionOptions, Origin};
 use crate::packet::connack::ConnAck;
 use crate::packet::properties::Property;
 use crate::packet::{FixedHeader, Kind, Version, connect, disconnect, fixed_header};
@@ -37,7 +37,7 @@ pub struct Connection {
 #[derive(Debug)]
 enum Phase {
     /// Nothing is known of the peer; the first packet must be CONNECT ([MQTT-3.1.0-1]).
-    Accepted,
+    Accepted(Box<Origin>),
     /// CONNECT is read; the core is asked. Further packets wait.
     Connecting(Box<Connecting>),
     /// CONNACK is written.
@@ -48,10 +48,10 @@ enum Phase {
 
 impl Connection {
     /// A connection that was accepted just now.
-    pub fn new(now: Now, options: ConnectionOptions) -> Self {
+    pub fn new(now: Now, options: impl Into<Arc<ConnectionOptions>>, origin: Origin) -> Self {
         Self {
-            options: Arc::new(options),
-            phase: Phase::Accepted,
+            options: options.into(),
+            phase: Phase::Accepted(Box::new(origin)),
             accepted_at: now.instant,
             packet_bytes: 0,
             left_bytes: 0,
@@ -62,7 +62,10 @@ impl Connection {
         while output.close.is_none() {
             let Some(header) = self.next_packet(input)? else { return Ok(()) };
             match &mut self.phase {
-                Phase::Accepted => self.connect(now, &header, input, output)?,
+                Phase::Accepted(origin) => {
+                    let origin = std::mem::take(origin);
+                    self.connect(now, &origin, &header, input, output)?;
+                }
                 Phase::Connected(session) => match session.publish_again(now, &header, input, output) {
                     0 => take_packet(session, now, &header, input, output)?,
                     taken => input.advance(taken),
@@ -87,7 +90,7 @@ impl Connection {
             Phase::Connecting(connecting) if !connecting.awaits_client() => return Ok(None),
             Phase::Closed => return Ok(None),
             // Known from the first byte; nobody has to wait for the rest.
-            Phase::Accepted if input.first().is_some_and(|first| *first != Kind::Connect.first_byte()) => {
+            Phase::Accepted(_) if input.first().is_some_and(|first| *first != Kind::Connect.first_byte()) => {
                 return Err(Fault::protocol("the first packet is not CONNECT [MQTT-3.1.0-1]"));
             }
             _ => {}
@@ -127,6 +130,7 @@ impl Connection {
     fn connect(
         &mut self,
         now: Now,
+        origin: &Origin,
         header: &FixedHeader,
         input: &mut BytesMut,
         output: &mut Output,
@@ -136,7 +140,7 @@ impl Connection {
         let version = connect::version(body);
         let packet_bytes_max = connect::packet_bytes_max(body, bounds(&self.options));
         let connecting = connect::decode(body, bounds(&self.options))
-            .and_then(|connect| Connecting::new(now, &connect, &self.options, output));
+            .and_then(|connect| Connecting::new(now, &connect, (&self.options, origin), output));
         match connecting {
             Ok(connecting) => {
                 self.phase = Phase::Connecting(Box::new(connecting));
@@ -161,7 +165,7 @@ impl Connection {
             Phase::Connecting(connecting) => {
                 put_refusal(connecting.version, connecting.packet_bytes_max(), fault, &self.options, output);
             }
-            Phase::Accepted | Phase::Closed => {}
+            Phase::Accepted(_) | Phase::Closed => {}
         }
         output.close(close_of(fault));
     }
@@ -187,7 +191,7 @@ impl Connection {
                 self.phase = Phase::Connected(Box::new(session));
                 Ok(())
             }
-            Phase::Accepted | Phase::Closed => Ok(()),
+            Phase::Accepted(_) | Phase::Closed => Ok(()),
         }
     }
 }
@@ -234,7 +238,7 @@ impl Machine for Connection {
 
     fn deadline(&self) -> Option<Instant> {
         match &self.phase {
-            Phase::Accepted | Phase::Connecting(_) => {
+            Phase::Accepted(_) | Phase::Connecting(_) => {
                 Some(self.accepted_at.after_ms(self.options.limits.handshake_timeout_ms))
             }
             Phase::Connected(session) => session.deadline(),
@@ -274,7 +278,7 @@ impl Machine for Connection {
         match &self.phase {
             Phase::Connected(_) => true,
             Phase::Connecting(connecting) => connecting.is_authenticated(),
-            Phase::Accepted | Phase::Closed => false,
+            Phase::Accepted(_) | Phase::Closed => false,
         }
     }
 }

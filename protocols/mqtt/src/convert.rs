@@ -160,8 +160,9 @@ pub(crate) fn is_retained(message: &Message) -> bool {
     message.format.tag() == FormatTag::MQTT && first & RETAINED != 0
 }
 
-/// The property section that says in MQTT what a hub says. Expiry is not in it: it is the message's own time to live.
-pub fn from_hub(hub: &Hub) -> Bytes {
+/// The property section that says in MQTT what a hub says, where topics are the keys of that exchange. Expiry is not in it: it is
+/// the message's own time to live.
+pub fn from_hub(hub: &Hub, exchange: &str) -> Bytes {
     let mut writer = Writer::default();
     let mut native = vec![Field::Durable, Field::Ttl];
     let mut rest = hub.clone();
@@ -171,7 +172,7 @@ pub fn from_hub(hub: &Hub) -> Bytes {
         Property::ContentType(text).put(&mut writer.section);
     }
     // A response topic with wildcards is a protocol error ([MQTT-3.3.2-14]).
-    if let Some(topic) = rest.reply_to.as_deref().and_then(response_topic) {
+    if let Some(topic) = rest.reply_to.as_deref().and_then(|reply_to| response_topic(reply_to, exchange)) {
         native.push(Field::ReplyTo);
         Property::ResponseTopic(&topic).put(&mut writer.section);
     }
@@ -186,9 +187,6 @@ pub fn from_hub(hub: &Hub) -> Bytes {
     Bytes::from(section)
 }
 
-/// The exchange whose keys are topics, unless `mqtt.exchange` says otherwise.
-const TOPIC_EXCHANGE: &str = "amq.topic";
-
 /// A response topic as other protocols understand it.
 fn reply_address(topic: &str, exchange: &str) -> Text {
     match topic.strip_prefix(topic::QUEUE_PREFIX) {
@@ -199,9 +197,9 @@ fn reply_address(topic: &str, exchange: &str) -> Text {
 }
 
 /// The topic on which a client answers; `None` if there is none that would lead there.
-fn response_topic(reply_to: &str) -> Option<Text> {
+fn response_topic(reply_to: &str, topic_exchange: &str) -> Option<Text> {
     let topic = match address::exchange_and_key(reply_to) {
-        Some((exchange, key)) if &*exchange == TOPIC_EXCHANGE => topic::from_key(&key)?,
+        Some((exchange, key)) if &*exchange == topic_exchange => topic::from_key(&key)?,
         Some(_) => return None,
         None if reply_to.is_empty() => return None,
         None => format!("{}{reply_to}", topic::QUEUE_PREFIX).into(),
@@ -291,8 +289,8 @@ fn unescape(text: &str) -> Text {
 }
 
 /// The version 5 properties and the body of another protocol's message.
-pub(crate) fn outgoing(message: &Message) -> (Bytes, Bytes) {
-    (from_hub(message.hub()).slice(1..), outgoing_body(message))
+pub(crate) fn outgoing(message: &Message, exchange: &str) -> (Bytes, Bytes) {
+    (from_hub(message.hub(), exchange).slice(1..), outgoing_body(message))
 }
 
 /// The body of another protocol's message; clients before version 5 get no more.

@@ -28,6 +28,6 @@ pub mod topic;
 pub use announcement::announcement;
 pub use connection::Connection;
 pub use convert::{FORMAT, MqttFormat, from_hub};
-pub use options::{ConnectionOptions, Offer};
+pub use options::{ConnectionOptions, Offer, Origin};
 pub use packet::Qos;
 pub use reason::{Fault, Reason};

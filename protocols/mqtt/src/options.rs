@@ -10,7 +10,7 @@ use crate::packet::Qos;
 /// The longest client identifier: `session.` and it make a queue name that AMQP can say (255 bytes).
 pub const CLIENT_ID_BYTES_MAX: usize = 247;
 
-/// The settings of one connection.
+/// The settings that the connections of a listener share.
 #[derive(Clone, Debug)]
 pub struct ConnectionOptions {
     /// The limits to keep.
@@ -23,8 +23,6 @@ pub struct ConnectionOptions {
     pub allow_anonymous: bool,
     /// A client with a certificate is its user, whatever it says in CONNECT.
     pub certificate_wins: bool,
-    /// The name in the verified client certificate, if there is one.
-    pub certificate_name: Option<Name>,
     /// Most QoS 1 and 2 messages in flight, in either direction; at least 1.
     pub receive_maximum: u16,
     /// Most topic aliases in each direction; 0 means none.
@@ -39,7 +37,14 @@ pub struct ConnectionOptions {
     pub upgrade_outgoing_qos: bool,
     /// What the broker offers to its clients.
     pub offer: Arc<Offer>,
-    /// Where assigned client identifiers come from.
+}
+
+/// What a connection has of its own before it says anything.
+#[derive(Clone, Debug, Default)]
+pub struct Origin {
+    /// The name in the verified client certificate, if there is one.
+    pub certificate_name: Option<Name>,
+    /// Where an assigned client identifier comes from.
     pub seed: u64,
 }
 
@@ -51,7 +56,6 @@ impl Default for ConnectionOptions {
             vhost: Name::from("/"),
             allow_anonymous: false,
             certificate_wins: false,
-            certificate_name: None,
             receive_maximum: 1_000,
             topic_alias_maximum: 64,
             session_expiry_ms_max: None,
@@ -59,7 +63,6 @@ impl Default for ConnectionOptions {
             session_queue: Arc::default(),
             upgrade_outgoing_qos: false,
             offer: Arc::default(),
-            seed: 0,
         }
     }
 }

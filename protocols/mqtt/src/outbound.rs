@@ -158,14 +158,9 @@ impl Outbound {
         self.backlog.push_back(outgoing);
     }
 
-    /// Gives back the memory of what is empty.
-    pub fn rest(&mut self) {
-        if self.in_flight.is_empty() {
-            self.in_flight = HashMap::default();
-        }
-        if self.backlog.is_empty() {
-            self.backlog = VecDeque::new();
-        }
+    /// Nothing is on its way, and the client was told nothing that has to be remembered.
+    pub fn rests(&self) -> bool {
+        self.in_flight.is_empty() && self.backlog.is_empty() && self.aliases.is_empty()
     }
 
     /// Messages wait for the client to acknowledge others.
@@ -357,8 +352,11 @@ impl Outbound {
         let (original, body) = if message.format.tag() == FormatTag::MQTT {
             (convert::original(&message.properties).as_bytes(), &message.body)
         } else {
-            converted =
-                if is_v5 { convert::outgoing(message) } else { (Bytes::new(), convert::outgoing_body(message)) };
+            converted = if is_v5 {
+                convert::outgoing(message, &cx.peer.options.exchange)
+            } else {
+                (Bytes::new(), convert::outgoing_body(message))
+            };
             (&converted.0[..], &converted.1)
         };
         let alias = self.alias(cx, &outgoing.topic);

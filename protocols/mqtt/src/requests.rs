@@ -114,7 +114,7 @@ pub(crate) struct Peer {
     /// The session outlives the connection, so QoS 2 states are kept with it.
     pub is_persistent: bool,
     /// For those who logged in by enhanced authentication: they may do it again.
-    pub exchange: Option<Exchange>,
+    pub exchange: Option<Box<Exchange>>,
     pub packet_bytes_max: usize,
     pub receive_maximum: u16,
     /// Most topic aliases that it is sent.

@@ -26,13 +26,14 @@ pub(crate) struct Session {
     requests: Requests,
     /// Boxed: most clients that listen never publish.
     inbound: Option<Box<Inbound>>,
-    outbound: Outbound,
+    /// Boxed: there while something is on its way to the client.
+    outbound: Option<Box<Outbound>>,
     subscribing: Subscribing,
     /// One and a half times the keep-alive ([MQTT-3.1.2-22]); `None` if the client wants none.
     silence_ms: Option<u64>,
     heard_at: Instant,
     /// The topic of the last delivery, by routing key.
-    last_topic: Option<(bytes::Bytes, Text)>,
+    last_topic: Option<Box<(bytes::Bytes, Text)>>,
 }
 
 impl Session {
@@ -43,7 +44,7 @@ impl Session {
             peer,
             requests,
             inbound: None,
-            outbound: Outbound::default(),
+            outbound: None,
             subscribing,
             silence_ms: (keep_alive_s > 0).then_some(u64::from(keep_alive_s) * 1_500),
             heard_at: now.instant,
@@ -58,7 +59,7 @@ impl Session {
             match key.split_first() {
                 Some((&STATE_SHARED, filter)) => self.subscribing.resume_shared(&mut cx, filter, value),
                 Some((&STATE_OUTBOUND, &[high, low])) => {
-                    self.outbound.resume(u16::from_be_bytes([high, low]), value);
+                    self.outbound.get_or_insert_default().resume(u16::from_be_bytes([high, low]), value);
                 }
                 _ => {}
             }
@@ -66,7 +67,7 @@ impl Session {
         for packet_id in &info.received {
             self.inbound.get_or_insert_default().resume(*packet_id);
         }
-        self.outbound.keep_again(&mut cx);
+        self.outbound.iter_mut().for_each(|outbound| outbound.keep_again(&mut cx));
     }
 
     /// When the client will have been silent for too long.
@@ -123,14 +124,19 @@ impl Session {
                 let publish = publish::decode(header, body, version, bounds)?;
                 inbound.get_or_insert_default().publish(cx, &publish, frame, subscribing.own.has_no_local())
             }
-            Kind::PubAck => outbound.puback(cx, ack::decode(header.kind, body, version, bounds)?),
-            Kind::PubRec => outbound.pubrec(cx, ack::decode(header.kind, body, version, bounds)?),
+            Kind::PubAck => {
+                outbound.get_or_insert_default().puback(cx, ack::decode(header.kind, body, version, bounds)?)
+            }
+            Kind::PubRec => {
+                outbound.get_or_insert_default().pubrec(cx, ack::decode(header.kind, body, version, bounds)?)
+            }
             Kind::PubRel => {
                 let packet_id = ack::decode(header.kind, body, version, bounds)?.packet_id;
                 inbound.get_or_insert_default().release(cx, packet_id)
             }
             Kind::PubComp => {
-                outbound.pubcomp(cx, ack::decode(header.kind, body, version, bounds)?);
+                let ack = ack::decode(header.kind, body, version, bounds)?;
+                outbound.iter_mut().for_each(|outbound| outbound.pubcomp(cx, ack));
                 Ok(())
             }
             Kind::Subscribe => subscribing.subscribe(cx, &subscribe::decode(body, version, bounds, count_max)?),
@@ -140,7 +146,7 @@ impl Session {
                 cx.buffer().extend_from_slice(&disconnect::PINGRESP);
                 // Only who has nothing else to say pings.
                 inbound.iter_mut().for_each(|inbound| inbound.rest());
-                outbound.rest();
+                *outbound = outbound.take().filter(|outbound| !outbound.rests());
                 Ok(())
             }
             Kind::Disconnect => self.disconnect(body, output),
@@ -267,21 +273,23 @@ impl Session {
             Asked::Completed { packet_id, reason } => {
                 inbound.get_or_insert_default().completed(&mut cx, packet_id, reason);
             }
-            Asked::ReleasedBefore => outbound.release_again(&mut cx),
-            Asked::Released { packet_id } => outbound.release(&mut cx, packet_id),
+            Asked::ReleasedBefore => outbound.iter_mut().for_each(|outbound| outbound.release_again(&mut cx)),
+            Asked::Released { packet_id } => {
+                outbound.iter_mut().for_each(|outbound| outbound.release(&mut cx, packet_id));
+            }
         }
         Ok(())
     }
 
     /// At the end of a call.
     pub fn flush(&mut self, output: &mut Output) {
-        if !self.outbound.is_backed_up() {
+        if self.outbound.as_ref().is_none_or(|outbound| !outbound.is_backed_up()) {
             self.subscribing.fetch_retained(&self.peer, &mut self.requests, &mut output.commands);
         }
-        self.outbound.flush(&mut output.commands);
+        self.outbound.iter_mut().for_each(|outbound| outbound.flush(&mut output.commands));
         if cfg!(debug_assertions) && output.close.is_none() {
             self.inbound.iter().for_each(|inbound| inbound.check_invariants());
-            self.outbound.check_invariants(self.peer.receive_maximum);
+            self.outbound.iter().for_each(|outbound| outbound.check_invariants(self.peer.receive_maximum));
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::reason::{Fault, Reason};
 use crate::requests::{Asked, Context, FilterAsked, Peer, Requests, Retained, STATE_SHARED, Step};
 use crate::subscriptions::{Subscription, Subscriptions};
 use crate::topic::Filter;
-use binding::{attributes, binding, from_attributes, shared_queue};
+use binding::{attributes, binding, from_binding, shared_queue};
 
 /// The consumer of the session's own queue.
 pub(crate) const OWN_CONSUMER: ConsumerId = ConsumerId(0);
@@ -46,12 +46,26 @@ pub(crate) struct Shared {
 #[derive(Debug, Default)]
 pub(crate) struct Subscribing {
     pub own: Subscriptions,
-    shared: HashMap<ConsumerId, Shared, foldhash::fast::RandomState>,
+    queue: Name,
+    /// Boxed: few clients have any.
+    shared: Option<Box<AllShared>>,
+    /// What is asked for and not there yet. Boxed: most clients subscribe once.
+    under_way: Option<Box<UnderWay>>,
+}
+
+/// The shared subscriptions of a session.
+#[derive(Debug, Default)]
+struct AllShared {
+    by_consumer: HashMap<ConsumerId, Shared, foldhash::fast::RandomState>,
     consumers: HashMap<Text, ConsumerId, foldhash::fast::RandomState>,
     last_consumer: u64,
-    queue: Name,
-    /// Shared subscriptions that are being made.
+    /// Those that are being made.
     joining: HashSet<Text, foldhash::fast::RandomState>,
+}
+
+/// What the client and its subscriptions wait for.
+#[derive(Debug, Default)]
+struct UnderWay {
     operations: HashMap<u64, Operation, foldhash::fast::RandomState>,
     last_operation: u64,
     /// Retained messages that subscriptions are owed.
@@ -60,13 +74,42 @@ pub(crate) struct Subscribing {
     is_fetching: bool,
 }
 
+impl AllShared {
+    fn len(&self) -> usize {
+        self.by_consumer.len() + self.joining.len()
+    }
+
+    fn get_mut(&mut self, filter: &str) -> Option<&mut Shared> {
+        self.by_consumer.get_mut(self.consumers.get(filter)?)
+    }
+
+    fn add(&mut self, filter: Text, subscription: Subscription) -> ConsumerId {
+        self.last_consumer += 1;
+        let consumer = ConsumerId(self.last_consumer);
+        self.consumers.insert(filter.clone(), consumer);
+        self.by_consumer.insert(consumer, Shared { filter, subscription });
+        consumer
+    }
+
+    fn remove(&mut self, filter: &str) -> Option<(ConsumerId, Shared)> {
+        let consumer = self.consumers.remove(filter)?;
+        Some((consumer, self.by_consumer.remove(&consumer)?))
+    }
+}
+
+impl UnderWay {
+    fn is_over(&self) -> bool {
+        self.operations.is_empty() && self.retained.is_empty() && !self.is_fetching
+    }
+}
+
 impl Subscribing {
     /// The subscriptions of a session as it was opened.
     pub fn resume(info: &SessionInfo, levels_max: usize) -> Self {
         let mut subscribing = Self { queue: info.queue.clone(), ..Self::default() };
         for binding in &info.bindings {
-            let Some((text, subscription)) = from_attributes(&binding.attributes) else { continue };
-            if let Some(filter) = Filter::parse(text, levels_max) {
+            let Some((text, subscription)) = from_binding(binding) else { continue };
+            if let Some(filter) = Filter::parse(&text, levels_max) {
                 subscribing.own.insert(&filter, subscription);
             }
         }
@@ -75,12 +118,12 @@ impl Subscribing {
 
     /// The shared subscription with that consumer.
     pub fn shared(&self, consumer: ConsumerId) -> Option<&Shared> {
-        self.shared.get(&consumer)
+        self.shared.as_ref()?.by_consumer.get(&consumer)
     }
 
     /// Whether a shared subscription is being made: until then, who subscribes or unsubscribes has to wait.
     pub fn is_joining(&self) -> bool {
-        !self.joining.is_empty()
+        self.shared.as_ref().is_some_and(|shared| !shared.joining.is_empty())
     }
 
     /// Takes a SUBSCRIBE.
@@ -106,16 +149,21 @@ impl Subscribing {
     }
 
     fn begin(&mut self, kind: Kind, packet_id: u16, count: usize) -> u64 {
-        self.last_operation += 1;
+        let under_way = self.under_way.get_or_insert_default();
+        under_way.last_operation += 1;
         let codes = vec![0; count];
         let operation = Operation { kind, packet_id, codes, waiting: 0, retained: Vec::new() };
-        self.operations.insert(self.last_operation, operation);
-        self.last_operation
+        under_way.operations.insert(under_way.last_operation, operation);
+        under_way.last_operation
+    }
+
+    fn operation(&mut self, id: u64) -> Option<&mut Operation> {
+        self.under_way.as_mut()?.operations.get_mut(&id)
     }
 
     /// A filter is asked for (`Ok(true)`), or its code is known already.
     fn begun(&mut self, operation: u64, index: usize, begun: Result<bool, Reason>) {
-        let Some(operation) = self.operations.get_mut(&operation) else { return };
+        let Some(operation) = self.operation(operation) else { return };
         match begun {
             Ok(true) => operation.waiting += 1,
             Ok(false) => {}
@@ -139,13 +187,14 @@ impl Subscribing {
             self.own.remove(filter);
             return Err(Reason::QUOTA_EXCEEDED);
         }
-        let spec = binding(cx, self.queue.clone(), filter, attributes(filter, subscription));
+        let spec = binding(cx, self.queue.clone(), filter, attributes(subscription));
         ask(cx, place, filter, subscription, Step::Bind { old }, define(Definition::Bind(spec)));
         Ok(true)
     }
 
     fn is_full(&self, cx: &Context<'_>) -> bool {
-        self.own.len() + self.shared.len() + self.joining.len() > cx.peer.options.limits.consumers_max
+        let shared = self.shared.as_ref().map_or(0, |shared| shared.len());
+        self.own.len() + shared > cx.peer.options.limits.consumers_max
     }
 
     fn subscribe_shared(
@@ -155,17 +204,18 @@ impl Subscribing {
         filter: &Filter<'_>,
         subscription: Subscription,
     ) -> Result<bool, Reason> {
-        if let Some(shared) = self.consumers.get(filter.text).and_then(|consumer| self.shared.get_mut(consumer)) {
+        let all = self.shared.get_or_insert_default();
+        if let Some(shared) = all.get_mut(filter.text) {
             shared.subscription = subscription;
             keep_shared(cx, filter, subscription);
             return Err(Reason(subscription.options.qos as u8));
         }
-        if !self.joining.insert(Text::from(filter.text)) {
+        if !all.joining.insert(Text::from(filter.text)) {
             // Twice in one packet.
             return Err(Reason(subscription.options.qos as u8));
         }
         if self.is_full(cx) {
-            self.joining.remove(filter.text);
+            self.joined(filter);
             return Err(Reason::QUOTA_EXCEEDED);
         }
         let expires_ms = cx.peer.options.shared_expiry_ms;
@@ -197,8 +247,8 @@ impl Subscribing {
         filter: &Filter<'_>,
     ) -> Result<bool, Reason> {
         if filter.group.is_some() {
-            let consumer = self.consumers.remove(filter.text).ok_or(Reason::NO_SUBSCRIPTION_EXISTED)?;
-            let shared = self.shared.remove(&consumer).ok_or(Reason::NO_SUBSCRIPTION_EXISTED)?;
+            let removed = self.shared.as_mut().and_then(|shared| shared.remove(filter.text));
+            let (consumer, shared) = removed.ok_or(Reason::NO_SUBSCRIPTION_EXISTED)?;
             forget_shared(cx, filter);
             let command = move |request| Command::Unsubscribe { request, consumer };
             ask(cx, place, filter, shared.subscription, Step::Unconsume, command);
@@ -232,7 +282,7 @@ impl Subscribing {
             Ok(_) => self.go_on(cx, (operation, index), &filter, subscription, step),
         };
         let Some(code) = code else { return Ok(()) };
-        if let Some(operation) = self.operations.get_mut(&operation) {
+        if let Some(operation) = self.operation(operation) {
             operation.set_code(index, code);
             operation.waiting -= 1;
         }
@@ -259,8 +309,8 @@ impl Subscribing {
                 ask(cx, place, filter, subscription, Step::BindShared, define(Definition::Bind(spec)));
             }
             Step::BindShared => {
-                self.joining.remove(filter.text);
-                let consumer = self.add_shared(filter, subscription);
+                self.joined(filter);
+                let consumer = self.shared.get_or_insert_default().add(Text::from(filter.text), subscription);
                 let command = consume(cx, consumer, filter);
                 ask(cx, place, filter, subscription, Step::Consume { consumer }, command);
             }
@@ -279,25 +329,23 @@ impl Subscribing {
             Step::Bind { old: None } => drop(self.own.remove(filter)),
             Step::Unbind => drop(self.own.insert(filter, subscription)),
             Step::Consume { consumer } => self.cancelled(consumer),
-            Step::DeclareShared | Step::BindShared => {
-                self.joining.remove(filter.text);
-            }
+            Step::DeclareShared | Step::BindShared => self.joined(filter),
             Step::Unconsume => {}
         }
     }
 
-    fn add_shared(&mut self, filter: &Filter<'_>, subscription: Subscription) -> ConsumerId {
-        self.last_consumer += 1;
-        let (consumer, filter) = (ConsumerId(self.last_consumer), Text::from(filter.text));
-        self.consumers.insert(filter.clone(), consumer);
-        self.shared.insert(consumer, Shared { filter, subscription });
-        consumer
+    /// It is made, or it was refused.
+    fn joined(&mut self, filter: &Filter<'_>) {
+        if let Some(shared) = &mut self.shared {
+            shared.joining.remove(filter.text);
+        }
     }
 
     /// The queue of a shared subscription is gone.
     pub fn cancelled(&mut self, consumer: ConsumerId) {
-        if let Some(shared) = self.shared.remove(&consumer) {
-            self.consumers.remove(&shared.filter);
+        let Some(all) = &mut self.shared else { return };
+        if let Some(shared) = all.by_consumer.remove(&consumer) {
+            all.consumers.remove(&shared.filter);
         }
     }
 
@@ -310,7 +358,8 @@ impl Subscribing {
         let Some((options, id)) = value.split_first() else { return };
         let id = id.first_chunk::<4>().map(|bytes| u32::from_be_bytes(*bytes));
         let Some(options) = SubscribeOptions::from_byte(*options) else { return };
-        let consumer = self.add_shared(&filter, Subscription { options, id });
+        let subscription = Subscription { options, id };
+        let consumer = self.shared.get_or_insert_default().add(Text::from(filter.text), subscription);
         let command = consume(cx, consumer, &filter);
         cx.ask(Asked::Resumed { consumer }, command);
     }
@@ -321,55 +370,55 @@ impl Subscribing {
             RetainHandling::IfNew => is_new,
             RetainHandling::Never => false,
         };
-        if let Some(operation) = self.operations.get_mut(&operation).filter(|_| is_wanted) {
+        if let Some(operation) = self.operation(operation).filter(|_| is_wanted) {
             operation.retained.push(Retained { filter: Text::from(filter.text), subscription, after: None });
         }
     }
 
     /// A SUBSCRIBE is not answered yet.
     pub fn is_subscribing(&self) -> bool {
-        self.operations.values().any(|operation| operation.kind == Kind::SubAck)
+        let mut operations = self.under_way.iter().flat_map(|under_way| under_way.operations.values());
+        operations.any(|operation| operation.kind == Kind::SubAck)
     }
 
     /// Asks for the next retained messages, if some are owed and none are on their way.
     pub fn fetch_retained(&mut self, peer: &Peer, requests: &mut Requests, commands: &mut Vec<Command>) {
-        while !self.is_fetching
-            && let Some(retained) = self.retained.pop_front()
+        let Self { own, under_way: Some(under_way), .. } = self else { return };
+        while !under_way.is_fetching
+            && let Some(retained) = under_way.retained.pop_front()
         {
             let (exchange, levels_max) = (peer.options.exchange.clone(), peer.options.limits.topic_levels_max);
             let Some(filter) = Filter::parse(&retained.filter, levels_max) else { continue };
-            if self.own.find(&filter) != Some(&retained.subscription) {
+            if own.find(&filter) != Some(&retained.subscription) {
                 // Unsubscribed or subscribed to otherwise meanwhile.
                 continue;
             }
             let fetch = FetchRetained { exchange, pattern: filter.key(), after: retained.after.clone() };
-            self.is_fetching = true;
+            under_way.is_fetching = true;
             let command = |request| Command::FetchRetained { request, fetch: Box::new(fetch) };
             requests.ask(Asked::Retained(retained), commands, command);
         }
+        self.under_way = self.under_way.take().filter(|under_way| !under_way.is_over());
     }
 
     /// They came; if there are more, those come before what other subscriptions are owed.
     pub fn fetched_retained(&mut self, retained: Retained) {
-        self.is_fetching = false;
+        let Some(under_way) = &mut self.under_way else { return };
+        under_way.is_fetching = false;
         if retained.after.is_some() {
-            self.retained.push_front(retained);
-        } else if self.retained.is_empty() {
-            self.retained = VecDeque::new();
+            under_way.retained.push_front(retained);
         }
     }
 
     /// Answers, once every filter has its code; then retained messages are owed.
     fn finish(&mut self, cx: &mut Context<'_>, id: u64) -> Result<(), Fault> {
-        if self.operations.get(&id).is_none_or(|operation| operation.waiting > 0) {
+        let Some(under_way) = &mut self.under_way else { return Ok(()) };
+        if under_way.operations.get(&id).is_none_or(|operation| operation.waiting > 0) {
             return Ok(());
         }
-        let Some(operation) = self.operations.remove(&id) else { return Ok(()) };
-        if self.operations.is_empty() {
-            self.operations = HashMap::default();
-        }
+        let Some(operation) = under_way.operations.remove(&id) else { return Ok(()) };
         operation.put(cx)?;
-        self.retained.extend(operation.retained);
+        under_way.retained.extend(operation.retained);
         // At once: what the client publishes from now on is not from before.
         self.fetch_retained(cx.peer, cx.requests, &mut cx.output.commands);
         Ok(())

@@ -34,6 +34,12 @@ pub fn from_key(key: &[u8]) -> Option<Text> {
     String::from_utf8(swap(key)).ok().filter(|topic| is_name(topic)).map(Text::from)
 }
 
+/// The filter without literal `*` levels that has this key ([`Filter::key`]).
+pub(crate) fn filter_of_key(key: &[u8]) -> Option<String> {
+    let levels = key.split(|&byte| byte == b'.').map(|word| if word == b"*" { b"+".to_vec() } else { swap(word) });
+    String::from_utf8(levels.collect::<Vec<_>>().join(&b'/')).ok()
+}
+
 /// Whether a text is a topic name, wherever it leads.
 pub fn is_name(topic: &str) -> bool {
     !topic.is_empty() && topic.len() <= usize::from(u16::MAX) && !topic.contains(['+', '#', '\0'])

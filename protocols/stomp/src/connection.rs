@@ -217,6 +217,10 @@ impl Machine for Connection {
         }
     }
 
+    fn heard_beneath(&mut self, now: Now) {
+        self.unheard(now);
+    }
+
     fn deadline(&self) -> Option<Instant> {
         match &self.phase {
             Phase::Greeting { deadline } | Phase::Entering { deadline, .. } => Some(*deadline),

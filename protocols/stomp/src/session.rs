@@ -1,5 +1,6 @@
 //! What a connected client asks for. Each concern has its file; this one hands frames and events out.
 
+mod browse;
 mod deliver;
 mod describe;
 mod durable;
@@ -24,7 +25,7 @@ use crate::error::Fault;
 use crate::frame::{Frame, Headers, Verb, Version};
 use crate::options::ConnectionOptions;
 use repeat::Repeat;
-use requests::{Purpose, ReceiptId, Requests};
+use requests::{Open, Purpose, ReceiptId, Requests};
 use settle::Unsettled;
 use subscriptions::Subscriptions;
 use transactions::Transactions;
@@ -50,8 +51,9 @@ pub(crate) struct Session {
     subscriptions: Subscriptions,
     unsettled: Unsettled,
     transactions: Transactions,
-    /// Generated queue names that further frames must wait for.
-    awaited_names: usize,
+    /// Answers that further frames must wait for, since they decide which queue is meant: generated names, and what durable subscriptions
+    /// were until now.
+    awaited: usize,
     /// The last SEND, if others like it may follow.
     repeat: Option<Box<Repeat>>,
     /// DISCONNECT was read: the goodbye follows when nothing is open any more.
@@ -76,7 +78,7 @@ impl Session {
             subscriptions: Subscriptions::default(),
             unsettled: Unsettled::default(),
             transactions: Transactions::default(),
-            awaited_names: 0,
+            awaited: 0,
             repeat: None,
             leaving: false,
             goodbye: None,
@@ -95,9 +97,9 @@ impl Session {
         &self.id
     }
 
-    /// Frames wait while a name is being generated, and while as many answers are open as a connection may have.
+    /// Frames wait while it is open which queue is meant, and while as many answers are open as a connection may have.
     pub(crate) fn must_wait(&self) -> bool {
-        self.leaving || self.awaited_names > 0 || self.requests.open() >= self.limits().unsettled_max
+        self.leaving || self.awaited > 0 || self.requests.open() >= self.limits().unsettled_max
     }
 
     pub(crate) fn is_leaving(&self) -> bool {
@@ -178,24 +180,49 @@ impl Session {
         result: Result<Reply, Refusal>,
         output: &mut Output,
     ) -> Result<(), Fault> {
-        let Some(open) = self.requests.take(request) else { return Ok(()) };
-        let receipt = open.receipt;
-        let name = match (&open.purpose, result) {
-            (_, Ok(Reply::Queue { name, .. })) => name,
-            (_, Ok(_)) => Name::default(),
-            // What shall go is gone.
-            (Purpose::Unsubscribe(_) | Purpose::DeleteQueue, Err(Refusal::NotFound { .. })) => Name::default(),
-            (_, Err(refusal)) => return Err(Fault::from(refusal).with_receipt(self.requests.receipt_text(receipt))),
+        let Some(Open { purpose, receipt }) = self.requests.take(request) else { return Ok(()) };
+        let reply = match result {
+            Ok(reply) => reply,
+            Err(Refusal::NotFound { .. }) if purpose.may_find_nothing() => Reply::Done,
+            Err(refusal) => return Err(Fault::from(refusal).with_receipt(self.requests.receipt_text(receipt))),
         };
-        if matches!(open.purpose, Purpose::SubscribeTo(_) | Purpose::ReplyTo(_)) {
-            self.awaited_names = self.awaited_names.saturating_sub(1);
+        if let (Purpose::Browse(browsing), Reply::Browsed(found)) = (&purpose, &reply) {
+            // The subscription is there: its messages follow.
+            self.requests.step_done(receipt, output);
+            self.browsed(browsing, found, output);
+            return Ok(());
         }
-        let result = match open.purpose {
-            Purpose::Plain | Purpose::DeleteQueue => Ok(()),
+        let result = self.go_on(now, purpose, reply, receipt, output);
+        result.map_err(|fault| fault.with_receipt(self.requests.receipt_text(receipt)))?;
+        self.requests.step_done(receipt, output);
+        Ok(())
+    }
+
+    /// What the answer was waited for.
+    fn go_on(
+        &mut self,
+        now: Now,
+        purpose: Purpose,
+        reply: Reply,
+        receipt: Option<ReceiptId>,
+        output: &mut Output,
+    ) -> Result<(), Fault> {
+        let (name, found) = match reply {
+            Reply::Queue { name, .. } => (name, None),
+            Reply::QueueInfo(info) => (Name::default(), Some(info.spec)),
+            _ => (Name::default(), None),
+        };
+        if purpose.is_waited_for() {
+            self.awaited = self.awaited.saturating_sub(1);
+        }
+        match purpose {
+            Purpose::Resume(resumed) => {
+                self.resume(*resumed, found, receipt, output);
+                Ok(())
+            }
+            Purpose::Plain | Purpose::DeleteQueue | Purpose::Browse(_) => Ok(()),
             Purpose::Unsubscribe(consumer) => {
-                if let Some(over) = self.subscriptions.forget(consumer) {
-                    self.unsettled.forget_if_settled(&over.tag);
-                }
+                self.unsubscribed(consumer);
                 Ok(())
             }
             Purpose::SubscribeTo(plan) => {
@@ -206,10 +233,7 @@ impl Session {
                 Ok(())
             }
             Purpose::ReplyTo(send) => self.send_with_reply(now, *send, name, receipt, output),
-        };
-        result.map_err(|fault| fault.with_receipt(self.requests.receipt_text(receipt)))?;
-        self.requests.step_done(receipt, output);
-        Ok(())
+        }
     }
 
     /// Closes after DISCONNECT, once every open answer has come.

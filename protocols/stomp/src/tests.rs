@@ -1,6 +1,7 @@
 //! A scripted client and a scripted core: "the client sends this, the core is asked that, the client reads this".
 
 mod activemq;
+mod browsers;
 mod capture;
 mod consume;
 mod conversations;

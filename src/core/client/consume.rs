@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use crossdock_common::command::{Fetch, FetchRetained, Outcome, Subscribe};
+use crossdock_common::command::{Fetch, Outcome, Subscribe};
 use crossdock_common::definition::REPLY_ADDRESS;
-use crossdock_common::event::{Reply, RetainedMessages};
+use crossdock_common::event::Reply;
 use crossdock_common::names::{DeliveryId, QueueId};
 use crossdock_common::refusal::{Access, Resource};
 use crossdock_common::value::lookup;
-use crossdock_common::{ConsumerId, Event, Lane, Name, Now, Refusal, RequestId};
+use crossdock_common::{ConsumerId, Lane, Name, Now, Refusal, RequestId};
 
 use super::streams::{StreamConsumer, check_no_stream};
 use super::{Client, ConsumerPlace};
@@ -23,9 +23,6 @@ use crate::shard::command::{Confirmee, NewConsumer, Purge, ShardCommand, ShardFe
 use crate::shard::stream::cursor::Reading;
 use crate::shard::stream::not_of_streams;
 use crate::wording::not_an_integer;
-
-/// Bytes that a connection has not written, from which on it gets no more retained messages.
-const RETAINED_UNWRITTEN_BYTES_MAX: usize = 64 << 10;
 
 impl Client {
     pub(super) fn subscribe(&mut self, now: Now, request: RequestId, subscribe: Subscribe) {
@@ -58,8 +55,9 @@ impl Client {
             selector,
             reading: reading.map(Box::new),
         };
-        self.consumers.insert(subscribe.consumer, ConsumerPlace { queue, lane: subscribe.lane });
-        self.touched.insert(queue);
+        let holdings = self.holdings();
+        holdings.consumers.insert(subscribe.consumer, ConsumerPlace { queue, lane: subscribe.lane });
+        holdings.touched.insert(queue);
         self.push(queue, ShardCommand::Subscribe { queue, consumer: Box::new(consumer), request: Some(request) });
     }
 
@@ -93,7 +91,8 @@ impl Client {
     }
 
     pub(super) fn unsubscribe(&mut self, request: RequestId, consumer: ConsumerId) {
-        let Some(place) = self.consumers.remove(&consumer) else {
+        let place = self.holdings.as_mut().and_then(|holdings| holdings.consumers.remove(&consumer));
+        let Some(place) = place else {
             return self.answer(request, Ok(Reply::Done));
         };
         let (queue, connection) = (place.queue, self.outbox.connection);
@@ -103,7 +102,8 @@ impl Client {
 
     pub(super) fn set_window(&mut self, consumer: ConsumerId, window: u32) {
         let own = self.session.as_ref().filter(|session| session.consumer == consumer).map(|session| session.queue);
-        let Some(queue) = self.consumers.get(&consumer).map(|place| place.queue).or(own) else { return };
+        let place = self.holdings.as_ref().and_then(|holdings| holdings.consumers.get(&consumer));
+        let Some(queue) = place.map(|place| place.queue).or(own) else { return };
         let connection = self.outbox.connection;
         self.push(queue, ShardCommand::Window { queue, connection, consumer, window });
     }
@@ -114,12 +114,12 @@ impl Client {
     }
 
     fn lane_window(&mut self, lane: Lane) -> Arc<crate::window::LaneWindow> {
-        self.lanes.entry(lane).or_default().clone()
+        self.holdings().lanes.entry(lane).or_default().clone()
     }
 
     fn resume_lane(&mut self, lane: Lane) {
-        let queues: Vec<QueueId> =
-            self.consumers.values().filter(|place| place.lane == lane).map(|place| place.queue).collect();
+        let consumers = self.holdings.iter().flat_map(|holdings| holdings.consumers.values());
+        let queues: Vec<QueueId> = consumers.filter(|place| place.lane == lane).map(|place| place.queue).collect();
         for queue in queues {
             self.push(queue, ShardCommand::Resume { queue });
         }
@@ -127,8 +127,9 @@ impl Client {
 
     /// Consumers that found their lane's window full are served again after the connection has settled something.
     pub(super) fn resume_starved_lanes(&mut self, now: Now) {
+        let Some(holdings) = &self.holdings else { return };
         let starved: Vec<Lane> =
-            self.lanes.iter().filter(|(_, window)| window.take_starved()).map(|(lane, _)| *lane).collect();
+            holdings.lanes.iter().filter(|(_, window)| window.take_starved()).map(|(lane, _)| *lane).collect();
         if starved.is_empty() {
             return;
         }
@@ -146,7 +147,7 @@ impl Client {
             Ok(queue) => queue,
             Err(refusal) => return self.answer(request, Err(refusal)),
         };
-        self.touched.insert(queue);
+        self.holdings().touched.insert(queue);
         let fetch = ShardFetch {
             outbox: self.outbox.clone(),
             request,
@@ -179,7 +180,7 @@ impl Client {
             return self.push_to(first, ShardCommand::Settle { deliveries, outcome, request });
         }
         let mut request = request;
-        for index in 0..self.pending.len() {
+        for index in 0..self.broker.shard_count() {
             let deliveries: Vec<DeliveryId> =
                 deliveries.iter().filter(|id| shard_of(id.queue) == index).copied().collect();
             if !deliveries.is_empty() {
@@ -221,38 +222,8 @@ impl Client {
         }
     }
 
-    pub(super) fn fetch_retained(&mut self, now: Now, request: RequestId, fetch: FetchRetained) {
-        self.flush(now);
-        self.retained.push_back((request, fetch));
-        self.serve_retained(now);
-    }
-
-    /// Answers the next question after retained messages, unless the peer has much to read already. Where nothing was found among many
-    /// keys, others have their turn before it goes on.
-    pub(super) fn serve_retained(&mut self, now: Now) {
-        self.searching = false;
-        let Some((request, mut fetch)) =
-            self.retained.pop_front_if(|_| self.outbox.unwritten_bytes() < RETAINED_UNWRITTEN_BYTES_MAX)
-        else {
-            return;
-        };
-        self.has_looked = true;
-        match self.broker.retained(now, &self.who, &fetch) {
-            Ok(RetainedMessages { messages, next: Some(next) }) if messages.is_empty() => {
-                fetch.after = Some(next);
-                self.retained.push_front((request, fetch));
-                self.searching = true;
-                self.outbox.wake_always();
-            }
-            result => {
-                let result = result.map(|found| Reply::Retained(Box::new(found)));
-                self.outbox.push_counted(Event::Reply { request, result });
-            }
-        }
-    }
-
     /// The queue, if it exists, is not somebody else's, and may be read.
-    fn readable(&self, name: &Name) -> Result<QueueId, Refusal> {
+    pub(super) fn readable(&self, name: &Name) -> Result<QueueId, Refusal> {
         let caller = self.caller();
         // Only the connection that replies go to finds such a queue.
         if !name.starts_with(REPLY_ADDRESS) {

@@ -43,7 +43,7 @@ impl Client {
         if found.targets.is_empty() {
             self.outbox.push(Event::Unroutable { lane, confirm, mandatory, message: message.clone() });
         }
-        let mut split = split_by_shard(self.pending.len(), found);
+        let mut split = split_by_shard(self.broker.shard_count(), found);
         split.iter_mut().for_each(|(_, targets)| targets.retain(|target| !landed.contains(&target.queue)));
         split.retain(|(_, targets)| !targets.is_empty());
         let is_new = message.durable && found.defined > self.broker.definitions_are_durable_to();

@@ -101,7 +101,7 @@ impl Client {
         self.published = true;
         let version = self.broker.version();
         let found = self.routes().get(version, publish.run.head());
-        let split = found.as_ref().map(|found| split_by_shard(self.pending.len(), found)).unwrap_or_default();
+        let split = found.as_ref().map(|found| split_by_shard(self.broker.shard_count(), found)).unwrap_or_default();
         let defined = found.as_ref().map(|found| found.defined);
         let is_new = publish.run.head().durable && defined > Some(self.broker.definitions_are_durable_to());
         if split.is_empty() || is_new {
@@ -147,7 +147,7 @@ impl Client {
 
     /// Confirmed once every shard has it, the one that retains it too, and the definitions of a new route are durable.
     fn fan_out(&mut self, now: Now, publish: &Publish, found: &Route, is_new: bool) {
-        let split = split_by_shard(self.pending.len(), found);
+        let split = split_by_shard(self.broker.shard_count(), found);
         let shares = share_count(split.len() + usize::from(publish.retain) + usize::from(is_new));
         if publish.retain {
             let confirm = self.confirmee(publish, shares.clone());
@@ -184,7 +184,7 @@ impl Client {
 
     /// Keeps the message as its key's last value; the shard that keeps it confirms its share.
     pub(super) fn retain(&mut self, message: Arc<Message>, confirm: Option<Confirmee>) {
-        let index = retained_shard(&message.routing_key, self.pending.len());
+        let index = retained_shard(&message.routing_key, self.broker.shard_count());
         let vhost = self.who.vhost.clone();
         self.push_to(index, ShardCommand::Retain { vhost, message, confirm });
     }

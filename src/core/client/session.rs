@@ -50,7 +50,6 @@ impl Client {
             selector: None,
             reading: None,
         };
-        self.touched.insert(queue);
         self.push(queue, ShardCommand::Subscribe { queue, consumer: Box::new(consumer), request: None });
         self.flush(now);
     }

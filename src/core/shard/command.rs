@@ -11,6 +11,7 @@ use crossdock_common::definition::{Durability, QueueSettings};
 use crossdock_common::names::{ConnectionId, DeliveryId, QueueId};
 use crossdock_common::{ConsumerId, Lane, Message, Name, RequestId};
 
+use super::browse::ShardBrowse;
 use super::letters::Posted;
 use super::move_task::Ended;
 use super::runs::EnqueueRun;
@@ -43,6 +44,8 @@ pub(crate) enum ShardCommand {
     Resume { queue: QueueId },
     /// Messages are wanted now.
     Fetch { queue: QueueId, fetch: Box<ShardFetch> },
+    /// Messages are looked at, and stay.
+    Browse { queue: QueueId, browse: Box<ShardBrowse> },
     /// Deliveries of this shard are settled.
     Settle { deliveries: Vec<DeliveryId>, outcome: Outcome, request: Option<(RequestId, Arc<Outbox>)> },
     /// The queue's ready messages go.

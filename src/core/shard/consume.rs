@@ -58,7 +58,9 @@ impl Shard {
     pub(super) fn detach(&mut self, now: Now, id: QueueId, connection: ConnectionId, effects: &mut Effects) {
         let Some(queue) = self.queues.get_mut(&id) else { return };
         let had_consumer = queue.consumers.remove_connection(connection);
-        queue.fetches.retain(|fetch| fetch.outbox.connection != connection);
+        if let Some(special) = queue.special.present() {
+            special.fetches.retain(|fetch| fetch.outbox.connection != connection);
+        }
         let held = queue.held_by(connection);
         self.settle(now, &held, crossdock_common::command::Outcome::Released, None, effects);
         if had_consumer {
@@ -88,7 +90,7 @@ impl Shard {
                 let (connection, request) = (fetch.outbox.connection, fetch.request);
                 timers.add(until, Timer::Fetch { queue: id, connection, request });
             }
-            queue.fetches.push_back(fetch);
+            queue.special.fetches.push_back(fetch);
             return self.mark(id);
         }
         queue.serve_fetch(fetch, (now, unload), timers, effects, &mut |what| {
@@ -107,8 +109,8 @@ impl Shard {
     ) {
         let Some(queue) = self.queues.get_mut(&id) else { return };
         let is_it = |fetch: &ShardFetch| fetch.request == request && fetch.outbox.connection == connection;
-        let Some(index) = queue.fetches.iter().position(is_it) else { return };
-        if let Some(fetch) = queue.fetches.remove(index) {
+        let Some(index) = queue.special.fetches.iter().position(is_it) else { return };
+        if let Some(fetch) = queue.special.fetches.remove(index) {
             fetch.outbox.push(Event::Fetched { request, deliveries: Vec::new(), ready: 0 });
             effects.wake(&fetch.outbox);
         }
@@ -121,7 +123,7 @@ impl Shard {
             // The clock starts again when they have gone.
             return;
         }
-        if !queue.fetches.is_empty() {
+        if !queue.special.fetches.is_empty() {
             queue.unused_since = now.instant;
         }
         if queue.unused_since.after_ms(expires_ms) <= now.instant {

@@ -11,6 +11,7 @@ use super::stream::cursor::Cursor;
 use super::traffic::Traffic;
 use super::wishes::Wishes;
 use crate::outbox::Outbox;
+use crate::rarely::Rarely;
 use crate::selector::Selector;
 use crate::window::LaneWindow;
 
@@ -108,14 +109,14 @@ impl Consumer {
     }
 
     /// Sends a run at once, after what was handed out before.
-    pub(crate) fn send_run(&mut self, delivery: RunDelivery, effects: &mut Effects, traffic: &mut Traffic) {
+    pub(crate) fn send_run(&mut self, delivery: RunDelivery, effects: &mut Effects, traffic: &mut Rarely<Traffic>) {
         self.flush(effects, traffic);
         traffic.count_delivered(self.presettled, delivery.run.len());
         self.outbox.deliver_run(delivery);
         effects.wake(&self.outbox);
     }
 
-    fn flush(&mut self, effects: &mut Effects, traffic: &mut Traffic) {
+    fn flush(&mut self, effects: &mut Effects, traffic: &mut Rarely<Traffic>) {
         if !self.outgoing.is_empty() {
             traffic.count_delivered(self.presettled, self.outgoing.len());
             self.outbox.deliver(&mut self.outgoing);
@@ -249,7 +250,7 @@ impl Consumers {
     }
 
     /// Sends what was handed out since the last flush.
-    pub(crate) fn flush(&mut self, effects: &mut Effects, traffic: &mut Traffic) {
+    pub(crate) fn flush(&mut self, effects: &mut Effects, traffic: &mut Rarely<Traffic>) {
         self.all.iter_mut().for_each(|consumer| consumer.flush(effects, traffic));
     }
 

@@ -34,8 +34,8 @@ impl Shard {
             if queue.is_delaying() { due_letter(queue, &dying.entry, now) } else { dead_letter(queue, &dying, now) };
         let Some(letter) = letter else {
             // It has to be read first.
-            queue.to_read.push(dying.entry.position);
-            queue.burying.insert(dying.entry.position, dying);
+            queue.special.to_read.push(dying.entry.position);
+            queue.special.burying.insert(dying.entry.position, dying);
             return self.mark(id);
         };
         if !dying.is_again {
@@ -44,7 +44,7 @@ impl Shard {
         let stays = letter.position.is_some();
         effects.followups.push_back(Followup::DeadLetter(Box::new(letter)));
         if stays {
-            queue.departing.insert(dying.entry.position, dying);
+            queue.special.departing.insert(dying.entry.position, dying);
         } else {
             self.has_left(id, &dying.entry);
         }
@@ -52,7 +52,7 @@ impl Shard {
 
     /// The copy of a dead letter is safe.
     pub(super) fn departed(&mut self, now: Now, id: QueueId, position: u64, effects: &mut Effects) {
-        let dying = self.queues.get_mut(&id).and_then(|queue| queue.departing.remove(&position));
+        let dying = self.queues.get_mut(&id).and_then(|queue| queue.special.departing.remove(&position));
         let Some(dying) = dying else { return };
         if self.move_arrived(id, &dying.entry) {
             return;

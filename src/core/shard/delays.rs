@@ -30,7 +30,7 @@ impl Queue {
     }
 
     fn is_sending_enough(&self) -> bool {
-        self.departing.len() + self.burying.len() >= SENDING_MAX
+        self.special.departing.len() + self.special.burying.len() >= SENDING_MAX
     }
 }
 
@@ -47,7 +47,7 @@ impl Shard {
     pub(super) fn send_due(&mut self, now: Now, id: QueueId, effects: &mut Effects) {
         while let Some(queue) = self.queues.get_mut(&id).filter(|queue| queue.is_delaying()) {
             // What is in memory does not go past what has to be read first.
-            let goes_past = |entry: &Entry| entry.message.is_some() && !queue.burying.is_empty();
+            let goes_past = |entry: &Entry| entry.message.is_some() && !queue.special.burying.is_empty();
             if queue.is_sending_enough() || queue.next_due(now.instant).is_some_and(goes_past) {
                 return;
             }
@@ -73,7 +73,7 @@ impl Shard {
             message: entry.message.clone(),
         };
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-        queue.delayed.range((start, Bound::Unbounded)).take(count_max).map(info).collect()
+        queue.special.delayed.range((start, Bound::Unbounded)).take(count_max).map(info).collect()
     }
 
     pub(super) fn cancel_delayed(

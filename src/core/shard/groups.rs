@@ -135,6 +135,11 @@ impl Groups {
         self.aside.values().map(|(entry, _)| entry)
     }
 
+    /// Entries behind this place, in order.
+    pub(crate) fn behind(&self, place: u64) -> impl Iterator<Item = &Entry> {
+        self.aside.range(place.saturating_add(1)..).map(|(_, (entry, _))| entry)
+    }
+
     /// Somebody has this place.
     pub(crate) fn is_held(&self, place: u64) -> bool {
         self.held.contains_key(&place)

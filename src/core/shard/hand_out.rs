@@ -27,12 +27,12 @@ impl Queue {
         effects: &mut Effects,
         mut gone: impl FnMut(HandOut),
     ) {
-        if !self.fetches.is_empty() {
+        if !self.special.fetches.is_empty() {
             self.ready.open_to(EVERYTHING);
         }
         // A run does not fall apart for nobody.
         while self.is_fetched_from() && self.ready.head(unload).is_some() {
-            let Some(fetch) = self.fetches.pop_front() else { break };
+            let Some(fetch) = self.special.present().and_then(|special| special.fetches.pop_front()) else { break };
             self.serve_fetch(fetch, (now, unload), timers, effects, &mut gone);
         }
         // What was published before is waited for: it becomes ready when it is durable.
@@ -46,14 +46,15 @@ impl Queue {
 
     /// Somebody fetches, or there is no run to be kept together.
     fn is_fetched_from(&self) -> bool {
-        !self.fetches.is_empty() || self.ready.next_part().is_none()
+        !self.special.fetches.is_empty() || self.ready.next_part().is_none()
     }
 
     /// Fetches that waited only for messages to be read, and there are none after all.
     fn answer_impatient(&mut self, effects: &mut Effects) {
+        let Some(special) = self.special.present() else { return };
         let (patient, impatient): (VecDeque<_>, VecDeque<_>) =
-            std::mem::take(&mut self.fetches).into_iter().partition(|fetch| fetch.wait_ms > 0);
-        self.fetches = patient;
+            std::mem::take(&mut special.fetches).into_iter().partition(|fetch| fetch.wait_ms > 0);
+        special.fetches = patient;
         for fetch in impatient {
             fetch.outbox.push(Event::Fetched { request: fetch.request, deliveries: Vec::new(), ready: 0 });
             effects.wake(&fetch.outbox);

@@ -73,7 +73,7 @@ impl Shard {
                 until = own;
             }
             queue.awaiting.add(own, false);
-            queue.behind.reserve(entry.position);
+            queue.special.behind.reserve(entry.position);
         }
         self.large.queue.push_back(LargeBody { message, entries, confirm, until, parts: Vec::new() });
         self.write_large(effects);
@@ -160,6 +160,8 @@ impl Behindhand {
 }
 
 impl Behind {
+    pub(crate) const NONE: Self = Self { waiting: VecDeque::new(), unstored: 0 };
+
     pub(crate) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
@@ -205,8 +207,9 @@ impl Behind {
 impl Queue {
     /// Forgets everything that waits behind large messages, and those themselves; gives the entries.
     pub(crate) fn take_behind(&mut self) -> Vec<Entry> {
-        let all = std::mem::take(&mut self.behind).waiting;
+        let all = self.special.present().map(|special| std::mem::take(&mut special.behind).waiting);
         all.into_iter()
+            .flatten()
             .filter_map(|one| match one {
                 Behindhand::Here(entry) => Some(*entry),
                 Behindhand::Expected(_) => None,

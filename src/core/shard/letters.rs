@@ -51,6 +51,8 @@ pub(crate) struct KeptLetters {
 }
 
 impl KeptLetters {
+    pub(crate) const NONE: Self = Self { waiting: BTreeMap::new(), body_bytes: 0, next: 0, has_timer: false };
+
     pub(crate) fn len(&self) -> usize {
         self.waiting.len()
     }
@@ -153,11 +155,11 @@ impl Shard {
         }
         let Self { queues, timers, .. } = self;
         let Some(queue) = queues.get_mut(&id) else { return };
-        let Some(mut dying) = queue.departing.remove(&position) else { return };
+        let Some(mut dying) = queue.special.departing.remove(&position) else { return };
         dying.taken.extend(taken);
         dying.is_again = true;
-        queue.kept.keep(dying);
-        if !std::mem::replace(&mut queue.kept.has_timer, true) {
+        queue.special.kept.keep(dying);
+        if !std::mem::replace(&mut queue.special.kept.has_timer, true) {
             timers.add(now.instant.after_ms(RETRY_MS), Timer::Letters { queue: id });
         }
     }
@@ -166,9 +168,9 @@ impl Shard {
     pub(super) fn send_kept(&mut self, now: Now, id: QueueId, effects: &mut Effects) {
         let Self { queues, timers, .. } = self;
         let Some(queue) = queues.get_mut(&id) else { return };
-        let turn = queue.kept.take_next();
-        queue.kept.has_timer = queue.kept.len() > 0;
-        if queue.kept.has_timer {
+        let turn = queue.special.kept.take_next();
+        queue.special.kept.has_timer = queue.special.kept.len() > 0;
+        if queue.special.kept.has_timer {
             timers.add(now.instant.after_ms(RETRY_MS), Timer::Letters { queue: id });
         }
         turn.into_iter().for_each(|dying| self.send_letter(now, id, dying, effects));
@@ -176,7 +178,7 @@ impl Shard {
 
     /// One that was kept has been taken: there may be room for another.
     pub(super) fn send_another_kept(&mut self, now: Now, id: QueueId, effects: &mut Effects) {
-        let next = self.queues.get_mut(&id).and_then(|queue| queue.kept.take_oldest());
+        let next = self.queues.get_mut(&id).and_then(|queue| queue.special.kept.take_oldest());
         if let Some(dying) = next {
             self.send_letter(now, id, dying, effects);
         }

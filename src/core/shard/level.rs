@@ -1,20 +1,22 @@
 //! The ready messages of one priority: the near ones in memory, the far ones on disk, where a page of references may be on disk as
 //! well.
 //!
-//! From the front: `near` (messages that are here, and some that are being read), `refs` (a page that was read back),
-//! `pages`, `open` (the newest, not in a page yet). Messages go from the front to consumers and from the back to disk.
-//! Reading back is in `reading`, pages are in `pages`. Where nothing is on disk, runs are kept as they are behind all others: `tail`.
+//! From the front: `near` (messages that are here, and some that are being read), `runs` (what came in runs while nothing was on disk,
+//! kept as it came), `refs` (a page that was read back), `pages`, `open` (the newest, not in a page yet). Messages go from the front
+//! to consumers and from the back to disk. Reading back is in `reading`, pages are in `pages`.
 
+mod browse;
 mod lasting;
 mod pages;
 mod reading;
-mod tail;
+mod runs;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+pub(crate) use browse::Behind;
 pub(crate) use lasting::Located;
-use tail::Tail;
+use runs::{Item, Runs};
 
 use crossdock_common::{Instant, Message};
 
@@ -47,8 +49,8 @@ pub(crate) struct Level {
     sealings: u32,
     /// Some far message has a time to live of its own.
     far_expires: bool,
-    /// Runs, and what came after them.
-    tail: Tail,
+    /// Runs, and what came among them.
+    runs: Runs,
 }
 
 /// What has been read of a message.
@@ -71,13 +73,13 @@ impl Level {
         Self { number, ..Self::default() }
     }
 
-    /// How many there are, without those of the tail.
-    pub(crate) fn ahead_of_tail(&self) -> u64 {
-        self.near.len() as u64 + self.far
+    pub(crate) fn is_empty(&self) -> bool {
+        self.near.is_empty() && self.runs.is_empty() && self.far == 0
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.ahead_of_tail() == 0 && self.tail.is_empty()
+    /// How many are on disk, beside some of those that are near.
+    pub(crate) fn far(&self) -> u64 {
+        self.far
     }
 
     /// New messages go to disk: older ones are there already.
@@ -87,7 +89,10 @@ impl Level {
 
     /// The next message is known, but not here.
     pub(crate) fn is_waiting(&self) -> bool {
-        self.ahead_of_tail() > 0 && self.head().is_none()
+        match self.near.front() {
+            Some(entry) => entry.message.is_none(),
+            None => self.far > 0 && self.runs.is_empty(),
+        }
     }
 
     /// Something on disk may expire.
@@ -96,7 +101,7 @@ impl Level {
     }
 
     pub(crate) fn memory_bytes(&self) -> u64 {
-        self.near_bytes + (self.refs.len() + self.open.len()) as u64 * REF_BYTES + self.tail.memory_bytes()
+        self.near_bytes + (self.refs.len() + self.open.len()) as u64 * REF_BYTES + self.runs.memory_bytes()
     }
 
     pub(crate) fn head(&self) -> Option<&Entry> {
@@ -127,40 +132,36 @@ impl Level {
     /// A new entry, or one that was away for so long that its place is the end.
     #[inline]
     pub(crate) fn append(&mut self, entry: Entry, keep: bool) {
-        if !self.tail.is_empty() {
-            return self.append_to_tail(entry, keep);
-        }
-        self.append_before_tail(entry, keep);
-    }
-
-    fn append_before_tail(&mut self, entry: Entry, keep: bool) {
         match entry.to_stored() {
             Some(stored) if self.far > 0 || !keep => {
                 self.far += 1;
                 self.far_expires |= stored.expires;
                 self.open.push_back(stored);
             }
-            _ => self.insert(entry),
+            _ if self.runs.is_empty() => self.insert(entry),
+            _ => self.runs.push(Item::One(entry)),
         }
     }
 
     /// An entry that was delayed: to where it was if that is near, else to the end.
     pub(crate) fn wake(&mut self, entry: Entry) {
-        self.make_way(&entry);
         let first_far = self.refs.front().map(|stored| stored.position);
         let first_far = first_far.or(self.pages.front().map(|page| page.positions.0));
         let first_far = first_far.or(self.open.front().map(|stored| stored.position));
         if first_far.is_some_and(|first| first < entry.position) {
-            self.append_before_tail(entry, true);
+            self.append(entry, true);
         } else {
-            self.insert(entry);
+            self.put_back(entry);
         }
     }
 
     /// An entry that was handed out: to where it was.
     pub(crate) fn put_back(&mut self, entry: Entry) {
-        self.make_way(&entry);
-        self.insert(entry);
+        if self.runs.begin_before(&entry) {
+            self.runs.insert(entry);
+        } else {
+            self.insert(entry);
+        }
     }
 
     fn insert(&mut self, entry: Entry) {
@@ -208,12 +209,13 @@ impl Level {
         Some(stored)
     }
 
-    /// Takes everything: entries, references, pages.
+    /// Takes everything: entries, references, pages. What is of a run is gone.
     pub(crate) fn drain(&mut self) -> (VecDeque<Entry>, VecDeque<StoredRef>, VecDeque<PageRef>) {
         let sealings = self.sealings;
-        let Level { near, mut refs, pages, open, .. } = std::mem::replace(self, Self::new(self.number));
+        let Level { mut near, runs, mut refs, pages, open, .. } = std::mem::replace(self, Self::new(self.number));
         // A page that is being written must not be taken for one of later messages.
         self.sealings = sealings;
+        near.extend(runs.into_entries());
         refs.extend(open);
         (near, refs, pages)
     }

@@ -69,7 +69,7 @@ impl Shard {
             consumer.outbox.push(Event::ConsumerCancelled { consumer: consumer.id });
             effects.wake(&consumer.outbox);
         }
-        for fetch in &queue.fetches {
+        for fetch in &queue.special.fetches {
             let gone = Refusal::NotFound {
                 resource: crossdock_common::refusal::Resource::Queue,
                 name: queue.name.clone(),
@@ -105,7 +105,7 @@ impl Shard {
         for entry in queue.away() {
             entry.stored.iter().for_each(|location| self.segments.remove(location));
         }
-        for page in &queue.damaged_pages {
+        for page in &queue.special.damaged_pages {
             self.segments.remove_page(page);
             self.retired.push(page.location);
         }
@@ -142,7 +142,7 @@ impl Shard {
             self.arrived.extend(known.give_up());
         }
         let mut drained = queue.ready.drain();
-        let kept: Vec<Entry> = queue.kept.drain().collect();
+        let kept: Vec<Entry> = queue.special.present().into_iter().flat_map(|special| special.kept.drain()).collect();
         let waited = self.waiting.take_entries(id);
         let behind = queue.take_behind();
         let (large, parts) = self.large.take_entries(id);
@@ -169,7 +169,7 @@ impl Shard {
         self.queues.get(&id).map_or_else(Counts::default, |queue| Counts {
             ready: queue.ready.len() + queue.awaiting.count() as u64,
             unsettled: queue.unsettled_count(),
-            delayed: queue.delayed.len() as u64,
+            delayed: queue.special.delayed.len() as u64,
             unreadable: queue.unreadable(),
             consumers: u32::try_from(queue.consumers.len()).unwrap_or(u32::MAX),
         })

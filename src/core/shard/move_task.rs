@@ -224,7 +224,7 @@ impl Shard {
             queue.ready.hold(entry.position, message);
         }
         entry.unload();
-        queue.departing.insert(entry.position, Dying::new(entry, DeathReason::Rejected));
+        queue.special.departing.insert(entry.position, Dying::new(entry, DeathReason::Rejected));
         effects.followups.push_back(Followup::DeadLetter(Box::new(letter)));
     }
 
@@ -244,7 +244,7 @@ impl Shard {
         let Some(queue) = self.queues.get_mut(&id) else { return false };
         let Some(destination) = queue.moving.as_mut().and_then(|task| task.landed(position)) else { return false };
         queue.moving.iter_mut().for_each(|task| task.end_with(Ended::Undelivered(destination.clone())));
-        if let Some(dying) = queue.departing.remove(&position) {
+        if let Some(dying) = queue.special.departing.remove(&position) {
             queue.ready.put_back(dying.entry);
         }
         self.mark(id);

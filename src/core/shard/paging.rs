@@ -80,7 +80,7 @@ impl Memory {
     pub(crate) fn window_bytes(&self, queue: &Queue) -> u64 {
         if self.used_bytes < self.paging.memory_bytes_max {
             self.paging.read_ahead_bytes
-        } else if queue.consumers.has_room() || !queue.fetches.is_empty() || queue.moving.is_some() {
+        } else if queue.consumers.has_room() || !queue.special.fetches.is_empty() || queue.moving.is_some() {
             FLOOR_BYTES.min(self.paging.read_ahead_bytes)
         } else {
             0

@@ -13,6 +13,11 @@ use super::entry::{Entry, Holder, entry_bytes};
 use crate::definitions::route::AnnouncedBinding;
 use crate::window::LaneWindow;
 
+/// What a part costs beside its messages.
+const PART_BYTES: u64 = 128;
+/// What a message of a run costs beside its body.
+const BOUND_BYTES: u64 = 4;
+
 /// Transient messages of a run, at places that follow each other, never handed out before.
 #[derive(Clone)]
 pub(crate) struct Part {
@@ -49,8 +54,13 @@ impl Part {
         self.run.bodies_bytes() as u64
     }
 
-    /// Memory that they take once they are entries: they may become that at any time.
+    /// Memory that they take.
     pub(crate) fn memory_bytes(&self) -> u64 {
+        PART_BYTES + entry_bytes(self.run.head()) + self.len() * BOUND_BYTES + self.body_bytes()
+    }
+
+    /// Memory that they take once they are entries.
+    pub(crate) fn entries_bytes(&self) -> u64 {
         self.len() * entry_bytes(self.run.head()) + self.body_bytes()
     }
 

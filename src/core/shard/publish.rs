@@ -73,7 +73,7 @@ impl Shard {
             } else {
                 Storing::No
             };
-            if storing == Storing::No && queue.awaiting.count() == 0 && queue.behind.is_empty() {
+            if storing == Storing::No && queue.awaiting.count() == 0 && queue.special.behind.is_empty() {
                 // The way of most transient messages: nothing to write, nothing to wait for.
                 arrived.extend(queue.arrived(entry.position));
                 queue.admit(entry, true, now, timers);
@@ -196,11 +196,11 @@ impl Shard {
                 let keep = queue.has_unstored() || !memory.crowds(queue);
                 queue.admit(entry, keep, now, timers);
             };
-            if queue.behind.is_empty() {
+            if queue.special.behind.is_empty() {
                 admit(queue, entry);
             } else {
-                queue.behind.put(entry);
-                while let Some(entry) = queue.behind.next() {
+                queue.special.behind.put(entry);
+                while let Some(entry) = queue.special.behind.next() {
                     admit(queue, entry);
                 }
             }

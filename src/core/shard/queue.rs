@@ -30,6 +30,7 @@ use super::traffic::Traffic;
 use super::unsettled::AllUnsettled;
 use crate::definitions::route::AnnouncedBinding;
 use crate::log::{Location, Urgency};
+use crate::rarely::{Rare, Rarely};
 
 pub(crate) use contents::Awaited;
 
@@ -46,25 +47,11 @@ pub(crate) struct Queue {
     pub urgency: Option<Urgency>,
     pub ready: Ready,
     pub unsettled: AllUnsettled,
-    pub delayed: BTreeMap<(Instant, u64), Entry>,
-    /// Dead letters whose copies are not safe yet.
-    pub departing: BTreeMap<u64, Dying>,
-    /// Dead letters that nobody takes, if the queue keeps them.
-    pub kept: KeptLetters,
-    /// Dead letters that have to be read first.
-    pub burying: BTreeMap<u64, Dying>,
-    /// Those of them that are not being read yet, in the order in which they died.
-    pub to_read: Vec<u64>,
-    /// What could not be read: kept for the experts, and tried again after a restart.
-    pub damaged: Vec<Entry>,
-    pub damaged_pages: Vec<PageRef>,
     pub consumers: Consumers,
-    /// Fetches that found nothing and wait.
-    pub fetches: VecDeque<ShardFetch>,
     /// Messages that wait for the log to be written, or synced, before they become ready.
     pub awaiting: Awaited,
-    /// What waits behind large messages that are still being written.
-    pub behind: Behind,
+    /// What few queues have.
+    pub special: Rarely<Special>,
     /// What a stream has beside its messages.
     pub stream: Option<Box<Stream>>,
     /// Of a FIFO queue: what it had lately.
@@ -82,11 +69,47 @@ pub(crate) struct Queue {
     /// In the shard's list of queues to dispatch.
     pub dirty: bool,
     pub ledger: Ledger,
-    pub traffic: Traffic,
+    pub traffic: Rarely<Traffic>,
     /// What the shard has counted of [`memory_bytes`](Self::memory_bytes).
     pub memory_counted: u64,
-    delayed_bytes: u64,
     expiry_timer: Option<Instant>,
+}
+
+/// What a queue has whose messages are not only ready or with consumers.
+#[derive(Default)]
+pub(crate) struct Special {
+    pub delayed: BTreeMap<(Instant, u64), Entry>,
+    delayed_bytes: u64,
+    /// Dead letters whose copies are not safe yet.
+    pub departing: BTreeMap<u64, Dying>,
+    /// Dead letters that nobody takes, if the queue keeps them.
+    pub kept: KeptLetters,
+    /// Dead letters that have to be read first.
+    pub burying: BTreeMap<u64, Dying>,
+    /// Those of them that are not being read yet, in the order in which they died.
+    pub to_read: Vec<u64>,
+    /// What could not be read: kept for the experts, and tried again after a restart.
+    pub damaged: Vec<Entry>,
+    pub damaged_pages: Vec<PageRef>,
+    /// Fetches that found nothing and wait.
+    pub fetches: VecDeque<ShardFetch>,
+    /// What waits behind large messages that are still being written.
+    pub behind: Behind,
+}
+
+impl Rare for Special {
+    const NONE: &'static Self = &Self {
+        delayed: BTreeMap::new(),
+        delayed_bytes: 0,
+        departing: BTreeMap::new(),
+        kept: KeptLetters::NONE,
+        burying: BTreeMap::new(),
+        to_read: Vec::new(),
+        damaged: Vec::new(),
+        damaged_pages: Vec::new(),
+        fetches: VecDeque::new(),
+        behind: Behind::NONE,
+    };
 }
 
 /// What handing out a message means for the log.
@@ -117,17 +140,9 @@ impl Queue {
             },
             settings: Arc::new(new.settings),
             unsettled: AllUnsettled::default(),
-            delayed: BTreeMap::new(),
-            departing: BTreeMap::new(),
-            kept: KeptLetters::default(),
-            burying: BTreeMap::new(),
-            to_read: Vec::new(),
-            damaged: Vec::new(),
-            damaged_pages: Vec::new(),
             consumers: Consumers::default(),
-            fetches: VecDeque::new(),
             awaiting: Awaited::default(),
-            behind: Behind::default(),
+            special: Rarely::default(),
             next_position: 1,
             unused_since: now,
             state: BTreeMap::new(),
@@ -136,9 +151,8 @@ impl Queue {
             moving: None,
             dirty: false,
             ledger: Ledger::default(),
-            traffic: Traffic::default(),
+            traffic: Rarely::default(),
             memory_counted: 0,
-            delayed_bytes: 0,
             expiry_timer: None,
         }
     }
@@ -169,8 +183,8 @@ impl Queue {
         if matches!(self.settings.overflow, None | Some(Overflow::DropHead)) {
             return false;
         }
-        let length = self.ready.len() + (self.awaiting.count() + self.kept.len()) as u64;
-        let bytes = self.ready.body_bytes() + self.kept.body_bytes() + message.body_bytes() as u64;
+        let length = self.ready.len() + (self.awaiting.count() + self.special.kept.len()) as u64;
+        let bytes = self.ready.body_bytes() + self.special.kept.body_bytes() + message.body_bytes() as u64;
         self.settings.length_max.is_some_and(|max| length >= max)
             || self.settings.bytes_max.is_some_and(|max| bytes > max)
     }
@@ -251,12 +265,12 @@ impl Queue {
 
     /// Nobody consumes or waits.
     pub(crate) fn is_unused(&self) -> bool {
-        self.consumers.is_empty() && self.fetches.is_empty()
+        self.consumers.is_empty() && self.special.fetches.is_empty()
     }
 
     /// The next message to come is taken at once.
     fn is_waited_for(&self) -> bool {
-        self.ready.len() == 0 && (self.consumers.has_room() || !self.fetches.is_empty())
+        self.ready.len() == 0 && (self.consumers.has_room() || !self.special.fetches.is_empty())
     }
 
     /// Somebody consumes or waits, or messages are being moved elsewhere.

@@ -13,7 +13,7 @@ use hashbrown::HashMap;
 
 use super::command::Effects;
 use super::level::Read;
-use super::queue::Queue;
+use super::queue::{Queue, Special};
 use super::segments::Segments;
 use super::stored::{StoredRef, take_refs};
 use super::{Formats, Shard};
@@ -27,8 +27,18 @@ pub struct ReadRequest {
     /// Whose it is.
     pub queue: QueueId,
     wanted: Wanted,
-    /// The consumer of a stream that it is for.
-    cursor: Option<u32>,
+    reader: ReadFor,
+}
+
+/// Who wants to have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ReadFor {
+    /// The queue's consumers.
+    Queue,
+    /// A consumer of a stream.
+    Cursor(u32),
+    /// Somebody who looks at what the queue has.
+    Browser(u32),
 }
 
 #[derive(Debug)]
@@ -49,7 +59,7 @@ struct ToRead {
 pub struct ReadResult {
     queue: QueueId,
     found: Found,
-    cursor: Option<u32>,
+    reader: ReadFor,
 }
 
 enum Found {
@@ -67,6 +77,13 @@ pub(super) struct ReadMessage {
 impl From<ReadMessage> for Read {
     fn from(read: ReadMessage) -> Self {
         Self { expires_at: None, binding: read.binding, message: read.message }
+    }
+}
+
+impl Queue {
+    /// The message, and when it expires here.
+    pub(super) fn as_read(&self, read: ReadMessage, now: Now) -> Read {
+        Read { expires_at: self.expires_at(&read.message, now), ..Read::from(read) }
     }
 }
 
@@ -91,15 +108,15 @@ impl ReadRequest {
     pub(super) fn messages(queue: QueueId, chosen: Vec<(u64, Location)>, segments: &Segments) -> Self {
         let to_read = |(position, location)| ToRead { position, location, parts: segments.parts_of(queue, position) };
         let wanted = Wanted::Messages(chosen.into_iter().map(to_read).collect());
-        Self { queue, wanted, cursor: None }
+        Self { queue, wanted, reader: ReadFor::Queue }
     }
 
     pub(super) fn page(queue: QueueId, page: Location) -> Self {
-        Self { queue, wanted: Wanted::Page(page), cursor: None }
+        Self { queue, wanted: Wanted::Page(page), reader: ReadFor::Queue }
     }
 
-    pub(super) fn of_cursor(self, cursor: u32) -> Self {
-        Self { cursor: Some(cursor), ..self }
+    pub(super) fn of(self, reader: ReadFor) -> Self {
+        Self { reader, ..self }
     }
 
     /// Where to read.
@@ -134,7 +151,7 @@ impl ReadRequest {
                 Found::Messages(wanted.iter().map(|one| (one.position, read(one))).collect())
             }
         };
-        ReadResult { queue: self.queue, found, cursor: self.cursor }
+        ReadResult { queue: self.queue, found, reader: self.reader }
     }
 }
 
@@ -158,6 +175,18 @@ fn decode(
     Ok(ReadMessage { message: Arc::new(message), serial, binding: None })
 }
 
+impl Special {
+    /// Asks for the dead letters that have to be read.
+    fn request_graves(&mut self) -> Vec<(u64, Location)> {
+        let Self { to_read, burying, .. } = self;
+        let mut request = |position: u64| {
+            let dying = burying.get_mut(&position).filter(|dying| !dying.entry.requested)?;
+            dying.entry.request()
+        };
+        to_read.drain(..).filter_map(&mut request).collect()
+    }
+}
+
 impl Shard {
     /// Asks for what the queue will need next, and writes pages of what it will not need soon.
     pub(super) fn turn_pages(&mut self, id: QueueId, effects: &mut Effects) {
@@ -165,12 +194,7 @@ impl Shard {
         let Some(queue) = self.queues.get_mut(&id) else { return };
         let mut ask = |request| effects.reads.push(request);
         let messages = |chosen| ReadRequest::messages(id, chosen, &self.segments);
-        let to_read = std::mem::take(&mut queue.to_read);
-        let mut request = |position: &u64| {
-            let dying = queue.burying.get_mut(position).filter(|dying| !dying.entry.requested)?;
-            dying.entry.request()
-        };
-        let graves: Vec<(u64, Location)> = to_read.iter().filter_map(&mut request).collect();
+        let graves = queue.special.present().map(Special::request_graves).unwrap_or_default();
         if !graves.is_empty() {
             ask(messages(graves));
         }
@@ -203,11 +227,17 @@ impl Shard {
     /// Takes what was read. Gives how many messages were wanted and could not be read.
     pub(crate) fn take_read(&mut self, now: Now, result: ReadResult, effects: &mut Effects) -> u64 {
         let id = result.queue;
-        let damaged = match (result.found, result.cursor) {
-            (Found::Messages(found), None) => self.messages_read(now, id, found, effects),
-            (Found::Page(location, refs), None) => self.page_read(id, &location, refs),
-            (Found::Messages(found), Some(cursor)) => self.messages_read_for((id, cursor), found),
-            (Found::Page(location, refs), Some(cursor)) => self.page_read_for((id, cursor), &location, refs),
+        let damaged = match (result.found, result.reader) {
+            (Found::Messages(found), ReadFor::Queue) => self.messages_read(now, id, found, effects),
+            (Found::Page(location, refs), ReadFor::Queue) => self.page_read(id, &location, refs),
+            (Found::Messages(found), ReadFor::Cursor(cursor)) => self.messages_read_for((id, cursor), found),
+            (Found::Page(location, refs), ReadFor::Cursor(cursor)) => self.page_read_for((id, cursor), &location, refs),
+            (Found::Messages(found), ReadFor::Browser(browser)) => {
+                self.messages_browsed(now, (id, browser), found, effects)
+            }
+            (Found::Page(location, refs), ReadFor::Browser(browser)) => {
+                self.page_browsed(now, (id, browser), (location, refs), effects)
+            }
         };
         self.mark(id);
         self.finish(now, effects);
@@ -221,7 +251,7 @@ impl Shard {
         gone.iter().for_each(|stored| self.segments.remove(&stored.location));
         if lost {
             let count = page.tally().count;
-            queue.damaged_pages.push(page);
+            queue.special.damaged_pages.push(page);
             return count;
         }
         self.retired.push(page.location);
@@ -236,16 +266,12 @@ impl Shard {
         effects: &mut Effects,
     ) -> u64 {
         let Some(queue) = self.queues.get_mut(&id) else { return 0 };
-        let read = |queue: &Queue, read: ReadMessage| Read {
-            expires_at: queue.expires_at(&read.message, now),
-            ..Read::from(read)
-        };
         let mut damaged = Vec::new();
         let mut graves = Vec::new();
         let mut rest = Vec::with_capacity(found.len());
         for (position, message) in found {
-            let message = message.map(|message| read(queue, message));
-            match queue.burying.remove(&position) {
+            let message = message.map(|message| queue.as_read(message, now));
+            match queue.special.present().and_then(|special| special.burying.remove(&position)) {
                 Some(mut dying) => match message {
                     Some(Read { message, binding, expires_at }) => {
                         let entry = &mut dying.entry;
@@ -259,7 +285,9 @@ impl Shard {
         }
         queue.ready.fill(&mut rest, &mut damaged);
         let count = damaged.len() as u64;
-        queue.damaged.extend(damaged);
+        if count > 0 {
+            queue.special.damaged.extend(damaged);
+        }
         for dying in graves {
             self.send_letter(now, id, dying, effects);
         }

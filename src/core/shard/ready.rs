@@ -1,7 +1,10 @@
 //! The messages of a queue that could be handed out, by priority and place; in a FIFO queue, by group as well.
 
+mod browse;
 mod parts;
 mod wanted;
+
+pub(crate) use browse::PageContent;
 
 use crossdock_common::{Instant, Message};
 use smallvec::SmallVec;
@@ -108,8 +111,6 @@ impl Ready {
     /// Somebody has the message: in a FIFO queue, the rest of its group waits.
     pub(crate) fn hold(&mut self, position: u64, message: &Message) {
         if self.groups.is_none() && self.levels.len() == 1 && has_tenant(message) {
-            // From here on messages are looked at one by one.
-            self.levels[0].dissolve();
             self.groups = Some(Box::new(Groups::shared_fairly()));
         }
         if let Some(groups) = &mut self.groups {
@@ -152,6 +153,7 @@ impl Ready {
         if let (Some(groups), [level]) = (&mut self.groups, &mut self.levels[..]) {
             groups.let_noisy_wait();
             while !groups.has_next() && !groups.is_full() {
+                level.advance();
                 let message = level.head().and_then(|entry| entry.message.as_ref());
                 let Some(name) = message.filter(|one| groups.must_wait(one)).map(|one| groups.name_of(one)) else {
                     break;
@@ -267,10 +269,10 @@ impl Ready {
     ) -> Option<(PageRef, Vec<StoredRef>)> {
         let level =
             self.levels.iter_mut().find(|level| level.pages().next().is_some_and(|page| page.location == *location))?;
-        let before = level.ahead_of_tail();
+        let before = level.far();
         let lost = refs.is_none();
         let (page, gone) = level.page_read(location, refs)?;
-        self.length = self.length + level.ahead_of_tail() - before;
+        self.length = self.length + level.far() - before;
         if lost {
             self.body_bytes -= page.tally().bytes;
         }

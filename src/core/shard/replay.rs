@@ -149,7 +149,7 @@ impl Shard {
             for (_, page) in unreadable {
                 segments.add_page(&page);
                 segments.add(&page.location);
-                queue.damaged_pages.push(page);
+                queue.special.damaged_pages.push(page);
             }
             let mut homeless = Vec::new();
             let mut last_due = None;

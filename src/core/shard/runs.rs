@@ -96,8 +96,8 @@ impl Queue {
 
     /// With all of the run, the queue would not be over its length, nor refuse any of it.
     fn has_room_for(&self, run: &Run) -> bool {
-        let length = self.ready.len() + self.kept.len() as u64 + run.len() as u64;
-        let bytes = self.ready.body_bytes() + self.kept.body_bytes() + run.bodies_bytes() as u64;
+        let length = self.ready.len() + self.special.kept.len() as u64 + run.len() as u64;
+        let bytes = self.ready.body_bytes() + self.special.kept.body_bytes() + run.bodies_bytes() as u64;
         self.settings.length_max.is_none_or(|max| length <= max)
             && self.settings.bytes_max.is_none_or(|max| bytes <= max)
     }

@@ -121,7 +121,7 @@ impl Survey {
 impl Queue {
     /// All pages, readable or not.
     fn pages(&self) -> impl Iterator<Item = &PageRef> {
-        self.ready.levels().flat_map(|(_, level)| level.pages()).chain(&self.damaged_pages)
+        self.ready.levels().flat_map(|(_, level)| level.pages()).chain(&self.special.damaged_pages)
     }
 }
 
@@ -140,12 +140,12 @@ fn write_queue(queue: &Queue, now: Now, log: &mut dyn Log, scratch: &mut BytesMu
         known.write(queue.id, now, log, scratch);
     }
     for (number, level) in queue.ready.levels() {
-        let damaged = queue.damaged_pages.iter().filter(|_| number == 0);
+        let damaged = queue.special.damaged_pages.iter().filter(|_| number == 0);
         write_pages(queue.id, number, level.pages().chain(damaged), log, scratch);
         let of_level = |entry: &&Entry| entry.level == number;
         let out = queue.out().filter(of_level).filter_map(Entry::to_stored);
         write_stored(queue.id, (number, true), level.before_pages().chain(out), log, scratch);
-        let behind = queue.behind.entries().filter(of_level).filter_map(Entry::to_stored);
+        let behind = queue.special.behind.entries().filter(of_level).filter_map(Entry::to_stored);
         write_stored(queue.id, (number, false), level.behind_pages().chain(behind), log, scratch);
     }
     write_delayed(queue, now, log, scratch);
@@ -199,7 +199,7 @@ fn write_pages<'a>(
 /// Delays are kept as times of day.
 fn write_delayed(queue: &Queue, now: Now, log: &mut dyn Log, scratch: &mut BytesMut) {
     scratch.clear();
-    for ((until, _), entry) in &queue.delayed {
+    for ((until, _), entry) in &queue.special.delayed {
         let Some(stored) = entry.to_stored().filter(|stored| stored.logged) else { continue };
         scratch.put_u64_le(due_at(now, until.0).0);
         scratch.put_u8(entry.level);

@@ -23,7 +23,7 @@ use super::entry::Entry;
 use super::queue::Queue;
 use super::snapshot::put_state;
 use crate::log::{Log, RecordKind};
-use cursor::{Cursor, Start};
+use cursor::{Cursor, Start, Wanted};
 use marks::Marks;
 use tail::Tail;
 
@@ -104,7 +104,8 @@ impl Queue {
             Start::Offset(offset) => (offset.saturating_add(1), None),
             Start::Since(since) => (stream.marks.before(since), Some(since)),
         };
-        Some(Box::new(Cursor::new(stream.cursors, next, since, reading.filter)))
+        let wanted = Wanted { since, filter: reading.filter, selector: new.selector.take() };
+        Some(Box::new(Cursor::new(stream.cursors, next, wanted)))
     }
 
     fn serve_cursors(&mut self, now: Now) {

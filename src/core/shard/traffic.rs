@@ -2,6 +2,8 @@
 
 use crossdock_common::message::DeathReason;
 
+use crate::rarely::Rare;
+
 /// Messages handed out, by how.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
@@ -28,6 +30,18 @@ pub struct Deaths {
     pub expired: u64,
     pub max_length: u64,
     pub delivery_limit: u64,
+}
+
+impl Rare for Traffic {
+    const NONE: &'static Self = &Self {
+        delivered: 0,
+        delivered_settled: 0,
+        fetched: 0,
+        fetched_settled: 0,
+        fetched_nothing: 0,
+        returned: 0,
+        dead_lettered: Deaths { rejected: 0, expired: 0, max_length: 0, delivery_limit: 0 },
+    };
 }
 
 impl Deaths {

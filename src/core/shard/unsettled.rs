@@ -34,7 +34,8 @@ impl AllUnsettled {
     }
 
     pub(crate) fn insert_part(&mut self, held: HeldPart) {
-        self.memory_bytes += held.part.memory_bytes();
+        // Any of them may come back alone, and all do that a lost connection held.
+        self.memory_bytes += held.part.entries_bytes();
         self.in_parts += held.part.run.len();
         self.parts.insert(held.part.position, held);
     }
@@ -83,7 +84,7 @@ impl AllUnsettled {
 
     fn remove_part(&mut self, position: u64) -> Option<HeldPart> {
         let held = self.parts.remove(&position)?;
-        self.memory_bytes -= held.part.memory_bytes();
+        self.memory_bytes -= held.part.entries_bytes();
         self.in_parts -= held.part.run.len();
         Some(held)
     }

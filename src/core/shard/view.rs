@@ -73,10 +73,10 @@ impl Shard {
         Some(QueueFigures {
             counts: self.counts(id),
             ledger: queue.ledger,
-            traffic: queue.traffic,
+            traffic: *queue.traffic,
             ready_bytes: queue.ready.body_bytes(),
             unsettled_bytes: unsettled_bytes(queue),
-            kept_letters: (queue.kept.len() as u64, queue.kept.body_bytes()),
+            kept_letters: (queue.special.kept.len() as u64, queue.special.kept.body_bytes()),
             memory_bytes: queue.memory_counted,
             unused_since: queue.is_unused().then(|| now.unix_at(queue.unused_since)),
             consumers: consumers(queue),
@@ -104,7 +104,7 @@ impl Shard {
 
 fn sample(queue: &Queue) -> QueueSample {
     let ready = queue.ready.len() + queue.awaiting.count() as u64;
-    QueueSample { ledger: queue.ledger, traffic: queue.traffic, ready, unsettled: queue.unsettled_count() }
+    QueueSample { ledger: queue.ledger, traffic: *queue.traffic, ready, unsettled: queue.unsettled_count() }
 }
 
 fn unsettled_bytes(queue: &Queue) -> u64 {

@@ -87,11 +87,11 @@ impl Queue {
     /// The queue's order does not leave room for wishes, or it has too many.
     pub(crate) fn check_wish(&self, selector: &Option<Arc<Selector>>) -> Result<(), Refusal> {
         let settings = &self.settings;
-        let is_ordered = settings.fifo.is_some() || settings.stream.is_some() || settings.priority_max.is_some();
+        let is_ordered = settings.fifo.is_some() || settings.priority_max.is_some();
         let (queue, vhost) = (&self.name, &self.vhost);
         if selector.is_some() && is_ordered {
             let text = format!(
-                "queue '{queue}' in vhost '{vhost}' is a stream or has message groups or priorities: its consumers have no selectors"
+                "queue '{queue}' in vhost '{vhost}' has message groups or priorities: its consumers have no selectors"
             );
             return Err(Refusal::PreconditionFailed(text));
         }

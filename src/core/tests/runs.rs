@@ -1,6 +1,6 @@
 //! Runs: whatever a queue is like, what is seen is the same as if their messages had come one by one.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crossdock_common::command::{BoundedBy, Fetch, Lease, Outcome, PublishRun, Subscribe};
 use crossdock_common::definition::{Definition, QueueSpec};
@@ -365,4 +365,80 @@ fn runs_are_no_way_around_the_memory_limit() {
     }
     assert!(world.broker.messages_memory_bytes() < 40_000);
     assert_eq!(client.drain(&world, QUEUE), numbers(0..=909));
+}
+
+/// Memory for some of what a short test publishes.
+fn little_memory(random: &mut Random) -> Paging {
+    Paging {
+        memory_bytes_max: random.below(8_000),
+        read_ahead_bytes: 1 + random.below(2_000),
+        page_references: 1 + random.below(6) as usize,
+        ..Paging::default()
+    }
+}
+
+/// Publishes, takes and gives back, where only some of the messages fit into memory. Bodies are numbers that grow.
+fn keep_in_order(seed: u64) {
+    let mut random = Random::from_seed(seed);
+    let world = World::paging(little_memory(&mut random));
+    let mut client = world.client("u");
+    client.queue(&world, QUEUE, &[]);
+    let is_consumed = random.below(2) == 0;
+    if is_consumed {
+        client.consume(&world, QUEUE, 1, 1 + random.below(9) as u32).expect("consumes");
+    }
+    let (mut ready, mut held, mut next) = (BTreeSet::new(), Vec::new(), 10_000);
+    for _ in 0..80 {
+        let count = 1 + random.below(12);
+        match random.below(9) {
+            0..=3 => {
+                let published = numbers(next..=next + count - 1);
+                client.publish_run(&world, ("", QUEUE), random.below(4) == 0, &published, None);
+                (next, ready) = (next + count, ready.into_iter().chain(published).collect());
+            }
+            4 => {
+                let mut single = message(&world, "", QUEUE, &next.to_string());
+                single.durable = random.below(2) == 0;
+                client.publish_message(&world, single, None);
+                ready.insert(next.to_string());
+                next += 1;
+            }
+            5 => world.snapshot(),
+            6 => {
+                let settled: Vec<Delivery> = held.drain(random.below(held.len() as u64 + 1) as usize..).collect();
+                if random.below(2) == 0 {
+                    client.settle(&world, &settled, Outcome::Accepted);
+                } else {
+                    ready.extend(bodies(&settled));
+                    client.settle(&world, &settled, Outcome::Released);
+                }
+            }
+            _ if is_consumed => client.settle(&world, &std::mem::take(&mut held), Outcome::Accepted),
+            _ => {
+                let fetched = client.fetch(&world, QUEUE, count as u32, Lease::Connection);
+                assert_eq!(fetched.is_empty(), ready.is_empty(), "seed {seed}");
+                take_first(&mut ready, &fetched, seed);
+                held.extend(fetched);
+            }
+        }
+        world.serve_reads();
+        let delivered = client.deliveries(&world);
+        take_first(&mut ready, &delivered, seed);
+        held.extend(delivered);
+    }
+    world.check_ledgers();
+    client.client.close(world.now);
+    ready.extend(bodies(&held));
+    assert_eq!(world.client("u").drain(&world, QUEUE), ready.into_iter().collect::<Vec<_>>(), "seed {seed}");
+}
+
+/// They are the oldest.
+fn take_first(ready: &mut BTreeSet<String>, taken: &[Delivery], seed: u64) {
+    let first: Vec<String> = taken.iter().filter_map(|_| ready.pop_first()).collect();
+    assert_eq!(bodies(taken), first, "seed {seed}");
+}
+
+#[test]
+fn runs_and_what_is_on_disk_stay_in_order() {
+    (0..400).for_each(keep_in_order);
 }

@@ -7,6 +7,7 @@ use crossdock_common::hub::Hub;
 use crossdock_common::testkit::plain_format;
 use crossdock_common::{Command, ConsumerId, Format, FormatTag, Lane, Message, Refusal, Value};
 
+use super::browsing::browse_by;
 use super::support::{Tester, World, binding, bodies, message, table};
 use crate::Paging;
 
@@ -221,6 +222,53 @@ fn a_long_queue_of_unwanted_messages_is_not_looked_at_again() {
             let one = client.deliveries(&world);
             assert_eq!(one.len(), 1);
             client.settle(&world, &one, Outcome::Accepted);
+        }
+    }
+}
+
+#[test]
+fn who_looks_may_want_only_some_messages_whatever_consumers_want() {
+    let (world, mut client) = world();
+    publish(&world, &mut client, ("", "q"), &["red", "blue", "red", "green"]);
+    assert_eq!(browse_by(&world, &mut client, 1, "color = 'red'"), ["red", "red"]);
+    consume(&world, &mut client, 1, 1, "color = 'blue'").expect("consumes");
+    assert_eq!(client.deliveries(&world).len(), 1);
+    assert_eq!(browse_by(&world, &mut client, 1, ""), ["red", "red", "green"]);
+    assert_eq!(browse_by(&world, &mut client, 9, "color <> 'red'"), ["green"]);
+}
+
+#[test]
+fn a_reader_of_a_stream_may_want_only_some_messages() {
+    for paging in [
+        Paging::default(),
+        Paging { memory_bytes_max: 2_000, read_ahead_bytes: 1_000, page_references: 4, part_bytes: 100 },
+    ] {
+        let world = World::paging(paging);
+        let mut client = world.client("u");
+        client.queue(&world, "q", &[("x-queue-type", Value::string("stream"))]);
+        let first = ("x-stream-offset", Value::string("first"));
+        for number in 0..30 {
+            let mut numbered = message(&world, "", "q", &number.to_string());
+            numbered.durable = number % 3 == 0;
+            client.publish_message(&world, numbered, None);
+        }
+        for (consumer, mode, remainders) in [(1, "PERSISTENT", 0..1), (2, "NON_PERSISTENT", 1..3)] {
+            let selector = ("x-selector", Value::string(format!("JMSDeliveryMode = '{mode}'")));
+            let subscribe = Box::new(Subscribe {
+                consumer: ConsumerId(consumer),
+                lane: Lane(0),
+                queue: "q".into(),
+                presettled: false,
+                exclusive: false,
+                priority: 0,
+                window: 100,
+                bounded_by: BoundedBy::Peer,
+                arguments: table(&[first.clone(), selector]),
+            });
+            client.request(&world, |request| Command::Subscribe { request, subscribe }).expect("consumes");
+            world.sync();
+            let expected = (0..30).filter(|number| remainders.contains(&(number % 3))).map(|number| number.to_string());
+            assert_eq!(bodies(&client.deliveries(&world)), expected.collect::<Vec<_>>(), "{mode}");
         }
     }
 }

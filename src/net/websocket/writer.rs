@@ -12,6 +12,10 @@ const FRAMES_MAX: usize = 32;
 /// Headers and pieces of payload of one write.
 const PIECES_MAX: usize = 128;
 
+/// Payload of one write beyond which no further frame is looked for: the wire would not take it, and the next write would look
+/// through it again.
+const PLANNED_BYTES_MAX: usize = 256 << 10;
+
 /// What the messages of a connection are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::net) enum Messages {
@@ -108,7 +112,11 @@ impl Writer {
                 }
             }
             Messages::StompFrames => {
-                for stomp in StompFrames::new(behind(slices, begun_bytes)).take(FRAMES_MAX - count) {
+                let mut planned_bytes = begun_bytes;
+                let mut found = StompFrames::new(behind(slices, begun_bytes));
+                while count < FRAMES_MAX && planned_bytes < PLANNED_BYTES_MAX {
+                    let Some(stomp) = found.next() else { break };
+                    planned_bytes += stomp.bytes;
                     let opcode = if stomp.is_text { Opcode::Text } else { Opcode::Binary };
                     frames[count] = Frame::new(opcode, stomp.bytes);
                     count += 1;

@@ -128,6 +128,52 @@ def groups_travel():
     connection.disconnect()
 
 
+def browsed(connection, listener, queue, selector=None):
+    """What a browser shows, up to its end."""
+    headers = {"browser": "true", "receipt": "b"} | ({"selector": selector} if selector else {})
+    connection.subscribe(queue, id="browser", ack="auto", headers=headers)
+    assert listener.receipt() == "b"
+    shown = []
+    while (frame := listener.message()).headers.get("browser") != "end":
+        shown.append(frame.body)
+    assert (frame.headers["subscription"], frame.body) == ("browser", "")
+    connection.unsubscribe("browser", headers={"receipt": "u"})
+    assert listener.receipt() == "u"
+    return shown
+
+
+def a_browser_shows_everything_and_takes_nothing():
+    connection, listener = connect(stomp.Connection12)
+    assert browsed(connection, listener, "/queue/browsed") == []
+    everything = [str(number) for number in range(3_000)]
+    for body in everything:
+        kind = "even" if int(body) % 2 == 0 else "odd"
+        connection.send("/queue/browsed", body, headers={"kind": kind, "persistent": "true"})
+    connection.send("/queue/elsewhere", "x", receipt="all")
+    assert listener.receipt() == "all"
+    assert browsed(connection, listener, "/queue/browsed") == everything
+    assert browsed(connection, listener, "/queue/browsed", "kind = 'even'") == everything[::2]
+    connection.subscribe("/queue/browsed", id="1", ack="auto")
+    assert bodies(listener, len(everything)) == everything
+    connection.disconnect()
+
+
+def another_selector_is_another_durable_subscription():
+    publisher, published = connect(stomp.Connection12)
+    for selector, expected in (("color = 'red'", ["red"]), ("color = 'blue'", ["blue"]), ("color = 'blue'", ["blue", "blue"])):
+        connection, listener = connect_as("client-8")
+        headers = {"activemq.subscriptionName": "changing", "selector": selector, "receipt": "s"}
+        connection.subscribe("/topic/changing", id="1", ack="client-individual", headers=headers)
+        assert listener.receipt() == "s"
+        for color in ("red", "blue"):
+            publisher.send("/topic/changing", color, headers={"color": color, "persistent": "true"}, receipt="p")
+            assert published.receipt() == "p"
+        assert bodies(listener, len(expected)) == expected, selector
+        connection.disconnect(receipt="bye")
+        assert listener.receipt() == "bye"
+    publisher.disconnect()
+
+
 if __name__ == "__main__":
     a_selector_takes_what_it_wants_and_leaves_the_rest()
     numbers_in_headers_compare_as_numbers_when_asked()
@@ -137,3 +183,5 @@ if __name__ == "__main__":
     delays_and_expiry()
     an_idle_consumer_is_not_starved()
     groups_travel()
+    a_browser_shows_everything_and_takes_nothing()
+    another_selector_is_another_durable_subscription()

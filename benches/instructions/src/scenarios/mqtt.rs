@@ -1,7 +1,7 @@
 //! MQTT 3.1.1 in bytes.
 
 use bytes::{Buf, BufMut};
-use crossdock_mqtt::{Connection, ConnectionOptions};
+use crossdock_mqtt::{Connection, ConnectionOptions, Origin};
 
 use crate::conversation::Conversation;
 use crate::peer::Peer;
@@ -34,7 +34,7 @@ fn conversation(qos: u8, body_bytes: usize) -> Conversation {
 /// A client with a clean session.
 pub fn connect(world: &World, client_id: &str) -> Peer {
     let options = ConnectionOptions { allow_anonymous: true, ..ConnectionOptions::default() };
-    let mut peer = Peer::new(world, Box::new(Connection::new(NOW, options)));
+    let mut peer = Peer::new(world, Box::new(Connection::new(NOW, options, Origin::default())));
     let connack = peer.talk(world, &packet(CONNECT, &[b"\0\x04MQTT\x04\x02\0\x3c", &*text(client_id)].concat()));
     assert_eq!(&connack[..], b"\x20\x02\0\0", "the client may come in");
     peer

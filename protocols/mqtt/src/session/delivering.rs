@@ -21,6 +21,7 @@ impl Session {
     pub(super) fn deliver(&mut self, now: Now, delivery: Delivery, output: &mut Output) {
         let Self { peer, requests, outbound, subscribing, last_topic, .. } = self;
         let mut cx = context(now, peer, requests, output);
+        let outbound = outbound.get_or_insert_default();
         let message = &delivery.message;
         let is_own_queue = delivery.consumer == OWN_CONSUMER;
         if is_own_queue && outbound.was_received(&delivery.id) {
@@ -65,6 +66,7 @@ impl Session {
     ) {
         let Self { peer, requests, outbound, .. } = self;
         let mut cx = context(now, peer, requests, output);
+        let outbound = outbound.get_or_insert_default();
         let Some(filter) = Filter::parse(&retained.filter, peer.options.limits.topic_levels_max) else { return };
         let subscription = retained.subscription;
         for message in messages {
@@ -102,14 +104,14 @@ fn is_own(message: &Message, peer: &Peer) -> bool {
     message.rare.as_ref().is_some_and(|rare| rare.session.as_ref() == Some(&peer.client_id))
 }
 
-pub(super) fn topic_of(last: &mut Option<(Bytes, Text)>, key: &Bytes) -> Option<Text> {
-    if let Some((last_key, topic)) = last
+pub(super) fn topic_of(last: &mut Option<Box<(Bytes, Text)>>, key: &Bytes) -> Option<Text> {
+    if let Some((last_key, topic)) = last.as_deref()
         && last_key == key
     {
         return Some(topic.clone());
     }
     let topic = topic::from_key(key)?;
-    *last = Some((key.clone(), topic.clone()));
+    *last.get_or_insert_default().as_mut() = (key.clone(), topic.clone());
     Some(topic)
 }
 

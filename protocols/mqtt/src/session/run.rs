@@ -27,6 +27,6 @@ impl Session {
         // Those with no-local subscriptions do not publish runs, so none is the client's own where that counts.
         let Some(matched) = subscribing.own.matched(&topic, false) else { return false };
         let outgoing = OutgoingRun { delivery, topic, qos: outgoing_qos(head, matched.qos, peer), ids: &matched.ids };
-        outbound.send_run(&mut context(now, peer, requests, output), &outgoing)
+        outbound.get_or_insert_default().send_run(&mut context(now, peer, requests, output), &outgoing)
     }
 }

@@ -7,7 +7,7 @@ use crossdock_common::{Name, Table, Text, Value};
 use crate::packet::subscribe::SubscribeOptions;
 use crate::requests::Context;
 use crate::subscriptions::Subscription;
-use crate::topic::Filter;
+use crate::topic::{Filter, filter_of_key};
 
 const OPTIONS: &str = "mqtt.options";
 const SUBSCRIPTION_ID: &str = "mqtt.subscription-id";
@@ -35,19 +35,19 @@ pub(super) fn binding(cx: &Context<'_>, queue: Name, filter: &Filter<'_>, attrib
 }
 
 /// The options of a subscription, to be kept with its binding.
-pub(super) fn attributes(filter: &Filter<'_>, subscription: Subscription) -> Table {
-    let mut attributes = vec![
-        (Text::from_static(FILTER), Value::string(filter.text)),
-        (Text::from_static(OPTIONS), Value::U8(subscription.options.to_byte())),
-    ];
+pub(super) fn attributes(subscription: Subscription) -> Table {
+    let mut attributes = vec![(Text::from_static(OPTIONS), Value::U8(subscription.options.to_byte()))];
     attributes.extend(subscription.id.map(|id| (Text::from_static(SUBSCRIPTION_ID), Value::U32(id))));
     attributes
 }
 
 /// The filter and options that a binding was made with; `None` for bindings of others.
-pub(super) fn from_attributes(attributes: &Table) -> Option<(&str, Subscription)> {
-    let number = |name| lookup(attributes, name).and_then(Value::as_i64);
-    let filter = lookup(attributes, FILTER)?.as_str()?;
+pub(super) fn from_binding(binding: &BindingSpec) -> Option<(String, Subscription)> {
+    let number = |name| lookup(&binding.attributes, name).and_then(Value::as_i64);
+    let filter = match lookup(&binding.arguments, FILTER) {
+        Some(filter) => filter.as_str()?.to_owned(),
+        None => filter_of_key(&binding.key)?,
+    };
     let options = SubscribeOptions::from_byte(u8::try_from(number(OPTIONS)?).ok()?)?;
     let id = number(SUBSCRIPTION_ID).and_then(|id| u32::try_from(id).ok());
     Some((filter, Subscription { options, id }))

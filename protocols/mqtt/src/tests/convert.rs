@@ -66,12 +66,12 @@ proptest! {
     #[test]
     fn mqtt_to_hub_to_mqtt(section in any_section()) {
         let message = stored(Bytes::from(section.clone()), section[0] > 0, None);
-        prop_assert_eq!(&from_hub(&FORMAT.to_hub(&message))[..], &section[..]);
+        prop_assert_eq!(&from_hub(&FORMAT.to_hub(&message), "amq.topic")[..], &section[..]);
     }
 
     #[test]
     fn hub_to_mqtt_to_hub(hub in any_hub()) {
-        let section = from_hub(&hub);
+        let section = from_hub(&hub, "amq.topic");
         prop_assert_eq!(Properties::stored(&section[1..]).with_bytes().map(|(bytes, _)| bytes.len()).sum::<usize>(), section.len() - 1);
         let mut message = stored(section, hub.durable, hub.ttl_ms);
         message.user = hub.user_id.as_deref().unwrap_or_default().into();
@@ -81,14 +81,14 @@ proptest! {
     #[test]
     fn any_stored_bytes_are_harmless(section in prop::collection::vec(any::<u8>(), 0..100)) {
         let message = stored(section.into(), true, None);
-        from_hub(&FORMAT.to_hub(&message));
+        from_hub(&FORMAT.to_hub(&message), "amq.topic");
     }
 }
 
 #[test]
 fn a_reply_to_that_is_no_topic_travels_in_the_envelope() {
     let hub = Hub { reply_to: Some("amq.rabbitmq.reply-to.g1+#".into()), ..Hub::default() };
-    let section = from_hub(&hub);
+    let section = from_hub(&hub, "amq.topic");
     let found: Vec<_> = Properties::stored(&section[1..]).iter().collect();
     assert_eq!(found, [Property::User("crossdock.reply-to", "amq.rabbitmq.reply-to.g1+#")]);
 }
@@ -97,12 +97,14 @@ fn a_reply_to_that_is_no_topic_travels_in_the_envelope() {
 fn a_reply_to_of_another_protocol_is_a_topic_that_leads_there() {
     for (reply_to, topic) in [("amq.gen-1", "$queue/amq.gen-1"), ("/exchanges/amq.topic/a.b", "a/b")] {
         let hub = Hub { reply_to: Some(reply_to.into()), ..Hub::default() };
-        let section = from_hub(&hub);
+        let section = from_hub(&hub, "amq.topic");
         assert_eq!(Properties::stored(&section[1..]).iter().next(), Some(Property::ResponseTopic(topic)));
         assert_eq!(FORMAT.to_hub(&stored(section, false, None)).reply_to.as_deref(), Some(reply_to));
     }
     let elsewhere = Hub { reply_to: Some("/exchanges/other/k".into()), ..Hub::default() };
-    let section = from_hub(&elsewhere);
+    let topic = from_hub(&elsewhere, "other");
+    assert_eq!(Properties::stored(&topic[1..]).iter().next(), Some(Property::ResponseTopic("k")), "as configured");
+    let section = from_hub(&elsewhere, "amq.topic");
     let found: Vec<_> = Properties::stored(&section[1..]).iter().collect();
     assert_eq!(found, [Property::User("crossdock.reply-to", "/exchanges/other/k")]);
 }
@@ -110,7 +112,7 @@ fn a_reply_to_of_another_protocol_is_a_topic_that_leads_there() {
 #[test]
 fn text_correlation_ids_come_back_as_text() {
     let hub = Hub { correlation_id: Some(Value::string("42")), ..Hub::default() };
-    let section = from_hub(&hub);
+    let section = from_hub(&hub, "amq.topic");
     assert_eq!(Properties::stored(&section[1..]).iter().next(), Some(Property::CorrelationData(b"42")));
     assert_eq!(FORMAT.to_hub(&stored(section, false, None)), hub);
 }
@@ -120,7 +122,7 @@ fn what_mqtt_cannot_hold_is_counted() {
     let long = Value::string("x".repeat(65_536));
     let hub =
         Hub { application_properties: vec![("long".into(), long), ("short".into(), Value::Null)], ..Hub::default() };
-    let section = from_hub(&hub);
+    let section = from_hub(&hub, "amq.topic");
     let found: Vec<_> = Properties::stored(&section[1..]).iter().collect();
     assert_eq!(found.last(), Some(&Property::User("crossdock.mqtt-omitted", "1")));
 }
@@ -178,7 +180,7 @@ fn correlation_data_is_text_unless_it_cannot_be_or_says_so() {
         (of(b"c-1"), b"c-1", mark("bytes")),
         (Value::U64(7), b"7", mark("u64")),
     ] {
-        let section = from_hub(&hub(value.clone()));
+        let section = from_hub(&hub(value.clone()), "amq.topic");
         let found: Vec<_> = Properties::stored(&section[1..]).iter().collect();
         let wanted: Vec<_> = [Some(Property::CorrelationData(data)), code].into_iter().flatten().collect();
         assert_eq!(found, wanted);

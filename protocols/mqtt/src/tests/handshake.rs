@@ -3,7 +3,7 @@ use crossdock_common::output::Close;
 use crossdock_common::{Command, Event, Machine as _, Output};
 
 use super::support::{Core, NOTHING, Tester, connect, connect_with, options, packet, text};
-use crate::{ConnectionOptions, Offer};
+use crate::{ConnectionOptions, Offer, Origin};
 
 fn opened(tester: &Tester) -> &OpenSession {
     let opened = tester.core.log.iter().find_map(|command| match command {
@@ -36,7 +36,7 @@ fn a_session_for_ever_is_capped_by_the_configuration() {
 
 #[test]
 fn version_5_says_what_was_granted() {
-    let mut tester = Tester::new(ConnectionOptions { session_expiry_ms_max: Some(5_000), seed: 1, ..options() });
+    let mut tester = Tester::new(ConnectionOptions { session_expiry_ms_max: Some(5_000), ..options() });
     let wishes = [0x11, 0xFF, 0xFF, 0xFF, 0xFF, 0x21, 0, 10];
     let connack = tester.send(&connect_with(5, 0, &wishes, &text("")));
     let properties = [0x21, 0x03, 0xE8, 0x27, 1, 1, 0xFF, 0xFF, 0x22, 0, 64, 0x11, 0, 0, 0, 5, 0x12, 0, 37];
@@ -54,7 +54,7 @@ fn who_it_is_and_where() {
     assert_eq!(*credentials, Credentials::Password { user: "joe".into(), password: "pw".into() });
     assert!(matches!(&tester.core.log[1], Command::Open { vhost, .. } if &**vhost == "my:vhost"));
 
-    let mut tester = Tester::new(ConnectionOptions { certificate_name: Some("cn".into()), ..options() });
+    let mut tester = Tester::from_origin(options(), Origin { certificate_name: Some("cn".into()), seed: 1 });
     tester.send(&connect(4, "c"));
     assert!(matches!(&tester.core.log[0], Command::Authenticate { credentials: Credentials::Certificate, .. }));
 }

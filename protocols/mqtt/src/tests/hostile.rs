@@ -7,8 +7,8 @@ use crossdock_common::{Command, Event, Instant, Machine, Now, Output};
 use super::support::{
     Core, NOTHING, Tester, connect, connect_with, options, packet, publish, subscribe, text, unsubscribe,
 };
-use crate::Connection;
 use crate::packet::fixed_header;
+use crate::{Connection, Origin};
 
 /// A connection whose core answers at once, so that a capture runs through all phases.
 struct Answered {
@@ -19,7 +19,7 @@ struct Answered {
 impl Answered {
     fn new() -> Self {
         let core = Core { echoes: true, ..Core::default() };
-        Self { machine: Connection::new(Now::default(), options()), core }
+        Self { machine: Connection::new(Now::default(), options(), Origin::default()), core }
     }
 
     fn answer(&mut self, now: Now, output: &mut Output, from: usize) {
@@ -108,7 +108,7 @@ fn capture_5() -> Vec<u8> {
 fn captures_may_be_cut_anywhere() {
     assert_cut_anywhere(Answered::new, &capture_3());
     assert_cut_anywhere(Answered::new, &capture_5());
-    assert_cut_anywhere(|| Connection::new(Now::default(), options()), &capture_5());
+    assert_cut_anywhere(|| Connection::new(Now::default(), options(), Origin::default()), &capture_5());
     assert_cut_anywhere(Answered::new, &[connect(5, "c"), vec![0xD0, 0, 0xC0, 0]].concat());
 }
 
@@ -118,7 +118,7 @@ fn random_bytes_do_no_harm() {
     let captures: Vec<&[u8]> = captures.iter().map(|capture| &capture[..]).collect();
     assert_survives_random_bytes(Answered::new, &captures, 20_000, 96 << 10);
     // Before authentication a peer costs less than 16 KiB (DESIGN section 6).
-    let unknown = || Connection::new(Now::default(), options());
+    let unknown = || Connection::new(Now::default(), options(), Origin::default());
     assert_survives_random_bytes(unknown, &captures, 5_000, 12 << 10);
 }
 

@@ -7,8 +7,8 @@ use crossdock_common::testkit::{Link, Peer};
 use crossdock_common::{Command, Event, Instant, Machine, Now, Output};
 
 use super::support::{Core, connect, connect_with, options, publish, subscribe, text};
-use crate::Connection;
 use crate::packet::{Kind, fixed_header};
+use crate::{Connection, Origin};
 
 /// Acknowledges what it gets and, while it is told to, pings every 50 seconds.
 #[derive(Default)]
@@ -78,7 +78,7 @@ impl Peer for Nobody {
 
 fn link(core: Core) -> Link<Client, Nobody, Connection, Core> {
     let now = Now { instant: Instant(1), ..Now::default() };
-    Link::new(Client::default(), Nobody, Connection::new(now, options()), core)
+    Link::new(Client::default(), Nobody, Connection::new(now, options(), Origin::default()), core)
 }
 
 fn write(link: &mut Link<Client, Nobody, Connection, Core>, bytes: &[u8]) {

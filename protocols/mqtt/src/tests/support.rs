@@ -12,7 +12,7 @@ use crossdock_common::refusal::{Access, Resource};
 use crossdock_common::testkit::Peer;
 use crossdock_common::{Command, ConsumerId, Event, Instant, Lane, Machine, Message, Now, Output, Refusal, UnixMillis};
 
-use crate::{Connection, ConnectionOptions, FORMAT};
+use crate::{Connection, ConnectionOptions, FORMAT, Origin};
 
 /// No bytes.
 pub(super) const NOTHING: [u8; 0] = [];
@@ -183,8 +183,12 @@ pub(super) fn options() -> ConnectionOptions {
 
 impl Tester {
     pub(super) fn new(options: ConnectionOptions) -> Self {
+        Self::from_origin(options, Origin::default())
+    }
+
+    pub(super) fn from_origin(options: ConnectionOptions, origin: Origin) -> Self {
         let now = Now { instant: Instant(1_000_000), unix: UnixMillis(1_700_000_000_000) };
-        let machine = Connection::new(now, options);
+        let machine = Connection::new(now, options, origin);
         Self { now, machine, core: Core::default(), close: None, input: BytesMut::new() }
     }
 

@@ -6,7 +6,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use crossdock_common::command::Outcome;
 use crossdock_common::event::{Delivery, RunDelivery};
 use crossdock_common::names::DeliveryId;
-use crossdock_common::{Command, FormatTag, Message, Output};
+use crossdock_common::{Command, ConsumerId, FormatTag, Message, Output};
 
 use super::Session;
 use super::subscriptions::Subscription;
@@ -18,16 +18,28 @@ impl Session {
     pub(super) fn deliver(&mut self, deliveries: &[Delivery], output: &mut Output) {
         let mut homeless = Vec::new();
         for delivery in deliveries {
-            let Some(subscription) = self.subscriptions.of_mut(delivery.consumer) else {
+            if !self.write_delivery(delivery.consumer, delivery, output) {
                 homeless.push(delivery.id);
-                continue;
-            };
-            let one = std::iter::once((delivery.id, delivery.delivery_count));
-            let number = self.unsettled.add(&subscription.tag, subscription.mode, one);
-            let template = template(&self.id, self.peer.version, subscription, &delivery.message);
-            write_message(self.peer.version, template, delivery, number, output);
+            }
         }
         give_back(homeless, output);
+    }
+
+    /// Writes what a browser is shown.
+    pub(super) fn show(&mut self, browser: ConsumerId, deliveries: &[Delivery], output: &mut Output) {
+        for delivery in deliveries {
+            self.write_delivery(browser, delivery, output);
+        }
+    }
+
+    /// False if the subscription is over.
+    fn write_delivery(&mut self, consumer: ConsumerId, delivery: &Delivery, output: &mut Output) -> bool {
+        let Some(subscription) = self.subscriptions.of_mut(consumer) else { return false };
+        let one = std::iter::once((delivery.id, delivery.delivery_count));
+        let number = self.unsettled.add(&subscription.tag, subscription.mode, one);
+        let template = template(&self.id, self.peer.version, subscription, &delivery.message);
+        write_message(self.peer.version, template, delivery, number, output);
+        true
     }
 
     /// As [`deliver`](Self::deliver) with each message of the run, whose headers are the same.

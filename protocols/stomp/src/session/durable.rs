@@ -6,9 +6,13 @@
 //! | ActiveMQ | `client-id` in CONNECT, `activemq.subscriptionName` | `stomp-durable-CLIENT.NAME`, one consumer at a time |
 //! | Artemis | `client-id` in CONNECT, `durable-subscription-name` | the same |
 
-use crossdock_common::Name;
+use crossdock_common::definition::{Definition, QueueSpec};
+use crossdock_common::value::lookup;
+use crossdock_common::{Name, Output, Text};
 
 use super::Session;
+use super::plan::Plan;
+use super::requests::{Purpose, ReceiptId};
 use crate::error::Fault;
 use crate::frame::Headers;
 
@@ -17,6 +21,15 @@ const QUEUE_NAME_BYTES_MAX: usize = 255;
 /// The headers that name a durable subscription of a client; ActiveMQ and Artemis have each had two spellings.
 const NAMES: [&str; 4] =
     ["activemq.subscriptionName", "activemq.subcriptionName", "durable-subscription-name", "durable-subscriber-name"];
+
+/// The attribute of its queue that says what is subscribed to.
+const SUBSCRIBED: &str = "stomp.subscribed";
+
+/// A durable subscription that may have been there before, and what it shall be.
+pub(super) struct Resumed {
+    spec: QueueSpec,
+    plan: Plan,
+}
 
 /// A durable subscription to a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +62,54 @@ impl Session {
         };
         let destination = headers.get("destination").unwrap_or_default();
         Ok(Some(Durable { queue: bounded(format!("stomp-subscription-{id}@{destination}")), of_client: false }))
+    }
+
+    /// Asks what the subscription was until now.
+    pub(super) fn look_for_durable(
+        &mut self,
+        mut spec: QueueSpec,
+        plan: Plan,
+        receipt: Option<ReceiptId>,
+        output: &mut Output,
+    ) {
+        let name = spec.name.clone();
+        spec.attributes =
+            plan.binding.iter().map(|binding| (Text::from_static(SUBSCRIBED), binding.describe())).collect();
+        self.define(
+            Purpose::Resume(Box::new(Resumed { spec, plan })),
+            Definition::InspectQueue { name },
+            receipt,
+            output,
+        );
+        self.awaited += 1;
+    }
+
+    /// With another topic or selector it is another subscription, as JMS has it: the old one goes, with what waits in it.
+    pub(super) fn resume(
+        &mut self,
+        Resumed { spec, plan }: Resumed,
+        found: Option<QueueSpec>,
+        receipt: Option<ReceiptId>,
+        output: &mut Output,
+    ) {
+        let name = spec.name.clone();
+        let wanted = lookup(&spec.attributes, SUBSCRIBED);
+        if let Some(QueueSpec { settings, attributes, .. }) = found {
+            match lookup(&attributes, SUBSCRIBED) {
+                same if same == wanted => {}
+                // Nobody has noted what it was.
+                None => {
+                    let attributes = [attributes, spec.attributes.clone()].concat();
+                    let note = Definition::UpdateQueue { name, settings, attributes };
+                    self.define(Purpose::Plain, note, receipt, output);
+                }
+                Some(_) => {
+                    let delete = Definition::DeleteQueue { name, if_unused: true, if_empty: false };
+                    self.define(Purpose::DeleteQueue, delete, receipt, output);
+                }
+            }
+        }
+        self.declare_and_consume(spec, plan, receipt, output);
     }
 
     /// The queue of a client's subscription that an UNSUBSCRIBE ends for good, whether it is consumed now or not.

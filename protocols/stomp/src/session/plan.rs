@@ -1,7 +1,8 @@
 //! What a SUBSCRIBE asks for, beside where.
 
 use bytes::Bytes;
-use crossdock_common::{Name, Table, Text, Value};
+use crossdock_common::value::lookup;
+use crossdock_common::{Name, Table, Text, Value, address};
 
 use super::argument;
 use super::subscriptions::{AckMode, Tag};
@@ -20,6 +21,14 @@ pub(super) struct Binding {
     pub(super) arguments: Table,
 }
 
+impl Binding {
+    /// What is subscribed to, in a spelling that is always the same.
+    pub(super) fn describe(&self) -> Value {
+        let selector = lookup(&self.arguments, SELECTOR).and_then(Value::as_str).unwrap_or_default();
+        Value::string(format!("{} {selector}", address::of_exchange(&self.exchange, &self.pattern)))
+    }
+}
+
 /// How to consume, once the queue has its name.
 pub(super) struct Plan {
     pub(super) tag: Tag,
@@ -31,6 +40,8 @@ pub(super) struct Plan {
     pub(super) binding: Option<Binding>,
     /// The queue of a durable subscription to a topic.
     pub(super) durable: bool,
+    /// It looks at what the queue has, and takes nothing.
+    pub(super) browser: bool,
     /// The `/temp-queue/…` that the queue is behind.
     pub(super) temporary: Option<Text>,
 }
@@ -47,13 +58,19 @@ impl Plan {
             arguments: Table::new(),
             binding: None,
             durable: false,
+            browser: false,
             temporary: None,
         }
     }
 
     /// Reads the headers that RabbitMQ or ActiveMQ know.
     pub(super) fn parse(headers: &Headers, tag: Tag, prefetch_default: u32) -> Result<Self, Fault> {
-        let mode = AckMode::parse(headers)?;
+        let browser = headers.is_true("browser");
+        let mode = match AckMode::parse(headers)? {
+            // There is nothing to acknowledge.
+            _ if browser => AckMode::Auto,
+            mode => mode,
+        };
         let argument = |name: &'static str| Some((Text::from_static(name), argument(&headers.get(name)?)));
         let mut arguments: Table = ARGUMENTS.into_iter().filter_map(argument).collect();
         arguments.extend(selector(headers));
@@ -65,6 +82,7 @@ impl Plan {
             priority: number(headers, &["x-priority", "activemq.priority"])?.unwrap_or(0),
             exclusive: headers.is_true("exclusive") || headers.is_true("activemq.exclusive"),
             arguments,
+            browser,
             ..Self::of_reply_queue("")
         })
     }

@@ -6,6 +6,8 @@ use bytes::BufMut;
 use crossdock_common::event::RejectReason;
 use crossdock_common::{ConsumerId, Output, RequestId, Text};
 
+use super::browse::Browsing;
+use super::durable::Resumed;
 use super::plan::Plan;
 use super::send::PendingSend;
 use crate::error::Fault;
@@ -22,10 +24,26 @@ pub(super) enum Purpose {
     DeleteQueue,
     /// The consumer gets nothing more.
     Unsubscribe(ConsumerId),
+    /// Some messages to look at.
+    Browse(Box<Browsing>),
+    /// What a durable subscription was until now.
+    Resume(Box<Resumed>),
     /// The queue has got its name: bind it and consume.
     SubscribeTo(Box<Plan>),
     /// The reply queue has got its name: send.
     ReplyTo(Box<PendingSend>),
+}
+
+impl Purpose {
+    /// Frames wait for the answer.
+    pub(super) fn is_waited_for(&self) -> bool {
+        matches!(self, Self::SubscribeTo(_) | Self::ReplyTo(_) | Self::Resume(_))
+    }
+
+    /// It does not matter if it is not there.
+    pub(super) fn may_find_nothing(&self) -> bool {
+        matches!(self, Self::Unsubscribe(_) | Self::DeleteQueue | Self::Resume(_))
+    }
 }
 
 /// An open request.

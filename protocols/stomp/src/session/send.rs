@@ -49,11 +49,11 @@ impl Session {
             return self.publish(now, frame, &destinations, Some(&queue), receipt, output);
         }
         Destination::parse(&temp_queue)?;
-        self.subscriptions.check_room(self.limits())?;
+        self.check_room()?;
         let spec = QueueSpec { exclusive: true, auto_delete: true, ..QueueSpec::default() };
         let purpose = Purpose::ReplyTo(Box::new(PendingSend { frame: frame.clone(), destinations, temp_queue }));
         self.define(purpose, Definition::DeclareQueue { spec, passive: false }, receipt, output);
-        self.awaited_names += 1;
+        self.awaited += 1;
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use crossdock_common::names::DeliveryId;
 use crossdock_common::{Command, Output, Text};
 
 use super::Session;
+use super::browse::browser_acknowledged;
 use super::requests::{Purpose, ReceiptId};
 use super::subscriptions::{AckMode, Tag};
 use super::transactions::Action;
@@ -127,6 +128,9 @@ impl Session {
         output: &mut Output,
     ) -> Result<(), Fault> {
         let token = self.token(frame)?;
+        if self.subscriptions.is_browser(&token.tag) {
+            return browser_acknowledged(frame.verb);
+        }
         if !self.unsettled.contains(&token) {
             let detail = in_code(PRECONDITION, format!("unknown delivery tag {}", token.number));
             return Err(Fault::violation(PRECONDITION, detail));

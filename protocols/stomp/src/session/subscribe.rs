@@ -4,6 +4,7 @@ use crossdock_common::command::{BoundedBy, Subscribe};
 use crossdock_common::definition::{self, BindingSpec, Definition, QueueSpec};
 use crossdock_common::{Command, ConsumerId, Lane, Name, Output, Table, Text};
 
+use super::browse::check_browser;
 use super::durable::Durable;
 use super::plan::{Binding, Plan, selector};
 use super::requests::{Purpose, ReceiptId};
@@ -30,18 +31,37 @@ impl Session {
             let detail = format!("A subscription identified by '{}' already exists.", quote(&tag.0));
             return Err(Fault::violation("Duplicated subscription identifier", detail));
         }
-        refuse_browsers(headers)?;
+        check_browser(headers, &destinations)?;
         let durable = self.durable(headers)?;
         if durable.is_some() && destinations.len() > 1 {
             let detail = "A durable subscription has one destination";
             return Err(Fault::violation("Invalid destination", detail));
         }
         for destination in &destinations {
-            self.subscriptions.check_room(self.limits())?;
+            self.check_room()?;
             let plan = Plan::parse(headers, tag.clone(), self.options.prefetch_default)?;
             self.consume(headers, destination, durable.as_ref(), plan, receipt, output);
         }
         Ok(())
+    }
+
+    /// Whether there may be one more subscription, or temporary queue: those of browsers stay when the subscription is over.
+    pub(super) fn check_room(&self) -> Result<(), Fault> {
+        let most = self.limits().consumers_max;
+        if self.subscriptions.len() < most && self.replies.len() < most {
+            return Ok(());
+        }
+        Err(Fault::violation("Too many subscriptions", format!("a connection may have {most} subscriptions")))
+    }
+
+    /// The core has ended it.
+    pub(super) fn unsubscribed(&mut self, consumer: ConsumerId) {
+        let Some(over) = self.subscriptions.forget(consumer) else { return };
+        self.unsettled.forget_if_settled(&over.tag);
+        // A temporary queue went with its last consumer: its name may mean another one from now on.
+        if !self.subscriptions.iter().any(|(_, other)| other.queue == over.queue) {
+            self.replies.retain(|_, queue| *queue != over.queue);
+        }
     }
 
     fn consume(
@@ -84,7 +104,7 @@ impl Session {
     fn declare_unnamed(&mut self, spec: QueueSpec, plan: Plan, receipt: Option<ReceiptId>, output: &mut Output) {
         let declare = Definition::DeclareQueue { spec, passive: false };
         self.define(Purpose::SubscribeTo(Box::new(plan)), declare, receipt, output);
-        self.awaited_names += 1;
+        self.awaited += 1;
     }
 
     /// A queue of the subscription's own: named after it if it is durable, by the broker if it is not. What it does not want does
@@ -124,6 +144,20 @@ impl Session {
         if spec.name.is_empty() {
             return self.declare_unnamed(spec, plan, receipt, output);
         }
+        if is_durable && headers.get("x-queue-name").is_none() {
+            return self.look_for_durable(spec, plan, receipt, output);
+        }
+        self.declare_and_consume(spec, plan, receipt, output);
+    }
+
+    /// The queue has a name that the headers say.
+    pub(super) fn declare_and_consume(
+        &mut self,
+        spec: QueueSpec,
+        plan: Plan,
+        receipt: Option<ReceiptId>,
+        output: &mut Output,
+    ) {
         let name = spec.name.clone();
         self.define(Purpose::Plain, Definition::DeclareQueue { spec, passive: false }, receipt, output);
         self.bind_and_consume(plan, name, receipt, output);
@@ -132,30 +166,26 @@ impl Session {
     /// The queue has its name.
     pub(super) fn bind_and_consume(
         &mut self,
-        plan: Plan,
+        mut plan: Plan,
         queue: Name,
         receipt: Option<ReceiptId>,
         output: &mut Output,
     ) {
-        if let Some(Binding { exchange: source, pattern: key, arguments }) = plan.binding {
+        if let Some(Binding { exchange: source, pattern: key, arguments }) = plan.binding.take() {
             let destination = definition::Destination::Queue(queue.clone());
             let attributes = Table::new();
             let binding = BindingSpec { source, destination, key, arguments, announced: false, attributes };
             self.define(Purpose::Plain, Definition::Bind(binding), receipt, output);
         }
-        let (tag, mode, durable) = (plan.tag, plan.mode, plan.durable);
-        let (queue_name, window) = (queue.clone(), plan.window);
-        let subscription = Subscription { tag, mode, queue: queue_name, durable, window, template: None };
-        let consumer = self.subscriptions.add(subscription);
-        if consumer == ConsumerId(1) {
-            let window = u32::try_from(self.limits().unsettled_max).unwrap_or(u32::MAX);
-            output.commands.push(Command::LaneWindow { lane: Lane::default(), window });
+        let consumer = self.add_subscription(&plan, &queue, output);
+        if plan.browser {
+            return self.browse(consumer, queue, plan.arguments, receipt, output);
         }
         let subscribe = Box::new(Subscribe {
             consumer,
             lane: Lane::default(),
             queue,
-            presettled: mode == AckMode::Auto,
+            presettled: plan.mode == AckMode::Auto,
             exclusive: plan.exclusive,
             priority: plan.priority,
             window: plan.window,
@@ -164,6 +194,18 @@ impl Session {
         });
         let request = self.requests.ask(Purpose::Plain, receipt);
         output.commands.push(Command::Subscribe { request, subscribe });
+    }
+
+    fn add_subscription(&mut self, plan: &Plan, queue: &Name, output: &mut Output) -> ConsumerId {
+        let Plan { mode, durable, window, browser, .. } = *plan;
+        let (tag, queue) = (plan.tag.clone(), queue.clone());
+        let subscription = Subscription { tag, mode, queue, durable, window, browser, template: None };
+        let consumer = self.subscriptions.add(subscription);
+        if consumer == ConsumerId(1) {
+            let window = u32::try_from(self.limits().unsettled_max).unwrap_or(u32::MAX);
+            output.commands.push(Command::LaneWindow { lane: Lane::default(), window });
+        }
+        consumer
     }
 
     pub(super) fn unsubscribe(
@@ -190,6 +232,10 @@ impl Session {
         let for_good = headers.is_true("durable") || headers.is_true("persistent");
         let mut over: Vec<Name> = named.into_iter().collect();
         for (consumer, subscription) in ended {
+            if subscription.browser {
+                self.subscriptions.forget(consumer);
+                continue;
+            }
             let request = self.requests.ask(Purpose::Unsubscribe(consumer), receipt);
             output.commands.push(Command::Unsubscribe { request, consumer });
             if subscription.durable && for_good && !over.contains(&subscription.queue) {
@@ -213,12 +259,4 @@ impl Session {
         let fault = Fault::refused("Server cancelled subscription", detail);
         Err(Fault { subscription: subscription.tag.id().map(Text::from), ..fault })
     }
-}
-
-/// A browser looks at messages and takes none: to treat it as a consumer would lose them.
-fn refuse_browsers(headers: &Headers) -> Result<(), Fault> {
-    if headers.is_true("browser") {
-        return Err(Fault::refused("not_implemented", "Queues cannot be browsed: the messages would be taken away"));
-    }
-    Ok(())
 }

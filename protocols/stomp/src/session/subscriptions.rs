@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crossdock_common::{ConsumerId, Limits, Name, Text};
+use crossdock_common::{ConsumerId, Name, Text};
 use smallvec::SmallVec;
 
 use crate::error::{Fault, quote};
@@ -88,6 +88,8 @@ pub(super) struct Subscription {
     pub(super) durable: bool,
     /// Deliveries that the client may have unacknowledged; 0 for any number.
     pub(super) window: u32,
+    /// It shows what the queue has, and takes nothing.
+    pub(super) browser: bool,
     /// How its last message began.
     pub(super) template: Option<Template>,
 }
@@ -102,13 +104,9 @@ pub(super) struct Subscriptions {
 }
 
 impl Subscriptions {
-    /// Whether there may be one more.
-    pub(super) fn check_room(&self, limits: &Limits) -> Result<(), Fault> {
-        if self.by_consumer.len() < limits.consumers_max {
-            return Ok(());
-        }
-        let detail = format!("a connection may have {} subscriptions", limits.consumers_max);
-        Err(Fault::violation("Too many subscriptions", detail))
+    /// Consumers, also those that are about to end.
+    pub(super) fn len(&self) -> usize {
+        self.by_consumer.len()
     }
 
     pub(super) fn contains(&self, tag: &Tag) -> bool {
@@ -143,6 +141,12 @@ impl Subscriptions {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&ConsumerId, &Subscription)> {
         self.by_consumer.iter()
+    }
+
+    /// Nothing of it can be acknowledged.
+    pub(super) fn is_browser(&self, tag: &Tag) -> bool {
+        let consumers = self.by_tag.get(tag).into_iter().flatten();
+        consumers.filter_map(|consumer| self.by_consumer.get(consumer)).any(|subscription| subscription.browser)
     }
 
     pub(super) fn of_mut(&mut self, consumer: ConsumerId) -> Option<&mut Subscription> {

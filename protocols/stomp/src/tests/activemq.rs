@@ -1,8 +1,10 @@
 //! What clients of ActiveMQ and Artemis say, and RabbitMQ's do not.
 
 use crossdock_common::command::{Outcome, Subscribe};
-use crossdock_common::definition::Definition;
-use crossdock_common::{Command, Event, Name, Value};
+use crossdock_common::definition::{Definition, Durability, QueueInfo, QueueSpec};
+use crossdock_common::event::Reply;
+use crossdock_common::refusal::Resource;
+use crossdock_common::{Command, Event, Name, Refusal, Text, UnixMillis, Value};
 
 use super::support::*;
 use crate::{ConnectionOptions, Nack};
@@ -82,7 +84,7 @@ fn a_durable_subscription_of_a_client_has_a_name() {
             receipt("1")
         );
         let asked = wire.asked();
-        let Command::Define { definition, .. } = &asked[0] else { panic!() };
+        let Command::Define { definition, .. } = &asked[1] else { panic!() };
         let Definition::DeclareQueue { spec, .. } = &**definition else { panic!() };
         assert_eq!((&*spec.name, spec.durable, spec.exclusive), ("stomp-durable-c.s", true, false));
         let Some(Command::Subscribe { subscribe, .. }) = asked.last() else { panic!() };
@@ -97,6 +99,61 @@ fn a_durable_subscription_of_a_client_has_a_name() {
     assert_eq!(error_of(&read), "Missing Header");
 }
 
+/// What the core says that the subscription's queue is; what is asked then.
+fn resumed(found: Option<Vec<(Text, Value)>>) -> Vec<Definition> {
+    let mut wire = of_client("c");
+    wire.core.hold_replies = true;
+    wire.send(
+        "SUBSCRIBE\nid:0\ndestination:/topic/a.>\nactivemq.subscriptionName:s\nselector:x = 1\n\n\0\
+         UNSUBSCRIBE\nid:0\n\n\0",
+    );
+    let Some(Command::Define { request, .. }) = wire.asked().pop() else { panic!("what follows waits") };
+    wire.core.hold_replies = false;
+    let info = |attributes| {
+        let info = QueueInfo {
+            spec: QueueSpec { attributes, ..QueueSpec::default() },
+            ready: 0,
+            unsettled: 0,
+            delayed: 0,
+            consumers: 0,
+            durability: Durability::Fsync,
+            created_at: UnixMillis(0),
+            changed_at: UnixMillis(0),
+        };
+        Ok(Reply::QueueInfo(Box::new(info)))
+    };
+    let nothing = Refusal::NotFound { resource: Resource::Queue, name: "s".into(), vhost: "/".into() };
+    wire.event(Event::Reply { request, result: found.map_or(Err(nothing), info) });
+    wire.definitions()
+}
+
+#[test]
+fn with_another_topic_or_selector_a_durable_subscription_is_another() {
+    let subscribed = |what: &str| vec![(Text::from("stomp.subscribed"), Value::string(what.to_owned()))];
+    let same = subscribed("/exchanges/amq.topic/a.%23 x = 1");
+    for found in [None, Some(same.clone())] {
+        let asked = resumed(found);
+        let [Definition::DeclareQueue { spec, .. }, Definition::Bind(_)] = &asked[..] else { panic!("{asked:?}") };
+        assert_eq!(spec.attributes, same);
+    }
+    for other in ["/exchanges/amq.topic/a.%23 x = 2", "/exchanges/amq.topic/b.%23 x = 1", "/exchanges/amq.topic/a.%23 "]
+    {
+        let asked = resumed(Some(subscribed(other)));
+        let [
+            Definition::DeleteQueue { name, if_unused: true, .. },
+            Definition::DeclareQueue { .. },
+            Definition::Bind(_),
+        ] = &asked[..]
+        else {
+            panic!("{asked:?}")
+        };
+        assert_eq!(&**name, "stomp-durable-c.s");
+    }
+    let asked = resumed(Some(Vec::new()));
+    let [Definition::UpdateQueue { attributes, .. }, ..] = &asked[..] else { panic!("{asked:?}") };
+    assert_eq!(*attributes, same, "one of before that was noted is kept, and is known from now on");
+}
+
 #[test]
 fn a_temporary_queue_may_be_subscribed_to_and_sent_to() {
     let mut wire = Wire::connected("1.2");
@@ -106,6 +163,10 @@ fn a_temporary_queue_may_be_subscribed_to_and_sent_to() {
     let published = wire.published();
     assert_eq!(&published[0].properties[..], b"reply-to:amq.gen-1\n");
     assert_eq!(&published[1].routing_key[..], b"amq.gen-1");
+    // It goes with its last consumer: the name may be used again, and is another queue's then.
+    assert_eq!(wire.send("UNSUBSCRIBE\nid:0\nreceipt:2\n\n\0"), receipt("2"));
+    assert_eq!(wire.send("SUBSCRIBE\nid:1\ndestination:/temp-queue/t\nreceipt:3\n\n\0"), receipt("3"));
+    assert_eq!(&*subscribes(&mut wire)[0].queue, "amq.gen-2");
     // Hostile row ST-5: another connection's name means nothing here.
     assert_eq!(error_of(&Wire::connected("1.2").send("SEND\ndestination:/temp-queue/t\n\n\0")), "Invalid destination");
 }
@@ -165,12 +226,6 @@ fn nacked(options: ConnectionOptions, header: &str, redeliveries: u32) -> Outcom
 }
 
 #[test]
-fn a_browser_is_no_consumer() {
-    let read = Wire::connected("1.2").send("SUBSCRIBE\nid:0\ndestination:/queue/q\nbrowser:true\n\n\0");
-    assert_eq!(error_of(&read), "not_implemented");
-}
-
-#[test]
 fn an_unknown_host_may_be_refused() {
     let mut wire = Wire::new(ConnectionOptions { strict_host: true, ..options() });
     wire.core.vhosts_unknown = vec!["nowhere"];
@@ -195,7 +250,7 @@ fn a_run_is_what_its_messages_are() {
             priority: 0,
             ttl_ms: None,
             user: &user,
-            received_at: crossdock_common::UnixMillis(0),
+            received_at: UnixMillis(0),
         };
         let bodies: [&[u8]; 3] = [b"one", b"", b"three"];
         let run = crossdock_common::Run::new(&arrived, bodies.into_iter());
@@ -204,7 +259,7 @@ fn a_run_is_what_its_messages_are() {
             queue: crossdock_common::names::QueueId(7),
             position: 1,
             run,
-            delivered_at: crossdock_common::UnixMillis(0),
+            delivered_at: UnixMillis(0),
             expires_at: None,
             binding: None,
         };

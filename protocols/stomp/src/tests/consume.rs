@@ -94,7 +94,7 @@ fn frames_wait_for_the_generated_name() {
 fn a_durable_subscription_has_a_readable_name_and_goes_on_request() {
     let mut wire = Wire::connected("1.2");
     wire.send("SUBSCRIBE\nid:mine\ndestination:/topic/a\ndurable:true\nreceipt:1\n\n\0");
-    let Definition::DeclareQueue { spec, .. } = wire.definitions().remove(0) else { panic!() };
+    let Definition::DeclareQueue { spec, .. } = wire.definitions().remove(1) else { panic!() };
     assert_eq!((&*spec.name, spec.durable), ("stomp-subscription-mine@/topic/a", true));
     assert!(!spec.exclusive && !spec.auto_delete);
     wire.core.refuse = Some(Refusal::NotFound {
@@ -113,7 +113,7 @@ fn a_long_durable_name_is_cut_and_stays_itself() {
     for id in ["é".repeat(300), "é".repeat(301)] {
         let mut wire = Wire::connected("1.2");
         wire.send(&format!("SUBSCRIBE\nid:{id}\ndestination:/topic/a\ndurable:true\n\n\0"));
-        let Definition::DeclareQueue { spec, .. } = wire.definitions().remove(0) else { panic!() };
+        let Definition::DeclareQueue { spec, .. } = wire.definitions().remove(1) else { panic!() };
         assert!(spec.name.len() <= 255);
         names.push(spec.name);
     }

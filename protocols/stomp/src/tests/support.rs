@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use crossdock_common::definition::Definition;
-use crossdock_common::event::{Delivery, Principal, Reply};
+use crossdock_common::event::{BrowsedMessages, Delivery, Principal, Reply};
 use crossdock_common::names::{DeliveryId, QueueId};
 use crossdock_common::output::Close;
 use crossdock_common::testkit::Peer;
@@ -26,6 +26,8 @@ pub struct Core {
     pub hold_confirms: bool,
     pub hold_replies: bool,
     pub names: u64,
+    /// What is in the queue that is looked at.
+    pub browsed: VecDeque<BrowsedMessages>,
 }
 
 impl Core {
@@ -59,7 +61,8 @@ impl Core {
             Command::Settle { request, .. } => (*request)?,
             Command::Define { request, .. }
             | Command::Subscribe { request, .. }
-            | Command::Unsubscribe { request, .. } => *request,
+            | Command::Unsubscribe { request, .. }
+            | Command::Browse { request, .. } => *request,
             _ => return None,
         };
         let result = self.refuse.clone().map_or_else(|| Ok(self.good(command)), Err);
@@ -76,6 +79,7 @@ impl Core {
                 }
                 _ => Reply::Done,
             },
+            Command::Browse { .. } => Reply::Browsed(Box::new(self.browsed.pop_front().unwrap_or_default())),
             _ => Reply::Done,
         }
     }

@@ -27,8 +27,7 @@ impl Level {
         }
         self.page_requested = false;
         let page = self.pages.pop_front()?;
-        let survived = page.survived;
-        let (here, gone) = refs.unwrap_or_default().into_iter().partition(|stored| !survived || stored.logged);
+        let (here, gone) = refs.unwrap_or_default().into_iter().partition(|stored| page.has(stored));
         let here: Vec<StoredRef> = here;
         self.far = self.far - page.tally().count + here.len() as u64;
         self.refs.extend(here);
@@ -82,7 +81,7 @@ impl Level {
 
     /// References to what stands before the pages.
     pub(crate) fn before_pages(&self) -> impl Iterator<Item = StoredRef> {
-        self.near.iter().filter_map(Entry::to_stored).chain(self.refs.iter().copied())
+        self.near.iter().chain(self.runs.entries()).filter_map(Entry::to_stored).chain(self.refs.iter().copied())
     }
 
     /// References to what stands behind the pages.

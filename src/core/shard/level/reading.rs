@@ -15,7 +15,8 @@ impl Level {
             return;
         }
         self.choose_hollow(window_bytes, chosen);
-        while self.near_bytes + self.requested_bytes < window_bytes {
+        // What is in runs comes first.
+        while self.runs.is_empty() && self.near_bytes + self.requested_bytes < window_bytes {
             let Some(stored) = self.next_ref() else { return };
             let mut entry = stored.to_entry(self.number);
             entry.requested = true;

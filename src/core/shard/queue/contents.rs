@@ -42,9 +42,11 @@ impl Awaited {
 impl Queue {
     /// Messages that are in the queue in whatever way; the [`Ledger`] must say the same.
     pub(crate) fn held(&self) -> u64 {
-        let letters = self.departing.len() + self.burying.len() + self.kept.len();
-        let maps = self.unsettled.len() + self.delayed.len() + letters;
-        self.ready.len() + self.unreadable() + (maps + self.awaiting.count() + self.behind.entries().count()) as u64
+        let letters = self.special.departing.len() + self.special.burying.len() + self.special.kept.len();
+        let maps = self.unsettled.len() + self.special.delayed.len() + letters;
+        self.ready.len()
+            + self.unreadable()
+            + (maps + self.awaiting.count() + self.special.behind.entries().count()) as u64
     }
 
     /// Messages that somebody has. Those of a stream are in it all the same.
@@ -55,24 +57,24 @@ impl Queue {
 
     /// Messages that could not be read since the start.
     pub(crate) fn unreadable(&self) -> u64 {
-        let in_pages: u64 = self.damaged_pages.iter().map(|page| page.tally().count).sum();
-        in_pages + self.damaged.len() as u64
+        let in_pages: u64 = self.special.damaged_pages.iter().map(|page| page.tally().count).sum();
+        in_pages + self.special.damaged.len() as u64
     }
 
     /// Entries that somebody has, or that are on their way out, or set aside, or that cannot be read.
     pub(crate) fn out(&self) -> impl Iterator<Item = &Entry> {
-        let letters = self.departing.values().chain(self.burying.values()).map(|dying| &dying.entry);
+        let letters = self.special.departing.values().chain(self.special.burying.values()).map(|dying| &dying.entry);
         self.unsettled
             .entries()
             .chain(letters)
-            .chain(self.kept.entries())
+            .chain(self.special.kept.entries())
             .chain(self.ready.aside())
-            .chain(&self.damaged)
+            .chain(&self.special.damaged)
     }
 
     /// Entries that are not at hand to be handed out, except those on their way in.
     pub(crate) fn away(&self) -> impl Iterator<Item = &Entry> {
-        self.out().chain(self.delayed.values()).chain(self.behind.entries())
+        self.out().chain(self.special.delayed.values()).chain(self.special.behind.entries())
     }
 
     /// Memory that the queue's messages take, except those on their way in.
@@ -81,16 +83,16 @@ impl Queue {
         let stream = self.stream.as_ref().map_or(0, |stream| {
             stream.memory_bytes() + self.consumers.cursors().map(Cursor::memory_bytes).sum::<u64>()
         });
-        self.ready.memory_bytes() + self.unsettled.memory_bytes() + self.delayed_bytes + known + stream
+        self.ready.memory_bytes() + self.unsettled.memory_bytes() + self.special.delayed_bytes + known + stream
     }
 
     /// Something is on its way in.
     pub(crate) fn is_awaiting(&self) -> bool {
-        self.awaiting.count() > 0 || !self.behind.is_empty()
+        self.awaiting.count() > 0 || !self.special.behind.is_empty()
     }
 
     /// Something that is on its way in cannot be read back from the log.
     pub(crate) fn has_unstored(&self) -> bool {
-        self.awaiting.unstored > 0 || self.behind.has_unstored()
+        self.awaiting.unstored > 0 || self.special.behind.has_unstored()
     }
 }

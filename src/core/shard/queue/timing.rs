@@ -39,34 +39,36 @@ impl Queue {
         if self.settings.fifo.is_none() {
             return own;
         }
-        let last = self.delayed.keys().rev().find(|(_, position)| !self.ready.holds(*position)).map(|(at, _)| *at);
+        let last =
+            self.special.delayed.keys().rev().find(|(_, position)| !self.ready.holds(*position)).map(|(at, _)| *at);
         own.max(last)
     }
 
     pub(crate) fn delay(&mut self, entry: Entry, until: Instant, timers: &mut Timers) {
         timers.add(until, Timer::Delay { queue: self.id });
-        self.delayed_bytes += entry.memory_bytes();
-        self.delayed.insert((until, entry.position), entry);
+        self.special.delayed_bytes += entry.memory_bytes();
+        self.special.delayed.insert((until, entry.position), entry);
     }
 
     /// The next delayed entry whose time has come.
     pub(crate) fn next_due(&self, now: Instant) -> Option<&Entry> {
-        self.delayed.first_key_value().filter(|((at, _), _)| *at <= now).map(|(_, entry)| entry)
+        self.special.delayed.first_key_value().filter(|((at, _), _)| *at <= now).map(|(_, entry)| entry)
     }
 
     /// Takes out the next delayed entry whose time has come.
     pub(crate) fn take_due(&mut self, now: Instant) -> Option<Entry> {
-        let first = self.delayed.first_entry().filter(|first| first.key().0 <= now)?;
+        let special = self.special.present()?;
+        let first = special.delayed.first_entry().filter(|first| first.key().0 <= now)?;
         let entry = first.remove();
-        self.delayed_bytes -= entry.memory_bytes();
+        special.delayed_bytes -= entry.memory_bytes();
         Some(entry)
     }
 
     /// Takes out a delayed entry, whenever it is due.
     pub(crate) fn take_delayed(&mut self, position: u64) -> Option<Entry> {
-        let key = *self.delayed.keys().find(|(_, of)| *of == position)?;
-        let entry = self.delayed.remove(&key)?;
-        self.delayed_bytes -= entry.memory_bytes();
+        let key = *self.special.delayed.keys().find(|(_, of)| *of == position)?;
+        let entry = self.special.delayed.remove(&key)?;
+        self.special.delayed_bytes -= entry.memory_bytes();
         Some(entry)
     }
 

@@ -17,10 +17,10 @@ impl Ready {
         self.levels[index].append_part(part);
     }
 
-    /// Messages of a run that would be handed out next.
+    /// Messages of a run that would be handed out next, where they need not be looked at one by one.
     #[inline]
     pub(crate) fn next_part(&self) -> Option<&Part> {
-        self.top()?.next_part()
+        self.top()?.next_part().filter(|_| self.groups.is_none())
     }
 
     /// Takes up to so many of those that [`next_part`](Self::next_part) has shown.

@@ -16,8 +16,6 @@ impl Ready {
         if is_same {
             return;
         }
-        // Messages are looked at one by one now.
-        self.levels[0].dissolve();
         let groups = self.groups.take();
         self.groups = wishes.map(|wishes| Box::new(Groups::by_wishes(wishes)));
         let aside: Vec<Entry> = groups.into_iter().flat_map(|mut groups| groups.drain().collect::<Vec<_>>()).collect();

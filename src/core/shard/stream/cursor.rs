@@ -12,6 +12,7 @@ use crossdock_common::{ConsumerId, Message, Now, UnixMillis};
 use super::tail::Tail;
 use crate::definitions::route::AnnouncedBinding;
 use crate::log::Location;
+use crate::selector::Selector;
 use crate::shard::entry::message_bytes;
 use crate::shard::level::{Located, Read};
 use crate::shard::ready::Ready;
@@ -61,15 +62,29 @@ impl Filter {
     }
 }
 
+/// What a consumer wants of the messages that come.
+pub(super) struct Wanted {
+    /// Messages that came earlier are passed over, until one did not.
+    pub since: Option<UnixMillis>,
+    pub filter: Option<Filter>,
+    pub selector: Option<Arc<Selector>>,
+}
+
+impl Wanted {
+    fn has(&self, message: &Message) -> bool {
+        self.since.is_none_or(|since| message.received_at >= since)
+            && self.filter.as_ref().is_none_or(|filter| filter.wants(message))
+            && self.selector.as_ref().is_none_or(|selector| selector.matches(message))
+    }
+}
+
 /// A consumer's place.
 pub(crate) struct Cursor {
     /// What tells it from others that the stream has or had.
     pub(crate) number: u32,
     /// The next message is at this place or behind it.
     next: u64,
-    /// Messages that came earlier are passed over, until one did not.
-    since: Option<UnixMillis>,
-    filter: Option<Filter>,
+    wanted: Wanted,
     /// What comes next, here or being read, in order and without a gap.
     ahead: VecDeque<Ahead>,
     ahead_bytes: u64,
@@ -98,20 +113,9 @@ enum Reached {
 }
 
 impl Cursor {
-    pub(super) fn new(number: u32, next: u64, since: Option<UnixMillis>, filter: Option<Filter>) -> Self {
+    pub(super) fn new(number: u32, next: u64, wanted: Wanted) -> Self {
         let (ahead, refs) = (VecDeque::new(), VecDeque::new());
-        Self {
-            number,
-            next,
-            since,
-            filter,
-            ahead,
-            ahead_bytes: 0,
-            refs,
-            page: None,
-            unread_to: 0,
-            unsettled: VecDeque::new(),
-        }
+        Self { number, next, wanted, ahead, ahead_bytes: 0, refs, page: None, unread_to: 0, unsettled: VecDeque::new() }
     }
 
     pub(super) fn next(&self) -> u64 {
@@ -136,8 +140,7 @@ impl Cursor {
     }
 
     pub(super) fn wants(&self, message: &Message) -> bool {
-        self.since.is_none_or(|since| message.received_at >= since)
-            && self.filter.as_ref().is_none_or(|filter| filter.wants(message))
+        self.wanted.has(message)
     }
 
     /// The message is handed out, to be settled.
@@ -157,7 +160,7 @@ impl Cursor {
         binding: Option<Arc<BindingSpec>>,
         now: Now,
     ) -> Delivery {
-        self.since = None;
+        self.wanted.since = None;
         Delivery {
             consumer,
             id: DeliveryId { queue, position, lease: self.number },

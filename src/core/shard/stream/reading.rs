@@ -5,7 +5,7 @@ use crossdock_common::names::QueueId;
 use crate::log::Location;
 use crate::shard::Shard;
 use crate::shard::command::Effects;
-use crate::shard::reading::{ReadMessage, ReadRequest};
+use crate::shard::reading::{ReadFor, ReadMessage, ReadRequest};
 use crate::shard::stored::StoredRef;
 
 impl Shard {
@@ -18,10 +18,10 @@ impl Shard {
         for cursor in queue.consumers.with_room().filter_map(|consumer| consumer.cursor.as_mut()) {
             let (chosen, page) = cursor.choose(&queue.ready, tail_first, window_bytes);
             if !chosen.is_empty() {
-                effects.reads.push(ReadRequest::messages(id, chosen, segments).of_cursor(cursor.number));
+                effects.reads.push(ReadRequest::messages(id, chosen, segments).of(ReadFor::Cursor(cursor.number)));
             }
             if let Some(page) = page {
-                effects.reads.push(ReadRequest::page(id, page).of_cursor(cursor.number));
+                effects.reads.push(ReadRequest::page(id, page).of(ReadFor::Cursor(cursor.number)));
             }
         }
     }
