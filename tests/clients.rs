@@ -127,6 +127,11 @@ fn messages_that_are_moved_are_whole_after_kills() {
     python_over_kills("sqs_moves_restart.py");
 }
 
+#[test]
+fn a_filter_policy_holds_after_a_kill() {
+    python_over_kills("sqs_filters_restart.py");
+}
+
 /// Runs a program that says "kill" when it likes, and is told the port of its protocol after that.
 fn python_over_kills(script: &str) {
     let (interpreter, command) = python_program(script);

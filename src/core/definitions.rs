@@ -33,6 +33,7 @@ use crate::broker::administer::DocumentChange;
 use crate::log::{Log, RecordKind, Urgency};
 use crate::policies::Policies;
 use crate::record::encode_table;
+use crate::shard::Formats;
 use binding::{Binding, Target};
 use exchange::Exchange;
 use session::{Deadlines, Session};
@@ -49,6 +50,8 @@ pub(crate) struct Definitions {
     queue_names: HashMap<QueueId, (Name, Name)>,
     next_queue: u64,
     next_serial: u64,
+    /// Protocols whose rules bindings may have.
+    formats: Formats,
     shards: u8,
     pub policies: Policies,
     random: Random,
@@ -101,7 +104,7 @@ pub(crate) fn shard_of(queue: QueueId) -> usize {
 }
 
 impl Definitions {
-    pub(crate) fn new(shards: u8, policies: Policies, seed: u64, log: Box<dyn Log>) -> Self {
+    pub(crate) fn new(shards: u8, formats: Formats, policies: Policies, seed: u64, log: Box<dyn Log>) -> Self {
         let random = Random::from_seed(seed);
         Self {
             vhosts: BTreeMap::new(),
@@ -110,6 +113,7 @@ impl Definitions {
             next_queue: 1,
             next_serial: 0,
             shards,
+            formats,
             policies,
             random,
             last_settings: Shared::default(),
@@ -323,7 +327,8 @@ impl Definitions {
 
     pub(crate) fn bind(&mut self, vhost: &Name, spec: BindingSpec) -> Result<(), Refusal> {
         let serial = self.next_serial + 1;
-        let (spec, durable) = self.vhost_mut(vhost)?.bind(vhost, spec, serial)?;
+        let formats = self.formats.clone();
+        let (spec, durable) = self.vhost_mut(vhost)?.bind(vhost, spec, serial, &formats)?;
         self.next_serial = serial;
         self.routes_changed();
         if durable {

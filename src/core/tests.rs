@@ -8,6 +8,7 @@ mod dead_letters;
 mod deduplication;
 mod delayed;
 mod exactly_once;
+mod fair;
 mod fifo;
 mod hostile;
 mod large_bodies;

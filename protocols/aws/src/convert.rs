@@ -24,7 +24,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use crossdock_common::hub::Field;
 use crossdock_common::value_text::{from_text, to_text, type_code};
-use crossdock_common::{Format, FormatTag, Hub, Message, Table, Text, Value, envelope};
+use crossdock_common::{Filter, Format, FormatTag, Hub, Message, Table, Text, Value, envelope};
 use serde_json::Value as Json;
 
 use crate::digest::uuid_text;
@@ -56,6 +56,10 @@ impl Format for AwsFormat {
         let mut hub = to_hub(&properties, &message.body, message.received_at.0);
         envelope::correct(&mut hub, message);
         hub
+    }
+
+    fn filter(&self, attributes: &Table) -> Option<Box<dyn Filter>> {
+        crate::sns::filter_of(attributes)
     }
 }
 

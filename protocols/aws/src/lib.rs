@@ -5,6 +5,7 @@
 //!
 //! [`Now`]: crossdock_common::Now
 
+mod access;
 mod arn;
 mod calendar;
 mod call;

@@ -10,6 +10,7 @@ use crossdock_common::names::DeliveryId;
 use crossdock_common::{Instant, Name};
 
 use crate::policy::Policy;
+use crate::wire::Service;
 
 /// How long a deleted queue's name is not free, and a purge counts as being in progress.
 const PAUSE_MS: u64 = 60_000;
@@ -32,7 +33,7 @@ struct Known {
     deleted: Recent,
     purged: Recent,
     attempts: Attempts,
-    policies: BTreeMap<String, Option<Arc<Policy>>>,
+    policies: BTreeMap<(Service, String), Option<Arc<Policy>>>,
 }
 
 /// Names with the time at which something was done to them.
@@ -133,16 +134,17 @@ impl Memory {
     }
 
     /// The policy of that text: policies are many times asked and seldom changed. `None` if it is none.
-    pub(crate) fn policy(&self, text: &str) -> Option<Arc<Policy>> {
+    pub(crate) fn policy(&self, service: Service, text: &str) -> Option<Arc<Policy>> {
         let policies = &mut self.known().policies;
-        if let Some(known) = policies.get(text) {
+        let key = (service, text.to_owned());
+        if let Some(known) = policies.get(&key) {
             return known.clone();
         }
-        let policy = Policy::parse(text, "sqs").ok();
+        let policy = Policy::parse(text, service).ok();
         if policies.len() >= POLICIES_MAX {
             policies.clear();
         }
-        policies.insert(text.to_owned(), policy.clone());
+        policies.insert(key, policy.clone());
         policy
     }
 

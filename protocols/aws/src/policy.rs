@@ -7,6 +7,7 @@
 
 mod condition;
 mod context;
+pub(crate) mod edit;
 mod parse;
 mod pattern;
 mod value;
@@ -15,9 +16,12 @@ use std::sync::Arc;
 
 pub(crate) use context::Context;
 pub(crate) use parse::{Malformed, is_account};
+pub(crate) use value::Network;
 
 use condition::Condition;
 use pattern::Pattern;
+
+use crate::wire::Service;
 
 /// A policy that was read.
 #[derive(Debug)]
@@ -95,11 +99,11 @@ pub(crate) enum Decision {
 }
 
 impl Policy {
-    /// Reads a policy of a resource of that service (`sqs`, `sns`).
+    /// Reads a policy of a resource of that service.
     ///
     /// # Errors
     /// It is no policy, or speaks of other services.
-    pub(crate) fn parse(text: &str, service: &str) -> Result<Arc<Self>, Malformed> {
+    pub(crate) fn parse(text: &str, service: Service) -> Result<Arc<Self>, Malformed> {
         parse::policy(text, service).map(Arc::new)
     }
 

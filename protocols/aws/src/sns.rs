@@ -1,6 +1,8 @@
 //! SNS: topics are exchanges, subscriptions are announced bindings to queues.
 
 pub(crate) mod envelope;
+mod filter;
+mod permissions;
 mod publish;
 mod subscription;
 mod subscriptions;
@@ -17,7 +19,7 @@ use crate::wire::{Shape, View};
 const PAGE: usize = 100;
 
 /// What `perform` knows; a Query request without a version is recognised by it.
-pub(crate) const ACTIONS: [&str; 14] = [
+pub(crate) const ACTIONS: [&str; 16] = [
     "CreateTopic",
     "DeleteTopic",
     "ListTopics",
@@ -32,6 +34,8 @@ pub(crate) const ACTIONS: [&str; 14] = [
     "Publish",
     "PublishBatch",
     "ListTagsForResource",
+    "AddPermission",
+    "RemovePermission",
 ];
 
 pub(crate) async fn perform(action: &str, job: &Job) -> Result<Shape, Failure> {
@@ -48,11 +52,15 @@ pub(crate) async fn perform(action: &str, job: &Job) -> Result<Shape, Failure> {
         "ListSubscriptionsByTopic" => subscriptions::list_by_topic(job).await,
         "GetSubscriptionAttributes" => subscriptions::attributes(job).await,
         "SetSubscriptionAttributes" => subscriptions::set_attribute(job).await,
+        "AddPermission" => permissions::add(job).await,
+        "RemovePermission" => permissions::remove(job).await,
         "Publish" => publish::publish(job).await,
         "PublishBatch" => publish::publish_batch(job).await,
         other => Err(Failure::UnknownAction(other.to_owned())),
     }
 }
+
+pub(crate) use subscription::filter_of;
 
 fn view(job: &Job) -> View<'_> {
     job.fields.view()

@@ -1,6 +1,5 @@
 //! SQS: one file per group of actions.
 
-pub(crate) mod access;
 pub(crate) mod attributes;
 mod batch;
 mod dead_letters;
@@ -17,10 +16,11 @@ mod tags;
 
 use crossdock_common::definition::QueueInfo;
 
+use crate::access::Resource;
 use crate::arn::{is_queue_name, queue_of_url};
 use crate::call::Job;
 use crate::error::Failure;
-use crate::wire::{Shape, View};
+use crate::wire::{Service, Shape, View};
 
 /// What `perform` calls by name; everything else is an unknown action.
 pub(crate) async fn perform(action: &str, job: &Job) -> Result<Shape, Failure> {
@@ -56,8 +56,13 @@ pub(crate) async fn perform(action: &str, job: &Job) -> Result<Shape, Failure> {
 async fn queue(job: &Job) -> Result<Box<QueueInfo>, Failure> {
     let name = queue_name(job)?;
     let info = job.desk.inspect_queue(name).await.map_err(Failure::of_queue)?;
-    access::check(job, &info)?;
+    guarded(&info).check(job)?;
     Ok(info)
+}
+
+/// A queue as something that has a policy.
+pub(crate) fn guarded(info: &QueueInfo) -> Resource<'_> {
+    Resource { service: Service::Sqs, name: &info.spec.name, policy: attributes::kept(info, "Policy") }
 }
 
 fn queue_name(job: &Job) -> Result<&str, Failure> {

@@ -27,7 +27,7 @@ pub(crate) enum Protocol {
 }
 
 /// Whose action it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Service {
     Sqs,
     Sns,
@@ -35,6 +35,15 @@ pub(crate) enum Service {
 }
 
 impl Service {
+    /// What its actions begin with in policies.
+    pub(crate) fn prefix(self) -> &'static str {
+        match self {
+            Self::Sqs => "sqs",
+            Self::Sns => "sns",
+            Self::Sts => "sts",
+        }
+    }
+
     /// The namespace of its XML.
     fn namespace(self) -> &'static str {
         match self {

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use bytes::Bytes;
 
 use crate::names::QueueId;
-use crate::{Hub, Name, Text, UnixMillis};
+use crate::{Filter, Hub, Name, Table, Text, UnixMillis};
 
 pub use arrived::Arrived;
 pub use run::{RUN_BODY_BYTES_MAX, Run};
@@ -37,6 +37,11 @@ pub trait Format: Sync + fmt::Debug {
 
     /// Converts to the hub form. Sections that cannot be read (which a machine never lets in) give what could be read.
     fn to_hub(&self, message: &Message) -> Hub;
+
+    /// What a binding with these attributes lets through, if this protocol keeps a rule there.
+    fn filter(&self, _attributes: &Table) -> Option<Box<dyn Filter>> {
+        None
+    }
 }
 
 /// One message. Immutable once it is shared; a reader of the same protocol copies `properties` and `body` verbatim, a

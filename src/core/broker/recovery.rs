@@ -38,7 +38,7 @@ impl Recovery {
         let formats = Arc::new(formats);
         let make = |_| Shard::new(Box::new(Closed), formats.clone());
         Self {
-            definitions: Definitions::new(shards.max(1), policies, seed, Box::new(Closed)),
+            definitions: Definitions::new(shards.max(1), formats.clone(), policies, seed, Box::new(Closed)),
             shards: (0..shards.max(1)).map(make).collect(),
             queue_max: Vec::new(),
             now,

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use crossdock_common::definition::BindingSpec;
 use crossdock_common::names::QueueId;
-use crossdock_common::{Name, Refusal, Value};
+use crossdock_common::{Filter, Message, Name, Refusal, Value};
 
 use crossdock_common::value::lookup;
 
 use crate::selector::{self, Selector};
+use crate::shard::Formats;
 use crate::wording::type_name;
 
 /// A binding that exists.
@@ -22,7 +23,9 @@ pub(crate) struct Binding {
     /// How a headers exchange matches it.
     pub headers: HeadersMatch,
     /// Only these messages follow it. Boxed: few bindings have one.
-    pub selector: Option<Box<Selector>>,
+    selector: Option<Box<Selector>>,
+    /// And of these, those that a protocol lets through.
+    filter: Option<Box<dyn Filter>>,
 }
 
 /// Where a binding leads.
@@ -40,12 +43,24 @@ pub(crate) struct HeadersMatch {
 }
 
 impl Binding {
-    pub(crate) fn new(spec: BindingSpec, target: Target, serial: u64) -> Self {
+    pub(crate) fn new(spec: BindingSpec, target: Target, serial: u64, formats: &Formats) -> Self {
         // Only headers exchanges look at it, and they have checked it.
         let headers = HeadersMatch::parse(lookup(&spec.arguments, "x-match")).unwrap_or_default();
         // It was checked when the binding was made.
         let selector = Selector::of(&spec.arguments).unwrap_or_default().map(Box::new);
-        Self { spec: Arc::new(spec), target, serial, headers, selector }
+        let filter = formats.iter().find_map(|format| format.filter(&spec.attributes));
+        Self { spec: Arc::new(spec), target, serial, headers, selector, filter }
+    }
+
+    /// Whether a message follows it depends on more than the message's key and headers.
+    pub(crate) fn is_selective(&self) -> bool {
+        self.selector.is_some() || self.filter.is_some()
+    }
+
+    /// Whether the message is one of those that follow it.
+    pub(crate) fn selects(&self, message: &Message) -> bool {
+        self.selector.as_ref().is_none_or(|selector| selector.matches(message))
+            && self.filter.as_ref().is_none_or(|filter| filter.matches(message))
     }
 
     /// Whether the message's headers satisfy the arguments. An argument without a value asks only that the header exists.
@@ -117,7 +132,7 @@ pub(crate) mod tests {
             announced: false,
             attributes: vec![],
         };
-        Arc::new(Binding::new(spec, Target::Queue(QueueId(1)), 1))
+        Arc::new(Binding::new(spec, Target::Queue(QueueId(1)), 1, &Formats::default()))
     }
 
     #[test]

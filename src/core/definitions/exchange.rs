@@ -28,7 +28,7 @@ pub(crate) struct Exchange {
     pub policy_alternate: Option<Name>,
     routes: Routes,
     bindings: Bindings,
-    /// So many of them have a selector.
+    /// So many of them have a selector or a filter.
     selective: usize,
     /// Exchanges with a binding to this one: they are looked at when it is deleted.
     pub sources: BTreeMap<Name, usize>,
@@ -105,7 +105,7 @@ impl Exchange {
     /// Adds a binding, or replaces the same one, which is given back.
     pub(crate) fn insert(&mut self, binding: Arc<Binding>) -> Option<Arc<Binding>> {
         let replaced = self.bindings.insert(binding.clone());
-        self.selective += usize::from(binding.selector.is_some());
+        self.selective += usize::from(binding.is_selective());
         if let Some(replaced) = &replaced {
             self.took_away(replaced);
         }
@@ -129,7 +129,7 @@ impl Exchange {
     }
 
     fn took_away(&mut self, binding: &Arc<Binding>) {
-        self.selective -= usize::from(binding.selector.is_some());
+        self.selective -= usize::from(binding.is_selective());
         self.routes.remove(binding);
     }
 
@@ -156,7 +156,7 @@ impl Exchange {
         }
         let mut found = found;
         self.candidates(key, message, |binding| {
-            if binding.selector.as_ref().is_none_or(|selector| selector.matches(message)) {
+            if binding.selects(message) {
                 found(binding);
             }
         });

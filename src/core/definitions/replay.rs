@@ -147,8 +147,10 @@ impl Definitions {
     fn replay_binding(&mut self, table: &Table) -> Result<(), RecordError> {
         let (vhost, spec, serial) = binding_from_table(table);
         self.next_serial = self.next_serial.max(serial);
+        let formats = self.formats.clone();
         let entry = self.vhosts.get_mut(&vhost).ok_or(RecordError("no vhost"))?;
-        entry.bind(&vhost, spec, serial).map(drop).map_err(|_| RecordError("binding between things that do not exist"))
+        let bound = entry.bind(&vhost, spec, serial, &formats);
+        bound.map(drop).map_err(|_| RecordError("binding between things that do not exist"))
     }
 
     /// Does something without writing it to the log, where it stands already.

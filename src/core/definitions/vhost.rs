@@ -12,6 +12,7 @@ use super::binding::{Binding, Target};
 use super::exchange::Exchange;
 use super::sessions::Sessions;
 use super::{QueueEntry, not_found};
+use crate::shard::Formats;
 
 /// One vhost.
 #[derive(Default)]
@@ -49,6 +50,7 @@ impl Vhost {
         vhost: &Name,
         spec: BindingSpec,
         serial: u64,
+        formats: &Formats,
     ) -> Result<(Arc<BindingSpec>, bool), Refusal> {
         let (target, target_durable) = match &spec.destination {
             Destination::Queue(name) => {
@@ -61,7 +63,7 @@ impl Vhost {
         exchange.check_binding(&spec)?;
         // Binding again keeps the number: messages on disk name it.
         let serial = exchange.find(&spec).map_or(serial, |kept| kept.serial);
-        let binding = Arc::new(Binding::new(spec, target, serial));
+        let binding = Arc::new(Binding::new(spec, target, serial, formats));
         let durable = exchange.spec.durable && target_durable;
         if let Some(replaced) = exchange.insert(binding.clone()) {
             self.forget_target(&replaced);

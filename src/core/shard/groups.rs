@@ -6,6 +6,10 @@
 //!
 //! A queue whose consumers want only some of its messages ([`Wishes`]) is sorted in the same way: those that the same consumers want
 //! are a group, which is free while one of these has room. So each message is compared with each selector once.
+//!
+//! A queue that shares itself fairly among groups ([`fair`]) sets aside those of groups that have much of it already.
+
+mod fair;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -17,6 +21,8 @@ use super::entry::Entry;
 use super::level::Read;
 use super::wishes::{Wishes, wanted_by};
 use crate::log::Location;
+use fair::Fair;
+pub(crate) use fair::has_tenant;
 
 /// Most messages that are set aside; what is behind them waits, whatever group it is of. As SQS, which looks no further.
 const ASIDE_MAX: usize = 120_000;
@@ -45,12 +51,14 @@ pub(crate) struct Groups {
     memory_bytes: u64,
     /// Groups are made by what consumers want.
     wishes: Option<Wishes>,
+    /// Groups are free however much of them somebody has, until they are noisy.
+    fair: Option<Box<Fair>>,
 }
 
 #[derive(Default)]
 struct Group {
     held: usize,
-    /// Nobody who wants it has room.
+    /// Nobody who wants it has room, or it is noisy.
     unwanted: bool,
     /// Set aside, in order.
     places: VecDeque<u64>,
@@ -58,8 +66,8 @@ struct Group {
 
 impl Group {
     /// What is next if the group is free.
-    fn next(&self) -> Option<u64> {
-        self.places.front().copied().filter(|_| self.held == 0 && !self.unwanted)
+    fn next(&self, is_shared: bool) -> Option<u64> {
+        self.places.front().copied().filter(|_| (is_shared || self.held == 0) && !self.unwanted)
     }
 
     fn insert(&mut self, place: u64) {
@@ -85,8 +93,9 @@ impl Groups {
         self.wishes.as_ref()
     }
 
-    /// Who wants the message that is next.
+    /// Who wants the message that is next, where groups are made by that.
     pub(crate) fn next_wanted_by(&self) -> Option<u64> {
+        self.wishes.as_ref()?;
         let (_, name) = self.aside.get(self.next.first()?)?;
         Some(wanted_by(name))
     }
@@ -105,12 +114,17 @@ impl Groups {
 
     /// Nothing may go past what is set aside.
     pub(crate) fn is_full(&self) -> bool {
-        self.aside.len() >= ASIDE_MAX
+        self.aside.len() >= if self.fair.is_some() { fair::ASIDE_MAX } else { ASIDE_MAX }
     }
 
     /// A message of a free group is set aside, here or to be read.
     pub(crate) fn has_next(&self) -> bool {
-        !self.next.is_empty()
+        self.first().is_some()
+    }
+
+    /// The place of the message that is next.
+    fn first(&self) -> Option<u64> {
+        self.next.first().copied().or_else(|| self.first_noisy())
     }
 
     pub(crate) fn memory_bytes(&self) -> u64 {
@@ -133,15 +147,19 @@ impl Groups {
 
     /// The message must wait: somebody has others of its group, or older ones are set aside.
     pub(crate) fn must_wait(&self, message: &Message) -> bool {
+        if self.fair.is_some() {
+            return self.must_yield(message);
+        }
         self.wishes.is_some() || self.groups.contains_key(group_of(message))
     }
 
     /// Changes a group, and what is next with it.
     fn change(&mut self, name: &Arc<str>, change: impl FnOnce(&mut Group)) {
+        let is_shared = self.fair.is_some();
         let group = self.groups.entry(name.clone()).or_default();
-        let before = group.next();
+        let before = group.next(is_shared);
         change(group);
-        let after = group.next();
+        let after = group.next(is_shared);
         if group.held == 0 && group.places.is_empty() {
             self.groups.remove(name);
         }
@@ -158,7 +176,11 @@ impl Groups {
         if unload || self.memory_bytes > ASIDE_BYTES_MAX {
             entry.unload();
         }
-        let unwanted = self.wishes.as_ref().is_some_and(|wishes| !wishes.has_room_for(&name));
+        let unwanted = match (&self.wishes, &self.fair) {
+            (Some(wishes), _) => !wishes.has_room_for(&name),
+            (None, Some(fair)) => fair.is_noisy(&name),
+            (None, None) => false,
+        };
         self.change(&name, |group| {
             group.unwanted = unwanted;
             group.insert(entry.position);
@@ -170,7 +192,11 @@ impl Groups {
     /// The name by which a message's group is known here.
     pub(crate) fn name_of(&self, message: &Message) -> Arc<str> {
         let wish = self.wishes.as_ref().map(|wishes| wishes.name_of(message));
-        let name = wish.as_deref().unwrap_or_else(|| group_of(message));
+        let name = match (&wish, &self.fair) {
+            (Some(wish), _) => wish,
+            (None, Some(_)) => fair::tenant_of(message),
+            (None, None) => group_of(message),
+        };
         self.groups.get_key_value(name).map_or_else(|| Arc::from(name), |(known, _)| known.clone())
     }
 
@@ -183,7 +209,7 @@ impl Groups {
 
     /// The next entry, unless it has to be read first.
     pub(crate) fn head(&self) -> Option<&Entry> {
-        let (entry, _) = self.aside.get(self.next.first()?)?;
+        let (entry, _) = self.aside.get(&self.first()?)?;
         entry.message.is_some().then_some(entry)
     }
 
@@ -213,13 +239,15 @@ impl Groups {
         }
         let name = self.name_of(message);
         self.change(&name, |group| group.held += 1);
-        self.held.insert(place, name);
+        self.held.insert(place, name.clone());
+        self.has_more(&name);
     }
 
     /// Nobody has it any more, and it does not come back.
     pub(crate) fn release(&mut self, place: u64) {
         if let Some(name) = self.held.remove(&place) {
             self.change(&name, |group| group.held -= 1);
+            self.has_less(&name);
         }
     }
 
@@ -239,9 +267,10 @@ impl Groups {
 
     /// Chooses what to read of what is next.
     pub(crate) fn choose(&mut self, window_bytes: u64, chosen: &mut Vec<(u64, Location)>) {
+        let noisy = self.noisy_ahead();
         let Self { aside, next, .. } = self;
         let mut bytes = 0;
-        for place in next.iter().take(AHEAD_MAX) {
+        for place in next.iter().chain(&noisy).take(AHEAD_MAX) {
             let Some((entry, _)) = aside.get_mut(place) else { continue };
             bytes += u64::from(entry.body_bytes);
             if entry.message.is_none() && !entry.requested {

@@ -10,7 +10,7 @@ use crossdock_common::{Instant, Message};
 use smallvec::SmallVec;
 
 use super::entry::Entry;
-use super::groups::Groups;
+use super::groups::{Groups, has_tenant};
 use super::level::{Level, Located, Read, Sealing};
 use super::stored::{PageRef, StoredRef};
 use crate::log::Location;
@@ -110,6 +110,9 @@ impl Ready {
 
     /// Somebody has the message: in a FIFO queue, the rest of its group waits.
     pub(crate) fn hold(&mut self, position: u64, message: &Message) {
+        if self.groups.is_none() && self.levels.len() == 1 && has_tenant(message) {
+            self.groups = Some(Box::new(Groups::shared_fairly()));
+        }
         if let Some(groups) = &mut self.groups {
             groups.hold(position, message);
         }
@@ -119,6 +122,9 @@ impl Ready {
     pub(crate) fn release(&mut self, position: u64) {
         if let Some(groups) = &mut self.groups {
             groups.release(position);
+            if groups.are_shared_by_nobody() {
+                self.groups = None;
+            }
         }
     }
 
@@ -145,6 +151,7 @@ impl Ready {
     pub(crate) fn head(&mut self, unload: bool) -> Option<&Entry> {
         self.top_mut().iter_mut().for_each(|level| level.advance());
         if let (Some(groups), [level]) = (&mut self.groups, &mut self.levels[..]) {
+            groups.let_noisy_wait();
             while !groups.has_next() && !groups.is_full() {
                 level.advance();
                 let message = level.head().and_then(|entry| entry.message.as_ref());
@@ -153,6 +160,7 @@ impl Ready {
                 };
                 level.pop_head().into_iter().for_each(|entry| groups.set_aside(entry, name.clone(), unload));
             }
+            groups.let_noisy_go(level.head().is_none() && !level.is_waiting());
             if groups.has_next() || groups.is_full() {
                 return self.groups.as_ref()?.head();
             }

@@ -145,7 +145,7 @@ fn what_is_set_aside_is_shown() {
     let mut client = world.client("u");
     let fifo = Some(Fifo { deduplication_scope: DeduplicationScope::Queue });
     let settings = QueueSettings { fifo, ..QueueSettings::default() };
-    let spec = QueueSpec { durable: true, settings, ..queue_spec("q", &[]) };
+    let spec = QueueSpec { durable: true, settings: settings.into(), ..queue_spec("q", &[]) };
     client.define(&world, Definition::DeclareQueue { spec, passive: false }).expect("declares");
     (0..50).for_each(|number| client.publish(&world, "", "q", &number.to_string()));
     let all = numbers(0..50);

@@ -239,7 +239,7 @@ fn fifo(world: &World, client: &mut Tester, name: &str, letters: Option<&str>) {
         }),
         ..QueueSettings::default()
     };
-    let spec = QueueSpec { name: name.into(), durable: true, settings, ..QueueSpec::default() };
+    let spec = QueueSpec { name: name.into(), durable: true, settings: settings.into(), ..QueueSpec::default() };
     client.define(world, Definition::DeclareQueue { spec, passive: false }).expect("declares");
 }
 

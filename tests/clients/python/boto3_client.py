@@ -380,6 +380,117 @@ def test_sns_refusals():
     fails("BatchEntryIdsNotDistinct", call, text, TopicArn=topic, PublishBatchRequestEntries=twice)
 
 
+def test_filter_policies():
+    topic, url = sns.create_topic(Name="filtered")["TopicArn"], queue("filtered-queue")
+    where = {"TopicArn": topic, "Protocol": "sqs", "Endpoint": arn("filtered-queue"), "ReturnSubscriptionArn": True}
+    policy = json.dumps({"kind": ["order", {"prefix": "ret"}], "price": [{"numeric": [">", 10, "<=", 20]}]})
+    subscription = sns.subscribe(**where, Attributes={"FilterPolicy": policy, "RawMessageDelivery": "true"})["SubscriptionArn"]
+
+    def shown():
+        attributes = sns.get_subscription_attributes(SubscriptionArn=subscription)["Attributes"]
+        return attributes.get("FilterPolicy"), attributes.get("FilterPolicyScope")
+
+    def publish(body, kind=None, price=None):
+        attributes = {}
+        if kind:
+            attributes["kind"] = {"DataType": "String", "StringValue": kind}
+        if price:
+            attributes["price"] = {"DataType": "Number", "StringValue": price}
+        sns.publish(TopicArn=topic, Message=body, MessageAttributes=attributes)
+
+    def got(count):
+        found = []
+        while len(found) < count:
+            messages = receive(url, MaxNumberOfMessages=10)
+            assert messages, (count, found)
+            found += [message["Body"] for message in messages]
+            for message in messages:
+                delete(url, message)
+        assert receive(url, wait=0) == []
+        return sorted(found)
+
+    def change(name, value):
+        sns.set_subscription_attributes(SubscriptionArn=subscription, AttributeName=name, AttributeValue=value)
+
+    assert shown() == (policy, "MessageAttributes"), shown()
+    publish("a", "order", "15")
+    publish("b", "return", "20")
+    publish("c", "order", "10")
+    publish("d", "other", "15")
+    publish("e", "order")
+    publish("f")
+    assert got(2) == ["a", "b"]
+    different = "Invalid parameter: Attributes Reason: Subscription already exists with different attributes"
+    fails("InvalidParameter", sns.subscribe, different, **where, Attributes={"FilterPolicy": "{}"})
+    change("FilterPolicy", json.dumps({"customer": ["Ada", "Bob"]}))
+    change("FilterPolicyScope", "MessageBody")
+    assert shown() == (json.dumps({"customer": ["Ada", "Bob"]}), "MessageBody"), shown()
+    change("FilterPolicy", json.dumps({"customer": {"name": ["Ada"]}}))
+    for body in ('{"customer": {"name": "Ada"}}', '{"customer": {"name": "Bob"}}', '{"customer": [{"name": "Ada"}]}', "Ada"):
+        publish(body)
+    assert got(2) == ['{"customer": [{"name": "Ada"}]}', '{"customer": {"name": "Ada"}}']
+    nested = "Invalid parameter: Filter policy scope MessageAttributes does not support nested filter policy"
+    nested = nested.replace("parameter: ", "parameter: FilterPolicy: ")
+    fails("InvalidParameter", change, nested, name="FilterPolicyScope", value="MessageAttributes")
+    change("FilterPolicy", "")
+    assert shown() == (None, None), shown()
+    publish("everything")
+    assert got(1) == ["everything"]
+    for name, value, text in (
+        ("FilterPolicyScope", "RandomValue", "FilterPolicyScope: Invalid value [RandomValue]. Please use either MessageBody or MessageAttributes"),
+        (
+            "FilterPolicy",
+            '{"key_a":"value_one"}',
+            'FilterPolicy: "key_a" must be an object or an array\n at [Source: (String)"{"key_a":"value_one"}"; line: 1, column: 11]',
+        ),
+        ("FilterPolicy", json.dumps({key: ["v"] for key in "abcdef"}), "FilterPolicy: Filter policy can not have more than 5 keys"),
+        ("FilterPolicy", json.dumps({"a": ["v"] * 151}), "FilterPolicy: Filter policy is too complex"),
+    ):
+        fails("InvalidParameter", change, f"Invalid parameter: {text}", name=name, value=value)
+        again = {**where, "Endpoint": arn("another-queue")}
+        queue("another-queue")
+        text = f"Invalid parameter: Attributes Reason: {text}"
+        fails("InvalidParameter", sns.subscribe, text, **again, Attributes={name: value})
+
+
+def test_topic_policies():
+    topic = sns.create_topic(Name="guarded")["TopicArn"]
+    policy = lambda: json.loads(sns.get_topic_attributes(TopicArn=topic)["Attributes"]["Policy"])
+    assert policy()["Id"] == "__default_policy_ID"
+    given = {"TopicArn": topic, "Label": "friends", "AWSAccountId": [ACCOUNT], "ActionName": ["Publish", "Subscribe"]}
+    sns.add_permission(**given)
+    assert policy()["Statement"][1] == {
+        "Sid": "friends",
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"},
+        "Action": ["SNS:Publish", "SNS:Subscribe"],
+        "Resource": topic,
+    }, policy()
+    fails("InvalidParameter", sns.add_permission, "Invalid parameter: Statement already exists", **given)
+    out_of_scope = "Invalid parameter: Policy statement action out of service scope!"
+    fails("InvalidParameter", sns.add_permission, out_of_scope, **{**given, "Label": "more", "ActionName": ["SendMessage"]})
+    sns.remove_permission(TopicArn=topic, Label="friends")
+    assert len(policy()["Statement"]) == 1
+
+    def deny(**statement):
+        whole = {"Statement": [{"Effect": "Deny", "Principal": "*", "Resource": topic, **statement}]}
+        return sns.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=json.dumps(whole))
+
+    deny(Action="sns:Publish")
+    fails("AuthorizationError", sns.publish, status=403, TopicArn=topic, Message="m")
+    deny(Action="sns:Publish", Condition={"NotIpAddress": {"aws:SourceIp": "127.0.0.1"}})
+    sns.publish(TopicArn=topic, Message="m")
+    fails("InvalidParameter", deny, out_of_scope, Action="sqs:SendMessage")
+    fails("InvalidParameter", deny, Action="sns:Publish", Resource="nonsense")
+    url = queue("guarded-queue")
+    service = {"Effect": "Deny", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": "*"}
+    service["Condition"] = {"ArnEquals": {"aws:SourceArn": topic}}
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps({"Statement": [service]})})
+    endpoint = {"Protocol": "sqs", "Endpoint": arn("guarded-queue")}
+    fails("AuthorizationError", sns.subscribe, status=403, TopicArn=topic, **endpoint)
+    sns.subscribe(TopicArn=sns.create_topic(Name="unguarded")["TopicArn"], **endpoint)
+
+
 def test_query_protocol():
     """Older SDKs speak Query to SQS too."""
 

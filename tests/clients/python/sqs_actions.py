@@ -212,6 +212,19 @@ def does_replay_a_receive():
     assert bodies(once("first")) == ["a3"]
 
 
+def does_share_a_queue_fairly():
+    url = queue("fair")
+    for begin in range(0, 60, 10):
+        entries = [{"Id": str(n), "MessageBody": f"noisy{begin + n}", "MessageGroupId": "noisy"} for n in range(10)]
+        ok("SendMessageBatch", QueueUrl=url, Entries=entries)
+    send(url, "quiet", MessageGroupId="quiet")
+    send(url, "nobody's")
+    ten = lambda: bodies(receive(url, MaxNumberOfMessages=10, VisibilityTimeout=60))
+    first = [body for _ in range(3) for body in ten()]
+    assert first == [f"noisy{n}" for n in range(30)], first
+    assert ten() == ["quiet", "nobody's", *(f"noisy{n}" for n in range(30, 38))]
+
+
 def does_accept_every_form_of_url():
     send(queue("forms"), "m")
     forms = (

@@ -5,22 +5,43 @@ use serde_json::{Map, Value as Json};
 use super::condition::{Condition, Operator};
 use super::pattern::Pattern;
 use super::{Effect, Except, Policy, Principal, Statement};
+use crate::wire::Service;
 
-/// AWS's bounds of a queue's policy: bytes, statements, principals and conditions of all of them, actions of one.
-const BYTES_MAX: usize = 8_192;
-const STATEMENTS_MAX: usize = 20;
-const PRINCIPALS_MAX: usize = 50;
-const CONDITIONS_MAX: usize = 10;
-const ACTIONS_MAX: usize = 7;
+/// How much a policy may say.
+struct Bounds {
+    bytes: usize,
+    statements: usize,
+    /// Of all statements together, as the next one.
+    principals: usize,
+    conditions: usize,
+    /// Of one statement.
+    actions: usize,
+}
+
+/// AWS's, of a queue's policy.
+const OF_QUEUES: Bounds = Bounds { bytes: 8_192, statements: 20, principals: 50, conditions: 10, actions: 7 };
+/// Of a topic's policy AWS says no more than its size.
+const OF_TOPICS: Bounds =
+    Bounds { bytes: 30_720, statements: 1_000, principals: 1_000, conditions: 1_000, actions: 1_000 };
+
+const OUT_OF_SCOPE: Malformed = Malformed("an action is another service's");
 
 /// It is no policy; why, for logs and tests (AWS does not tell).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Malformed(pub &'static str);
 
+impl Malformed {
+    /// A statement is about another service.
+    pub(crate) fn is_out_of_scope(self) -> bool {
+        self == OUT_OF_SCOPE
+    }
+}
+
 type Object = Map<String, Json>;
 
-pub(super) fn policy(text: &str, service: &str) -> Result<Policy, Malformed> {
-    if text.len() > BYTES_MAX {
+pub(super) fn policy(text: &str, service: Service) -> Result<Policy, Malformed> {
+    let bounds = if service == Service::Sqs { OF_QUEUES } else { OF_TOPICS };
+    if text.len() > bounds.bytes {
         return Err(Malformed("it is too long"));
     }
     let Ok(Json::Object(policy)) = serde_json::from_str(text) else { return Err(Malformed("it is no JSON object")) };
@@ -38,27 +59,28 @@ pub(super) fn policy(text: &str, service: &str) -> Result<Policy, Malformed> {
         Some(statement) => vec![statement],
         None => return Err(Malformed("it has no statement")),
     };
-    let statements = statements.into_iter().map(|one| statement(one, service)).collect::<Result<Vec<_>, _>>()?;
-    bounded(&statements)?;
+    let statements =
+        statements.into_iter().map(|one| statement(one, service, &bounds)).collect::<Result<Vec<_>, _>>()?;
+    check_bounds(&statements, &bounds)?;
     Ok(Policy { statements })
 }
 
-fn bounded(statements: &[Statement]) -> Result<(), Malformed> {
+fn check_bounds(statements: &[Statement], bounds: &Bounds) -> Result<(), Malformed> {
     let of_all = |count: fn(&Statement) -> usize| statements.iter().map(count).sum::<usize>();
     let principals = of_all(|statement| match &statement.principals {
         Except::Only(principals) | Except::AllBut(principals) => principals.len(),
     });
     match () {
-        () if statements.len() > STATEMENTS_MAX => Err(Malformed("it has too many statements")),
-        () if principals > PRINCIPALS_MAX => Err(Malformed("it has too many principals")),
-        () if of_all(|statement| statement.conditions.len()) > CONDITIONS_MAX => {
+        () if statements.len() > bounds.statements => Err(Malformed("it has too many statements")),
+        () if principals > bounds.principals => Err(Malformed("it has too many principals")),
+        () if of_all(|statement| statement.conditions.len()) > bounds.conditions => {
             Err(Malformed("it has too many conditions"))
         }
         () => Ok(()),
     }
 }
 
-fn statement(json: &Json, service: &str) -> Result<Statement, Malformed> {
+fn statement(json: &Json, service: Service, bounds: &Bounds) -> Result<Statement, Malformed> {
     let Json::Object(json) = json else { return Err(Malformed("a statement is no object")) };
     let known =
         ["Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition"];
@@ -72,7 +94,7 @@ fn statement(json: &Json, service: &str) -> Result<Statement, Malformed> {
         _ => return Err(Malformed("a statement's effect is neither Allow nor Deny")),
     };
     let principals = either(json, "Principal", "NotPrincipal", principals)?;
-    let actions = either(json, "Action", "NotAction", |json| actions(json, service))?;
+    let actions = either(json, "Action", "NotAction", |json| actions(json, service, bounds))?;
     Ok(Statement {
         effect,
         principals: principals.ok_or(Malformed("a statement names no principal"))?,
@@ -159,15 +181,17 @@ pub(crate) fn is_account(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-fn actions(json: &Json, service: &str) -> Result<Vec<Pattern>, Malformed> {
+fn actions(json: &Json, service: Service, bounds: &Bounds) -> Result<Vec<Pattern>, Malformed> {
     let names = texts(json)?;
     let is_of_service = |name: &str| {
         name == "*"
-            || name.split_once(':').is_some_and(|(of, what)| of.eq_ignore_ascii_case(service) && !what.is_empty())
+            || name
+                .split_once(':')
+                .is_some_and(|(of, what)| of.eq_ignore_ascii_case(service.prefix()) && !what.is_empty())
     };
     match () {
-        () if names.len() > ACTIONS_MAX => Err(Malformed("a statement has too many actions")),
-        () if !names.iter().all(|name| is_of_service(name)) => Err(Malformed("an action is another service's")),
+        () if names.len() > bounds.actions => Err(Malformed("a statement has too many actions")),
+        () if !names.iter().all(|name| is_of_service(name)) => Err(OUT_OF_SCOPE),
         () => Ok(names.into_iter().map(Pattern::new).collect()),
     }
 }

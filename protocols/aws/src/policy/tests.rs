@@ -22,7 +22,7 @@ fn context() -> Context {
 }
 
 fn decide_for(caller: &Caller, policy: &Json) -> Decision {
-    let policy = Policy::parse(&policy.to_string(), "sqs").expect("a policy");
+    let policy = Policy::parse(&policy.to_string(), Service::Sqs).expect("a policy");
     let context = context();
     policy.decide(&Question { caller, action: "sqs:SendMessage", resource: QUEUE, context: &context })
 }
@@ -196,7 +196,7 @@ fn what_is_no_policy_is_refused() {
         let keys: serde_json::Map<String, Json> = (0..count).map(|key| (format!("aws:k{key}"), json!("v"))).collect();
         bad(json!({ "Condition": { "StringEquals": keys } }))
     };
-    let parse = |policy: &Json| Policy::parse(&policy.to_string(), "sqs").map(drop);
+    let parse = |policy: &Json| Policy::parse(&policy.to_string(), Service::Sqs).map(drop);
     for (good, too_much) in [
         (many(20), many(21)),
         (actions(7), actions(8)),
@@ -247,7 +247,7 @@ fn what_is_no_policy_is_refused() {
     ] {
         assert!(parse(&policy).is_err(), "{policy}");
     }
-    assert!(Policy::parse("nonsense", "sqs").is_err());
+    assert!(Policy::parse("nonsense", Service::Sqs).is_err());
     let long = format!("{}{}", " ".repeat(8_192), json!({ "Statement": [] }));
-    assert_eq!(Policy::parse(&long, "sqs").map(drop), Err(Malformed("it is too long")));
+    assert_eq!(Policy::parse(&long, Service::Sqs).map(drop), Err(Malformed("it is too long")));
 }

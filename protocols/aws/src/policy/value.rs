@@ -33,14 +33,14 @@ fn time(text: &str) -> Option<i64> {
 
 /// Addresses with a prefix (CIDR), or one address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Network {
+pub(crate) struct Network {
     address: u128,
     bits: u32,
     is_v4: bool,
 }
 
 impl Network {
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
         let address: IpAddr = address.parse().ok()?;
         let most = if address.is_ipv4() { 32 } else { 128 };
@@ -51,7 +51,7 @@ impl Network {
         Some(Self { address: number(address), bits, is_v4: address.is_ipv4() })
     }
 
-    pub(super) fn has(self, address: IpAddr) -> bool {
+    pub(crate) fn has(self, address: IpAddr) -> bool {
         let width = if self.is_v4 { 32 } else { 128 };
         let differs = (self.address ^ number(address)).checked_shr(width - self.bits).unwrap_or(0);
         address.is_ipv4() == self.is_v4 && differs == 0

@@ -7,7 +7,7 @@ use crossdock_common::Text;
 use crossdock_common::definition::ExchangeInfo;
 use serde_json::Value as Json;
 
-use super::topics::{self, inspect};
+use super::topics::{self, permitted};
 use super::view;
 use crate::arn::topic_of;
 use crate::call::{Job, cost_bytes};
@@ -51,7 +51,7 @@ async fn topic(job: &Job) -> Result<ExchangeInfo, Failure> {
         Some(arn) => (arn, "TopicArn"),
         None => (view(job).text("TargetArn")?.unwrap_or_default(), "TargetArn"),
     };
-    inspect(job, topic_of(arn, parameter)?).await
+    permitted(job, topic_of(arn, parameter)?).await
 }
 
 fn message_bytes_max(job: &Job, info: &ExchangeInfo) -> usize {

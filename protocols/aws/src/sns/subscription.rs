@@ -4,13 +4,17 @@ use bytes::Bytes;
 use crossdock_common::definition::{BindingSpec, Definition, Destination, ExchangeInfo};
 use crossdock_common::event::Reply;
 use crossdock_common::value::lookup;
-use crossdock_common::{Name, Text, Value};
+use crossdock_common::{Filter, Name, Table, Text, Value};
 
+use super::filter::{FilterPolicy, Scope};
 use crate::call::Job;
 use crate::error::Failure;
 
 /// The entry of a binding's attributes that makes it a subscription.
 const KEPT: &str = "sns-subscription";
+/// Parts of it.
+const FILTER: &str = "filter";
+const SCOPE: &str = "scope";
 /// Tells a subscription from another protocol's binding between the same two. Exchanges of type headers pass over arguments
 /// that begin with `x-`.
 const MARK: &str = "x-crossdock-sns";
@@ -28,6 +32,19 @@ pub(crate) struct Subscription {
     pub endpoint: String,
     /// Without the JSON around it.
     pub raw: bool,
+    /// Only these messages.
+    pub filter: Option<String>,
+    pub scope: Scope,
+}
+
+/// The filter that a subscription keeps with its binding.
+pub(crate) fn filter_of(attributes: &Table) -> Option<Box<dyn Filter>> {
+    let Some(Value::Map(kept)) = lookup(attributes, KEPT) else { return None };
+    let text = |name: &str| lookup(kept, name)?.as_str();
+    let scope = text(SCOPE).and_then(Scope::from_word).unwrap_or_default();
+    // It was read before it was kept.
+    let policy = FilterPolicy::parse(text(FILTER)?, scope).ok()?;
+    Some(Box::new(policy))
 }
 
 impl Subscription {
@@ -48,6 +65,8 @@ impl Subscription {
             subscriber: text("subscriber")?,
             endpoint: text("endpoint")?,
             raw: lookup(kept, "raw")?.as_bool()?,
+            filter: text(FILTER),
+            scope: text(SCOPE).as_deref().and_then(Scope::from_word).unwrap_or_default(),
         })
     }
 
@@ -59,7 +78,11 @@ impl Subscription {
             ("endpoint", text(&self.endpoint)),
             ("raw", Value::Bool(self.raw)),
         ];
-        let kept = kept.map(|(name, value)| (Text::from_static(name), value)).to_vec();
+        let mut kept = kept.map(|(name, value)| (Text::from_static(name), value)).to_vec();
+        kept.extend(self.filter.iter().map(|policy| (Text::from_static(FILTER), text(policy))));
+        if self.scope != Scope::default() {
+            kept.push((Text::from_static(SCOPE), Value::string(self.scope.word())));
+        }
         BindingSpec {
             source: self.topic.clone(),
             destination: Destination::Queue(self.queue.clone()),

@@ -2,21 +2,74 @@
 
 use crossdock_common::Name;
 
+use super::filter::{FilterPolicy, Scope};
 use super::subscription::Subscription;
-use super::topics::inspect;
+use super::topics::permitted;
 use super::{PAGE, page, read_token, view};
 use crate::arn::{subscription_of, topic_of};
 use crate::call::Job;
 use crate::digest::uuid_text;
 use crate::error::Failure;
-use crate::sqs::{access, attributes};
+use crate::sqs::{attributes, guarded};
 use crate::wire::Shape;
 
 const PROTOCOLS: [&str; 9] =
     ["http", "https", "email", "email-json", "sms", "sqs", "application", "lambda", "firehose"];
+const SETTABLE: [&str; 3] = ["RawMessageDelivery", "FilterPolicy", "FilterPolicyScope"];
 /// Attributes that SNS knows and this broker does not keep yet: refused, so that nobody relies on them.
-const LATER: [&str; 6] =
-    ["DeliveryPolicy", "FilterPolicy", "FilterPolicyScope", "RedrivePolicy", "SubscriptionRoleArn", "ReplayPolicy"];
+const LATER: [&str; 4] = ["DeliveryPolicy", "RedrivePolicy", "SubscriptionRoleArn", "ReplayPolicy"];
+
+/// What a request says of a subscription; `None` where it says nothing.
+#[derive(Default)]
+struct Given {
+    raw: Option<bool>,
+    /// Empty for none.
+    filter: Option<String>,
+    scope: Option<Scope>,
+}
+
+impl Given {
+    /// Takes one attribute.
+    ///
+    /// # Errors
+    /// What SNS says of it, behind `Invalid parameter: `.
+    fn take(&mut self, name: &str, value: &str) -> Result<(), String> {
+        match name {
+            "RawMessageDelivery" => self.raw = Some(truth(value)?),
+            "FilterPolicy" => self.filter = Some(value.to_owned()),
+            "FilterPolicyScope" => self.scope = Some(scope(value)?),
+            later if LATER.contains(&later) => return Err(not_yet(later)),
+            other => return Err(format!("Unknown attribute {other}")),
+        }
+        Ok(())
+    }
+
+    /// Changes a subscription.
+    ///
+    /// # Errors
+    /// What SNS says of its filter policy then.
+    fn apply(self, subscription: &mut Subscription) -> Result<(), String> {
+        subscription.raw = self.raw.unwrap_or(subscription.raw);
+        subscription.scope = self.scope.unwrap_or(subscription.scope);
+        if let Some(filter) = self.filter {
+            subscription.filter = Some(filter).filter(|filter| !filter.is_empty());
+        }
+        let Some(filter) = &subscription.filter else { return Ok(()) };
+        FilterPolicy::parse(filter, subscription.scope).map(drop).map_err(|text| format!("FilterPolicy: {text}"))
+    }
+
+    /// Whether the subscription is so already.
+    fn is_as(&self, known: &Subscription) -> bool {
+        let filter = self.filter.as_ref().is_none_or(|filter| *filter == known.filter.clone().unwrap_or_default());
+        filter && self.raw.is_none_or(|raw| raw == known.raw) && self.scope.is_none_or(|scope| scope == known.scope)
+    }
+}
+
+fn scope(value: &str) -> Result<Scope, String> {
+    Scope::from_word(value).ok_or_else(|| {
+        format!("FilterPolicyScope: Invalid value [{value}]. Please use either MessageBody or MessageAttributes")
+    })
+}
 
 pub(super) async fn subscribe(job: &Job) -> Result<Shape, Failure> {
     let topic = topic_of(view(job).text("TopicArn")?.unwrap_or_default(), "TopicArn")?;
@@ -37,35 +90,26 @@ pub(super) async fn subscribe(job: &Job) -> Result<Shape, Failure> {
         let text = "Invalid parameter: Endpoint Reason: FIFO SQS Queues can not be subscribed to standard SNS topics";
         return Err(Failure::SnsInvalid(text.to_owned()));
     }
-    let raw = given_raw(job)?;
+    let given = given(job)?;
     check_policy(job, topic, queue).await?;
-    let subscription = find_or_make(job, topic, queue, endpoint, raw).await?;
+    let subscription = find_or_make(job, topic, queue, endpoint, given).await?;
     Ok(Shape::fields([("SubscriptionArn", Shape::text(subscription.arn(job)))]))
 }
 
 /// A queue whose policy denies it to SNS gets nothing from the topic.
 async fn check_policy(job: &Job, topic: &str, queue: &str) -> Result<(), Failure> {
-    let (topic, arn) = (job.place.topic_arn(topic), job.place.queue_arn(queue));
     match attributes::find(job, queue).await? {
-        Some(info) if access::denies_topic(job, &info, &topic) => Err(Failure::AccessDenied(format!(
-            "{} is not authorized to perform: sqs:sendmessage on resource: {arn} with an explicit deny in a \
-             resource-based policy",
-            access::SNS
-        ))),
-        _ => Ok(()),
+        Some(info) => guarded(&info).check_delivery(job, &job.place.topic_arn(topic)),
+        None => Ok(()),
     }
 }
 
-fn given_raw(job: &Job) -> Result<Option<bool>, Failure> {
-    let mut raw = None;
+fn given(job: &Job) -> Result<Given, Failure> {
+    let mut given = Given::default();
     for (name, value) in view(job).text_map("Attributes")? {
-        match name {
-            "RawMessageDelivery" => raw = Some(truth(value).map_err(|reason| in_attributes(&reason))?),
-            later if LATER.contains(&later) => return Err(in_attributes(&not_yet(later))),
-            other => return Err(in_attributes(&format!("Unknown attribute {other}"))),
-        }
+        given.take(name, value).map_err(|reason| in_attributes(&reason))?;
     }
-    Ok(raw)
+    Ok(given)
 }
 
 fn in_attributes(reason: &str) -> Failure {
@@ -89,27 +133,29 @@ async fn find_or_make(
     topic: &str,
     queue: &str,
     endpoint: &str,
-    raw: Option<bool>,
+    given: Given,
 ) -> Result<Subscription, Failure> {
-    let info = inspect(job, topic).await?;
+    let info = permitted(job, topic).await?;
     let known = Subscription::of_topic(job, &info.spec.name).await?;
     if let Some(known) = known.into_iter().find(|known| known.queue.as_str() == queue) {
-        let same = raw.is_none_or(|raw| raw == known.raw);
         let different = "Subscription already exists with different attributes";
-        return if same { Ok(known) } else { Err(in_attributes(different)) };
+        return if given.is_as(&known) { Ok(known) } else { Err(in_attributes(different)) };
     }
     if job.desk.inspect_queue(queue).await.is_err() {
         return Err(Failure::SnsInvalid(format!("Endpoint Reason: there is no queue {queue}")));
     }
-    let subscription = Subscription {
+    let mut subscription = Subscription {
         topic: info.spec.name.clone(),
         queue: Name::from(queue),
         key: Subscription::key_for(&info),
         id: uuid_text(job.desk.uuid()),
         subscriber: job.user.to_string(),
         endpoint: endpoint.to_owned(),
-        raw: raw.unwrap_or(false),
+        raw: false,
+        filter: None,
+        scope: Scope::default(),
     };
+    given.apply(&mut subscription).map_err(|reason| in_attributes(&reason))?;
     subscription.save(job).await?;
     Ok(subscription)
 }
@@ -126,7 +172,7 @@ pub(super) async fn unsubscribe(job: &Job) -> Result<Shape, Failure> {
 
 pub(super) async fn list_by_topic(job: &Job) -> Result<Shape, Failure> {
     let topic = topic_of(view(job).text("TopicArn")?.unwrap_or_default(), "TopicArn")?;
-    list(job, Some(Name::from(topic))).await
+    list(job, Some(permitted(job, topic).await?.spec.name)).await
 }
 
 /// In the order of their ARNs, so that a token means the same after changes.
@@ -163,18 +209,24 @@ pub(super) async fn attributes(job: &Job) -> Result<Shape, Failure> {
         ("ConfirmationWasAuthenticated", "true".to_owned()),
         ("SubscriptionPrincipal", format!("arn:aws:iam::{account}:user/{}", subscription.subscriber)),
     ];
-    let attributes = attributes.map(|(name, value)| (name.to_owned(), value));
+    let mut attributes: Vec<(String, String)> =
+        attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    if let Some(filter) = subscription.filter {
+        attributes.push(("FilterPolicy".to_owned(), filter));
+        attributes.push(("FilterPolicyScope".to_owned(), subscription.scope.word().to_owned()));
+    }
     Ok(Shape::fields([("Attributes", Shape::text_map("entry", attributes))]))
 }
 
 pub(super) async fn set_attribute(job: &Job) -> Result<Shape, Failure> {
     let mut subscription = find(job).await?;
     let value = view(job).text("AttributeValue")?.unwrap_or_default();
-    match view(job).text("AttributeName")?.unwrap_or_default() {
-        "RawMessageDelivery" => subscription.raw = truth(value).map_err(Failure::SnsInvalid)?,
-        later if LATER.contains(&later) => return Err(Failure::SnsInvalid(not_yet(later))),
-        _ => return Err(Failure::SnsInvalid("AttributeName".to_owned())),
+    let name = view(job).text("AttributeName")?.unwrap_or_default();
+    if !SETTABLE.contains(&name) && !LATER.contains(&name) {
+        return Err(Failure::SnsInvalid("AttributeName".to_owned()));
     }
+    let mut given = Given::default();
+    given.take(name, value).and_then(|()| given.apply(&mut subscription)).map_err(Failure::SnsInvalid)?;
     subscription.save(job).await?;
     Ok(Shape::Nothing)
 }

@@ -7,11 +7,12 @@ use crossdock_common::{Name, Refusal, Table, Text, Value};
 use serde_json::json;
 
 use super::subscription::Subscription;
-use super::{PAGE, page, read_token, view};
+use super::{PAGE, page, permissions, read_token, view};
+use crate::access::Resource;
 use crate::arn::{is_topic_name, topic_of};
 use crate::call::Job;
 use crate::error::Failure;
-use crate::wire::Shape;
+use crate::wire::{Service, Shape};
 
 /// Entries of an exchange's attributes: what was set, and tags.
 const KEPT: &str = "sns";
@@ -39,6 +40,9 @@ pub(super) async fn create(job: &Job) -> Result<Shape, Failure> {
         return Err(Failure::SnsInvalid("Topic Name".to_owned()));
     }
     let attributes: Vec<_> = attributes.into_iter().filter(|given| *given != ("FifoTopic", "false")).collect();
+    if let Some((_, policy)) = attributes.iter().find(|(name, _)| *name == "Policy") {
+        permissions::check(policy)?;
+    }
     if let Some((unknown, _)) = attributes.iter().find(|(name, _)| !is_settable(name)) {
         return Err(Failure::SnsInvalid(format!("Attributes Reason: Unknown attribute {unknown}")));
     }
@@ -100,7 +104,13 @@ async fn declare(job: &Job, name: &str, attributes: &[(&str, &str)], tags: &[(&s
 }
 
 pub(super) async fn delete(job: &Job) -> Result<Shape, Failure> {
-    let name = Name::from(topic_of(view(job).text("TopicArn")?.unwrap_or_default(), "TopicArn")?);
+    let name = topic_of(view(job).text("TopicArn")?.unwrap_or_default(), "TopicArn")?;
+    let name = match permitted(job, name).await {
+        Ok(info) => info.spec.name,
+        // Deleting what is not there is fine.
+        Err(Failure::SnsNotFound(_)) => return Ok(Shape::Nothing),
+        Err(failure) => return Err(failure),
+    };
     let deletion = Definition::DeleteExchange { name, if_unused: false };
     job.desk.define(deletion).await.map_err(Failure::of_topic)?;
     Ok(Shape::Nothing)
@@ -128,20 +138,20 @@ pub(super) async fn list(job: &Job) -> Result<Shape, Failure> {
 }
 
 pub(super) async fn attributes(job: &Job) -> Result<Shape, Failure> {
-    let info = topic(job).await?;
+    let info = permitted_topic(job).await?;
     let name = &info.spec.name;
     let confirmed = Subscription::of_topic(job, name).await?.len();
-    let (arn, owner) = (job.place.topic_arn(name), job.place.account.clone());
+    let arn = job.place.topic_arn(name);
     let mut attributes = vec![
-        ("TopicArn".to_owned(), arn.clone()),
-        ("Owner".to_owned(), owner.clone()),
+        ("TopicArn".to_owned(), arn),
+        ("Owner".to_owned(), job.place.account.clone()),
         ("SubscriptionsConfirmed".to_owned(), confirmed.to_string()),
         ("SubscriptionsPending".to_owned(), "0".to_owned()),
         ("SubscriptionsDeleted".to_owned(), "0".to_owned()),
         ("EffectiveDeliveryPolicy".to_owned(), delivery_policy()),
     ];
     if kept(&info, KEPT, "Policy").is_none() {
-        attributes.push(("Policy".to_owned(), default_policy(&arn, &owner)));
+        attributes.push(("Policy".to_owned(), policy_of(job, &info)));
     }
     if kept(&info, KEPT, "DisplayName").is_none() {
         attributes.push(("DisplayName".to_owned(), String::new()));
@@ -154,7 +164,15 @@ pub(super) async fn set_attribute(job: &Job) -> Result<Shape, Failure> {
     let name = view(job).text("AttributeName")?.filter(|name| is_settable(name));
     let name = name.ok_or_else(|| Failure::SnsInvalid("AttributeName".to_owned()))?;
     let value = view(job).text("AttributeValue")?.unwrap_or_default();
-    let info = topic(job).await?;
+    let info = permitted_topic(job).await?;
+    if name == "Policy" {
+        permissions::check(value)?;
+    }
+    keep_attribute(job, info, name, value).await
+}
+
+/// Keeps a value of an attribute with its topic.
+pub(super) async fn keep_attribute(job: &Job, info: ExchangeInfo, name: &str, value: &str) -> Result<Shape, Failure> {
     let mut attributes = info.spec.attributes;
     put(&mut attributes, KEPT, &[(name, value)]);
     let update = Definition::UpdateExchange { name: info.spec.name, attributes };
@@ -164,19 +182,33 @@ pub(super) async fn set_attribute(job: &Job) -> Result<Shape, Failure> {
 
 pub(super) async fn tags(job: &Job) -> Result<Shape, Failure> {
     let name = topic_of(view(job).text("ResourceArn")?.unwrap_or_default(), "ResourceArn")?;
-    let info = inspect(job, name).await?;
+    let info = permitted(job, name).await?;
     let tag =
         |(key, value): (String, String)| Shape::fields([("Key", Shape::Text(key)), ("Value", Shape::Text(value))]);
     Ok(Shape::fields([("Tags", Shape::list("member", all_kept(&info, TAGS).into_iter().map(tag)))]))
 }
 
-/// The topic that the request names, as it is now.
-async fn topic(job: &Job) -> Result<ExchangeInfo, Failure> {
+/// The topic that the request names, as it is now, unless its policy denies the caller what is asked.
+pub(super) async fn permitted_topic(job: &Job) -> Result<ExchangeInfo, Failure> {
     let name = topic_of(view(job).text("TopicArn")?.unwrap_or_default(), "TopicArn")?;
-    inspect(job, name).await
+    permitted(job, name).await
 }
 
-pub(super) async fn inspect(job: &Job, name: &str) -> Result<ExchangeInfo, Failure> {
+/// The same for a topic of that name.
+pub(super) async fn permitted(job: &Job, name: &str) -> Result<ExchangeInfo, Failure> {
+    let info = inspect(job, name).await?;
+    let policy = kept(&info, KEPT, "Policy");
+    Resource { service: Service::Sns, name, policy }.check(job)?;
+    Ok(info)
+}
+
+/// The topic's policy; AWS gives every topic one.
+pub(super) fn policy_of(job: &Job, info: &ExchangeInfo) -> String {
+    let known = kept(info, KEPT, "Policy").map(str::to_owned);
+    known.unwrap_or_else(|| default_policy(&job.place.topic_arn(&info.spec.name), &job.place.account))
+}
+
+async fn inspect(job: &Job, name: &str) -> Result<ExchangeInfo, Failure> {
     match job.desk.define(Definition::InspectExchange { name: Name::from(name) }).await {
         Ok(Reply::ExchangeInfo(info)) => Ok(*info),
         Ok(_) => Err(Failure::Internal),

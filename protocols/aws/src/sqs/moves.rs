@@ -8,7 +8,7 @@ use crossdock_common::moves::{MoveFailure, MoveInfo, MoveSpec, MoveStatus};
 use crossdock_common::{Name, Refusal};
 use serde_json::{Value as Json, json};
 
-use super::{access, attributes, dead_letters, fifo, view};
+use super::{attributes, dead_letters, fifo, guarded, view};
 use crate::call::Job;
 use crate::error::Failure;
 use crate::wire::Shape;
@@ -21,9 +21,9 @@ pub(super) async fn start(job: &Job) -> Result<Shape, Failure> {
     let destination = resource(job, "DestinationArn").await?;
     let per_second = rate(job)?;
     let name = source.spec.name.clone();
-    access::check(job, &source)?;
+    guarded(&source).check(job)?;
     if let Some(destination) = &destination {
-        access::check_action(job, destination, "SendMessage")?;
+        guarded(destination).check_action(job, "SendMessage")?;
         check_pair(&source, destination)?;
     }
     if !dead_letters::is_target(job, &name).await? {
@@ -66,7 +66,7 @@ fn rate(job: &Job) -> Result<Option<u32>, Failure> {
 
 pub(super) async fn list(job: &Job) -> Result<Shape, Failure> {
     let source = resource(job, "SourceArn").await?.ok_or(Failure::MissingParameter("SourceArn"))?;
-    access::check(job, &source)?;
+    guarded(&source).check(job)?;
     let most = view(job).integer("MaxResults")?.unwrap_or(1);
     if !(1..=RESULTS_MAX).contains(&most) {
         let text =
@@ -89,7 +89,7 @@ pub(super) async fn cancel(job: &Job) -> Result<Shape, Failure> {
     let missing = || Failure::NoResource("Task does not exist.".to_owned());
     let source = job.place.queue_of(&arn).map(Name::from).ok_or_else(|| no_resource("SourceArn"))?;
     let info = attributes::find(job, &source).await?.ok_or_else(|| no_resource("SourceArn"))?;
-    access::check(job, &info)?;
+    guarded(&info).check(job)?;
     let cancelled = job.desk.define(Definition::CancelMove { source, number }).await;
     match cancelled {
         Ok(Reply::Count(moved)) => Ok(Shape::fields([("ApproximateNumberOfMessagesMoved", Shape::number(moved))])),

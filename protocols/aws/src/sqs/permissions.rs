@@ -7,8 +7,9 @@ use super::attributes::{keep, kept};
 use super::{queue, view};
 use crate::call::Job;
 use crate::error::Failure;
+use crate::policy::edit::{Permission, is_empty, with_permission, without_permission};
 use crate::policy::{Policy, is_account};
-use crate::wire::Shape;
+use crate::wire::{Service, Shape};
 
 const POLICY: &str = "Policy";
 const ACTIONS_MAX: usize = 7;
@@ -28,49 +29,31 @@ const SHARED: [&str; 9] = [
 
 /// Refuses what is no policy; an empty text takes one away.
 pub(super) fn check(policy: &str) -> Result<(), Failure> {
-    let is_good = policy.is_empty() || Policy::parse(policy, "sqs").is_ok();
+    let is_good = policy.is_empty() || Policy::parse(policy, Service::Sqs).is_ok();
     if is_good { Ok(()) } else { Err(Failure::AttributeValue(POLICY.to_owned())) }
 }
 
 pub(super) async fn add(job: &Job) -> Result<Shape, Failure> {
     let label = label(job)?;
-    let accounts = accounts(job)?;
-    let actions = actions(job)?;
+    let (accounts, actions) = (accounts(job)?, actions(job)?);
     let info = queue(job).await?;
-    let mut policy = policy_of(job, &info);
-    let mut statements = statements(&policy);
-    if statements.iter().any(|statement| statement["Sid"] == label) {
-        return Err(Failure::value(label, "Label", "Already exists."));
-    }
-    statements.push(json!({
-        "Sid": label,
-        "Effect": "Allow",
-        "Principal": { "AWS": one_or_many(accounts) },
-        "Action": one_or_many(actions),
-        "Resource": job.place.queue_arn(&info.spec.name),
-    }));
-    policy["Statement"] = Json::Array(statements);
-    let policy = policy.to_string();
+    let resource = job.place.queue_arn(&info.spec.name);
+    let permission = Permission { label, accounts: &accounts, prefix: "SQS", actions: &actions, resource: &resource };
+    let policy = with_permission(policy_of(job, &info), &permission);
+    let policy = policy.ok_or_else(|| Failure::value(label, "Label", "Already exists."))?.to_string();
     // It is too long by now, say.
-    Policy::parse(&policy, "sqs").map_err(|malformed| Failure::OverLimit(malformed.0.to_owned()))?;
+    Policy::parse(&policy, Service::Sqs).map_err(|malformed| Failure::OverLimit(malformed.0.to_owned()))?;
     update(job, *info, &policy).await
 }
 
 pub(super) async fn remove(job: &Job) -> Result<Shape, Failure> {
     let label = label(job)?;
     let info = queue(job).await?;
-    let mut policy = policy_of(job, &info);
-    let mut statements = statements(&policy);
-    let before = statements.len();
-    statements.retain(|statement| statement["Sid"] != label);
-    if statements.len() == before {
+    let (policy, is_gone) = without_permission(policy_of(job, &info), label);
+    if !is_gone {
         return Err(Failure::value(label, "Label", "can't find label."));
     }
-    if statements.is_empty() {
-        return update(job, *info, "").await;
-    }
-    policy["Statement"] = Json::Array(statements);
-    let policy = policy.to_string();
+    let policy = if is_empty(&policy) { String::new() } else { policy.to_string() };
     update(job, *info, &policy).await
 }
 
@@ -84,16 +67,16 @@ fn label(job: &Job) -> Result<&str, Failure> {
     Err(Failure::value(label, "Label", reason))
 }
 
-fn accounts(job: &Job) -> Result<Vec<String>, Failure> {
+fn accounts(job: &Job) -> Result<Vec<&str>, Failure> {
     let accounts = view(job).texts("AWSAccountIds")?;
     if accounts.is_empty() || !accounts.iter().all(|account| is_account(account)) {
         let named = format!("[{}]", accounts.join(", "));
         return Err(Failure::value(named, "PrincipalId", "Unable to verify."));
     }
-    Ok(accounts.iter().map(|account| format!("arn:aws:iam::{account}:root")).collect())
+    Ok(accounts)
 }
 
-fn actions(job: &Job) -> Result<Vec<String>, Failure> {
+fn actions(job: &Job) -> Result<Vec<&str>, Failure> {
     let actions = view(job).texts("Actions")?;
     if actions.is_empty() {
         return Err(Failure::MissingParameter("Actions"));
@@ -102,15 +85,13 @@ fn actions(job: &Job) -> Result<Vec<String>, Failure> {
         let text = format!("{} Actions were found, maximum allowed is {ACTIONS_MAX}.", actions.len());
         return Err(Failure::OverLimit(text));
     }
-    if let Some(action) = actions.iter().find(|action| !SHARED.contains(action)) {
-        let reason = "Only the queue owner is allowed to invoke this action.";
-        return Err(Failure::value(format!("SQS:{action}"), "ActionName", reason));
+    match actions.iter().find(|action| !SHARED.contains(action)) {
+        None => Ok(actions),
+        Some(action) => {
+            let reason = "Only the queue owner is allowed to invoke this action.";
+            Err(Failure::value(format!("SQS:{action}"), "ActionName", reason))
+        }
     }
-    Ok(actions.iter().map(|action| format!("SQS:{action}")).collect())
-}
-
-fn one_or_many(mut texts: Vec<String>) -> Json {
-    if texts.len() == 1 { Json::from(texts.remove(0)) } else { Json::from(texts) }
 }
 
 /// The queue's policy, or the beginning of one as AWS makes it.
@@ -120,15 +101,6 @@ fn policy_of(job: &Job, info: &QueueInfo) -> Json {
         let id = format!("{}/SQSDefaultPolicy", job.place.queue_arn(&info.spec.name));
         json!({ "Version": "2012-10-17", "Id": id, "Statement": [] })
     })
-}
-
-/// A policy's statements, as a list.
-fn statements(policy: &Json) -> Vec<Json> {
-    match &policy["Statement"] {
-        Json::Array(statements) => statements.clone(),
-        Json::Null => Vec::new(),
-        one => vec![one.clone()],
-    }
 }
 
 async fn update(job: &Job, info: QueueInfo, policy: &str) -> Result<Shape, Failure> {

@@ -5,7 +5,7 @@ use crossdock_common::definition::{Definition, QueueSpec};
 use crossdock_common::refusal::Refusal;
 
 use super::pages::Page;
-use super::{access, attributes, fifo, queue, redrive, tags, view};
+use super::{attributes, fifo, guarded, queue, redrive, tags, view};
 use crate::arn::is_queue_name;
 use crate::call::{Environment, Job};
 use crate::error::Failure;
@@ -54,7 +54,7 @@ pub(super) async fn url(job: &Job) -> Result<Shape, Failure> {
         return Err(Failure::NoQueue);
     }
     let info = job.desk.inspect_queue(name).await.map_err(Failure::of_queue)?;
-    access::check(job, &info)?;
+    guarded(&info).check(job)?;
     Ok(Shape::fields([("QueueUrl", Shape::text(job.queue_url(name)))]))
 }
 

@@ -287,3 +287,14 @@ fn publishers_hear_that_memory_is_short() {
     assert_eq!((response.status, core.published.len()), (503, 0));
     assert_eq!(core.answer(&json("ReceiveMessage", &format!("{{{URL}}}"))).status, 200);
 }
+
+#[test]
+fn a_standard_queue_has_120_000_messages_in_flight_and_not_more() {
+    let status = |in_flight: u64, url: &str| {
+        Core { in_flight: in_flight - 2, ..Core::default() }.answer(&json("ReceiveMessage", url)).status
+    };
+    let standard = format!("{{{URL}}}");
+    assert_eq!([119_999, 120_000, 120_001].map(|count| status(count, &standard)), [200, 403, 403]);
+    // As AWS: a FIFO queue gives nothing more, and says so by that.
+    assert_eq!(status(120_000, r#"{"QueueUrl":"http://localhost:9324/000000000000/q.fifo"}"#), 200);
+}

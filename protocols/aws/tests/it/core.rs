@@ -22,6 +22,8 @@ pub struct Core {
     pub deliveries: Vec<Delivery>,
     /// What was published.
     pub published: Vec<Arc<Message>>,
+    /// So many messages more than two are in flight in each queue.
+    pub in_flight: u64,
     /// Memory is short.
     pub blocked: bool,
     /// Every command that was asked for, as text.
@@ -108,7 +110,13 @@ impl Core {
         let reply = |request: RequestId, result| Some(Event::Reply { request, result });
         match command {
             Command::Open { request, .. } => reply(request, Ok(Reply::Done)),
-            Command::Define { request, definition } => reply(request, define(*definition)),
+            Command::Define { request, definition } => {
+                let mut answer = define(*definition);
+                if let Ok(Reply::QueueInfo(info)) = &mut answer {
+                    info.unsettled += self.in_flight;
+                }
+                reply(request, answer)
+            }
             Command::Fetch { request, .. } => {
                 Some(Event::Fetched { request, deliveries: self.deliveries.clone(), ready: 0 })
             }
