@@ -55,7 +55,7 @@ pub struct Client {
     /// Deliveries that the session could not read any more.
     unreadable: u64,
     /// Questions after retained messages that are not answered yet. Boxed: most connections never ask.
-    retained: Option<Box<VecDeque<(RequestId, FetchRetained)>>>,
+    retained: Option<Box<Questions>>,
     /// The first of them is looked on for.
     searching: bool,
     /// It has looked through many, and others should have their turn before it does that again.
@@ -63,6 +63,10 @@ pub struct Client {
     /// The connection ends: no command waits for an answer that nobody will hear.
     ending: bool,
 }
+
+/// Questions after retained messages, in their order.
+#[derive(Default)]
+struct Questions(VecDeque<(RequestId, FetchRetained)>);
 
 /// What a connection has in queues, beside its session's.
 struct Holdings {

@@ -227,7 +227,7 @@ impl Client {
 
     pub(super) fn fetch_retained(&mut self, now: Now, request: RequestId, fetch: FetchRetained) {
         self.flush(now);
-        self.retained.get_or_insert_default().push_back((request, fetch));
+        self.retained.get_or_insert_default().0.push_back((request, fetch));
         self.serve_retained(now);
     }
 
@@ -237,12 +237,12 @@ impl Client {
         self.searching = false;
         let Some(questions) = &mut self.retained else { return };
         let has_room = |_: &mut _| self.outbox.unwritten_bytes() < RETAINED_UNWRITTEN_BYTES_MAX;
-        let Some((request, mut fetch)) = questions.pop_front_if(has_room) else { return };
+        let Some((request, mut fetch)) = questions.0.pop_front_if(has_room) else { return };
         self.has_looked = true;
         match self.broker.retained(now, &self.who, &fetch) {
             Ok(RetainedMessages { messages, next: Some(next) }) if messages.is_empty() => {
                 fetch.after = Some(next);
-                questions.push_front((request, fetch));
+                questions.0.push_front((request, fetch));
                 self.searching = true;
                 self.outbox.wake_always();
             }
@@ -251,7 +251,7 @@ impl Client {
                 self.outbox.push_counted(Event::Reply { request, result });
             }
         }
-        self.retained = self.retained.take().filter(|questions| !questions.is_empty());
+        self.retained = self.retained.take().filter(|questions| !questions.0.is_empty());
     }
 
     /// The queue, if it exists, is not somebody else's, and may be read.
