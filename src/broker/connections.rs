@@ -41,7 +41,7 @@ pub struct Connection {
     pub octets: Octets,
     asked: AtomicBool,
     /// Who wants to know about it. Boxed: nobody does, most of the time.
-    askers: Mutex<Vec<Asker>>,
+    askers: Mutex<Option<Box<Askers>>>,
     wake: Arc<Bell>,
 }
 
@@ -53,6 +53,9 @@ pub struct Octets {
     pub sent: AtomicU64,
     pub writes: AtomicU64,
 }
+
+#[derive(Default)]
+struct Askers(Vec<Asker>);
 
 /// Where somebody waits for a connection's description.
 pub type Asker = oneshot::Sender<Description>;
@@ -147,7 +150,7 @@ impl Connection {
     /// Asks the machine about it; `None` if it ends meanwhile, or is too busy to answer.
     pub async fn describe(&self) -> Option<Description> {
         let (answer, answered) = oneshot::channel();
-        self.lock().push(answer);
+        self.lock().get_or_insert_default().0.push(answer);
         self.asked.store(true, Ordering::Release);
         self.wake.ring();
         tokio::time::timeout(ANSWER_TIME_MAX, answered).await.ok()?.ok()
@@ -155,10 +158,14 @@ impl Connection {
 
     /// Who wants to know about it; given once.
     pub fn take_askers(&self) -> Vec<Asker> {
-        if self.asked.swap(false, Ordering::AcqRel) { std::mem::take(&mut *self.lock()) } else { Vec::new() }
+        if self.asked.swap(false, Ordering::AcqRel) {
+            self.lock().take().map_or_else(Vec::new, |askers| askers.0)
+        } else {
+            Vec::new()
+        }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Asker>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Box<Askers>>> {
         self.askers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
