@@ -310,6 +310,14 @@ impl Metrics {
         self.protocols.iter().map(|protocol| protocol.connections.get()).sum()
     }
 
+    /// Messages that were published or delivered.
+    pub fn messages_passed(&self) -> u64 {
+        self.protocols
+            .iter()
+            .map(|protocol| protocol.messages_published.get() + protocol.messages_delivered.get())
+            .sum()
+    }
+
     /// One more reason of that kind stops publishers.
     pub fn alarm_raised(&self, reason: Alarm) {
         self.alarms.get_or_create(&AlarmLabel { reason }).inc();

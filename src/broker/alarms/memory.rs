@@ -18,6 +18,10 @@ const CHECKED_EVERY: Duration = Duration::from_millis(100);
 const GIVEN_BACK_EVERY: Duration = Duration::from_millis(500);
 /// When so many connections have ended, their memory is given back.
 const LEAVERS_MIN: i64 = 1_000;
+/// So many checks without a message are a lull.
+const LULL_CHECKS: u32 = 50;
+/// What has to have come since the last lull for another look through the heap.
+const LULL_BYTES_MIN: u64 = 8 << 20;
 /// Of what there is, "auto" takes so much: the rest is for the page cache, and for what comes before publishers have stopped.
 const AUTO_PERCENT: u64 = 60;
 
@@ -32,13 +36,14 @@ pub(in crate::broker) async fn watch_memory(alarms: Arc<Alarms>, metrics: Arc<Me
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut high = false;
     let mut give_back_at = Instant::now();
-    let mut leavers = Leavers::default();
+    let (mut leavers, mut lull) = (Leavers::default(), Lull::default());
     loop {
         ticks.tick().await;
         // Where there is no /proc there is no alarm.
         let Some(used_bytes) = anonymous_bytes() else { return };
         metrics.set_memory_used(used_bytes);
-        if leavers.have_gone(metrics.connections_open()) {
+        let have_gone = leavers.have_gone(metrics.connections_open());
+        if lull.is_due(metrics.messages_passed(), used_bytes) || have_gone {
             let _ = tokio::task::spawn_blocking(give_back).await;
         }
         let Some(max_bytes) = max_bytes else { continue };
@@ -74,6 +79,27 @@ impl Leavers {
             self.most_open = open;
         }
         have_gone
+    }
+}
+
+/// Nobody sends or gets anything: what was needed for that is free, and the allocator keeps it.
+#[derive(Default)]
+struct Lull {
+    messages: u64,
+    checks: u32,
+    /// Used when the last one had been made use of.
+    left_bytes: u64,
+}
+
+impl Lull {
+    /// It is time to give memory back: once in a lull, if much was used since the one before.
+    fn is_due(&mut self, messages: u64, used_bytes: u64) -> bool {
+        let is_quiet = std::mem::replace(&mut self.messages, messages) == messages;
+        self.checks = if is_quiet { self.checks.saturating_add(1) } else { 0 };
+        if self.checks == LULL_CHECKS + 1 {
+            self.left_bytes = used_bytes;
+        }
+        self.checks == LULL_CHECKS && used_bytes >= self.left_bytes + LULL_BYTES_MIN
     }
 }
 
@@ -135,6 +161,18 @@ fn group_bytes(root: &Path, line: &str) -> Option<u64> {
 mod tests {
     use super::*;
     use crate::config::ByteSize;
+
+    #[test]
+    fn memory_is_given_back_once_in_a_lull_that_follows_much() {
+        let mut lull = Lull::default();
+        let due = |lull: &mut Lull, messages: u64, used_bytes: u64| -> usize {
+            (0..2 * LULL_CHECKS).filter(|_| lull.is_due(messages, used_bytes)).count()
+        };
+        assert_eq!(due(&mut lull, 1, LULL_BYTES_MIN), 1);
+        assert_eq!(due(&mut lull, 2, 2 * LULL_BYTES_MIN - 1), 0);
+        assert_eq!(due(&mut lull, 3, 4 * LULL_BYTES_MIN), 1);
+        assert!(!(4..400).any(|messages| lull.is_due(messages, 9 * LULL_BYTES_MIN)));
+    }
 
     const KIB: u64 = 1024;
 
