@@ -38,28 +38,31 @@ impl Run {
     /// Messages that are all like `arrived`, with these bodies of up to [`RUN_BODY_BYTES_MAX`] instead of its own.
     pub fn new<'a>(arrived: &Arrived<'_>, bodies: impl ExactSizeIterator<Item = &'a [u8]> + Clone) -> Self {
         let mut all = Vec::with_capacity(bodies.clone().map(<[u8]>::len).sum());
-        bodies.clone().for_each(|body| all.extend_from_slice(body));
-        Self::cut(arrived, all.into(), 0, bodies.map(<[u8]>::len))
+        let mut bounds = Vec::with_capacity(bodies.len() + 1);
+        bounds.push(0);
+        for body in bodies {
+            debug_assert!(body.len() <= RUN_BODY_BYTES_MAX);
+            all.extend_from_slice(body);
+            bounds.push(u32::try_from(all.len()).unwrap_or(u32::MAX));
+        }
+        Self::of(arrived, all.into(), 0, bounds)
     }
 
     /// The same with bodies of these lengths that are in `bodies` already, one behind the other with `gap` bytes between them. As long as
     /// one of them is somewhere, all of that memory is.
-    pub fn cut(
-        arrived: &Arrived<'_>,
-        bodies: Bytes,
-        gap: usize,
-        lengths: impl ExactSizeIterator<Item = usize>,
-    ) -> Self {
-        let head = Arrived { body: &[], ..*arrived }.new_message();
-        let range = 0..lengths.len();
-        let mut bounds = Vec::with_capacity(lengths.len() + 1);
-        bounds.push(0);
-        let mut end = 0;
-        for length in lengths {
+    pub fn cut(arrived: &Arrived<'_>, bodies: Bytes, gap: usize, lengths: impl Iterator<Item = usize>) -> Self {
+        let ends = lengths.scan(0, |end, length| {
             debug_assert!(length <= RUN_BODY_BYTES_MAX);
-            end += length;
-            bounds.push(u32::try_from(end).unwrap_or(u32::MAX));
-        }
+            *end += length;
+            Some(u32::try_from(*end).unwrap_or(u32::MAX))
+        });
+        let bounds = std::iter::once(0).chain(ends).collect();
+        Self::of(arrived, bodies, gap, bounds)
+    }
+
+    fn of(arrived: &Arrived<'_>, bodies: Bytes, gap: usize, bounds: Vec<u32>) -> Self {
+        let head = Arrived { body: &[], ..*arrived }.new_message();
+        let range = 0..bounds.len().saturating_sub(1);
         Self { all: Arc::new(All { head, bodies, gap, bounds, messages: OnceLock::new() }), range }
     }
 
