@@ -101,13 +101,14 @@ impl Repeat {
 
     /// What was found, which is at `range` of `rest`.
     fn run(&self, arrived: &Arrived<'_>, rest: Rest<'_>, range: Range<usize>) -> Run {
+        let bytes = rest.bytes();
         // The same frames are between all of them.
         let gap = self.method.len() + self.header.len() + FRAME_OVERHEAD;
         if range.len() - gap * (self.bodies.len() - 1) >= CUT_BYTES_MIN {
-            let bodies = rest.buffer.slice_ref(rest.bytes().get(range).unwrap_or_default());
+            let bodies = rest.buffer.slice_ref(bytes.get(range).unwrap_or_default());
             return Run::cut(arrived, bodies, gap, self.bodies.iter().map(Range::len));
         }
-        Run::new(arrived, self.bodies.iter().map(|body| rest.bytes().get(body.clone()).unwrap_or_default()))
+        Run::new(arrived, self.bodies.iter().map(|body| bytes.get(body.clone()).unwrap_or_default()))
     }
 
     /// Notes where in `rest` the bodies of up to `count_max` publishes are that follow each other; the first has no method frame there.
