@@ -24,33 +24,28 @@ pub(super) fn poll_read<S: AsyncRead + Unpin>(
     input: &mut BytesMut,
     bytes_max: usize,
 ) -> Poll<io::Result<usize>> {
-    if input.len() > REST_BYTES_MAX {
-        input.reserve(READ_BYTES);
-        return poll_append(stream, context, input, bytes_max);
-    }
     SPARE.with_borrow_mut(|spare| {
+        let is_short = input.len() <= REST_BYTES_MAX;
         spare.clear();
         spare.reserve(REST_BYTES_MAX + READ_BYTES);
-        spare.extend_from_slice(input);
-        let count = ready!(poll_append(stream, context, spare, bytes_max))?;
-        *input = std::mem::take(spare);
+        if is_short {
+            spare.extend_from_slice(input);
+        }
+        let mut room = (&mut *spare).limit(bytes_max.clamp(1, READ_BYTES));
+        let count = ready!(pin!(stream.read_buf(&mut room)).poll(context))?;
+        if is_short {
+            *input = std::mem::take(spare);
+        } else {
+            input.extend_from_slice(spare);
+        }
         Poll::Ready(Ok(count))
     })
 }
 
-fn poll_append<S: AsyncRead + Unpin>(
-    stream: &mut S,
-    context: &mut Context<'_>,
-    input: &mut BytesMut,
-    bytes_max: usize,
-) -> Poll<io::Result<usize>> {
-    let mut room = input.limit(bytes_max.clamp(1, READ_BYTES));
-    pin!(stream.read_buf(&mut room)).poll(context)
-}
-
-/// Gives the thread its buffer back once nearly all of `input` has been understood.
+/// Gives the thread its buffer back once most of `input` has been understood: who sends a part of something large and waits keeps
+/// no more than that.
 pub(super) fn give_back(input: &mut BytesMut) {
-    if input.len() > REST_BYTES_MAX {
+    if input.len() > REST_BYTES_MAX && input.len() > input.capacity() / 4 {
         return;
     }
     // An idle connection holds nothing.
@@ -73,5 +68,41 @@ pub(super) fn poll_discard<S: AsyncRead + Unpin>(stream: &mut S, context: &mut C
         if buffer.filled().is_empty() {
             return Poll::Ready(Ok(()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+
+    fn read(mut bytes: &[u8], input: &mut BytesMut) {
+        let read = poll_read(&mut bytes, &mut Context::from_waker(Waker::noop()), input, usize::MAX);
+        assert!(matches!(read, Poll::Ready(Ok(count)) if count > 0));
+    }
+
+    #[test]
+    fn who_waits_in_the_middle_of_something_large_keeps_about_as_much_as_it_has_sent() {
+        for sent in [1, 5_000, 30_000] {
+            let mut input = BytesMut::new();
+            read(&vec![7; sent], &mut input);
+            give_back(&mut input);
+            assert_eq!(input, vec![7; sent]);
+            assert!(input.capacity() < 2 * sent + 64, "{sent}: {}", input.capacity());
+            read(&[8; 100], &mut input);
+            give_back(&mut input);
+            assert_eq!((input.len(), input[sent - 1], input[sent]), (sent + 100, 7, 8));
+            assert!(input.capacity() <= 2 * sent + 200, "{sent}: {}", input.capacity());
+        }
+    }
+
+    #[test]
+    fn who_waits_for_nothing_keeps_nothing() {
+        let mut input = BytesMut::new();
+        read(&[7; 1_000], &mut input);
+        input.clear();
+        give_back(&mut input);
+        assert_eq!(input.capacity(), 0);
     }
 }
