@@ -14,6 +14,7 @@ use std::sync::Mutex;
 
 use crate::support::Broker;
 use corpus::Chapter;
+use foreign::Foreign;
 use play::Target;
 
 /// Sequences of a chapter that are played at the same time.
@@ -49,7 +50,7 @@ impl Own {
 }
 
 impl Target for Own {
-    fn port(&self) -> u16 {
+    fn port(&self, _: u8) -> u16 {
         self.broker.lock().expect("whole").port("mqtt")
     }
 
@@ -95,14 +96,24 @@ fn play_chapter(chapter: &Chapter) -> Vec<String> {
 /// Mosquitto passes what is not in `mosquitto.txt`, and differs where that says so.
 #[test]
 fn mosquitto_differs_only_where_the_reason_is_known() {
-    if !Path::new(foreign::PROGRAM).exists() {
-        return eprintln!("SKIPPED: {} is missing", foreign::PROGRAM);
+    if !Path::new(foreign::MOSQUITTO).exists() {
+        return eprintln!("SKIPPED: {} is missing", foreign::MOSQUITTO);
     }
-    let known = foreign::differences(&folder().join("mosquitto.txt"));
-    let unexpected = foreign::unexpected(&corpus::read(&folder().join("corpus")), &known);
+    differs_only_where_known(Foreign::mosquitto, &[3, 4, 5], "mosquitto.txt");
+}
+
+/// So does rumqttd.
+#[test]
+fn rumqttd_differs_only_where_the_reason_is_known() {
+    differs_only_where_known(Foreign::rumqttd, &[4, 5], "rumqttd.txt");
+}
+
+fn differs_only_where_known(start: fn() -> Foreign, versions: &[u8], file: &str) {
+    let known = foreign::differences(&folder().join(file));
+    let unexpected = foreign::unexpected(start, versions, &corpus::read(&folder().join("corpus")), &known);
     assert!(
         unexpected.is_empty(),
-        "{} differences that are not in mosquitto.txt:\n{}",
+        "{} differences that are not in {file}:\n{}",
         unexpected.len(),
         unexpected.join("\n")
     );

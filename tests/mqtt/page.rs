@@ -35,7 +35,9 @@ fn list(chapters: &[Chapter], folder: &Path) -> String {
     }
     let count: usize = chapters.iter().map(|chapter| chapter.sequences.len()).sum();
     let _ = writeln!(out, "| all | {count} | |");
-    out += &differences(chapters, &foreign::differences(&folder.join("mosquitto.txt")));
+    for (broker, file) in [("Mosquitto 2.0.11", "mosquitto.txt"), ("rumqttd 0.20", "rumqttd.txt")] {
+        out += &differences(broker, chapters, &foreign::differences(&folder.join(file)));
+    }
     let mut tested = tested(chapters);
     for version in ["3.1.1", "5"] {
         let _ = write!(out, "\n### MQTT {version}\n\n| statement | about | sequences |\n|---|---|---|\n");
@@ -48,10 +50,10 @@ fn list(chapters: &[Chapter], folder: &Path) -> String {
     out
 }
 
-/// In what Debian's mosquitto differs.
-fn differences(chapters: &[Chapter], known: &[Difference]) -> String {
+/// In what another broker differs.
+fn differences(broker: &str, chapters: &[Chapter], known: &[Difference]) -> String {
     let ids = || chapters.iter().flat_map(|chapter| &chapter.sequences).map(|sequence| sequence.id.as_str());
-    let mut out = String::from("\n### Mosquitto 2.0.11\n\n| what it does | sequences |\n|---|---|\n");
+    let mut out = format!("\n### {broker}\n\n| what it does | sequences |\n|---|---|\n");
     for row in known {
         let differing: Vec<&str> = ids().filter(|id| row.matches(id)).collect();
         let _ = writeln!(out, "| {} | {} |", row.reason, shown(&differing));

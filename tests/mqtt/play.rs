@@ -15,13 +15,17 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A broker.
 pub trait Target {
-    /// Where it speaks MQTT.
-    fn port(&self) -> u16;
+    /// Where it speaks this version of MQTT.
+    fn port(&self, version: u8) -> u16;
     /// Kills it and starts it again.
     fn restart(&self);
     /// How long to wait for a packet.
     fn patience(&self) -> Duration {
         PATIENCE
+    }
+    /// What every CONNECT says in place of no keep-alive.
+    fn keep_alive(&self) -> Option<u16> {
+        None
     }
 }
 
@@ -64,8 +68,10 @@ impl<T: Target> Player<'_, T> {
         }
         let (who, version) = (word(&step["on"]), self.version);
         if let Some(hex) = step["send"].as_str() {
+            let keep_alive = self.target.keep_alive();
             let client = self.client(&who)?;
-            let data = bytes(&client.resolve(hex));
+            let mut data = bytes(&client.resolve(hex));
+            keep_alive.into_iter().for_each(|seconds| keep_alive_in(&mut data, seconds));
             return client.send(&data);
         }
         if step["drop"].as_bool() == Some(true) {
@@ -104,7 +110,8 @@ impl<T: Target> Player<'_, T> {
 
     fn client(&mut self, who: &str) -> Result<&mut Client, String> {
         if !self.clients.contains_key(who) {
-            let stream = TcpStream::connect(("127.0.0.1", self.target.port())).map_err(|error| error.to_string())?;
+            let stream =
+                TcpStream::connect(("127.0.0.1", self.target.port(self.version))).map_err(|error| error.to_string())?;
             stream.set_read_timeout(Some(self.target.patience())).map_err(|error| error.to_string())?;
             stream.set_nodelay(true).map_err(|error| error.to_string())?;
             self.clients.insert(who.to_owned(), Client { stream, identifiers: Vec::new(), waiting: VecDeque::new() });
@@ -249,6 +256,15 @@ impl Client {
             Ok(_) => Err(format!("came {} before the end", hex(&rest))),
             Err(error) => Err(format!("not closed: {error} {}", hex(&rest))),
         }
+    }
+}
+
+/// Lets a good CONNECT say a keep-alive if it says none.
+fn keep_alive_in(data: &mut [u8], seconds: u16) {
+    let Some(name) = data.windows(6).take(6).position(|found| found == b"\x00\x04MQTT") else { return };
+    let place = name + 8;
+    if data[0] == 0x10 && data.get(place..place + 2) == Some(&[0, 0]) {
+        data[place..place + 2].copy_from_slice(&seconds.to_be_bytes());
     }
 }
 
