@@ -15,6 +15,7 @@ mod large_bodies;
 mod leases;
 pub(crate) mod memory_log;
 mod moves;
+mod ordered_selectors;
 mod pages;
 mod paging;
 mod permissions;
