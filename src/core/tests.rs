@@ -10,6 +10,7 @@ mod delayed;
 mod exactly_once;
 mod fair;
 mod fifo;
+mod followers;
 mod hostile;
 mod large_bodies;
 mod leases;

@@ -20,7 +20,7 @@ use crate::shard::command::{Effects, ShardCommand};
 use crate::shard::exactly_once::SessionState;
 
 /// Session queues are called after their session.
-const QUEUE_PREFIX: &str = "session.";
+pub(super) const QUEUE_PREFIX: &str = "session.";
 
 /// A will that is to be published, and by whom.
 type DueWill = (Who, Box<Will>);
