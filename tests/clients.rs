@@ -107,6 +107,11 @@ fn signatures_of_boto3() {
 }
 
 #[test]
+fn sns_delivers_to_http_endpoints() {
+    python("sns_deliveries.py");
+}
+
+#[test]
 fn paho_keeps_qos_2_over_kills_of_the_broker() {
     python_over_kills("paho_restart.py");
 }

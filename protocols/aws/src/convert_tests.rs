@@ -104,7 +104,10 @@ proptest! {
         attributes in prop::collection::vec(any_attribute(), 0..10), message_id: u128, subject in text(), group in text(),
     ) {
         let system_attributes = attributes.iter().take(1).cloned().collect();
-        let properties = Properties { message_id, attributes, system_attributes, subject, group };
+        let structure = subject.clone();
+        let control = group.clone();
+        let properties =
+            Properties { message_id, attributes, system_attributes, subject, group, structure, control };
         prop_assert_eq!(Properties::decode(&properties.encode()), properties);
     }
 

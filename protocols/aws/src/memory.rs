@@ -34,6 +34,8 @@ struct Known {
     purged: Recent,
     attempts: Attempts,
     policies: BTreeMap<(Service, String), Option<Arc<Policy>>>,
+    /// Subscriptions that were deleted, by topic.
+    unsubscribed: BTreeMap<Name, u64>,
 }
 
 /// Names with the time at which something was done to them.
@@ -131,6 +133,18 @@ impl Memory {
             known.purged.note(queue, now);
         }
         is_free
+    }
+
+    pub(crate) fn unsubscribed(&self, topic: &Name) {
+        let counts = &mut self.known().unsubscribed;
+        if counts.len() < NAMES_MAX || counts.contains_key(topic) {
+            *counts.entry(topic.clone()).or_default() += 1;
+        }
+    }
+
+    /// Subscriptions of the topic that were deleted since the broker has started.
+    pub(crate) fn unsubscribed_count(&self, topic: &Name) -> u64 {
+        self.known().unsubscribed.get(topic).copied().unwrap_or_default()
     }
 
     /// The policy of that text: policies are many times asked and seldom changed. `None` if it is none.

@@ -1,11 +1,18 @@
 //! SNS: topics are exchanges, subscriptions are announced bindings to queues.
 
+mod confirmation;
+mod control;
+mod delivery_policy;
 pub(crate) mod envelope;
 mod filter;
+pub mod outward;
 mod permissions;
+mod protocol;
 mod publish;
+mod redrive;
 mod subscription;
 mod subscriptions;
+mod token;
 mod topics;
 
 use base64::Engine as _;
@@ -19,13 +26,14 @@ use crate::wire::{Shape, View};
 const PAGE: usize = 100;
 
 /// What `perform` knows; a Query request without a version is recognised by it.
-pub(crate) const ACTIONS: [&str; 16] = [
+pub(crate) const ACTIONS: [&str; 17] = [
     "CreateTopic",
     "DeleteTopic",
     "ListTopics",
     "GetTopicAttributes",
     "SetTopicAttributes",
     "Subscribe",
+    "ConfirmSubscription",
     "Unsubscribe",
     "ListSubscriptions",
     "ListSubscriptionsByTopic",
@@ -47,6 +55,7 @@ pub(crate) async fn perform(action: &str, job: &Job) -> Result<Shape, Failure> {
         "SetTopicAttributes" => topics::set_attribute(job).await,
         "ListTagsForResource" => topics::tags(job).await,
         "Subscribe" => subscriptions::subscribe(job).await,
+        "ConfirmSubscription" => confirmation::confirm(job).await,
         "Unsubscribe" => subscriptions::unsubscribe(job).await,
         "ListSubscriptions" => subscriptions::list(job, None).await,
         "ListSubscriptionsByTopic" => subscriptions::list_by_topic(job).await,
@@ -60,6 +69,7 @@ pub(crate) async fn perform(action: &str, job: &Job) -> Result<Shape, Failure> {
     }
 }
 
+pub use confirmation::bearer;
 pub(crate) use subscription::filter_of;
 
 fn view(job: &Job) -> View<'_> {

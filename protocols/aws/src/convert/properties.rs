@@ -20,6 +20,8 @@ mod tag {
     pub(super) const SYSTEM_ATTRIBUTE: u8 = 3;
     pub(super) const SUBJECT: u8 = 4;
     pub(super) const GROUP: u8 = 5;
+    pub(super) const STRUCTURE: u8 = 20;
+    pub(super) const CONTROL: u8 = 21;
 }
 
 /// What SendMessage and Publish say beside the body.
@@ -35,6 +37,10 @@ pub(crate) struct Properties {
     pub subject: Option<Text>,
     /// `MessageGroupId`.
     pub group: Option<Text>,
+    /// SNS `Message` with the `MessageStructure` json: a JSON object with a text for each protocol.
+    pub structure: Option<Text>,
+    /// SNS's own message about a subscription: JSON that `sns/control.rs` knows.
+    pub control: Option<Text>,
 }
 
 impl Properties {
@@ -52,6 +58,12 @@ impl Properties {
         }
         if let Some(group) = &self.group {
             put(&mut section, tag::GROUP, group.as_bytes());
+        }
+        if let Some(structure) = &self.structure {
+            put(&mut section, tag::STRUCTURE, structure.as_bytes());
+        }
+        if let Some(control) = &self.control {
+            put(&mut section, tag::CONTROL, control.as_bytes());
         }
         section.into()
     }
@@ -80,6 +92,8 @@ impl Properties {
             tag::SYSTEM_ATTRIBUTE => self.system_attributes.extend(decode_attribute(content)),
             tag::SUBJECT => self.subject = Text::try_from(content).ok(),
             tag::GROUP => self.group = Text::try_from(content).ok(),
+            tag::STRUCTURE => self.structure = Text::try_from(content).ok(),
+            tag::CONTROL => self.control = Text::try_from(content).ok(),
             _ => {}
         }
     }

@@ -15,6 +15,14 @@ use crate::convert::from_hub;
 use crate::convert::properties::Properties;
 use document::Node;
 
+/// Refuses what is no JSON, as SNS does.
+///
+/// # Errors
+/// What Jackson says of the text.
+pub(super) fn json_check(text: &str) -> Result<(), String> {
+    tokens::tokens(text).map(drop)
+}
+
 /// What of a message a policy looks at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Scope {

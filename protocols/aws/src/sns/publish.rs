@@ -145,9 +145,9 @@ fn read(job: &Job, view: View<'_>, path: &str) -> Result<Entry, Failure> {
             )));
         }
     }
-    let body = match view.text("MessageStructure")? {
-        Some("json") => structured(given)?,
-        _ => given.to_owned(),
+    let (body, structure) = match view.text("MessageStructure")? {
+        Some("json") => (structured(given)?, Some(Text::from(given))),
+        _ => (given.to_owned(), None),
     };
     if !body.chars().all(is_legal) {
         return Err(Failure::SnsInvalid("Message Reason: it has characters that XML cannot carry".to_owned()));
@@ -157,12 +157,13 @@ fn read(job: &Job, view: View<'_>, path: &str) -> Result<Entry, Failure> {
         attributes,
         subject: subject(view)?,
         group: view.text("MessageGroupId")?.map(Text::from),
+        structure,
         ..Properties::default()
     };
     Ok(Entry { body, properties })
 }
 
-/// One text for each protocol: that of queues, or the default one.
+/// One text for each protocol: that of queues, or the default one. The others are kept beside it (`outward.rs`).
 fn structured(given: &str) -> Result<String, Failure> {
     let refuse = |reason: &str| Failure::SnsInvalid(format!("Message Structure - {reason}"));
     let Ok(Json::Object(texts)) = serde_json::from_str(given) else {

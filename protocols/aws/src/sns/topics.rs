@@ -1,11 +1,13 @@
 //! CreateTopic, DeleteTopic, ListTopics, GetTopicAttributes, SetTopicAttributes, ListTagsForResource.
 
-use crossdock_common::definition::{Definition, ExchangeInfo, ExchangeSpec};
+use crossdock_common::definition::{Definition, ExchangeInfo, ExchangeSpec, QueueSpec};
 use crossdock_common::event::Reply;
 use crossdock_common::value::lookup;
 use crossdock_common::{Name, Refusal, Table, Text, Value};
 use serde_json::json;
 
+use super::control::DIRECT_QUEUE;
+use super::delivery_policy::TopicPolicy;
 use super::subscription::Subscription;
 use super::{PAGE, page, permissions, read_token, view};
 use crate::access::Resource;
@@ -45,6 +47,9 @@ pub(super) async fn create(job: &Job) -> Result<Shape, Failure> {
     }
     if let Some((unknown, _)) = attributes.iter().find(|(name, _)| !is_settable(name)) {
         return Err(Failure::SnsInvalid(format!("Attributes Reason: Unknown attribute {unknown}")));
+    }
+    if let Some((_, policy)) = attributes.iter().find(|(name, _)| *name == "DeliveryPolicy") {
+        check_delivery_policy(policy).map_err(|text| Failure::SnsInvalid(format!("Attributes Reason: {text}")))?;
     }
     let tags = given_tags(job)?;
     match inspect(job, name).await {
@@ -111,8 +116,12 @@ pub(super) async fn delete(job: &Job) -> Result<Shape, Failure> {
         Err(Failure::SnsNotFound(_)) => return Ok(Shape::Nothing),
         Err(failure) => return Err(failure),
     };
+    let subscriptions = Subscription::of_topic(job, &name).await?;
     let deletion = Definition::DeleteExchange { name, if_unused: false };
     job.desk.define(deletion).await.map_err(Failure::of_topic)?;
+    for subscription in subscriptions {
+        subscription.remove_hidden(job).await?;
+    }
     Ok(Shape::Nothing)
 }
 
@@ -140,15 +149,17 @@ pub(super) async fn list(job: &Job) -> Result<Shape, Failure> {
 pub(super) async fn attributes(job: &Job) -> Result<Shape, Failure> {
     let info = permitted_topic(job).await?;
     let name = &info.spec.name;
-    let confirmed = Subscription::of_topic(job, name).await?.len();
+    let subscriptions = Subscription::of_topic(job, name).await?;
+    let pending = subscriptions.iter().filter(|subscription| subscription.is_pending()).count();
+    let deleted = job.environment.memory.unsubscribed_count(name);
     let arn = job.place.topic_arn(name);
     let mut attributes = vec![
         ("TopicArn".to_owned(), arn),
         ("Owner".to_owned(), job.place.account.clone()),
-        ("SubscriptionsConfirmed".to_owned(), confirmed.to_string()),
-        ("SubscriptionsPending".to_owned(), "0".to_owned()),
-        ("SubscriptionsDeleted".to_owned(), "0".to_owned()),
-        ("EffectiveDeliveryPolicy".to_owned(), delivery_policy()),
+        ("SubscriptionsConfirmed".to_owned(), (subscriptions.len() - pending).to_string()),
+        ("SubscriptionsPending".to_owned(), pending.to_string()),
+        ("SubscriptionsDeleted".to_owned(), deleted.to_string()),
+        ("EffectiveDeliveryPolicy".to_owned(), TopicPolicy::effective(delivery_policy(&info))),
     ];
     if kept(&info, KEPT, "Policy").is_none() {
         attributes.push(("Policy".to_owned(), policy_of(job, &info)));
@@ -167,6 +178,9 @@ pub(super) async fn set_attribute(job: &Job) -> Result<Shape, Failure> {
     let info = permitted_topic(job).await?;
     if name == "Policy" {
         permissions::check(value)?;
+    }
+    if name == "DeliveryPolicy" {
+        check_delivery_policy(value).map_err(Failure::SnsInvalid)?;
     }
     keep_attribute(job, info, name, value).await
 }
@@ -234,7 +248,11 @@ fn put(attributes: &mut Table, entry: &'static str, given: &[(&str, &str)]) {
 }
 
 pub(super) fn kept<'a>(info: &'a ExchangeInfo, entry: &str, name: &str) -> Option<&'a str> {
-    match lookup(&info.spec.attributes, entry)? {
+    kept_in(&info.spec, entry, name)
+}
+
+fn kept_in<'a>(spec: &'a ExchangeSpec, entry: &str, name: &str) -> Option<&'a str> {
+    match lookup(&spec.attributes, entry)? {
         Value::Map(kept) => lookup(kept, name)?.as_str(),
         _ => None,
     }
@@ -250,16 +268,43 @@ fn all_kept(info: &ExchangeInfo, entry: &str) -> Vec<(String, String)> {
     kept.iter().filter_map(|(name, value)| Some((name.to_string(), value.as_str()?.to_owned()))).collect()
 }
 
-fn delivery_policy() -> String {
-    json!({ "http": {
-        "defaultHealthyRetryPolicy": {
-            "minDelayTarget": 20, "maxDelayTarget": 20, "numRetries": 3, "numMaxDelayRetries": 0,
-            "numNoDelayRetries": 0, "numMinDelayRetries": 0, "backoffFunction": "linear"
-        },
-        "disableSubscriptionOverrides": false,
-        "defaultRequestPolicy": { "headerContentType": "text/plain; charset=UTF-8" }
-    } })
-    .to_string()
+/// The DeliveryPolicy of a topic, if one was set.
+pub(super) fn delivery_policy(info: &ExchangeInfo) -> Option<&str> {
+    kept(info, KEPT, "DeliveryPolicy").filter(|policy| !policy.is_empty())
+}
+
+/// The SignatureVersion of a topic, if one was set.
+pub(super) fn signature_version(info: &ExchangeInfo) -> Option<&str> {
+    kept(info, KEPT, "SignatureVersion")
+}
+
+/// One of these attributes of an exchange as it was declared.
+pub(super) fn kept_with<'a>(spec: &'a ExchangeSpec, name: &str) -> Option<&'a str> {
+    kept_in(spec, KEPT, name)
+}
+
+/// A topic, if it is there.
+pub(super) async fn find(job: &Job, name: &str) -> Result<Option<ExchangeInfo>, Failure> {
+    match inspect(job, name).await {
+        Ok(info) => Ok(Some(info)),
+        Err(Failure::SnsNotFound(_)) => Ok(None),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Makes the queue of what goes to no subscription that is there, unless it is there.
+pub(super) async fn declare_direct(job: &Job) -> Result<(), Failure> {
+    let spec = QueueSpec { name: Name::from(DIRECT_QUEUE), durable: true, ..QueueSpec::default() };
+    job.desk.define(Definition::DeclareQueue { spec, passive: false }).await.map_err(Failure::of_topic)?;
+    job.environment.subscriptions_changed();
+    Ok(())
+}
+
+fn check_delivery_policy(policy: &str) -> Result<(), String> {
+    if policy.is_empty() {
+        return Ok(());
+    }
+    TopicPolicy::parse(policy).map(drop).map_err(|text| format!("DeliveryPolicy: {text}"))
 }
 
 fn default_policy(arn: &str, owner: &str) -> String {

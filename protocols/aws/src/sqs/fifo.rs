@@ -23,7 +23,7 @@ pub(super) const ATTRIBUTES: [(&str, &str); 4] = [
     ("FifoThroughputLimit", "perQueue"),
 ];
 
-pub(super) fn is_fifo(info: &QueueInfo) -> bool {
+pub(crate) fn is_fifo(info: &QueueInfo) -> bool {
     info.spec.settings.fifo.is_some()
 }
 
