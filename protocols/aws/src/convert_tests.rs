@@ -106,8 +106,9 @@ proptest! {
         let system_attributes = attributes.iter().take(1).cloned().collect();
         let structure = subject.clone();
         let control = group.clone();
+        let (target, sequence) = (group.clone(), group.as_ref().map(|group| group.len() as u64));
         let properties =
-            Properties { message_id, attributes, system_attributes, subject, group, structure, control };
+            Properties { message_id, attributes, system_attributes, subject, group, structure, control, target, sequence };
         prop_assert_eq!(Properties::decode(&properties.encode()), properties);
     }
 

@@ -10,6 +10,7 @@ use crossdock_common::names::DeliveryId;
 use crossdock_common::{Instant, Name};
 
 use crate::policy::Policy;
+use crate::sns::publications::{Key, Publication, Publications};
 use crate::wire::Service;
 
 /// How long a deleted queue's name is not free, and a purge counts as being in progress.
@@ -34,6 +35,7 @@ struct Known {
     purged: Recent,
     attempts: Attempts,
     policies: BTreeMap<(Service, String), Option<Arc<Policy>>>,
+    publications: Publications,
     /// Subscriptions that were deleted, by topic.
     unsubscribed: BTreeMap<Name, u64>,
 }
@@ -133,6 +135,16 @@ impl Memory {
             known.purged.note(queue, now);
         }
         is_free
+    }
+
+    /// Everybody has a message of a FIFO topic.
+    pub(crate) fn published(&self, key: Key, publication: Publication, now: Instant) {
+        self.known().publications.note(key, publication, now);
+    }
+
+    /// The message of a FIFO topic with that id, if everybody has it.
+    pub(crate) fn publication(&self, key: &Key, now: Instant) -> Option<Publication> {
+        self.known().publications.find(key, now)
     }
 
     pub(crate) fn unsubscribed(&self, topic: &Name) {

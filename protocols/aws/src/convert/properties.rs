@@ -22,6 +22,8 @@ mod tag {
     pub(super) const GROUP: u8 = 5;
     pub(super) const STRUCTURE: u8 = 20;
     pub(super) const CONTROL: u8 = 21;
+    pub(super) const TARGET: u8 = 10;
+    pub(super) const SEQUENCE: u8 = 11;
 }
 
 /// What SendMessage and Publish say beside the body.
@@ -41,6 +43,10 @@ pub(crate) struct Properties {
     pub structure: Option<Text>,
     /// SNS's own message about a subscription: JSON that `sns/control.rs` knows.
     pub control: Option<Text>,
+    /// Whom SNS shall give it to, where that is no topic: `sms:+4912…` or `application:` and an endpoint's ARN.
+    pub target: Option<Text>,
+    /// The place of the message in its FIFO topic.
+    pub sequence: Option<u64>,
 }
 
 impl Properties {
@@ -64,6 +70,12 @@ impl Properties {
         }
         if let Some(control) = &self.control {
             put(&mut section, tag::CONTROL, control.as_bytes());
+        }
+        if let Some(target) = &self.target {
+            put(&mut section, tag::TARGET, target.as_bytes());
+        }
+        if let Some(sequence) = self.sequence {
+            put(&mut section, tag::SEQUENCE, &sequence.to_be_bytes());
         }
         section.into()
     }
@@ -94,6 +106,8 @@ impl Properties {
             tag::GROUP => self.group = Text::try_from(content).ok(),
             tag::STRUCTURE => self.structure = Text::try_from(content).ok(),
             tag::CONTROL => self.control = Text::try_from(content).ok(),
+            tag::TARGET => self.target = Text::try_from(content).ok(),
+            tag::SEQUENCE => self.sequence = content.as_ref().try_into().map(u64::from_be_bytes).ok(),
             _ => {}
         }
     }

@@ -14,6 +14,7 @@ use crate::call::Job;
 use crate::convert::attributes::{Attribute, AttributeValue};
 use crate::digest::uuid_text;
 use crate::office::{PostOffice, SignatureVersion};
+use crate::sqs::fifo::sequence_number;
 use crate::sqs::receive::Seen;
 
 /// Members in SNS's order.
@@ -34,8 +35,9 @@ pub(crate) fn notification(job: &Job, delivery: &Delivery, seen: &Seen) -> Optio
 /// Everything that is signed.
 pub(super) fn message(topic_arn: &str, delivery: &Delivery, seen: &Seen, body: &str) -> Members {
     let text = |text: &str| Json::from(text);
-    let mut members =
-        vec![("Type", text("Notification")), ("MessageId", text(&uuid_text(seen.id))), ("TopicArn", text(topic_arn))];
+    let mut members = vec![("Type", text("Notification")), ("MessageId", text(&uuid_text(seen.id)))];
+    members.extend(seen.properties.sequence.map(|place| ("SequenceNumber", text(&sequence_number(place)))));
+    members.push(("TopicArn", text(topic_arn)));
     members.extend(seen.properties.subject.as_ref().map(|subject| ("Subject", text(subject))));
     members.push(("Message", text(body)));
     members.push(("Timestamp", text(&iso8601(delivery.message.received_at))));

@@ -83,6 +83,9 @@ impl Addressee {
     /// Where a message of [`DIRECT_QUEUE`] goes.
     pub fn of_direct(message: &Message) -> Option<Self> {
         let properties = Properties::decode(&message.properties);
+        if let Some(target) = &properties.target {
+            return Self::of_target(message, target);
+        }
         let control = Control::decode(properties.control.as_deref()?)?;
         Some(Self {
             protocol: control.protocol,
@@ -97,6 +100,26 @@ impl Addressee {
             subscription_arn: control.subscription_arn,
             version: control.version,
             endpoint: control.endpoint,
+        })
+    }
+
+    /// A phone number or an endpoint that somebody published to: `sms:+4912…`, `application:arn:…`.
+    fn of_target(message: &Message, target: &str) -> Option<Self> {
+        let (word, endpoint) = target.split_once(':')?;
+        let protocol = Protocol::from_word(word)?;
+        Some(Self {
+            protocol,
+            subscriber: message.user.clone(),
+            pending_since: None,
+            retries: retries(protocol, RetryPolicy::HTTP),
+            per_second_max: None,
+            dead_letters: None,
+            content_type: CONTENT_TYPE.to_owned(),
+            raw: false,
+            topic_arn: String::new(),
+            subscription_arn: String::new(),
+            version: SignatureVersion::default(),
+            endpoint: endpoint.to_owned(),
         })
     }
 

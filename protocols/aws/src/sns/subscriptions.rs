@@ -130,7 +130,7 @@ pub(super) async fn subscribe(job: &Job) -> Result<Shape, Failure> {
         return subscribe_outwards(job, topic, protocol, endpoint).await;
     }
     let queue = job.place.queue_of(endpoint).ok_or_else(|| Failure::SnsInvalid("SQS endpoint ARN".to_owned()))?;
-    if queue.ends_with(".fifo") {
+    if queue.ends_with(".fifo") && !topic.ends_with(".fifo") {
         let text = "Invalid parameter: Endpoint Reason: FIFO SQS Queues can not be subscribed to standard SNS topics";
         return Err(Failure::SnsInvalid(text.to_owned()));
     }
@@ -142,13 +142,17 @@ pub(super) async fn subscribe(job: &Job) -> Result<Shape, Failure> {
 
 async fn subscribe_outwards(job: &Job, topic: &str, protocol: Protocol, endpoint: &str) -> Result<Shape, Failure> {
     protocol.check(endpoint)?;
+    if topic.ends_with(".fifo") {
+        let text = "Endpoint Reason: only SQS queues can be subscribed to FIFO topics";
+        return Err(Failure::SnsInvalid(text.to_owned()));
+    }
     check_address(job, protocol, endpoint)?;
     let given = given(job)?;
     if protocol == Protocol::Firehose && given.role.as_deref().unwrap_or_default().is_empty() {
         return Err(in_attributes("SubscriptionRoleArn: required for protocol firehose"));
     }
     let info = permitted(job, topic).await?;
-    check_redrive(job, &given).await.map_err(|reason| in_attributes(&reason))?;
+    check_redrive(job, &given, "").await.map_err(|reason| in_attributes(&reason))?;
     let known = Subscription::of_topic(job, &info.spec.name).await?;
     let known = known.into_iter().find(|known| known.protocol == protocol && known.endpoint == endpoint);
     let subscription = match known {
@@ -173,9 +177,10 @@ fn check_address(job: &Job, protocol: Protocol, endpoint: &str) -> Result<(), Fa
     checked.map_err(|reason| Failure::SnsInvalid(format!("Endpoint Reason: {reason}")))
 }
 
-async fn check_redrive(job: &Job, given: &Given) -> Result<(), String> {
+/// A FIFO queue's dead letters go to a FIFO queue.
+async fn check_redrive(job: &Job, given: &Given, queue: &str) -> Result<(), String> {
     match given.redrive_policy.as_deref().filter(|policy| !policy.is_empty()) {
-        Some(policy) => redrive::check_queue(job, policy, false).await,
+        Some(policy) => redrive::check_queue(job, policy, queue.ends_with(".fifo")).await,
         None => Ok(()),
     }
 }
@@ -249,7 +254,7 @@ async fn find_or_make(
     given: Given,
 ) -> Result<Subscription, Failure> {
     let info = permitted(job, topic).await?;
-    check_redrive(job, &given).await.map_err(|reason| in_attributes(&reason))?;
+    check_redrive(job, &given, queue).await.map_err(|reason| in_attributes(&reason))?;
     let known = Subscription::of_topic(job, &info.spec.name).await?;
     if let Some(known) = known.into_iter().find(|known| known.queue.as_str() == queue) {
         return if given.is_as(&known) { Ok(known) } else { Err(in_attributes(DIFFERENT)) };
@@ -297,7 +302,7 @@ pub(super) async fn list_by_topic(job: &Job) -> Result<Shape, Failure> {
 
 /// In the order of their ARNs, so that a token means the same after changes.
 pub(super) async fn list(job: &Job, topic: Option<Name>) -> Result<Shape, Failure> {
-    let after = read_token(view(job))?.unwrap_or_default();
+    let after = read_token(view(job), "NextToken")?.unwrap_or_default();
     let mut found: Vec<(String, Subscription)> =
         Subscription::list(job, topic).await?.into_iter().map(|one| (one.arn(job), one)).collect();
     found.sort_by(|(one, _), (other, _)| one.cmp(other));
@@ -364,7 +369,7 @@ pub(super) async fn set_attribute(job: &Job) -> Result<Shape, Failure> {
     }
     let mut given = Given::default();
     given.take(job, name, value).map_err(Failure::SnsInvalid)?;
-    check_redrive(job, &given).await.map_err(Failure::SnsInvalid)?;
+    check_redrive(job, &given, &subscription.queue).await.map_err(Failure::SnsInvalid)?;
     given.apply(&mut subscription).map_err(Failure::SnsInvalid)?;
     subscription.save(job).await?;
     Ok(Shape::Nothing)
