@@ -362,7 +362,8 @@ def test_sns_refusals():
     topic = sns.create_topic(Name="refusals")["TopicArn"]
     text = "Invalid parameter: Amazon SNS does not support this protocol string: test-protocol"
     fails("InvalidParameter", sns.subscribe, text, TopicArn=topic, Protocol="test-protocol", Endpoint="x")
-    fails("InvalidParameter", sns.subscribe, TopicArn=topic, Protocol="https", Endpoint="https://example.org")
+    text = "Invalid parameter: Endpoint must match the specified protocol"
+    fails("InvalidParameter", sns.subscribe, text, TopicArn=topic, Protocol="https", Endpoint="http://example.org")
     text = "Invalid parameter: SQS endpoint ARN"
     fails("InvalidParameter", sns.subscribe, text, TopicArn=topic, Protocol="sqs", Endpoint="x")
     fails("InvalidParameter", sns.publish, "Invalid parameter: Empty message", TopicArn=topic, Message="")
