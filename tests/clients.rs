@@ -297,6 +297,11 @@ fn sqs_is_as_aws_specifies_it() {
 }
 
 #[test]
+fn sns_is_as_aws_specifies_it() {
+    python("sns_conformance.py");
+}
+
+#[test]
 fn sqs_without_aws_pauses() {
     let (interpreter, mut command) = python_program("sqs_quirks.py");
     if is_there("sqs_quirks.py", &[interpreter]) {

@@ -431,7 +431,6 @@ def test_filter_policies():
         publish(body)
     assert got(2) == ['{"customer": [{"name": "Ada"}]}', '{"customer": {"name": "Ada"}}']
     nested = "Invalid parameter: Filter policy scope MessageAttributes does not support nested filter policy"
-    nested = nested.replace("parameter: ", "parameter: FilterPolicy: ")
     fails("InvalidParameter", change, nested, name="FilterPolicyScope", value="MessageAttributes")
     change("FilterPolicy", "")
     assert shown() == (None, None), shown()

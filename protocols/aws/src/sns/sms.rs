@@ -38,7 +38,7 @@ pub(super) async fn set_attributes(job: &Job) -> Result<Shape, Failure> {
     let mut settings = settings(job).await?;
     settings.extend(given.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())));
     kept::keep(job, SETTINGS, &settings).await?;
-    Ok(Shape::Nothing)
+    Ok(Shape::Fields(Vec::new()))
 }
 
 fn check(name: &str, value: &str) -> Result<(), Failure> {

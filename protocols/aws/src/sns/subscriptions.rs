@@ -5,7 +5,7 @@ use crossdock_common::definition::{Definition, ExchangeInfo, QueueSpec};
 
 use super::confirmation::{self, PENDING};
 use super::delivery_policy::{DeliveryPolicy, SubscriptionPolicy};
-use super::filter::{FilterPolicy, Scope};
+use super::filter::{self, FilterPolicy, Scope};
 use super::protocol::{Protocol, address_of};
 use super::subscription::{HIDDEN, Outward, Subscription};
 use super::topics::{self, permitted};
@@ -96,7 +96,7 @@ impl Given {
             subscription.filter = Some(filter).filter(|filter| !filter.is_empty());
         }
         let Some(filter) = &subscription.filter else { return Ok(()) };
-        FilterPolicy::parse(filter, subscription.scope).map(drop).map_err(|text| format!("FilterPolicy: {text}"))
+        FilterPolicy::parse(filter, subscription.scope).map(drop).map_err(filter::complaint)
     }
 
     /// Whether the subscription is so already.
