@@ -28,6 +28,11 @@ impl Place {
         format!("arn:aws:sns:{}:{}:{topic}", self.region, self.account)
     }
 
+    /// A resource of SNS that is no topic: `app/GCM/name`.
+    pub(crate) fn sns_arn(&self, resource: &str) -> String {
+        self.topic_arn(resource)
+    }
+
     pub(crate) fn subscription_arn(&self, topic: &str, id: &str) -> String {
         format!("{}:{id}", self.topic_arn(topic))
     }
@@ -55,6 +60,44 @@ pub(crate) fn subscription_of(arn: &str) -> Result<(&str, &str), Failure> {
         [_, _, "sns", _, _, topic, id] if is_topic_name(topic) && !id.is_empty() => Ok((topic, id)),
         _ => Err(Failure::SnsInvalid("SubscriptionId".to_owned())),
     }
+}
+
+/// The platform and the name of a platform application's ARN.
+pub(crate) fn application_of(arn: &str) -> Result<(&str, &str), Failure> {
+    const PARAMETER: &str = "PlatformApplicationArn";
+    let resource = resource_of(arn, PARAMETER)?;
+    match resource.split('/').collect::<Vec<_>>()[..] {
+        ["app", platform, name] => Ok((platform, name)),
+        [_, _, _] => Err(Failure::SnsInvalid(PARAMETER.to_owned())),
+        _ => Err(wrong_slashes(PARAMETER)),
+    }
+}
+
+/// The resource of a mobile endpoint's ARN: `endpoint/GCM/name/id`.
+pub(crate) fn endpoint_of<'a>(arn: &'a str, parameter: &str) -> Result<&'a str, Failure> {
+    let resource = resource_of(arn, parameter)?;
+    match resource.split('/').collect::<Vec<_>>()[..] {
+        ["endpoint", _, _, _] => Ok(resource),
+        [_, _, _, _] => Err(Failure::SnsInvalid(parameter.to_owned())),
+        _ => Err(wrong_slashes(parameter)),
+    }
+}
+
+/// Whether that is the ARN of a mobile endpoint, and not of a topic.
+pub(crate) fn is_endpoint(arn: &str) -> bool {
+    arn.split(':').nth(5).is_some_and(|resource| resource.starts_with("endpoint/"))
+}
+
+fn resource_of<'a>(arn: &'a str, parameter: &str) -> Result<&'a str, Failure> {
+    match sns_parts(arn, parameter)?[..] {
+        [_, _, "sns", _, _, resource] => Ok(resource),
+        _ => Err(Failure::SnsInvalid(parameter.to_owned())),
+    }
+}
+
+fn wrong_slashes(parameter: &str) -> Failure {
+    let text = format!("{parameter} Reason: Wrong number of slashes in relative portion of the ARN.");
+    Failure::SnsInvalid(text)
 }
 
 fn sns_parts<'a>(arn: &'a str, parameter: &str) -> Result<Vec<&'a str>, Failure> {
@@ -95,9 +138,9 @@ pub(crate) fn is_queue_name(name: &str) -> bool {
     name.len() <= QUEUE_NAME_MAX && is_made_of(name.strip_suffix(".fifo").unwrap_or(name), QUEUE_NAME_MAX)
 }
 
-/// Whether SNS can call a topic so.
+/// Whether SNS can call a topic so, a FIFO topic or another.
 pub(crate) fn is_topic_name(name: &str) -> bool {
-    is_made_of(name, TOPIC_NAME_MAX)
+    name.len() <= TOPIC_NAME_MAX && is_made_of(name.strip_suffix(".fifo").unwrap_or(name), TOPIC_NAME_MAX)
 }
 
 fn is_made_of(name: &str, max: usize) -> bool {
@@ -129,6 +172,7 @@ mod tests {
         assert!(is_queue_name(&"a".repeat(79)) && is_queue_name(&"a".repeat(80)) && !is_queue_name(&"a".repeat(81)));
         assert!(is_topic_name(&"a".repeat(256)) && !is_topic_name(&"a".repeat(257)));
         assert!(!is_queue_name("a.b") && !is_queue_name("") && !is_queue_name(".fifo"));
+        assert!(is_topic_name("a.fifo") && !is_topic_name(".fifo") && !is_topic_name("a.b"));
         assert!(is_queue_name("a.fifo") && !is_queue_name(&format!("{}.fifo", "a".repeat(76))));
     }
 
@@ -139,6 +183,13 @@ mod tests {
         assert_eq!(place.queue_of("arn:aws:sqs:us-east-1:111111111111:q"), None);
         assert_eq!(topic_of(&place.topic_arn("t"), "TopicArn").unwrap(), "t");
         assert_eq!(subscription_of(&place.subscription_arn("t", "u")).unwrap(), ("t", "u"));
+        assert_eq!(application_of(&place.sns_arn("app/GCM/a")).unwrap(), ("GCM", "a"));
+        let endpoint = place.sns_arn("endpoint/GCM/a/1");
+        assert_eq!(endpoint_of(&endpoint, "EndpointArn").unwrap(), "endpoint/GCM/a/1");
+        assert!(is_endpoint(&endpoint) && !is_endpoint(&place.topic_arn("t")));
+        let failure = endpoint_of(&place.sns_arn("endpoint/GCM/a"), "EndpointArn").unwrap_err();
+        let text = "Invalid parameter: EndpointArn Reason: Wrong number of slashes in relative portion of the ARN.";
+        assert_eq!(failure.text(), text);
         let failure = topic_of("random", "TopicArn").unwrap_err();
         assert_eq!(failure.text(), "Invalid parameter: TopicArn Reason: An ARN must have at least 6 elements, not 1");
     }

@@ -92,6 +92,8 @@ pub enum Reply {
     Delayed(Vec<DelayedInfo>),
     /// Messages of a queue, which are still there.
     Browsed(Box<BrowsedMessages>),
+    /// What a protocol keeps, by name.
+    Documents(Vec<(Name, Bytes)>),
     /// Tasks that move messages.
     Moves(Vec<MoveInfo>),
     /// Retained messages.

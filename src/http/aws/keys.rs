@@ -32,6 +32,11 @@ impl Keys {
         Self { keys: keys.collect(), verify: settings.aws.verify_signatures && !settings.dev }
     }
 
+    /// Signatures are checked.
+    pub(super) fn are_checked(&self) -> bool {
+        self.verify
+    }
+
     /// Refuses a request that cannot be good, whatever its body is.
     pub(super) fn expect(&self, request: &Request) -> Result<(), Failure> {
         if !self.verify {

@@ -68,6 +68,7 @@ impl Endpoint {
             receipt_key: vec![7; 32],
             quirks: Quirks::default(),
             memory: Arc::default(),
+            office: None,
         };
         Self { world: World::new(), environment: Arc::new(environment), requests: 0 }
     }
