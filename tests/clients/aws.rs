@@ -92,3 +92,23 @@ fn aws_sdk_for_rust() {
     let program = folder().join("rust-aws/target/debug/rust-aws");
     signed("AWS SDK for Rust", std::slice::from_ref(&program), &mut Command::new(&program));
 }
+
+fn signed_java(name: &str, main_class: &str) {
+    let (jar, mut command) = java("java-aws", "aws.jar", main_class);
+    signed(name, &[jar], &mut command);
+}
+
+#[test]
+fn aws_sdk_for_java() {
+    signed_java("AWS SDK for Java", "crossdock.Sdk");
+}
+
+#[test]
+fn amazons_jms_library() {
+    signed_java("amazon-sqs-java-messaging-lib", "crossdock.Jms");
+}
+
+#[test]
+fn spring_cloud_aws() {
+    signed_java("Spring Cloud AWS", "crossdock.Listener");
+}

@@ -4,7 +4,6 @@ import io.awspring.cloud.sqs.annotation.SqsListener;
 import io.awspring.cloud.sqs.config.SqsBootstrapConfiguration;
 import io.awspring.cloud.sqs.config.SqsMessageListenerContainerFactory;
 import io.awspring.cloud.sqs.listener.QueueNotFoundStrategy;
-import io.awspring.cloud.sqs.listener.acknowledgement.Acknowledgement;
 import io.awspring.cloud.sqs.operations.SqsTemplate;
 import java.util.List;
 import java.util.concurrent.LinkedBlockingQueue;
@@ -75,10 +74,9 @@ public final class Listener {
 
     static class Ears {
         @SqsListener(value = "spring", messageVisibilitySeconds = "1")
-        void one(String body, @Header("kind") String kind, @Header("Sqs_Msa_ApproximateReceiveCount") String count, Acknowledgement acknowledgement) {
+        void one(String body, @Header("kind") String kind, @Header("Sqs_Msa_ApproximateReceiveCount") String count) {
             HEARD.add(body + " " + kind + " " + count);
             if (kind.equals("bad") && count.equals("1")) throw new IllegalStateException("not yet");
-            acknowledgement.acknowledge();
         }
 
         @SqsListener("spring-batches")
