@@ -62,6 +62,11 @@ fn sqs_without_aws_pauses() {
 }
 
 #[test]
+fn queues_that_sqs_cannot_call_by_name() {
+    signed_python("sqs_any_name.py");
+}
+
+#[test]
 fn aws_cli() {
     signed_python("aws_cli.py");
 }
@@ -73,6 +78,24 @@ fn signatures_of_boto3() {
         let (broker, _folder) = Broker::start_guarded();
         run_against(&broker, "sigv4_client.py", &mut command);
     }
+}
+
+#[test]
+fn aiobotocore() {
+    // It wants an older botocore than boto3's.
+    let interpreter = folder().join("python/.venv-aiobotocore/bin/python");
+    let mut command = Command::new(&interpreter);
+    signed("aiobotocore", &[interpreter], command.arg(folder().join("python/aiobotocore_client.py")));
+}
+
+#[test]
+fn amazons_extended_client() {
+    signed_python("extended_client.py");
+}
+
+#[test]
+fn celery_with_sqs() {
+    signed_python("celery_sqs.py");
 }
 
 #[test]

@@ -1,11 +1,8 @@
 //! The canonical request: what client and server both sign.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{percent_decode_str, utf8_percent_encode};
 
-use crate::http::Request;
-
-/// Everything but RFC 3986's unreserved characters.
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+use crate::http::{ENCODED, Request};
 
 /// Names and values of a query, as they were sent.
 pub(super) fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
