@@ -4,21 +4,28 @@ use percent_encoding::{percent_decode_str, utf8_percent_encode};
 
 use crate::http::{ENCODED, Request};
 
+/// More than the canonical requests of SDKs have.
+const TEXT_BYTES: usize = 1 << 10;
+
 /// Names and values of a query, as they were sent.
 pub(super) fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
     query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').unwrap_or((pair, "")))
 }
 
-pub(super) fn request(request: &Request, signed_headers: &[String], payload: &str) -> String {
-    let mut text = format!("{}\n{}\n{}\n", request.method, path(&request.path), query(&request.query));
-    for name in signed_headers {
-        text.push_str(&name.to_ascii_lowercase());
+pub(super) fn request(request: &Request, signed_headers: &str, payload: &str) -> String {
+    let mut text = String::with_capacity(TEXT_BYTES);
+    for part in [&*request.method, &path(&request.path), &query(&request.query)] {
+        text.push_str(part);
+        text.push('\n');
+    }
+    for name in signed_headers.split(';') {
+        text.extend(name.chars().map(|letter| letter.to_ascii_lowercase()));
         text.push(':');
-        text.push_str(&header(request, name));
+        push_header(request, name, &mut text);
         text.push('\n');
     }
     text.push('\n');
-    text.push_str(&signed_headers.join(";"));
+    text.push_str(signed_headers);
     text.push('\n');
     text.push_str(payload);
     text
@@ -26,6 +33,9 @@ pub(super) fn request(request: &Request, signed_headers: &[String], payload: &st
 
 /// Dot segments and repeated slashes go; what was sent is encoded once more, as all services but S3 do it.
 fn path(path: &str) -> String {
+    if path == "/" {
+        return path.to_owned();
+    }
     let mut segments: Vec<&str> = Vec::new();
     for segment in path.split('/') {
         match segment {
@@ -56,7 +66,16 @@ fn query(query: &str) -> String {
 }
 
 /// All values of a header, each without spaces around it and with single ones in it.
-fn header(request: &Request, name: &str) -> String {
-    let tidy = |value: &[u8]| String::from_utf8_lossy(value).split_ascii_whitespace().collect::<Vec<_>>().join(" ");
-    request.headers_named(name).map(tidy).collect::<Vec<_>>().join(",")
+fn push_header(request: &Request, name: &str, text: &mut String) {
+    for (index, value) in request.headers_named(name).enumerate() {
+        if index > 0 {
+            text.push(',');
+        }
+        for (index, word) in String::from_utf8_lossy(value).split_ascii_whitespace().enumerate() {
+            if index > 0 {
+                text.push(' ');
+            }
+            text.push_str(word);
+        }
+    }
 }
