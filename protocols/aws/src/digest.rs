@@ -44,26 +44,28 @@ pub(crate) fn uuid_of_place(queue: u64, position: u64) -> u128 {
 
 /// A UUID as text.
 pub(crate) fn uuid_text(uuid: u128) -> String {
+    let digits = hex(&uuid.to_be_bytes());
     let mut text = String::with_capacity(36);
-    for (index, byte) in uuid.to_be_bytes().into_iter().enumerate() {
-        if matches!(index, 4 | 6 | 8 | 10) {
+    for (index, part) in
+        [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].iter().enumerate()
+    {
+        if index > 0 {
             text.push('-');
         }
-        text.extend(digits(byte));
+        text.push_str(part);
     }
     text
 }
 
 /// Lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(2 * bytes.len());
-    bytes.iter().for_each(|byte| text.extend(digits(*byte)));
-    text
-}
-
-fn digits(byte: u8) -> [char; 2] {
-    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
-    [byte >> 4, byte & 15].map(|digit| DIGITS[usize::from(digit)])
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = Vec::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        text.extend([byte >> 4, byte & 15].map(|digit| DIGITS[usize::from(digit)]));
+    }
+    // Digits are UTF-8.
+    String::from_utf8(text).unwrap_or_default()
 }
 
 fn put(digest: &mut Md5, bytes: &[u8]) {

@@ -96,16 +96,15 @@ fn verify_for(
             scope.key(&secret.ok_or(Failure::UnknownKey)?)
         }
     };
-    let text = claim.string_to_sign(&scope, request);
-    let signature = unhex(&claim.signature).unwrap_or_default();
+    let mac = key.clone().chain_update(claim.string_to_sign(&scope, request));
     // Compares in constant time.
-    key.clone().chain_update(text.as_bytes()).verify_slice(&signature).map_err(|_| {
-        Failure::Signature(
+    if unhex(&claim.signature).is_none_or(|signature| mac.verify_slice(&signature).is_err()) {
+        return Err(Failure::Signature(
             "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access \
              Key and signing method. Consult the service documentation for details."
                 .to_owned(),
-        )
-    })?;
+        ));
+    }
     claim.check_time(&scope, now)?;
     if known.is_none() {
         keys.keep(&claim.credential, key);
@@ -148,7 +147,7 @@ impl<'a> Claim<'a> {
         let date = request.header("x-amz-date").ok_or_else(|| incomplete("X-Amz-Date"))?;
         let [credential, signed_headers, signature] =
             [find("Credential")?, find("SignedHeaders")?, find("Signature")?].map(Cow::Borrowed);
-        Self { credential, signed_headers, signature, date: date.into(), expires_s: None }.checked()
+        Ok(Self { credential, signed_headers, signature, date: date.into(), expires_s: None })
     }
 
     fn of_query(request: &'a Request) -> Result<Self, Failure> {
@@ -168,13 +167,7 @@ impl<'a> Claim<'a> {
         })?;
         let (credential, signed_headers) = (need("X-Amz-Credential")?, need("X-Amz-SignedHeaders")?);
         let (signature, date) = (need("X-Amz-Signature")?, need("X-Amz-Date")?);
-        Self { credential, signed_headers, signature, date, expires_s: Some(expires) }.checked()
-    }
-
-    /// Refuses a credential that is none.
-    fn checked(self) -> Result<Self, Failure> {
-        self.scope()?;
-        Ok(self)
+        Ok(Self { credential, signed_headers, signature, date, expires_s: Some(expires) })
     }
 
     fn scope(&self) -> Result<Scope<'_>, Failure> {
@@ -201,7 +194,8 @@ impl<'a> Claim<'a> {
             let text = format!("Credential should be scoped to correct service: '{}'.", services[0]);
             return Err(Failure::Signature(text));
         }
-        let is_signed = |name: &str| self.signed_headers.split(';').any(|signed| signed.eq_ignore_ascii_case(name));
+        let signed = || self.signed_headers.as_bytes().split(|byte| *byte == b';');
+        let is_signed = |name: &str| signed().any(|signed| signed.eq_ignore_ascii_case(name.as_bytes()));
         let matters = |name: &&&str| **name == "host" || request.header(name).is_some();
         if let Some(unsigned) = MUST_BE_SIGNED.iter().filter(matters).find(|name| !is_signed(name)) {
             return Err(Failure::Signature(format!("'{unsigned}' must be a signed header.")));
@@ -259,10 +253,20 @@ fn hmac(key: &[u8]) -> Hmac<Sha256> {
     Hmac::new_from_slice(key).unwrap_or_else(|_| Hmac::new(&Default::default()))
 }
 
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    let pair = |pair: &[u8]| Some((digit(pair[0])? * 16 + digit(pair[1])?) as u8);
-    text.len().is_multiple_of(2).then(|| text.as_bytes().chunks_exact(2).map(pair).collect())?
+/// The bytes of a signature.
+fn unhex(text: &str) -> Option<[u8; 32]> {
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
+    };
+    let digits: &[u8; 64] = text.as_bytes().try_into().ok()?;
+    let mut bytes = [0; 32];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+    }
+    Some(bytes)
 }
 
 #[cfg(test)]

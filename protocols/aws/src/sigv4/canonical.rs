@@ -12,22 +12,21 @@ pub(super) fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
     query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').unwrap_or((pair, "")))
 }
 
-pub(super) fn request(request: &Request, signed_headers: &str, payload: &str) -> String {
-    let mut text = String::with_capacity(TEXT_BYTES);
+pub(super) fn request(request: &Request, signed_headers: &str, payload: &str) -> Vec<u8> {
+    let mut text = Vec::with_capacity(TEXT_BYTES);
     for part in [&*request.method, &path(&request.path), &query(&request.query)] {
-        text.push_str(part);
-        text.push('\n');
+        text.extend_from_slice(part.as_bytes());
+        text.push(b'\n');
     }
-    for name in signed_headers.split(';') {
-        text.extend(name.chars().map(|letter| letter.to_ascii_lowercase()));
-        text.push(':');
+    for name in signed_headers.as_bytes().split(|byte| *byte == b';') {
+        text.extend(name.iter().map(u8::to_ascii_lowercase));
+        text.push(b':');
         push_header(request, name, &mut text);
-        text.push('\n');
+        text.push(b'\n');
     }
-    text.push('\n');
-    text.push_str(signed_headers);
-    text.push('\n');
-    text.push_str(payload);
+    for part in ["\n", signed_headers, "\n", payload] {
+        text.extend_from_slice(part.as_bytes());
+    }
     text
 }
 
@@ -66,16 +65,17 @@ fn query(query: &str) -> String {
 }
 
 /// All values of a header, each without spaces around it and with single ones in it.
-fn push_header(request: &Request, name: &str, text: &mut String) {
+fn push_header(request: &Request, name: &[u8], text: &mut Vec<u8>) {
     for (index, value) in request.headers_named(name).enumerate() {
         if index > 0 {
-            text.push(',');
+            text.push(b',');
         }
-        for (index, word) in String::from_utf8_lossy(value).split_ascii_whitespace().enumerate() {
+        let words = value.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+        for (index, word) in words.enumerate() {
             if index > 0 {
-                text.push(' ');
+                text.push(b' ');
             }
-            text.push_str(word);
+            text.extend_from_slice(word);
         }
     }
 }
