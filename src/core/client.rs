@@ -66,8 +66,8 @@ pub struct Client {
 struct Holdings {
     consumers: HashMap<ConsumerId, ConsumerPlace>,
     lanes: HashMap<Lane, Arc<LaneWindow>>,
-    /// Queues where something of the connection may have to be cleaned up.
-    touched: HashSet<QueueId>,
+    /// Queues where something of the connection may have to be cleaned up, and whether it may hold deliveries that end with it.
+    touched: HashMap<QueueId, bool>,
     exclusive: Vec<Name>,
     /// With so many, it is looked which of them are still there.
     exclusive_max: usize,
@@ -77,7 +77,7 @@ struct Holdings {
 
 impl Default for Holdings {
     fn default() -> Self {
-        let (consumers, lanes, touched) = (HashMap::default(), HashMap::default(), HashSet::default());
+        let (consumers, lanes, touched) = (HashMap::default(), HashMap::default(), HashMap::default());
         Self { consumers, lanes, touched, exclusive: Vec::new(), exclusive_max: EXCLUSIVE_MAX, follows: false }
     }
 }
@@ -303,8 +303,10 @@ impl Client {
         self.unfollow_queues(None);
         let connection = self.outbox.connection;
         let holdings = self.holdings.take().unwrap_or_default();
-        for queue in holdings.touched.into_iter().chain(self.session.as_ref().map(|session| session.queue)) {
-            self.push(queue, ShardCommand::Detach { queue, connection });
+        for (queue, holds) in
+            holdings.touched.into_iter().chain(self.session.as_ref().map(|session| (session.queue, true)))
+        {
+            self.push(queue, ShardCommand::Detach { queue, connection, holds });
         }
         self.flush(now);
         self.close_session(now);

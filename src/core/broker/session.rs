@@ -128,7 +128,7 @@ impl Broker {
         let due = session.will.take().filter(|will| !resumed || will.delay_ms == 0);
         wills.extend(due.map(|will| (who, will)));
         if let Some(queue) = entry.queues.get(&session.queue) {
-            let command = ShardCommand::Detach { queue: queue.id, connection: old.connection };
+            let command = ShardCommand::Detach { queue: queue.id, connection: old.connection, holds: true };
             self.with_shard(shard_of(queue.id), |shard| shard.handle(now, &mut vec![command], effects));
         }
     }

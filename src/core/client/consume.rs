@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use bytes::Bytes;
-use crossdock_common::command::{Fetch, Outcome, Subscribe};
+use crossdock_common::command::{Fetch, Lease, Outcome, Subscribe};
 use crossdock_common::definition::REPLY_ADDRESS;
 use crossdock_common::event::Reply;
 use crossdock_common::names::{DeliveryId, QueueId};
@@ -59,7 +59,7 @@ impl Client {
         };
         let holdings = self.holdings();
         holdings.consumers.insert(subscribe.consumer, ConsumerPlace { queue, lane: subscribe.lane });
-        holdings.touched.insert(queue);
+        holdings.touched.insert(queue, true);
         self.push(queue, ShardCommand::Subscribe { queue, consumer: Box::new(consumer), request: Some(request) });
     }
 
@@ -175,7 +175,8 @@ impl Client {
             Ok(queue) => queue,
             Err(refusal) => return self.answer(request, Err(refusal)),
         };
-        self.holdings().touched.insert(queue);
+        // What is held for a time stays held when the connection ends.
+        *self.holdings().touched.entry(queue).or_default() |= fetch.lease == Lease::Connection;
         let fetch = ShardFetch {
             outbox: self.outbox.clone(),
             request,
