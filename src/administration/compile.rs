@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
+use crossdock_aws::namespaces::{VHOST_PREFIX, parent_of};
 use crossdock_common::Name;
 use crossdock_core::{Grant, Permissions, Policies, Rules, TopicGrant, UserRules, VhostRules};
-
 use parking_lot::Mutex;
 
 use super::declared::Declared;
@@ -63,7 +63,23 @@ impl Compiled<'_> {
                 Err(error) => tracing::error!(user = record.user, %error, "a stored topic permission is passed over"),
             }
         }
+        self.grant_to_namespaces(&mut permissions);
         permissions
+    }
+
+    /// What a user may in an AWS account holds in every region of it.
+    fn grant_to_namespaces(&self, permissions: &mut Permissions) {
+        let namespaces = self.state.vhosts.iter().map(|vhost| vhost.name.as_str());
+        let (regions, accounts): (Vec<_>, Vec<_>) = namespaces
+            .filter(|name| name.starts_with(VHOST_PREFIX))
+            .partition(|name| parent_of(name, &self.declared.aws_account).is_some());
+        if let Some(guest) = self.declared.guest {
+            accounts.iter().for_each(|vhost| grant(permissions, &self.state.grants, &everything(guest, vhost)));
+        }
+        for vhost in regions {
+            let parent = parent_of(vhost, &self.declared.aws_account).unwrap_or_default();
+            permissions.inherit(&vhost.into(), &parent.as_str().into());
+        }
     }
 
     /// The topics that their files allow. Who is declared otherwise, too, has what is declared there.

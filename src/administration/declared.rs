@@ -14,6 +14,8 @@ pub(super) struct Declared {
     /// Development mode: everybody may do everything.
     pub dev: bool,
     /// Callers of the AWS APIs are not asked for a signature, and act as this user.
+    /// The AWS account that is at home.
+    pub aws_account: String,
     pub guest: Option<&'static str>,
     /// Where MQTT's topics are.
     pub mqtt_exchange: Name,
@@ -37,6 +39,7 @@ impl Declared {
         };
         Self {
             dev: settings.dev,
+            aws_account: settings.aws.account_id.clone(),
             guest: (!settings.aws.verify_signatures).then_some(GUEST),
             mqtt_exchange: settings.mqtt.exchange.as_str().into(),
             durability: settings.durability.into(),

@@ -45,6 +45,8 @@ impl Administration {
         if !exists {
             let sequence = self.broker.create_vhost(&record.name.as_str().into(), documents);
             let sequence = self.sequence_of(&mut state, sequence);
+            // Users of an AWS account may do in a new region what they may elsewhere.
+            self.apply(&mut state, Affects::Permissions);
             self.apply(&mut state, Affects::Rules);
             return Ok(Made { change: Change::Created, sequence });
         }

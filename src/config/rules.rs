@@ -162,6 +162,7 @@ impl Rules<'_> {
         if !self.settings.aws.account_id.bytes().all(|byte| byte.is_ascii_digit()) {
             self.complain("aws.account_id", "expected 12 digits");
         }
+        self.accounts_are_numbers();
         if self.settings.vhosts.is_empty() {
             self.complain("vhosts", "expected at least one name");
         }
@@ -170,6 +171,15 @@ impl Rules<'_> {
         self.names_are_unique("aws.keys", "access_key_id", key_ids.collect());
         let user_names = self.settings.users.iter().map(|user| user.name.as_str());
         self.names_are_unique("users", "name", user_names.collect());
+    }
+
+    fn accounts_are_numbers(&mut self) {
+        let is_number = |account: &String| account.bytes().all(|byte| byte.is_ascii_digit());
+        let accounts = self.settings.aws.keys.iter().map(|key| key.account_id.as_ref().is_none_or(is_number));
+        let wrong: Vec<usize> = accounts.enumerate().filter(|(_, is_good)| !is_good).map(|(index, _)| index).collect();
+        for index in wrong {
+            self.complain(&format!("aws.keys.{index}.account_id"), "expected 12 digits");
+        }
     }
 
     fn names_are_unique(&mut self, array: &str, key: &str, names: Vec<&str>) {

@@ -423,9 +423,10 @@ choice! {
 section! {
     /// The SQS and SNS APIs.
     pub struct AwsSettings {
-        /// The account in queue URLs and ARNs: 12 digits.
+        /// The account that is the virtual host "/", in queue URLs and ARNs: 12 digits. Others have virtual hosts "aws/ACCOUNT".
         pub account_id: String = "000000000000".into(), in 12..=12;
-        /// The region in ARNs and in signatures.
+        /// The region that is the virtual host "/", and that of callers who sign for none. Others have virtual hosts "aws/ACCOUNT/REGION",
+        /// which are made when they are first asked for.
         pub region: String = "us-east-1".into(), in 1..=64;
         /// Check request signatures. Without it every caller may do everything, so it can only be turned off on a loopback address.
         pub verify_signatures: bool = true;
@@ -507,6 +508,8 @@ section! {
         pub recreate_at_once: bool = false;
         /// A queue may be purged again at once; AWS wants 60 seconds in between.
         pub purge_at_once: bool = false;
+        /// An account's queues and topics are the same in every region. Development mode has it so if nothing is said.
+        pub regions_together: Option<bool> = None, example "true";
     }
 }
 
@@ -519,6 +522,8 @@ section! {
         pub secret_access_key: Secret = Secret::default(), in 1..=256, example "\"change me\"";
         /// The user whose permissions apply.
         pub user: String = String::new(), in 1..=255, example "\"orders\"";
+        /// The account whose resources it sees: 12 digits. Without it, `aws.account_id`.
+        pub account_id: Option<String> = None, in 12..=12, example "\"111122223333\"";
     }
 }
 

@@ -60,6 +60,12 @@ impl Permissions {
         self.grants.insert((user, vhost), Arc::new(grant));
     }
 
+    /// Whoever may do something in `parent` may do it in `vhost`, unless something else was granted there.
+    pub fn inherit(&mut self, vhost: &Name, parent: &Name) {
+        add_inherited(&mut self.grants, vhost, parent);
+        add_inherited(&mut self.topic_grants, vhost, parent);
+    }
+
     /// Restricts the routing keys that a user publishes to and binds from a topic exchange of a vhost.
     pub fn grant_topics(&mut self, user: Name, vhost: Name, exchange: Name, grant: TopicGrant) {
         self.topic_grants.entry((user, vhost)).or_default().push((exchange, Arc::new(grant)));
@@ -126,6 +132,15 @@ impl Permissions {
             vhost: who.vhost.clone(),
             user: who.user.clone(),
         })
+    }
+}
+
+fn add_inherited<T: Clone>(grants: &mut HashMap<(Name, Name), T>, vhost: &Name, parent: &Name) {
+    let of_parent = grants.iter().filter(|((_, of), _)| of == parent);
+    let inherited: Vec<_> =
+        of_parent.map(|((user, _), grant)| ((user.clone(), vhost.clone()), grant.clone())).collect();
+    for (place, grant) in inherited {
+        grants.entry(place).or_insert(grant);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The SQS and SNS APIs: HTTP requests to calls of `crossdock-aws`, calls to the core.
 
 mod keys;
+mod namespaces;
 mod session;
 
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, State};
 use axum::http::request::Parts;
 use axum::response::Response;
+use crossdock_aws::namespaces::place_of;
 use crossdock_aws::{Caller, Environment, Failure, Quirks, Request, bearer, refuse};
 use crossdock_common::{Name, UnixMillis};
 
@@ -24,6 +26,7 @@ use crate::telemetry::Protocol;
 use crate::telemetry::events::AuthenticationFailed;
 pub use keys::GUEST;
 use keys::Keys;
+use namespaces::Namespaces;
 use session::Session;
 
 /// Time to send a whole body.
@@ -39,7 +42,7 @@ const RECEIPT_KEY_BYTES: usize = 32;
 
 struct Endpoint {
     engine: Arc<Engine>,
-    environment: Arc<Environment>,
+    namespaces: Namespaces,
     keys: Keys,
     body_bytes_max: usize,
     seeds: AtomicU64,
@@ -52,9 +55,9 @@ struct Endpoint {
 /// The operating system gives no random numbers.
 pub fn router(engine: Arc<Engine>, office: Arc<Office>, settings: &Settings, seed: u64) -> Result<Router> {
     let message_bytes_max = settings.limits.aws_message_bytes_max.as_usize();
-    let environment = Environment {
-        account: settings.aws.account_id.clone(),
-        region: settings.aws.region.clone(),
+    let rules = namespaces_of(settings);
+    let home = Environment {
+        namespace: rules.of(None, None).context("aws.account_id is no account")?,
         message_bytes_max,
         receipt_key: receipt_key(&engine)?,
         quirks: Quirks {
@@ -65,14 +68,21 @@ pub fn router(engine: Arc<Engine>, office: Arc<Office>, settings: &Settings, see
         office: Some(office.clone()),
     };
     let endpoint = Endpoint {
+        namespaces: Namespaces::new(engine.clone(), rules, home),
         engine,
-        environment: Arc::new(environment),
         keys: Keys::new(settings),
         body_bytes_max: message_bytes_max * SPELLING_MAX + PARAMETERS_BYTES,
         seeds: AtomicU64::new(seed),
         office,
     };
     Ok(Router::new().fallback(serve).with_state(Arc::new(endpoint)))
+}
+
+/// Which accounts and regions there are.
+pub fn namespaces_of(settings: &Settings) -> crossdock_aws::Namespaces {
+    let aws = &settings.aws;
+    let regions_together = aws.quirks.regions_together.unwrap_or(settings.dev);
+    crossdock_aws::Namespaces { account: aws.account_id.clone(), region: aws.region.clone(), regions_together }
 }
 
 /// The key of receipt handles, made at the first start: handles outlive a restart.
@@ -122,7 +132,25 @@ impl Endpoint {
                 self.keys.caller(request, peer.ip(), now.unix).inspect_err(|_| self.refused(peer, request))?
             }
         };
-        Ok(Session::new(self.engine.clone()).run(self.environment.clone(), request, caller, seed).await)
+        let environment = self.environment(request, &caller)?;
+        Ok(Session::new(self.engine.clone()).run(environment, request, caller, seed).await)
+    }
+
+    /// Of whose resources the request speaks.
+    fn environment(&self, request: &Request, caller: &Caller) -> Result<Arc<Environment>, Failure> {
+        match self.of_link(request) {
+            Some(environment) => Ok(environment),
+            None => self.namespaces.of(caller.account.as_deref(), caller.region.as_deref()),
+        }
+    }
+
+    /// Who follows a link of a message signs for no region: what it is about says where that is.
+    fn of_link(&self, request: &Request) -> Option<Arc<Environment>> {
+        if crossdock_aws::sigv4::claimed(request).is_some() {
+            return None;
+        }
+        let (account, region) = place_of(request)?;
+        self.namespaces.find(Some(&account), Some(&region))
     }
 
     /// Who follows a link of a message has no key, and acts for the subscriber. A request without a body.
@@ -130,12 +158,13 @@ impl Endpoint {
         if !self.keys.are_checked() || request.method != "GET" || crossdock_aws::sigv4::claimed(request).is_some() {
             return None;
         }
+        let environment = self.of_link(request)?;
         let bindings_of = |topic: &Name| {
-            let bindings = self.engine.broker.bindings_from(&Name::from("/"), topic);
+            let bindings = self.engine.broker.bindings_from(&environment.namespace.vhost, topic);
             bindings.iter().map(|binding| (**binding).clone()).collect()
         };
-        let user = bearer(&self.environment, request, now, bindings_of)?;
-        Some(user.map(|user| Caller { user, region: None, peer: Some(peer.ip()) }))
+        let user = bearer(&environment, request, now, bindings_of)?;
+        Some(user.map(|user| Caller { user, account: None, region: None, peer: Some(peer.ip()) }))
     }
 
     /// The whole body, within its limits of size and time; chunked bodies are counted while they come.

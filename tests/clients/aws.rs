@@ -67,6 +67,46 @@ fn queues_that_sqs_cannot_call_by_name() {
 }
 
 #[test]
+fn accounts_and_regions_are_namespaces() {
+    let (interpreter, mut command) = python_program("aws_namespaces.py");
+    if !is_there("aws_namespaces.py", &[interpreter]) {
+        return;
+    }
+    let broker = Broker::start(&["aws.quirks.regions_together=false"]);
+    run_against(&broker, "aws_namespaces.py", command.arg("apart"));
+    // In development mode an account has the same queues in every region.
+    let (_, mut command) = python_program("aws_namespaces.py");
+    run_against(&Broker::start(&[]), "aws_namespaces.py", command.arg("together"));
+}
+
+#[test]
+fn users_of_an_account_may_do_the_same_in_every_region() {
+    let (interpreter, mut command) = python_program("aws_namespaces.py");
+    if !is_there("aws_namespaces.py", &[interpreter]) {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("crossdock.toml");
+    let text = "vhosts = [\"/\", \"aws/111111111111\"]\n\
+                [[users]]\nname = \"orders\"\npassword = \"secret\"\n\
+                permissions = [{ vhost = \"/\", configure = \"^orders\", write = \".*\", read = \".*\" }]\n\
+                [[users]]\nname = \"bills\"\npassword = \"secret\"\npermissions = \
+                [{ vhost = \"aws/111111111111\", configure = \".*\", write = \".*\", read = \".*\" }]\n\
+                [[aws.keys]]\naccess_key_id = \"AKIDORDERS\"\nsecret_access_key = \"secret\"\nuser = \"orders\"\n\
+                [[aws.keys]]\naccess_key_id = \"AKIDBILLS\"\nsecret_access_key = \"secret\"\nuser = \"bills\"\n\
+                account_id = \"111111111111\"\n";
+    std::fs::write(&file, text).expect("writes");
+    let data = folder.path().join("data");
+    let start = || {
+        let arguments = ["--config", file.to_str().expect("UTF-8"), "--data-dir", data.to_str().expect("UTF-8")];
+        Broker::start_with(&arguments, &[])
+    };
+    run_against(&start(), "aws_namespaces.py", command.arg("signed"));
+    let (_, mut command) = python_program("aws_namespaces.py");
+    run_against(&start(), "aws_namespaces.py", command.arg("restarted"));
+}
+
+#[test]
 fn aws_cli() {
     signed_python("aws_cli.py");
 }

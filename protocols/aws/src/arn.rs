@@ -6,6 +6,7 @@ use percent_encoding::{percent_decode_str, utf8_percent_encode};
 
 use crate::error::Failure;
 use crate::http::ENCODED;
+use crate::namespaces::Namespace;
 
 /// Longest queue name.
 const QUEUE_NAME_MAX: usize = 80;
@@ -17,9 +18,25 @@ const TOPIC_NAME_MAX: usize = 256;
 pub(crate) struct Place {
     pub region: String,
     pub account: String,
+    /// Resources are the same in every region.
+    pub regions_together: bool,
 }
 
 impl Place {
+    /// Where a caller of that region finds the resources of the namespace.
+    pub(crate) fn of(namespace: &Namespace, region: Option<&str>) -> Self {
+        let region = region.filter(|_| namespace.regions_together).unwrap_or(&namespace.region);
+        Self {
+            region: region.to_owned(),
+            account: namespace.account.clone(),
+            regions_together: namespace.regions_together,
+        }
+    }
+
+    fn has_region(&self, region: &str) -> bool {
+        self.regions_together || region == self.region
+    }
+
     pub(crate) fn queue_arn(&self, queue: &str) -> String {
         format!("arn:aws:sqs:{}:{}:{}", self.region, self.account, escape(queue))
     }
@@ -53,13 +70,36 @@ impl Place {
     }
 
     fn escaped_queue_of<'a>(&self, arn: &'a str) -> Option<&'a str> {
-        let [_, _, "sqs", _, account, queue] = split(arn)?[..] else { return None };
-        (account == self.account).then_some(queue)
+        let [_, _, "sqs", region, account, queue] = split(arn)?[..] else { return None };
+        (account == self.account && self.has_region(region)).then_some(queue)
+    }
+
+    /// The topic of an SNS ARN of this place.
+    pub(crate) fn topic_of<'a>(&self, arn: &'a str, parameter: &str) -> Result<&'a str, Failure> {
+        let topic = topic_of(arn, parameter)?;
+        self.check(arn, parameter, "Topic").map(|()| topic)
+    }
+
+    /// The topic and the id of the ARN of a subscription of this place.
+    pub(crate) fn subscription_of<'a>(&self, arn: &'a str) -> Result<(&'a str, &'a str), Failure> {
+        let parts = subscription_of(arn)?;
+        self.check(arn, "SubscriptionArn", "Subscription").map(|()| parts)
+    }
+
+    /// What is of another region is no parameter here, and what is another account's is not to be seen. The ARN is one.
+    pub(crate) fn check(&self, arn: &str, parameter: &str, what: &'static str) -> Result<(), Failure> {
+        let mut parts = arn.split(':').skip(3);
+        let (region, account) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        match (self.has_region(region), account == self.account) {
+            (true, true) => Ok(()),
+            (true, false) => Err(Failure::SnsNotFound(what)),
+            (false, _) => Err(Failure::SnsInvalid(parameter.to_owned())),
+        }
     }
 }
 
 /// The topic of an SNS ARN, or SNS's complaint about `parameter`.
-pub(crate) fn topic_of<'a>(arn: &'a str, parameter: &str) -> Result<&'a str, Failure> {
+fn topic_of<'a>(arn: &'a str, parameter: &str) -> Result<&'a str, Failure> {
     let parts = sns_parts(arn, parameter)?;
     match parts[..] {
         [_, _, "sns", _, _, topic] if is_topic_name(topic) => Ok(topic),
@@ -193,7 +233,7 @@ mod tests {
 
     #[test]
     fn every_name_of_a_queue_has_a_url_and_an_arn() {
-        let place = Place { region: "us-east-1".to_owned(), account: "000000000000".to_owned() };
+        let place = Place::of(&crate::namespaces::tests::home(), None);
         let long = "long".repeat(50);
         for (name, escaped) in [
             ("orders.fifo", "orders.fifo"),
@@ -220,7 +260,7 @@ mod tests {
 
     #[test]
     fn arns_are_taken_apart() {
-        let place = Place { region: "us-east-1".to_owned(), account: "000000000000".to_owned() };
+        let place = Place::of(&crate::namespaces::tests::home(), None);
         assert_eq!(place.queue_of(&place.queue_arn("q")), Some("q"));
         assert_eq!(place.queue_of("arn:aws:sqs:us-east-1:111111111111:q"), None);
         assert_eq!(topic_of(&place.topic_arn("t"), "TopicArn").unwrap(), "t");

@@ -15,21 +15,17 @@ use crate::desk::Desk;
 use crate::error::Failure;
 use crate::http::{Request, Response};
 use crate::memory::Memory;
+use crate::namespaces::Namespace;
 use crate::office::PostOffice;
 use crate::receipt::Receipts;
 use crate::wire::{Decoded, Fields, Service, Shape};
 use crate::{sns, sqs, sts, wire};
 
-/// The virtual host that the account is.
-const VHOST: &str = "/";
-
-/// What all calls share.
+/// What all calls of a namespace share.
 #[derive(Clone, Debug)]
 pub struct Environment {
-    /// 12 digits.
-    pub account: String,
-    /// The region of callers that sign for none.
-    pub region: String,
+    /// Whose resources these are.
+    pub namespace: Namespace,
     /// Largest message, attributes included.
     pub message_bytes_max: usize,
     /// Signs receipt handles. Kept over restarts, else handles end with the process.
@@ -64,6 +60,8 @@ pub struct Quirks {
 pub struct Caller {
     /// The broker's user.
     pub user: Name,
+    /// The account of the access key, if it says one.
+    pub account: Option<String>,
     /// The region that the caller signed for.
     pub region: Option<String>,
     /// Where it calls from.
@@ -163,8 +161,7 @@ fn run(
             Ok(decoded) => decoded,
             Err(failure) => return wire::encode_failure(guessed, &failure, &id),
         };
-        let region = caller.region.clone().unwrap_or_else(|| environment.region.clone());
-        let place = Place { region, account: environment.account.clone() };
+        let place = Place::of(&environment.namespace, caller.region.as_deref());
         let Caller { user, peer, .. } = caller;
         let job = Job { desk, environment, place, user, peer, action, origin, is_signed, fields };
         match perform(service, &job).await {
@@ -176,7 +173,7 @@ fn run(
 
 async fn perform(service: Service, job: &Job) -> Result<Shape, Failure> {
     let action = job.action.as_str();
-    job.desk.open(Name::from(VHOST)).await.map_err(Failure::of_queue)?;
+    job.desk.open(job.environment.namespace.vhost.clone()).await.map_err(Failure::of_queue)?;
     match service {
         Service::Sqs => sqs::perform(action, job).await,
         Service::Sns => sns::perform(action, job).await,

@@ -15,7 +15,7 @@ mod value;
 use std::sync::Arc;
 
 pub(crate) use context::Context;
-pub(crate) use parse::{Malformed, is_account};
+pub(crate) use parse::Malformed;
 pub(crate) use value::Network;
 
 use condition::Condition;

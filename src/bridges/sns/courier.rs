@@ -15,7 +15,7 @@ use crossdock_common::{Command, ConsumerId, Event, Lane, Message, Name, RequestI
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use super::depot::Depot;
+use super::depot::{Depot, Hidden};
 use super::link::{Actor, Link, Published};
 use super::web::Outcome;
 use crate::telemetry::events::SnsGivenUp;
@@ -35,7 +35,7 @@ enum Verdict {
 
 pub(super) struct Courier {
     depot: Arc<Depot>,
-    queue: Name,
+    queue: Hidden,
     link: Link,
     waiting: VecDeque<Delivery>,
     sends: JoinSet<(DeliveryId, Verdict)>,
@@ -49,9 +49,9 @@ impl Courier {
     ///
     /// # Errors
     /// The subscriber may not read the queue.
-    pub(super) async fn run(depot: Arc<Depot>, queue: Name, actor: Actor) -> Result<(), String> {
-        let mut link = Link::open(&depot.engine, actor);
-        link.push(|request| subscribe(request, queue.clone()));
+    pub(super) async fn run(depot: Arc<Depot>, queue: Hidden, actor: Actor) -> Result<(), String> {
+        let mut link = Link::open(&depot.engine, queue.vhost.clone(), actor);
+        link.push(|request| subscribe(request, queue.name.clone()));
         let courier = Self {
             depot,
             queue,
@@ -100,13 +100,13 @@ impl Courier {
             if let Some(per_second) = addressee.per_second_max {
                 self.not_before = Instant::now() + Duration::from_secs(1) / per_second;
             }
-            let depot = self.depot.clone();
-            self.sends.spawn(async move { (delivery.id, deliver(&depot, &addressee, delivery).await) });
+            let (depot, vhost) = (self.depot.clone(), self.queue.vhost.clone());
+            self.sends.spawn(async move { (delivery.id, deliver(&depot, &vhost, &addressee, delivery).await) });
         }
     }
 
     fn addressee(&self, delivery: &Delivery) -> Option<Addressee> {
-        if self.queue.as_str() == DIRECT_QUEUE {
+        if self.queue.name.as_str() == DIRECT_QUEUE {
             return Addressee::of_direct(&delivery.message);
         }
         self.depot.addressee(&self.queue)
@@ -143,11 +143,11 @@ fn subscribe(request: RequestId, queue: Name) -> Command {
 }
 
 /// One attempt, and what follows from it.
-async fn deliver(depot: &Arc<Depot>, addressee: &Addressee, delivery: Delivery) -> Verdict {
+async fn deliver(depot: &Arc<Depot>, vhost: &Name, addressee: &Addressee, delivery: Delivery) -> Verdict {
     let Ok(_permit) = depot.permits.acquire().await else { return Verdict::Again { delay_ms: 0 } };
     let word = addressee.protocol.word();
     let delivery = Arc::new(delivery);
-    let reason = match attempt(depot, addressee, &delivery).await {
+    let reason = match attempt(depot, vhost, addressee, &delivery).await {
         Outcome::Accepted => {
             depot.engine.metrics.count_sns(word, "accepted");
             return Verdict::Done;
@@ -162,10 +162,10 @@ async fn deliver(depot: &Arc<Depot>, addressee: &Addressee, delivery: Delivery) 
             None => reason,
         },
     };
-    give_up(depot, addressee, &delivery, &reason).await
+    give_up(depot, vhost, addressee, &delivery, &reason).await
 }
 
-async fn attempt(depot: &Arc<Depot>, addressee: &Addressee, delivery: &Arc<Delivery>) -> Outcome {
+async fn attempt(depot: &Arc<Depot>, vhost: &Name, addressee: &Addressee, delivery: &Arc<Delivery>) -> Outcome {
     let parcel = {
         let (addressee, delivery, office) = (addressee.clone(), delivery.clone(), depot.office.clone());
         // Signing takes milliseconds.
@@ -173,17 +173,23 @@ async fn attempt(depot: &Arc<Depot>, addressee: &Addressee, delivery: &Arc<Deliv
     };
     match parcel {
         Ok(Parcel::Post(post)) => depot.web.post(post).await,
-        Ok(Parcel::Record(record)) => depot.sinks.put(record, depot.engine.clock.now().unix).await,
+        Ok(Parcel::Record(record)) => depot.sinks.put(vhost, record, depot.engine.clock.now().unix).await,
         Err(error) => Outcome::Refused(format!("a defect: {error}")),
     }
 }
 
 /// To the dead-letter queue, if there is one.
-async fn give_up(depot: &Arc<Depot>, addressee: &Addressee, delivery: &Arc<Delivery>, reason: &str) -> Verdict {
+async fn give_up(
+    depot: &Arc<Depot>,
+    vhost: &Name,
+    addressee: &Addressee,
+    delivery: &Arc<Delivery>,
+    reason: &str,
+) -> Verdict {
     let protocol = addressee.protocol.word();
     let to = addressee.dead_letters.as_ref().filter(|_| !Addressee::is_control(delivery));
     if let Some(queue) = to {
-        match bury(depot, addressee, delivery, queue).await {
+        match bury(depot, vhost, addressee, delivery, queue).await {
             Published::Confirmed => {
                 SnsGivenUp { protocol, to: addressee.name(), reason, kept: true }.emit(&depot.engine.metrics);
                 return Verdict::Done;
@@ -199,7 +205,13 @@ async fn give_up(depot: &Arc<Depot>, addressee: &Addressee, delivery: &Arc<Deliv
     Verdict::Done
 }
 
-async fn bury(depot: &Arc<Depot>, addressee: &Addressee, delivery: &Arc<Delivery>, queue: &Name) -> Published {
+async fn bury(
+    depot: &Arc<Depot>,
+    vhost: &Name,
+    addressee: &Addressee,
+    delivery: &Arc<Delivery>,
+    queue: &Name,
+) -> Published {
     let made: Result<Message, _> = {
         let (addressee, delivery) = (addressee.clone(), delivery.clone());
         let (office, queue) = (depot.office.clone(), queue.clone());
@@ -208,7 +220,7 @@ async fn bury(depot: &Arc<Depot>, addressee: &Addressee, delivery: &Arc<Delivery
     match made {
         Ok(letter) => {
             let actor = Actor::User(addressee.subscriber.clone());
-            Link::open(&depot.engine, actor).publish(letter).await
+            Link::open(&depot.engine, vhost.clone(), actor).publish(letter).await
         }
         Err(error) => Published::Rejected(format!("a defect: {error}")),
     }

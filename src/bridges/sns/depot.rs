@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crossdock_aws::Namespaces;
 use crossdock_aws::outward::{Addressee, DIRECT_QUEUE, HIDDEN_PREFIX, PENDING_MS_MAX};
 use crossdock_common::Name;
 use crossdock_common::definition::{BindingSpec, Definition, Destination};
@@ -18,7 +19,6 @@ use super::sink::{OUTBOX, Sinks};
 use super::web::Web;
 use crate::broker::Engine;
 
-const VHOST: &str = "/";
 /// Queues are looked through when the API has changed something, and so often, as other protocols may have.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// Rest between two looks: many subscriptions may be made one after the other.
@@ -34,25 +34,45 @@ pub(super) struct Depot {
     pub sinks: Sinks,
     /// Messages that may be on their way at the same time.
     pub permits: Semaphore,
-    pub account: String,
-    pub region: String,
+    pub namespaces: Namespaces,
+}
+
+/// A hidden queue.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Hidden {
+    pub vhost: Name,
+    pub name: Name,
 }
 
 impl Depot {
-    fn binding(&self, queue: &Name) -> Option<Arc<BindingSpec>> {
-        let bindings = self.engine.broker.bindings_to(&Name::from(VHOST), &Destination::Queue(queue.clone()));
-        bindings.into_iter().find(|binding| self.read(binding).is_some())
+    fn binding(&self, queue: &Hidden) -> Option<Arc<BindingSpec>> {
+        let bindings = self.bindings(queue);
+        bindings.into_iter().find(|binding| self.read(&queue.vhost, binding).is_some())
     }
 
-    fn read(&self, binding: &BindingSpec) -> Option<Addressee> {
-        let topic = self.engine.broker.exchange_view(&Name::from(VHOST), &binding.source).map(|(spec, _)| spec);
-        Addressee::of(binding, topic.as_ref(), &self.account, &self.region)
+    fn bindings(&self, queue: &Hidden) -> Vec<Arc<BindingSpec>> {
+        self.engine.broker.bindings_to(&queue.vhost, &Destination::Queue(queue.name.clone()))
+    }
+
+    fn read(&self, vhost: &Name, binding: &BindingSpec) -> Option<Addressee> {
+        let topic = self.engine.broker.exchange_view(vhost, &binding.source).map(|(spec, _)| spec);
+        Addressee::of(binding, topic.as_ref(), &self.namespaces.of_vhost(vhost)?)
     }
 
     /// As the subscription is now.
-    pub(super) fn addressee(&self, queue: &Name) -> Option<Addressee> {
-        let bindings = self.engine.broker.bindings_to(&Name::from(VHOST), &Destination::Queue(queue.clone()));
-        bindings.iter().find_map(|binding| self.read(binding))
+    pub(super) fn addressee(&self, queue: &Hidden) -> Option<Addressee> {
+        self.bindings(queue).iter().find_map(|binding| self.read(&queue.vhost, binding))
+    }
+
+    /// The hidden queues of all namespaces.
+    fn hidden(&self) -> BTreeSet<Hidden> {
+        let vhosts = self.engine.broker.vhost_names().into_iter();
+        let of_aws = vhosts.filter(|vhost| self.namespaces.of_vhost(vhost).is_some());
+        let queues = of_aws.flat_map(|vhost| {
+            let names = self.engine.broker.queue_names(&vhost).unwrap_or_default().into_iter();
+            names.filter(is_hidden).map(move |name| Hidden { vhost: vhost.clone(), name })
+        });
+        queues.collect()
     }
 }
 
@@ -61,10 +81,10 @@ type Ended = Result<(), String>;
 /// Keeps the couriers.
 pub(super) struct Keeper {
     depot: Arc<Depot>,
-    couriers: BTreeMap<Name, JoinHandle<Ended>>,
-    orphans: BTreeMap<Name, Instant>,
+    couriers: BTreeMap<Hidden, JoinHandle<Ended>>,
+    orphans: BTreeMap<Hidden, Instant>,
     /// Queues that their subscriber may not read: told once.
-    refused: BTreeSet<Name>,
+    refused: BTreeSet<Hidden>,
 }
 
 impl Keeper {
@@ -82,8 +102,7 @@ impl Keeper {
 
     async fn look(&mut self) {
         self.forget_ended().await;
-        let names = self.depot.engine.broker.queue_names(&Name::from(VHOST)).unwrap_or_default();
-        let hidden: Vec<Name> = names.into_iter().filter(is_hidden).collect();
+        let hidden = self.depot.hidden();
         self.orphans.retain(|name, _| hidden.contains(name));
         self.refused.retain(|name| hidden.contains(name));
         for queue in hidden {
@@ -91,14 +110,14 @@ impl Keeper {
         }
     }
 
-    async fn look_at(&mut self, queue: Name) {
-        if queue.as_str() == DIRECT_QUEUE {
+    async fn look_at(&mut self, queue: Hidden) {
+        if queue.name.as_str() == DIRECT_QUEUE {
             return self.employ(queue, Actor::Broker);
         }
         match self.depot.binding(&queue) {
             Some(binding) => {
                 self.orphans.remove(&queue);
-                let Some(addressee) = self.depot.read(&binding) else { return };
+                let Some(addressee) = self.depot.read(&queue.vhost, &binding) else { return };
                 if self.is_too_old(&addressee) {
                     self.remove(&queue, Some((*binding).clone())).await;
                 } else {
@@ -120,19 +139,20 @@ impl Keeper {
         addressee.pending_since.is_some_and(|since| now.0 >= since.0.saturating_add(PENDING_MS_MAX))
     }
 
-    async fn remove(&mut self, queue: &Name, binding: Option<BindingSpec>) {
-        let mut link = Link::open(&self.depot.engine, Actor::Broker);
+    async fn remove(&mut self, queue: &Hidden, binding: Option<BindingSpec>) {
+        let mut link = Link::open(&self.depot.engine, queue.vhost.clone(), Actor::Broker);
         if let Some(binding) = binding {
             let _ = link.define(Definition::Unbind(binding)).await;
         }
-        let deletion = Definition::DeleteQueue { name: queue.clone(), if_unused: false, if_empty: false };
+        let Hidden { vhost, name } = queue;
+        let deletion = Definition::DeleteQueue { name: name.clone(), if_unused: false, if_empty: false };
         match link.define(deletion).await {
-            Ok(_) => tracing::info!(queue = %queue, "a queue of a subscription that is not there was removed"),
-            Err(refusal) => tracing::warn!(queue = %queue, reason = %refusal, "a queue cannot be removed"),
+            Ok(_) => tracing::info!(queue = %name, %vhost, "a queue of a subscription that is not there was removed"),
+            Err(refusal) => tracing::warn!(queue = %name, %vhost, reason = %refusal, "a queue cannot be removed"),
         }
     }
 
-    fn employ(&mut self, queue: Name, actor: Actor) {
+    fn employ(&mut self, queue: Hidden, actor: Actor) {
         if !self.couriers.contains_key(&queue) {
             let courier = tokio::spawn(Courier::run(self.depot.clone(), queue.clone(), actor));
             self.couriers.insert(queue, courier);
@@ -140,7 +160,7 @@ impl Keeper {
     }
 
     async fn forget_ended(&mut self) {
-        let ended: Vec<Name> =
+        let ended: Vec<Hidden> =
             self.couriers.iter().filter(|(_, courier)| courier.is_finished()).map(|(name, _)| name.clone()).collect();
         for queue in ended {
             let Some(courier) = self.couriers.remove(&queue) else { continue };
@@ -150,7 +170,7 @@ impl Keeper {
                 Err(error) => format!("a defect: {error}"),
             };
             if self.refused.insert(queue.clone()) {
-                tracing::warn!(queue = %queue, reason = ?reason, "messages of a subscription do not go out");
+                tracing::warn!(queue = %queue.name, vhost = %queue.vhost, reason = ?reason, "messages of a subscription do not go out");
             }
         }
     }

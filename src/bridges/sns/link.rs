@@ -11,7 +11,6 @@ use crossdock_core::{Client, cost_bytes};
 
 use crate::broker::{Bell, Engine};
 
-const VHOST: &str = "/";
 /// The request that enters the vhost.
 const OPEN: RequestId = RequestId(1);
 const FIRST: u64 = 2;
@@ -47,7 +46,7 @@ pub(super) enum Published {
 }
 
 impl Link {
-    pub(super) fn open(engine: &Arc<Engine>, actor: Actor) -> Self {
+    pub(super) fn open(engine: &Arc<Engine>, vhost: Name, actor: Actor) -> Self {
         let bell = Arc::new(Bell::default());
         let mut client = engine.connect(bell.clone().into());
         client.exempt();
@@ -59,7 +58,7 @@ impl Link {
             }
         };
         client.authenticated(RequestId(0), Principal { name, tags: Vec::new() });
-        let open = Command::Open { request: OPEN, vhost: Name::from(VHOST) };
+        let open = Command::Open { request: OPEN, vhost };
         let engine = engine.clone();
         Self { engine, client, bell, commands: VecDeque::from([open]), events: VecDeque::new(), next: FIRST }
     }

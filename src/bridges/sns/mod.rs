@@ -18,6 +18,7 @@ use tokio::sync::Semaphore;
 
 use crate::broker::Engine;
 use crate::config::Settings;
+use crate::http::namespaces_of;
 use depot::{Depot, Keeper};
 use doorway::Doorway;
 pub use office::Office;
@@ -33,8 +34,7 @@ pub fn deliver(engine: Arc<Engine>, office: Arc<Office>, settings: &Settings) {
         web: web(Some(office.rules.clone())),
         sinks: Sinks::new(engine.clone(), &aws.sinks, web(None)),
         permits: Semaphore::new(aws.deliveries.concurrent_max as usize),
-        account: aws.account_id.clone(),
-        region: aws.region.clone(),
+        namespaces: namespaces_of(settings),
         engine,
         office,
     };

@@ -76,16 +76,16 @@ impl Sinks {
         }
     }
 
-    pub(super) async fn put(&self, record: Record, now: UnixMillis) -> Outcome {
+    pub(super) async fn put(&self, vhost: &Name, record: Record, now: UnixMillis) -> Outcome {
         match self.of(record.protocol) {
-            Sink::Outbox => self.keep(&record, now).await,
+            Sink::Outbox => self.keep(vhost, &record, now).await,
             Sink::Webhook(url) => self.web.post(webhook(url, &record)).await,
             Sink::Directory(path) => write(path.clone(), record).await,
         }
     }
 
-    async fn keep(&self, record: &Record, now: UnixMillis) -> Outcome {
-        let mut link = Link::open(&self.engine, Actor::Broker);
+    async fn keep(&self, vhost: &Name, record: &Record, now: UnixMillis) -> Outcome {
+        let mut link = Link::open(&self.engine, vhost.clone(), Actor::Broker);
         let name = Name::from(OUTBOX);
         if let Err(refusal) = link.define(Definition::DeclareQueue { spec: outbox(&name), passive: false }).await {
             return Outcome::Failed(refusal.to_string());

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
+use crossdock_aws::namespaces::is_account;
 use crossdock_aws::sigv4::{SigningKeys, claimed, verify};
 use crossdock_aws::{Caller, Failure, Request};
 use crossdock_common::{Name, UnixMillis};
@@ -22,13 +23,15 @@ pub(super) struct Keys {
 struct Key {
     secret: Secret,
     user: Name,
+    account: Option<String>,
 }
 
 impl Keys {
     pub(super) fn new(settings: &Settings) -> Self {
         let keys = settings.aws.keys.iter().map(|key| {
             let user = Name::from(key.user.as_str());
-            (key.access_key_id.clone(), Key { secret: key.secret_access_key.clone(), user })
+            let account = key.account_id.clone();
+            (key.access_key_id.clone(), Key { secret: key.secret_access_key.clone(), user, account })
         });
         Self {
             keys: keys.collect(),
@@ -61,8 +64,13 @@ impl Keys {
         };
         let key = signer.as_ref().and_then(|signer| self.keys.get(&signer.access_key));
         let user = key.map_or_else(|| Name::from(GUEST), |key| key.user.clone());
+        let account = match (key, &signer) {
+            (Some(key), _) => key.account.clone(),
+            // Nobody has said whose key it is: one that is a number is the account's.
+            (None, signer) => signer.as_ref().map(|signer| signer.access_key.clone()).filter(|key| is_account(key)),
+        };
         let region = signer.map(|signer| signer.region).filter(|region| is_region(region));
-        Ok(Caller { user, region, peer: Some(peer) })
+        Ok(Caller { user, account, region, peer: Some(peer) })
     }
 }
 
@@ -85,6 +93,7 @@ mod tests {
             access_key_id: "AKID".to_owned(),
             secret_access_key: Secret::new("secret"),
             user: "orders".to_owned(),
+            account_id: None,
         });
         Keys::new(&settings)
     }
@@ -104,11 +113,15 @@ mod tests {
     fn unchecked_callers_are_guests_or_who_they_say() {
         for keys in [keys(false, false), keys(true, true)] {
             let caller = |request: &Request| keys.caller(request, PEER, UnixMillis(0)).unwrap();
-            assert_eq!(caller(&Request::default()), Caller { user: GUEST.into(), region: None, peer: Some(PEER) });
+            assert_eq!(
+                caller(&Request::default()),
+                Caller { user: GUEST.into(), account: None, region: None, peer: Some(PEER) }
+            );
+            assert_eq!(caller(&signed("111122223333", "eu-west-1")).account.as_deref(), Some("111122223333"));
             assert_eq!(caller(&signed("any", "eu-west-1")).region.as_deref(), Some("eu-west-1"));
             assert_eq!(
                 caller(&signed("AKID", "a:b")),
-                Caller { user: "orders".into(), region: None, peer: Some(PEER) }
+                Caller { user: "orders".into(), account: None, region: None, peer: Some(PEER) }
             );
         }
     }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use crossdock_aws::{Call, Caller, Environment, Quirks, Request, Response, sigv4};
+use crossdock_aws::{Call, Caller, Environment, Namespaces, Quirks, Request, Response, sigv4};
 use crossdock_common::event::Principal;
 use crossdock_common::{Name, RequestId};
 use serde_json::{Value, json};
@@ -63,8 +63,13 @@ pub fn verify(probe: &mut Probe) {
 impl Endpoint {
     fn new() -> Self {
         let environment = Environment {
-            account: "000000000000".to_owned(),
-            region: "us-east-1".to_owned(),
+            namespace: Namespaces {
+                account: "000000000000".to_owned(),
+                region: "us-east-1".to_owned(),
+                regions_together: false,
+            }
+            .of(None, None)
+            .expect("the home"),
             message_bytes_max: 1 << 20,
             receipt_key: vec![7; 32],
             quirks: Quirks::default(),
@@ -93,7 +98,7 @@ impl Endpoint {
         self.requests += 1;
         let mut client = self.world.connect();
         client.authenticated(RequestId(0), Principal { name: USER.into(), tags: Vec::new() });
-        let caller = Caller { user: Name::from(USER), region: None, peer: None };
+        let caller = Caller { user: Name::from(USER), account: None, region: None, peer: None };
         let mut call = Call::new(self.environment.clone(), request, caller, NOW, self.requests);
         let (mut commands, mut events) = (VecDeque::new(), VecDeque::new());
         let response = loop {

@@ -5,6 +5,7 @@ use serde_json::{Map, Value as Json};
 use super::condition::{Condition, Operator};
 use super::pattern::Pattern;
 use super::{Effect, Except, Policy, Principal, Statement};
+use crate::namespaces::is_account;
 use crate::wire::Service;
 
 /// How much a policy may say.
@@ -174,11 +175,6 @@ fn aws_principal(name: &str) -> Result<Principal, Malformed> {
         }
         _ => Err(Malformed("a principal is no account and no ARN of somebody")),
     }
-}
-
-/// 12 digits.
-pub(crate) fn is_account(text: &str) -> bool {
-    text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn actions(json: &Json, service: Service, bounds: &Bounds) -> Result<Vec<Pattern>, Malformed> {

@@ -158,6 +158,7 @@ fn shown(attributes: Attributes) -> Shape {
 pub(super) fn named(job: &Job) -> Result<String, Failure> {
     let arn = view(job).text("PlatformApplicationArn")?.unwrap_or_default();
     let (platform, name) = application_of(arn)?;
+    job.place.check(arn, "PlatformApplicationArn", "PlatformApplication")?;
     Ok(resource(platform, name))
 }
 

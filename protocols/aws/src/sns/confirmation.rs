@@ -7,7 +7,7 @@ use super::control::{Control, DIRECT_QUEUE, Kind};
 use super::subscription::Subscription;
 use super::token::Token;
 use super::{topics, view};
-use crate::arn::{subscription_of, topic_of};
+use crate::arn::subscription_of;
 use crate::call::{Environment, Job};
 use crate::error::Failure;
 use crate::http::Request;
@@ -42,7 +42,7 @@ pub(super) async fn say_goodbye(job: &Job, subscription: &Subscription) -> Resul
 /// Confirming twice is fine.
 pub(super) async fn confirm(job: &Job) -> Result<Shape, Failure> {
     let topic_arn = view(job).text("TopicArn")?.unwrap_or_default();
-    let topic = topic_of(topic_arn, "Topic").map_err(|_| Failure::SnsInvalid("Topic".to_owned()))?;
+    let topic = job.place.topic_of(topic_arn, "Topic").map_err(|_| Failure::SnsInvalid("Topic".to_owned()))?;
     let token = token(&job.environment, view(job), job.desk.now().unix)?;
     if topic_arn.split(':').nth(3) != Some(token.region.as_str()) {
         return Err(Failure::SnsInvalid("Topic".to_owned()));

@@ -8,7 +8,6 @@ use serde_json::Value as Json;
 use super::publish::Entry;
 use super::topics::{self, KEPT, kept, permitted};
 use super::{refuse_null, view};
-use crate::arn::topic_of;
 use crate::call::Job;
 use crate::error::Failure;
 use crate::wire::Shape;
@@ -36,7 +35,7 @@ pub(super) async fn put(job: &Job) -> Result<Shape, Failure> {
 }
 
 async fn topic(job: &Job) -> Result<ExchangeInfo, Failure> {
-    let name = topic_of(view(job).text("ResourceArn")?.unwrap_or_default(), "ResourceArn")?;
+    let name = job.place.topic_of(view(job).text("ResourceArn")?.unwrap_or_default(), "ResourceArn")?;
     permitted(job, name).await
 }
 

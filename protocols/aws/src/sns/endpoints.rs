@@ -201,7 +201,8 @@ fn application_of(resource: &str) -> String {
 /// The endpoint's resource in the request's ARN.
 fn named(job: &Job) -> Result<String, Failure> {
     let arn = view(job).text("EndpointArn")?.unwrap_or_default();
-    endpoint_of(arn, "EndpointArn").map(str::to_owned)
+    let resource = endpoint_of(arn, "EndpointArn")?;
+    job.place.check(arn, "EndpointArn", "Endpoint").map(|()| resource.to_owned())
 }
 
 async fn find(job: &Job, resource: &str) -> Result<Attributes, Failure> {
@@ -218,6 +219,7 @@ pub(super) fn platform(arn: &str) -> Result<&str, Failure> {
 pub(super) async fn check_enabled(job: &Job, arn: &str) -> Result<(), Failure> {
     let resource = endpoint_of(arn, "TargetArn")?;
     let none = || Failure::SnsInvalid("TargetArn Reason: No endpoint found for the target arn specified".to_owned());
+    job.place.check(arn, "TargetArn", "Endpoint").map_err(|_| none())?;
     let endpoint = kept::find(job, resource).await?.ok_or_else(none)?;
     let owner = kept::find(job, &application_of(resource)).await?.ok_or_else(none)?;
     let is_off = |of: &Attributes| of.get(ENABLED).is_some_and(|enabled| enabled == "false");

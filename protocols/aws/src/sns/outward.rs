@@ -20,6 +20,7 @@ use crate::calendar::iso8601;
 use crate::convert::FORMAT;
 use crate::convert::properties::Properties;
 use crate::digest::uuid_text;
+use crate::namespaces::Namespace;
 use crate::office::{PostOffice, SignatureVersion};
 use crate::sqs::receive::{Seen, see};
 
@@ -55,11 +56,10 @@ pub struct Addressee {
 }
 
 impl Addressee {
-    /// The addressee of a subscription's hidden queue, if the binding is one. `region` is where it is if it does not say so itself.
-    pub fn of(binding: &BindingSpec, topic: Option<&ExchangeSpec>, account: &str, region: &str) -> Option<Self> {
+    /// The addressee of a subscription's hidden queue, if the binding is one. `namespace` says where it is if it does not say so itself.
+    pub fn of(binding: &BindingSpec, topic: Option<&ExchangeSpec>, namespace: &Namespace) -> Option<Self> {
         let subscription = Subscription::of_binding(binding)?;
-        let place = Place { region: region.to_owned(), account: account.to_owned() };
-        let place = subscription.place_in(&place);
+        let place = subscription.place_in(&Place::of(namespace, None));
         let of_topic = |name| topic.and_then(|topic| topics::kept_with(topic, name));
         let outward = &subscription.outward;
         let policy = Policy::effective(outward.delivery_policy.as_deref(), of_topic("DeliveryPolicy"));

@@ -6,8 +6,9 @@ use super::topics::{keep_attribute, permitted_topic, policy_of};
 use super::view;
 use crate::call::Job;
 use crate::error::Failure;
+use crate::namespaces::is_account;
+use crate::policy::Policy;
 use crate::policy::edit::{Permission, with_permission, without_permission};
-use crate::policy::{Policy, is_account};
 use crate::wire::{Service, Shape};
 
 /// What a topic's owner can let others do.

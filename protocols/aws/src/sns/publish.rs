@@ -10,7 +10,6 @@ use serde_json::Value as Json;
 use super::direct::{self, Target};
 use super::topics::{self, permitted};
 use super::{data_protection, fifo, view};
-use crate::arn::topic_of;
 use crate::call::{Job, cost_bytes};
 use crate::convert::attributes::parse_all;
 use crate::convert::is_base64;
@@ -55,7 +54,7 @@ async fn topic(job: &Job) -> Result<ExchangeInfo, Failure> {
         Some(arn) => (arn, "TopicArn"),
         None => (view(job).text("TargetArn")?.unwrap_or_default(), "TargetArn"),
     };
-    permitted(job, topic_of(arn, parameter)?).await
+    permitted(job, job.place.topic_of(arn, parameter)?).await
 }
 
 fn message_bytes_max(job: &Job, info: &ExchangeInfo) -> usize {

@@ -223,7 +223,7 @@ impl Subscription {
 
     pub(super) fn place_in(&self, place: &Place) -> Place {
         let region = Some(&self.outward.region).filter(|region| !region.is_empty()).unwrap_or(&place.region);
-        Place { region: region.clone(), account: place.account.clone() }
+        Place { region: region.clone(), ..place.clone() }
     }
 
     pub(crate) fn arn(&self, job: &Job) -> String {

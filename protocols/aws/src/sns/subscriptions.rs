@@ -10,7 +10,6 @@ use super::protocol::{Protocol, address_of};
 use super::subscription::{HIDDEN, Outward, Subscription};
 use super::topics::{self, permitted};
 use super::{PAGE, page, read_token, redrive, view};
-use crate::arn::{subscription_of, topic_of};
 use crate::call::Job;
 use crate::digest::uuid_text;
 use crate::error::Failure;
@@ -120,7 +119,7 @@ fn scope(value: &str) -> Result<Scope, String> {
 }
 
 pub(super) async fn subscribe(job: &Job) -> Result<Shape, Failure> {
-    let topic = topic_of(view(job).text("TopicArn")?.unwrap_or_default(), "TopicArn")?;
+    let topic = job.place.topic_of(view(job).text("TopicArn")?.unwrap_or_default(), "TopicArn")?;
     let word = view(job).text("Protocol")?.unwrap_or_default();
     let Some(protocol) = Protocol::from_word(word) else {
         return Err(Failure::SnsInvalid(format!("Amazon SNS does not support this protocol string: {word}")));
@@ -296,7 +295,7 @@ pub(super) async fn unsubscribe(job: &Job) -> Result<Shape, Failure> {
 }
 
 pub(super) async fn list_by_topic(job: &Job) -> Result<Shape, Failure> {
-    let topic = topic_of(view(job).text("TopicArn")?.unwrap_or_default(), "TopicArn")?;
+    let topic = job.place.topic_of(view(job).text("TopicArn")?.unwrap_or_default(), "TopicArn")?;
     list(job, Some(permitted(job, topic).await?.spec.name)).await
 }
 
@@ -376,7 +375,7 @@ pub(super) async fn set_attribute(job: &Job) -> Result<Shape, Failure> {
 }
 
 async fn find(job: &Job) -> Result<Subscription, Failure> {
-    let (topic, id) = subscription_of(view(job).text("SubscriptionArn")?.unwrap_or_default())?;
+    let (topic, id) = job.place.subscription_of(view(job).text("SubscriptionArn")?.unwrap_or_default())?;
     let found = Subscription::of_topic(job, &Name::from(topic)).await;
     let all = found.map_err(|failure| match failure {
         Failure::SnsNotFound(_) => Failure::SnsNotFound("Subscription"),

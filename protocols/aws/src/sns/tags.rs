@@ -4,7 +4,6 @@ use crossdock_common::definition::{Definition, ExchangeInfo};
 
 use super::topics::{self, permitted};
 use super::{refuse_null, view};
-use crate::arn::topic_of;
 use crate::call::Job;
 use crate::error::Failure;
 use crate::wire::Shape;
@@ -91,7 +90,7 @@ pub(super) async fn list(job: &Job) -> Result<Shape, Failure> {
 
 /// The topic that has the tags.
 async fn resource(job: &Job) -> Result<ExchangeInfo, Failure> {
-    let name = topic_of(view(job).text("ResourceArn")?.unwrap_or_default(), "ResourceArn")?;
+    let name = job.place.topic_of(view(job).text("ResourceArn")?.unwrap_or_default(), "ResourceArn")?;
     permitted(job, name).await.map_err(|failure| match failure {
         Failure::SnsNotFound(_) => Failure::sns(404, "ResourceNotFound", "Resource does not exist"),
         other => other,

@@ -12,7 +12,7 @@ use super::subscription::Subscription;
 use super::topic_attributes::Refusal as AttributeRefusal;
 use super::{PAGE, data_protection, fifo, page, read_token, refuse_null, tags, topic_attributes, view};
 use crate::access::Resource;
-use crate::arn::{is_topic_name, topic_of};
+use crate::arn::is_topic_name;
 use crate::call::Job;
 use crate::error::Failure;
 use crate::wire::{Service, Shape};
@@ -91,7 +91,7 @@ async fn declare(job: &Job, name: &str, attributes: &[(&str, &str)], tags: &[(&s
 }
 
 pub(super) async fn delete(job: &Job) -> Result<Shape, Failure> {
-    let name = topic_of(view(job).text("TopicArn")?.unwrap_or_default(), "TopicArn")?;
+    let name = job.place.topic_of(view(job).text("TopicArn")?.unwrap_or_default(), "TopicArn")?;
     let name = match permitted(job, name).await {
         Ok(info) => info.spec.name,
         // Deleting what is not there is fine.
@@ -162,7 +162,7 @@ pub(super) async fn attributes(job: &Job) -> Result<Shape, Failure> {
 pub(super) async fn set_attribute(job: &Job) -> Result<Shape, Failure> {
     let name = view(job).text("AttributeName")?.ok_or_else(|| refuse_null("attributeName"))?;
     let value = view(job).text("AttributeValue")?.unwrap_or_default();
-    let topic = topic_of(view(job).text("TopicArn")?.unwrap_or_default(), "TopicArn")?;
+    let topic = job.place.topic_of(view(job).text("TopicArn")?.unwrap_or_default(), "TopicArn")?;
     topic_attributes::check(name, value, topic.ends_with(".fifo")).map_err(AttributeRefusal::alone)?;
     let info = permitted_topic(job).await?;
     if name == "FifoThroughputScope" {
@@ -182,7 +182,7 @@ pub(super) async fn keep_attribute(job: &Job, info: ExchangeInfo, name: &str, va
 
 /// The topic that the request names, as it is now, unless its policy denies the caller what is asked.
 pub(super) async fn permitted_topic(job: &Job) -> Result<ExchangeInfo, Failure> {
-    let name = topic_of(view(job).text("TopicArn")?.unwrap_or_default(), "TopicArn")?;
+    let name = job.place.topic_of(view(job).text("TopicArn")?.unwrap_or_default(), "TopicArn")?;
     permitted(job, name).await
 }
 

@@ -7,8 +7,9 @@ use super::attributes::{keep, kept};
 use super::{queue, view};
 use crate::call::Job;
 use crate::error::Failure;
+use crate::namespaces::is_account;
+use crate::policy::Policy;
 use crate::policy::edit::{Permission, is_empty, with_permission, without_permission};
-use crate::policy::{Policy, is_account};
 use crate::wire::{Service, Shape};
 
 const POLICY: &str = "Policy";

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use crossdock_aws::{Call, Caller, Environment, Quirks, Request, Response};
+use crossdock_aws::{Call, Caller, Environment, Namespaces, Quirks, Request, Response};
 use crossdock_common::definition::{
     BindingSpec, Definition, Durability, ExchangeInfo, ExchangeSpec, Fifo, QueueInfo, QueueSettings, QueueSpec,
 };
@@ -32,8 +32,13 @@ pub struct Core {
 
 pub fn environment() -> Arc<Environment> {
     Arc::new(Environment {
-        account: "000000000000".to_owned(),
-        region: "us-east-1".to_owned(),
+        namespace: Namespaces {
+            account: "000000000000".to_owned(),
+            region: "us-east-1".to_owned(),
+            regions_together: true,
+        }
+        .of(None, None)
+        .expect("the home"),
         message_bytes_max: 1 << 20,
         receipt_key: b"key".to_vec(),
         quirks: Quirks::default(),
@@ -86,7 +91,7 @@ pub fn bound(delivery: Delivery, binding: BindingSpec) -> Delivery {
 impl Core {
     /// Carries a request to its response; panics if there is none.
     pub fn answer(&mut self, request: &Request) -> Response {
-        let caller = Caller { user: Name::from("alice"), region: None, peer: None };
+        let caller = Caller { user: Name::from("alice"), account: None, region: None, peer: None };
         let mut call = Call::new(environment(), request, caller, NOW, 1);
         if self.blocked {
             call.handle(NOW, Event::Blocked { reason: "memory" });

@@ -1,0 +1,81 @@
+//! The namespaces that callers ask for: their virtual hosts are made when they are first asked for.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crossdock_aws::namespaces::VHOST_PREFIX;
+use crossdock_aws::{Environment, Failure, Memory, Namespace};
+use crossdock_common::Name;
+use parking_lot::Mutex;
+
+use crate::administration::VhostRecord;
+use crate::broker::Engine;
+
+/// Most virtual hosts of namespaces: callers may sign for whatever region they like.
+const VHOSTS_MAX: usize = 200;
+
+/// What calls share, by namespace.
+pub(super) struct Namespaces {
+    engine: Arc<Engine>,
+    rules: crossdock_aws::Namespaces,
+    home: Arc<Environment>,
+    others: Mutex<BTreeMap<Name, Arc<Environment>>>,
+}
+
+impl Namespaces {
+    pub(super) fn new(engine: Arc<Engine>, rules: crossdock_aws::Namespaces, home: Environment) -> Self {
+        Self { engine, rules, home: Arc::new(home), others: Mutex::default() }
+    }
+
+    /// That of an account and a region that somebody has used already.
+    pub(super) fn find(&self, account: Option<&str>, region: Option<&str>) -> Option<Arc<Environment>> {
+        let namespace = self.rules.of(account, region)?;
+        self.engine.broker.has_vhost(&namespace.vhost).then(|| self.environment(namespace))
+    }
+
+    /// The same for a caller who may use it for the first time.
+    ///
+    /// # Errors
+    /// There can be no such namespace, or there are too many.
+    pub(super) fn of(&self, account: Option<&str>, region: Option<&str>) -> Result<Arc<Environment>, Failure> {
+        let namespace = self.rules.of(account, region).ok_or_else(wrong_region)?;
+        if !self.engine.broker.has_vhost(&namespace.vhost) {
+            self.make(&namespace)?;
+        }
+        Ok(self.environment(namespace))
+    }
+
+    fn environment(&self, namespace: Namespace) -> Arc<Environment> {
+        if namespace.vhost == self.home.namespace.vhost {
+            return self.home.clone();
+        }
+        let mut others = self.others.lock();
+        let other = others.entry(namespace.vhost.clone());
+        other.or_insert_with(|| Arc::new(self.environment_apart(namespace))).clone()
+    }
+
+    /// What one namespace remembers and signs says nothing to another.
+    fn environment_apart(&self, namespace: Namespace) -> Environment {
+        let receipt_key = [self.home.receipt_key.as_slice(), namespace.vhost.as_bytes()].concat();
+        Environment { namespace, receipt_key, memory: Arc::new(Memory::default()), ..(*self.home).clone() }
+    }
+
+    fn make(&self, namespace: &Namespace) -> Result<(), Failure> {
+        let names = self.engine.broker.vhost_names();
+        if names.iter().filter(|name| name.starts_with(VHOST_PREFIX)).count() >= VHOSTS_MAX {
+            let text = format!("There are {VHOSTS_MAX} accounts and regions, which is the limit.");
+            return Err(Failure::Unavailable(text));
+        }
+        let record = VhostRecord { name: namespace.vhost.to_string(), ..VhostRecord::default() };
+        // What will be in it is in the same log, so it is durable no sooner.
+        let _ =
+            self.engine.administration.put_vhost(record).map_err(|error| Failure::Unavailable(error.to_string()))?;
+        let Namespace { vhost, account, region, .. } = namespace;
+        tracing::info!(%vhost, account, region, "a virtual host was made for an account's region");
+        Ok(())
+    }
+}
+
+fn wrong_region() -> Failure {
+    Failure::Signature("Credential should be scoped to a valid region.".to_owned())
+}

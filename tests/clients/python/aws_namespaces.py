@@ -1,0 +1,160 @@
+"""Accounts and regions are namespaces: what is made in one is not there in another."""
+
+import json
+import os
+import sys
+import threading
+import urllib.parse
+import urllib.request
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import boto3
+from botocore.exceptions import ClientError
+
+PORT = json.loads(os.environ["CROSSDOCK_PORTS"])["aws"]
+HOME, OTHER = "000000000000", "111111111111"
+
+
+def clients(key, region, secret="secret"):
+    make = lambda service: boto3.client(
+        service,
+        endpoint_url=f"http://127.0.0.1:{PORT}",
+        region_name=region,
+        aws_access_key_id=key,
+        aws_secret_access_key=secret,
+    )
+    return make("sqs"), make("sns"), make("sts")
+
+
+def refused(code, call, **parameters):
+    try:
+        answer = call(**parameters)
+    except ClientError as error:
+        assert error.response["Error"]["Code"] == code, error
+        return
+    raise AssertionError(answer)
+
+
+def names(sqs):
+    return sorted(url.rsplit("/", 1)[1] for url in sqs.list_queues().get("QueueUrls", []))
+
+
+def bodies(sqs, url, count):
+    found = []
+    while len(found) < count:
+        for message in sqs.receive_message(QueueUrl=url, WaitTimeSeconds=10, MaxNumberOfMessages=10)["Messages"]:
+            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+            found.append(message["Body"])
+    return found
+
+
+def same_names_are_other_queues():
+    places = {}
+    for key, account in (("test", HOME), (OTHER, OTHER)):
+        for region in ("us-east-1", "eu-west-1"):
+            sqs, sns, sts = clients(key, region)
+            assert sts.get_caller_identity()["Account"] == account
+            url = sqs.create_queue(QueueName="same")["QueueUrl"]
+            assert url.endswith(f"/{account}/same"), url
+            arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+            assert arn == f"arn:aws:sqs:{region}:{account}:same", arn
+            topic = sns.create_topic(Name="same")["TopicArn"]
+            assert topic == f"arn:aws:sns:{region}:{account}:same", topic
+            sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"})
+            places[account, region] = sqs, sns, url, arn, topic
+    for place, (sqs, sns, url, _, topic) in places.items():
+        sns.publish(TopicArn=topic, Message=" ".join(place))
+        assert names(sqs) == ["same"] and len(sns.list_topics()["Topics"]) == 1
+    for place, (sqs, _, url, _, _) in places.items():
+        assert bodies(sqs, url, 1) == [" ".join(place)]
+    # The 60 seconds after a purge are those of one queue.
+    for sqs, _, url, _, _ in places.values():
+        sqs.purge_queue(QueueUrl=url)
+    sqs, sns, url, _, _ = places[HOME, "us-east-1"]
+    _, _, other_url, other_queue, other_topic = places[OTHER, "us-east-1"]
+    _, _, _, far_queue, far_topic = places[HOME, "eu-west-1"]
+    refused("AWS.SimpleQueueService.NonExistentQueue", sqs.send_message, QueueUrl=other_url, MessageBody="x")
+    refused("NotFound", sns.publish, TopicArn=other_topic, Message="x")
+    refused("InvalidParameter", sns.publish, TopicArn=far_topic, Message="x")
+    topic = places[HOME, "us-east-1"][4]
+    for endpoint in (other_queue, far_queue):
+        refused("InvalidParameter", sns.subscribe, TopicArn=topic, Protocol="sqs", Endpoint=endpoint)
+    # A receipt handle of one namespace is none in another.
+    sqs.send_message(QueueUrl=url, MessageBody="mine")
+    handle = sqs.receive_message(QueueUrl=url)["Messages"][0]["ReceiptHandle"]
+    far_sqs, _, far_url, _, _ = places[HOME, "eu-west-1"]
+    refused("ReceiptHandleIsInvalid", far_sqs.delete_message, QueueUrl=far_url, ReceiptHandle=handle)
+    refused("SignatureDoesNotMatch", clients("test", "Nowhere")[0].list_queues)
+
+
+def links_lead_to_their_namespace():
+    asked = []
+
+    class Receiver(BaseHTTPRequestHandler):
+        def do_POST(self):
+            asked.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+            self.send_response(200)
+            self.end_headers()
+            arrived.release()
+
+        def log_message(self, *_):
+            pass
+
+    arrived = threading.Semaphore(0)
+    server = HTTPServer(("127.0.0.1", 0), Receiver)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    _, sns, _ = clients(OTHER, "eu-west-1")
+    topic = sns.create_topic(Name="linked")["TopicArn"]
+    sns.subscribe(TopicArn=topic, Protocol="http", Endpoint=f"http://127.0.0.1:{server.server_port}/")
+    assert arrived.acquire(timeout=20)
+    assert asked[0]["TopicArn"] == topic
+    urllib.request.urlopen(asked[0]["SubscribeURL"], timeout=20).read()
+    sns.publish(TopicArn=topic, Message="far away")
+    assert arrived.acquire(timeout=20)
+    assert asked[1]["Message"] == "far away"
+    urllib.request.urlopen(asked[1]["UnsubscribeURL"], timeout=20).read()
+    assert sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"] == []
+    server.shutdown()
+
+
+def an_account_has_the_same_queues_in_every_region():
+    near, far, other = clients("test", "us-east-1")[0], clients("test", "eu-west-1")[0], clients(OTHER, "us-east-1")[0]
+    url = near.create_queue(QueueName="shared")["QueueUrl"]
+    far.send_message(QueueUrl=url, MessageBody="from far")
+    assert bodies(near, url, 1) == ["from far"]
+    assert names(far) == ["shared"] and names(other) == []
+
+
+def permissions_hold_in_every_region():
+    for region in ("us-east-1", "eu-west-1"):
+        orders, _, _ = clients("AKIDORDERS", region)
+        url = orders.create_queue(QueueName="orders-" + region)["QueueUrl"]
+        orders.send_message(QueueUrl=url, MessageBody=region)
+        refused("AccessDenied", orders.create_queue, QueueName="bills")
+        bills, _, sts = clients("AKIDBILLS", region)
+        assert sts.get_caller_identity()["Account"] == OTHER
+        assert names(bills) == [], "orders are another account's"
+        bills.create_queue(QueueName="bills-" + region)
+        refused("SignatureDoesNotMatch", clients("AKIDBILLS", region, "wrong")[0].list_queues)
+
+
+def everything_is_there_after_a_restart():
+    for region in ("us-east-1", "eu-west-1"):
+        orders, _, _ = clients("AKIDORDERS", region)
+        assert names(orders) == ["orders-" + region]
+        url = orders.get_queue_url(QueueName="orders-" + region)["QueueUrl"]
+        assert bodies(orders, url, 1) == [region]
+        assert names(clients("AKIDBILLS", region)[0]) == ["bills-" + region]
+
+
+if __name__ == "__main__":
+    match sys.argv[1]:
+        case "apart":
+            same_names_are_other_queues()
+            links_lead_to_their_namespace()
+        case "together":
+            an_account_has_the_same_queues_in_every_region()
+        case "signed":
+            permissions_hold_in_every_region()
+        case "restarted":
+            everything_is_there_after_a_restart()
