@@ -159,6 +159,11 @@ fn sns_delivers_what_was_published_over_kills() {
 }
 
 #[test]
+fn what_sns_keeps_survives_kills_and_a_replay_goes_on() {
+    python_over_kills("sns_kept_restart.py");
+}
+
+#[test]
 fn paho_keeps_qos_2_over_kills_of_the_broker() {
     python_over_kills("paho_restart.py");
 }

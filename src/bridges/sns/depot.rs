@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossdock_aws::outward::{Addressee, DIRECT_QUEUE, HIDDEN_PREFIX, PENDING_MS_MAX};
+use crossdock_aws::outward::{Addressee, DIRECT_QUEUE, PENDING_MS_MAX, ReplayTask, is_outgoing, topic_of_archive};
 use crossdock_common::Name;
 use crossdock_common::definition::{BindingSpec, Definition, Destination};
 use tokio::sync::Semaphore;
@@ -14,11 +14,12 @@ use tokio::time::{Instant, sleep, timeout};
 use super::courier::Courier;
 use super::link::{Actor, Link};
 use super::office::Office;
-use super::sink::{OUTBOX, Sinks};
+use super::replayer::Replayer;
+use super::sink::Sinks;
 use super::web::Web;
 use crate::broker::Engine;
 
-const VHOST: &str = "/";
+pub(super) const VHOST: &str = "/";
 /// Queues are looked through when the API has changed something, and so often, as other protocols may have.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// Rest between two looks: many subscriptions may be made one after the other.
@@ -62,6 +63,8 @@ type Ended = Result<(), String>;
 pub(super) struct Keeper {
     depot: Arc<Depot>,
     couriers: BTreeMap<Name, JoinHandle<Ended>>,
+    /// By the ids of the replays.
+    replayers: BTreeMap<String, JoinHandle<()>>,
     orphans: BTreeMap<Name, Instant>,
     /// Queues that their subscriber may not read: told once.
     refused: BTreeSet<Name>,
@@ -69,7 +72,8 @@ pub(super) struct Keeper {
 
 impl Keeper {
     pub(super) fn new(depot: Arc<Depot>) -> Self {
-        Self { depot, couriers: BTreeMap::new(), orphans: BTreeMap::new(), refused: BTreeSet::new() }
+        let (couriers, replayers) = (BTreeMap::new(), BTreeMap::new());
+        Self { depot, couriers, replayers, orphans: BTreeMap::new(), refused: BTreeSet::new() }
     }
 
     pub(super) async fn keep(mut self) {
@@ -83,11 +87,24 @@ impl Keeper {
     async fn look(&mut self) {
         self.forget_ended().await;
         let names = self.depot.engine.broker.queue_names(&Name::from(VHOST)).unwrap_or_default();
-        let hidden: Vec<Name> = names.into_iter().filter(is_hidden).collect();
+        self.look_for_replays(names.iter().filter_map(|name| topic_of_archive(name)));
+        let hidden: Vec<Name> = names.into_iter().filter(|name| is_outgoing(name)).collect();
         self.orphans.retain(|name, _| hidden.contains(name));
         self.refused.retain(|name| hidden.contains(name));
         for queue in hidden {
             self.look_at(queue).await;
+        }
+    }
+
+    fn look_for_replays(&mut self, topics: impl Iterator<Item = Name>) {
+        self.replayers.retain(|_, replayer| !replayer.is_finished());
+        for topic in topics {
+            let bindings = self.depot.engine.broker.bindings_from(&Name::from(VHOST), &topic);
+            for task in bindings.iter().filter_map(|binding| ReplayTask::of(binding)) {
+                let depot = &self.depot;
+                let replayer = || tokio::spawn(Replayer::run(depot.clone(), task.clone()));
+                self.replayers.entry(task.id().to_owned()).or_insert_with(replayer);
+            }
         }
     }
 
@@ -154,9 +171,4 @@ impl Keeper {
             }
         }
     }
-}
-
-/// One of a subscription, or the direct one.
-fn is_hidden(name: &Name) -> bool {
-    name.starts_with(HIDDEN_PREFIX) && name.as_str() != OUTBOX
 }

@@ -8,6 +8,7 @@ mod depot;
 mod doorway;
 mod link;
 mod office;
+mod replayer;
 mod signing;
 mod sink;
 mod web;

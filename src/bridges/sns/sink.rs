@@ -17,7 +17,7 @@ use crate::broker::Engine;
 use crate::config::{AwsSink, AwsSinkSettings, AwsSinksSettings};
 
 /// What nobody is configured for is kept here, so that it can be looked at.
-pub(super) const OUTBOX: &str = "aws.sns.outbox";
+const OUTBOX: &str = "aws.sns.outbox";
 /// Messages that it keeps.
 const OUTBOX_LENGTH_MAX: u64 = 10_000;
 /// Bytes that it keeps.

@@ -347,7 +347,7 @@ fn delete_exchange(
 
 fn bind(definitions: &mut Definitions, caller: &Caller<'_>, spec: BindingSpec) -> Result<Reply, Refusal> {
     check_ends(definitions, caller, &spec)?;
-    let key = bytes::Bytes::copy_from_slice(&spec.key);
+    let key = Bytes::copy_from_slice(&spec.key);
     definitions.bind(&caller.who.vhost, BindingSpec { key, ..spec }).map(|()| Reply::Done)
 }
 

@@ -6,12 +6,14 @@ use crossdock_common::event::Delivery;
 use crossdock_common::{FormatTag, Message, Name, UnixMillis};
 use serde_json::{Value as Json, json};
 
+pub use super::archive::topic_of_archive;
 use super::control::Control;
 pub use super::control::DIRECT_QUEUE;
 use super::delivery_policy::DeliveryPolicy as Policy;
 pub use super::delivery_policy::RetryPolicy;
 use super::envelope::{self, Members};
 pub use super::protocol::Protocol;
+pub use super::replay::{ReplayTask, Status as ReplayStatus};
 use super::subscription::{HIDDEN, Subscription};
 pub use super::token::TOKEN_MS_MAX as PENDING_MS_MAX;
 use super::{redrive, topics};
@@ -27,8 +29,15 @@ const USER_AGENT: &str = "Amazon Simple Notification Service Agent";
 /// What SNS's own messages are; `headerContentType` is for notifications.
 const CONTENT_TYPE: &str = "text/plain; charset=UTF-8";
 
-/// What the names of hidden queues begin with.
-pub const HIDDEN_PREFIX: &str = HIDDEN;
+/// Whether messages go out from a queue of that name: a subscription's, or the one of what goes to no subscription. Others that SNS has
+/// (those of FIFO topics) begin the same way.
+pub fn is_outgoing(queue: &str) -> bool {
+    queue == DIRECT_QUEUE || queue.strip_prefix(HIDDEN).is_some_and(is_uuid)
+}
+
+fn is_uuid(text: &str) -> bool {
+    text.len() == 36 && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
+}
 
 /// Where messages go.
 #[derive(Clone, Debug)]
@@ -361,5 +370,19 @@ impl Record {
         message.user = user;
         message.received_at = now;
         message
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_subscriptions_send_messages_out() {
+        assert!(is_outgoing(DIRECT_QUEUE) && is_outgoing("aws.sns.01234567-89ab-cdef-0123-456789abcdef"));
+        for other in ["aws.sns.fifo.orders.fifo", "aws.sns.outbox", "aws.sns.", "orders", "aws.sns.archive.orders.fifo"]
+        {
+            assert!(!is_outgoing(other), "{other}");
+        }
     }
 }

@@ -7,6 +7,7 @@ use super::confirmation::{self, PENDING};
 use super::delivery_policy::{DeliveryPolicy, SubscriptionPolicy};
 use super::filter::{self, FilterPolicy, Scope};
 use super::protocol::{Protocol, address_of};
+use super::replay::{self, Replay};
 use super::subscription::{HIDDEN, Outward, Subscription};
 use super::topics::{self, permitted};
 use super::{PAGE, page, read_token, redrive, view};
@@ -17,16 +18,20 @@ use crate::error::Failure;
 use crate::sqs::{attributes, guarded};
 use crate::wire::Shape;
 
-const SETTABLE: [&str; 6] = [
+const SETTABLE: [&str; 7] = [
     "RawMessageDelivery",
     "FilterPolicy",
     "FilterPolicyScope",
     "DeliveryPolicy",
     "RedrivePolicy",
     "SubscriptionRoleArn",
+    replay::NAME,
 ];
-/// Attributes that SNS knows and this broker does not keep yet: refused, so that nobody relies on them.
-const LATER: [&str; 1] = ["ReplayPolicy"];
+
+/// Most filter policies of a topic, as at AWS.
+const FILTER_POLICIES_MAX: usize = 200;
+/// Most subscriptions of a topic that takes messages of more than 256 KiB, as at AWS.
+pub(super) const LARGE_SUBSCRIPTIONS_MAX: usize = 100;
 
 const DIFFERENT: &str = "Subscription already exists with different attributes";
 const PENDING_IN_LISTS: &str = "PendingConfirmation";
@@ -42,6 +47,7 @@ struct Given {
     delivery_policy: Option<String>,
     redrive_policy: Option<String>,
     role: Option<String>,
+    replay: Option<Option<Replay>>,
 }
 
 impl Given {
@@ -65,7 +71,7 @@ impl Given {
                 self.redrive_policy = Some(value.to_owned());
             }
             "SubscriptionRoleArn" => self.role = Some(value.to_owned()),
-            later if LATER.contains(&later) => return Err(not_yet(later)),
+            replay::NAME => self.replay = Some(Replay::new(job, value)?),
             other => return Err(format!("Unknown attribute {other}")),
         }
         Ok(())
@@ -90,6 +96,9 @@ impl Given {
                 *kept = Some(given).filter(|given| !given.is_empty());
             }
         }
+        if let Some(replay) = self.replay {
+            subscription.replay = replay;
+        }
         subscription.raw = self.raw.unwrap_or(subscription.raw);
         subscription.scope = self.scope.unwrap_or(subscription.scope);
         if let Some(filter) = self.filter {
@@ -109,7 +118,12 @@ impl Given {
             && same(&self.delivery_policy, &outward.delivery_policy)
             && same(&self.redrive_policy, &outward.redrive_policy)
             && same(&self.role, &outward.role);
-        filter && self.raw.is_none_or(|raw| raw == known.raw) && self.scope.is_none_or(|scope| scope == known.scope)
+        let policy = |replay: &Option<Replay>| replay.as_ref().map(|replay| replay.policy.clone());
+        let is_same_replay = self.replay.as_ref().is_none_or(|given| policy(given) == policy(&known.replay));
+        filter
+            && is_same_replay
+            && self.raw.is_none_or(|raw| raw == known.raw)
+            && self.scope.is_none_or(|scope| scope == known.scope)
     }
 }
 
@@ -153,12 +167,12 @@ async fn subscribe_outwards(job: &Job, topic: &str, protocol: Protocol, endpoint
     }
     let info = permitted(job, topic).await?;
     check_redrive(job, &given, "").await.map_err(|reason| in_attributes(&reason))?;
-    let known = Subscription::of_topic(job, &info.spec.name).await?;
-    let known = known.into_iter().find(|known| known.protocol == protocol && known.endpoint == endpoint);
+    let all = Subscription::of_topic(job, &info.spec.name).await?;
+    let known = all.iter().find(|known| known.protocol == protocol && known.endpoint == endpoint);
     let subscription = match known {
-        Some(known) if !given.is_as(&known) => return Err(in_attributes(DIFFERENT)),
-        Some(known) => known,
-        None => make_outwards(job, &info, protocol, endpoint, given).await?,
+        Some(known) if !given.is_as(known) => return Err(in_attributes(DIFFERENT)),
+        Some(known) => known.clone(),
+        None => make_outwards(job, &info, protocol, endpoint, (given, &all)).await?,
     };
     if subscription.is_pending() {
         confirmation::ask(job, &info, &subscription).await?;
@@ -190,7 +204,7 @@ async fn make_outwards(
     info: &ExchangeInfo,
     protocol: Protocol,
     endpoint: &str,
-    given: Given,
+    (given, others): (Given, &[Subscription]),
 ) -> Result<Subscription, Failure> {
     let id = uuid_text(job.desk.uuid());
     let pending_since = protocol.needs_confirmation().then(|| job.desk.now().unix);
@@ -205,9 +219,12 @@ async fn make_outwards(
         raw: false,
         filter: None,
         scope: Scope::default(),
+        replay: None,
+        is_replay: false,
         outward: Outward { region: job.place.region.clone(), pending_since, ..Outward::default() },
     };
     given.apply(&mut subscription).map_err(|reason| in_attributes(&reason))?;
+    check_limits(job, info, others, &subscription)?;
     let spec = QueueSpec { name: subscription.queue.clone(), durable: true, ..QueueSpec::default() };
     job.desk.define(Definition::DeclareQueue { spec, passive: false }).await.map_err(Failure::of_topic)?;
     subscription.save(job).await?;
@@ -234,10 +251,6 @@ fn in_attributes(reason: &str) -> Failure {
     Failure::SnsInvalid(format!("Attributes Reason: {reason}"))
 }
 
-fn not_yet(name: &str) -> String {
-    format!("{name}: not available yet")
-}
-
 fn truth(value: &str) -> Result<bool, String> {
     match value.to_ascii_lowercase().as_str() {
         "true" => Ok(true),
@@ -256,8 +269,8 @@ async fn find_or_make(
     let info = permitted(job, topic).await?;
     check_redrive(job, &given, queue).await.map_err(|reason| in_attributes(&reason))?;
     let known = Subscription::of_topic(job, &info.spec.name).await?;
-    if let Some(known) = known.into_iter().find(|known| known.queue.as_str() == queue) {
-        return if given.is_as(&known) { Ok(known) } else { Err(in_attributes(DIFFERENT)) };
+    if let Some(known) = known.iter().find(|known| known.queue.as_str() == queue) {
+        return if given.is_as(known) { Ok(known.clone()) } else { Err(in_attributes(DIFFERENT)) };
     }
     if job.desk.inspect_queue(queue).await.is_err() {
         return Err(Failure::SnsInvalid(format!("Endpoint Reason: there is no queue {queue}")));
@@ -273,11 +286,56 @@ async fn find_or_make(
         raw: false,
         filter: None,
         scope: Scope::default(),
+        replay: None,
+        is_replay: false,
         outward: Outward::default(),
     };
     given.apply(&mut subscription).map_err(|reason| in_attributes(&reason))?;
+    check_limits(job, &info, &known, &subscription)?;
     subscription.save(job).await?;
     Ok(subscription)
+}
+
+/// Refuses a subscription that is one too many beside the others, or wants what the topic's messages are too large for.
+fn check_limits(
+    job: &Job,
+    info: &ExchangeInfo,
+    others: &[Subscription],
+    subscription: &Subscription,
+) -> Result<(), Failure> {
+    if topics::is_large(info) {
+        let count = others.iter().filter(|other| other.id != subscription.id).count();
+        check_large(subscription.protocol, count + 1)
+            .map_err(|reason| Failure::SnsInvalid(format!("Endpoint Reason: {reason}")))?;
+    }
+    let policy = subscription.replay.as_ref().map_or("", |replay| &replay.policy);
+    replay::check(job, info, others, &subscription.id, policy)?;
+    check_filter_limit(others, subscription)
+}
+
+fn check_filter_limit(others: &[Subscription], subscription: &Subscription) -> Result<(), Failure> {
+    let has_policy = |other: &&Subscription| other.filter.is_some() && other.id != subscription.id;
+    if subscription.filter.is_none() || others.iter().filter(has_policy).count() < FILTER_POLICIES_MAX {
+        return Ok(());
+    }
+    let text = format!("A topic can have at most {FILTER_POLICIES_MAX} filter policies");
+    Err(Failure::sns(403, "FilterPolicyLimitExceeded", text))
+}
+
+/// Whether one of so many subscriptions of the protocol can have messages of more than 256 KiB.
+///
+/// # Errors
+/// Why not.
+pub(super) fn check_large(protocol: Protocol, count: usize) -> Result<(), String> {
+    if count > LARGE_SUBSCRIPTIONS_MAX {
+        return Err(format!(
+            "a topic of larger messages than 256 KiB has at most {LARGE_SUBSCRIPTIONS_MAX} subscriptions"
+        ));
+    }
+    match protocol {
+        Protocol::Sqs | Protocol::Lambda | Protocol::Firehose => Ok(()),
+        other => Err(format!("messages of more than 256 KiB do not go to subscriptions of protocol {}", other.word())),
+    }
 }
 
 /// Unsubscribing what is not there is fine.
@@ -352,6 +410,10 @@ async fn of_delivery(job: &Job, subscription: &Subscription) -> Result<Vec<(Stri
     let kept = [("DeliveryPolicy", delivery_policy), ("RedrivePolicy", redrive_policy), ("SubscriptionRoleArn", role)];
     let kept = kept.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?)));
     let mut attributes: Vec<_> = kept.collect();
+    if let Some(replay) = &subscription.replay {
+        attributes.push((replay::NAME.to_owned(), replay.policy.clone()));
+        attributes.push(("ReplayStatus".to_owned(), replay.status.word().to_owned()));
+    }
     if subscription.protocol.is_http() {
         let info = permitted(job, &subscription.topic).await?;
         let policy = DeliveryPolicy::effective(delivery_policy.as_deref(), topics::delivery_policy(&info));
@@ -364,13 +426,17 @@ pub(super) async fn set_attribute(job: &Job) -> Result<Shape, Failure> {
     let mut subscription = find(job).await?;
     let value = view(job).text("AttributeValue")?.unwrap_or_default();
     let name = view(job).text("AttributeName")?.unwrap_or_default();
-    if !SETTABLE.contains(&name) && !LATER.contains(&name) {
+    if !SETTABLE.contains(&name) {
         return Err(Failure::SnsInvalid("AttributeName".to_owned()));
     }
     let mut given = Given::default();
     given.take(job, name, value).map_err(Failure::SnsInvalid)?;
     check_redrive(job, &given, &subscription.queue).await.map_err(Failure::SnsInvalid)?;
     given.apply(&mut subscription).map_err(Failure::SnsInvalid)?;
+    if ["FilterPolicy", replay::NAME].contains(&name) {
+        let others = Subscription::of_topic(job, &subscription.topic).await?;
+        check_limits(job, &permitted(job, &subscription.topic).await?, &others, &subscription)?;
+    }
     subscription.save(job).await?;
     Ok(Shape::Nothing)
 }

@@ -8,9 +8,11 @@ use serde_json::json;
 
 use super::control::DIRECT_QUEUE;
 use super::delivery_policy::TopicPolicy;
+use super::publish::MESSAGE_BYTES_MAX;
 use super::subscription::Subscription;
+use super::subscriptions::check_large;
 use super::topic_attributes::Refusal as AttributeRefusal;
-use super::{PAGE, data_protection, fifo, page, read_token, refuse_null, tags, topic_attributes, view};
+use super::{PAGE, archive, data_protection, fifo, page, read_token, refuse_null, tags, topic_attributes, view};
 use crate::access::Resource;
 use crate::arn::{is_topic_name, topic_of};
 use crate::call::Job;
@@ -74,6 +76,11 @@ async fn declare(job: &Job, name: &str, attributes: &[(&str, &str)], tags: &[(&s
     let mut kept = Table::new();
     put(&mut kept, KEPT, attributes);
     put(&mut kept, tags::KEPT, tags);
+    let archived = attributes.iter().find(|(name, _)| *name == archive::NAME).map(|(_, policy)| archive::days(policy));
+    let archived = archived.transpose().map_err(Failure::SnsInvalid)?.flatten();
+    if archived.is_some() {
+        archive::note_beginning(job, &mut kept);
+    }
     let is_fifo = attributes.contains(&("FifoTopic", "true"));
     let scope = attributes.iter().find(|(name, _)| *name == "FifoThroughputScope").map(|(_, scope)| *scope);
     let spec = ExchangeSpec {
@@ -87,13 +94,20 @@ async fn declare(job: &Job, name: &str, attributes: &[(&str, &str)], tags: &[(&s
     };
     let declared = job.desk.define(Definition::DeclareExchange { spec, passive: false }).await;
     declared.map_err(Failure::of_topic)?;
-    if is_fifo { fifo::declare(job, &Name::from(name), fifo::scope_of(scope)).await } else { Ok(()) }
+    let topic = Name::from(name);
+    if is_fifo {
+        fifo::declare(job, &topic, fifo::scope_of(scope)).await?;
+    }
+    match archived {
+        Some(days) => archive::declare(job, &topic, days).await,
+        None => Ok(()),
+    }
 }
 
 pub(super) async fn delete(job: &Job) -> Result<Shape, Failure> {
     let name = topic_of(view(job).text("TopicArn")?.unwrap_or_default(), "TopicArn")?;
     let name = match permitted(job, name).await {
-        Ok(info) => info.spec.name,
+        Ok(info) => archive::check_deletion(&info).map(|()| info.spec.name)?,
         // Deleting what is not there is fine.
         Err(Failure::SnsNotFound(_)) => return Ok(Shape::Nothing),
         Err(failure) => return Err(failure),
@@ -150,6 +164,7 @@ pub(super) async fn attributes(job: &Job) -> Result<Shape, Failure> {
         let value = kept(&info, KEPT, name).unwrap_or(default);
         attributes.push((name.to_owned(), value.to_owned()));
     }
+    attributes.extend(archive::beginning(job, &info).map(|time| ("BeginningArchiveTime".to_owned(), time)));
     attributes.push(("Policy".to_owned(), policy_of(job, &info)));
     let known: Vec<String> = attributes.iter().map(|(name, _)| name.clone()).collect();
     let others = all_kept(&info, KEPT)
@@ -164,9 +179,15 @@ pub(super) async fn set_attribute(job: &Job) -> Result<Shape, Failure> {
     let value = view(job).text("AttributeValue")?.unwrap_or_default();
     let topic = topic_of(view(job).text("TopicArn")?.unwrap_or_default(), "TopicArn")?;
     topic_attributes::check(name, value, topic.ends_with(".fifo")).map_err(AttributeRefusal::alone)?;
-    let info = permitted_topic(job).await?;
-    if name == "FifoThroughputScope" {
-        fifo::set_scope(job, &info.spec.name, fifo::scope_of(Some(value))).await?;
+    let mut info = permitted_topic(job).await?;
+    match name {
+        archive::NAME => {
+            let value = archive::follow(job, &mut info, value).await?;
+            return keep_attribute(job, info, name, value).await;
+        }
+        "FifoThroughputScope" => fifo::set_scope(job, &info.spec.name, fifo::scope_of(Some(value))).await?,
+        "MaximumMessageSize" => check_size(job, &info.spec.name, value).await?,
+        _ => {}
     }
     keep_attribute(job, info, name, value).await
 }
@@ -246,6 +267,21 @@ fn kept_in<'a>(spec: &'a ExchangeSpec, entry: &str, name: &str) -> Option<&'a st
 /// Largest message of a topic, if one was set.
 pub(super) fn message_bytes_max(info: &ExchangeInfo) -> Option<usize> {
     kept(info, KEPT, "MaximumMessageSize")?.parse().ok()
+}
+
+/// Whether its messages may be larger than SNS's usually are.
+pub(super) fn is_large(info: &ExchangeInfo) -> bool {
+    message_bytes_max(info).is_some_and(|bytes| bytes > MESSAGE_BYTES_MAX)
+}
+
+/// Refuses messages of that size where a subscription cannot have them.
+async fn check_size(job: &Job, topic: &Name, bytes_max: &str) -> Result<(), Failure> {
+    if bytes_max.parse().is_ok_and(|bytes: usize| bytes <= MESSAGE_BYTES_MAX) {
+        return Ok(());
+    }
+    let all = Subscription::of_topic(job, topic).await?;
+    let checked = all.iter().try_for_each(|one| check_large(one.protocol, all.len()));
+    checked.map_err(|reason| Failure::SnsInvalid(format!("MaximumMessageSize: {reason}")))
 }
 
 pub(super) fn all_kept(info: &ExchangeInfo, entry: &str) -> Vec<(String, String)> {
