@@ -1,5 +1,7 @@
 //! What goes out of a subscription's hidden queue, for the part of the broker that sends it. Pure: no sockets, no clock.
 
+mod parcel;
+
 use bytes::Bytes;
 use crossdock_common::definition::{BindingSpec, ExchangeSpec};
 use crossdock_common::event::Delivery;
@@ -15,6 +17,8 @@ use super::envelope::{self, Members};
 pub use super::protocol::Protocol;
 pub use super::replay::{ReplayTask, Status as ReplayStatus};
 use super::subscription::{HIDDEN, Subscription};
+pub use parcel::{Parcel, Post, Record};
+
 pub use super::token::TOKEN_MS_MAX as PENDING_MS_MAX;
 use super::{redrive, topics};
 use crate::arn::Place;
@@ -320,56 +324,6 @@ fn retries(protocol: Protocol, http: RetryPolicy) -> RetryPolicy {
         Protocol::Http | Protocol::Https => http,
         Protocol::Lambda | Protocol::Firehose | Protocol::Sqs => RetryPolicy::SERVICES,
         Protocol::Email | Protocol::EmailJson | Protocol::Sms | Protocol::Application => RetryPolicy::PEOPLE,
-    }
-}
-
-/// What is sent.
-#[derive(Clone, Debug)]
-pub enum Parcel {
-    /// By HTTP to the endpoint.
-    Post(Post),
-    /// To where the configuration says that such messages go.
-    Record(Record),
-}
-
-/// A request of the method POST.
-#[derive(Clone, Debug)]
-#[allow(missing_docs)]
-pub struct Post {
-    pub url: String,
-    pub headers: Vec<(&'static str, String)>,
-    pub body: Bytes,
-}
-
-/// A message to somebody who has no URL.
-#[derive(Clone, Debug)]
-pub struct Record {
-    /// By what it should go.
-    pub protocol: Protocol,
-    /// The address, number or ARN.
-    pub endpoint: String,
-    /// The MessageId.
-    pub id: u128,
-    /// Of an e-mail.
-    pub subject: Option<String>,
-    /// What people read.
-    pub text: String,
-    /// All that there is to know.
-    pub json: Json,
-    /// What a function is called with.
-    pub event: Option<Json>,
-}
-
-impl Record {
-    /// It as a message for a queue.
-    pub fn to_message(&self, queue: &Name, user: Name, now: UnixMillis) -> Message {
-        let properties = Properties { message_id: self.id, ..Properties::default() };
-        let (key, body) = (Bytes::copy_from_slice(queue.as_bytes()), Bytes::from(self.json.to_string()));
-        let mut message = Message::new(&FORMAT, Name::default(), key, properties.encode(), body);
-        message.durable = true;
-        message.user = user;
-        message.received_at = now;
-        message
     }
 }
 

@@ -8,7 +8,7 @@ use crossdock_common::{Filter, Message, Name, Refusal, Table, Text, UnixMillis, 
 
 use super::filter::{FilterPolicy, Scope};
 use super::kept;
-use super::protocol::Protocol;
+use super::protocol::{Protocol, without_password};
 use super::replay::{self, Replay};
 use crate::arn::Place;
 use crate::call::Job;
@@ -267,6 +267,11 @@ impl Subscription {
 
     pub(crate) fn arn(&self, job: &Job) -> String {
         self.place(job).subscription_arn(&self.topic, &self.id)
+    }
+
+    /// The endpoint without its password, which only deliveries need.
+    pub(super) fn shown_endpoint(&self) -> String {
+        if self.protocol.is_http() { without_password(&self.endpoint) } else { self.endpoint.clone() }
     }
 
     pub(super) fn is_pending(&self) -> bool {

@@ -1,13 +1,16 @@
 //! Subscribe, Unsubscribe, lists, GetSubscriptionAttributes, SetSubscriptionAttributes.
 
+mod given;
+mod limits;
+
 use crossdock_common::Name;
 use crossdock_common::definition::{Definition, ExchangeInfo, QueueSpec};
 
 use super::confirmation::{self, PENDING};
-use super::delivery_policy::{DeliveryPolicy, SubscriptionPolicy};
-use super::filter::{self, FilterPolicy, Scope};
+use super::delivery_policy::DeliveryPolicy;
+use super::filter::Scope;
 use super::protocol::{Protocol, address_of};
-use super::replay::{self, Replay};
+use super::replay;
 use super::subscription::{HIDDEN, Outward, Subscription};
 use super::topics::{self, permitted};
 use super::{PAGE, page, read_token, redrive, view};
@@ -17,6 +20,9 @@ use crate::digest::uuid_text;
 use crate::error::Failure;
 use crate::sqs::{attributes, guarded};
 use crate::wire::Shape;
+use given::{Given, given};
+pub(super) use limits::check_large;
+use limits::check_limits;
 
 const SETTABLE: [&str; 7] = [
     "RawMessageDelivery",
@@ -28,110 +34,8 @@ const SETTABLE: [&str; 7] = [
     replay::NAME,
 ];
 
-/// Most filter policies of a topic, as at AWS.
-const FILTER_POLICIES_MAX: usize = 200;
-/// Most subscriptions of a topic that takes messages of more than 256 KiB, as at AWS.
-pub(super) const LARGE_SUBSCRIPTIONS_MAX: usize = 100;
-
 const DIFFERENT: &str = "Subscription already exists with different attributes";
 const PENDING_IN_LISTS: &str = "PendingConfirmation";
-
-/// What a request says of a subscription; `None` where it says nothing.
-#[derive(Default)]
-struct Given {
-    raw: Option<bool>,
-    /// Empty for none.
-    filter: Option<String>,
-    scope: Option<Scope>,
-    /// Empty for none, as those below.
-    delivery_policy: Option<String>,
-    redrive_policy: Option<String>,
-    role: Option<String>,
-    replay: Option<Option<Replay>>,
-}
-
-impl Given {
-    /// Takes one attribute.
-    ///
-    /// # Errors
-    /// What SNS says of it, behind `Invalid parameter: `.
-    fn take(&mut self, job: &Job, name: &str, value: &str) -> Result<(), String> {
-        match name {
-            "RawMessageDelivery" => self.raw = Some(truth(value)?),
-            "FilterPolicy" => self.filter = Some(value.to_owned()),
-            "FilterPolicyScope" => self.scope = Some(scope(value)?),
-            "DeliveryPolicy" => {
-                if !value.is_empty() {
-                    SubscriptionPolicy::parse(value).map_err(|text| format!("DeliveryPolicy: {text}"))?;
-                }
-                self.delivery_policy = Some(value.to_owned());
-            }
-            "RedrivePolicy" => {
-                redrive::check(value, &job.place)?;
-                self.redrive_policy = Some(value.to_owned());
-            }
-            "SubscriptionRoleArn" => self.role = Some(value.to_owned()),
-            replay::NAME => self.replay = Some(Replay::new(job, value)?),
-            other => return Err(format!("Unknown attribute {other}")),
-        }
-        Ok(())
-    }
-
-    /// Changes a subscription.
-    ///
-    /// # Errors
-    /// What SNS says of it then.
-    fn apply(self, subscription: &mut Subscription) -> Result<(), String> {
-        if self.raw == Some(true) && !subscription.protocol.has_raw_delivery() {
-            let protocol = subscription.protocol.word();
-            return Err(format!("RawMessageDelivery: Not supported for protocol {protocol}."));
-        }
-        let outward = &mut subscription.outward;
-        for (given, kept) in [
-            (self.delivery_policy, &mut outward.delivery_policy),
-            (self.redrive_policy, &mut outward.redrive_policy),
-            (self.role, &mut outward.role),
-        ] {
-            if let Some(given) = given {
-                *kept = Some(given).filter(|given| !given.is_empty());
-            }
-        }
-        if let Some(replay) = self.replay {
-            subscription.replay = replay;
-        }
-        subscription.raw = self.raw.unwrap_or(subscription.raw);
-        subscription.scope = self.scope.unwrap_or(subscription.scope);
-        if let Some(filter) = self.filter {
-            subscription.filter = Some(filter).filter(|filter| !filter.is_empty());
-        }
-        let Some(filter) = &subscription.filter else { return Ok(()) };
-        FilterPolicy::parse(filter, subscription.scope).map(drop).map_err(filter::complaint)
-    }
-
-    /// Whether the subscription is so already.
-    fn is_as(&self, known: &Subscription) -> bool {
-        let same = |given: &Option<String>, known: &Option<String>| {
-            given.as_deref().is_none_or(|given| given == known.as_deref().unwrap_or_default())
-        };
-        let outward = &known.outward;
-        let filter = same(&self.filter, &known.filter)
-            && same(&self.delivery_policy, &outward.delivery_policy)
-            && same(&self.redrive_policy, &outward.redrive_policy)
-            && same(&self.role, &outward.role);
-        let policy = |replay: &Option<Replay>| replay.as_ref().map(|replay| replay.policy.clone());
-        let is_same_replay = self.replay.as_ref().is_none_or(|given| policy(given) == policy(&known.replay));
-        filter
-            && is_same_replay
-            && self.raw.is_none_or(|raw| raw == known.raw)
-            && self.scope.is_none_or(|scope| scope == known.scope)
-    }
-}
-
-fn scope(value: &str) -> Result<Scope, String> {
-    Scope::from_word(value).ok_or_else(|| {
-        format!("FilterPolicyScope: Invalid value [{value}]. Please use either MessageBody or MessageAttributes")
-    })
-}
 
 pub(super) async fn subscribe(job: &Job) -> Result<Shape, Failure> {
     let topic = topic_of(view(job).text("TopicArn")?.unwrap_or_default(), "TopicArn")?;
@@ -239,24 +143,8 @@ async fn check_policy(job: &Job, topic: &str, queue: &str) -> Result<(), Failure
     }
 }
 
-fn given(job: &Job) -> Result<Given, Failure> {
-    let mut given = Given::default();
-    for (name, value) in view(job).text_map("Attributes")? {
-        given.take(job, name, value).map_err(|reason| in_attributes(&reason))?;
-    }
-    Ok(given)
-}
-
 fn in_attributes(reason: &str) -> Failure {
     Failure::SnsInvalid(format!("Attributes Reason: {reason}"))
-}
-
-fn truth(value: &str) -> Result<bool, String> {
-    match value.to_ascii_lowercase().as_str() {
-        "true" => Ok(true),
-        "false" => Ok(false),
-        _ => Err(format!("RawMessageDelivery: Invalid value [{value}]. Must be true or false.")),
-    }
 }
 
 async fn find_or_make(
@@ -296,48 +184,6 @@ async fn find_or_make(
     Ok(subscription)
 }
 
-/// Refuses a subscription that is one too many beside the others, or wants what the topic's messages are too large for.
-fn check_limits(
-    job: &Job,
-    info: &ExchangeInfo,
-    others: &[Subscription],
-    subscription: &Subscription,
-) -> Result<(), Failure> {
-    if topics::is_large(info) {
-        let count = others.iter().filter(|other| other.id != subscription.id).count();
-        check_large(subscription.protocol, count + 1)
-            .map_err(|reason| Failure::SnsInvalid(format!("Endpoint Reason: {reason}")))?;
-    }
-    let policy = subscription.replay.as_ref().map_or("", |replay| &replay.policy);
-    replay::check(job, info, others, &subscription.id, policy)?;
-    check_filter_limit(others, subscription)
-}
-
-fn check_filter_limit(others: &[Subscription], subscription: &Subscription) -> Result<(), Failure> {
-    let has_policy = |other: &&Subscription| other.filter.is_some() && other.id != subscription.id;
-    if subscription.filter.is_none() || others.iter().filter(has_policy).count() < FILTER_POLICIES_MAX {
-        return Ok(());
-    }
-    let text = format!("A topic can have at most {FILTER_POLICIES_MAX} filter policies");
-    Err(Failure::sns(403, "FilterPolicyLimitExceeded", text))
-}
-
-/// Whether one of so many subscriptions of the protocol can have messages of more than 256 KiB.
-///
-/// # Errors
-/// Why not.
-pub(super) fn check_large(protocol: Protocol, count: usize) -> Result<(), String> {
-    if count > LARGE_SUBSCRIPTIONS_MAX {
-        return Err(format!(
-            "a topic of larger messages than 256 KiB has at most {LARGE_SUBSCRIPTIONS_MAX} subscriptions"
-        ));
-    }
-    match protocol {
-        Protocol::Sqs | Protocol::Lambda | Protocol::Firehose => Ok(()),
-        other => Err(format!("messages of more than 256 KiB do not go to subscriptions of protocol {}", other.word())),
-    }
-}
-
 /// Unsubscribing what is not there is fine.
 pub(super) async fn unsubscribe(job: &Job) -> Result<Shape, Failure> {
     match find(job).await {
@@ -374,7 +220,7 @@ fn show(job: &Job, subscription: &Subscription) -> Shape {
         ("SubscriptionArn", Shape::text(arn)),
         ("Owner", Shape::text(job.place.account.as_str())),
         ("Protocol", Shape::text(subscription.protocol.word())),
-        ("Endpoint", Shape::text(subscription.endpoint.as_str())),
+        ("Endpoint", Shape::Text(subscription.shown_endpoint())),
         ("TopicArn", Shape::text(subscription.place(job).topic_arn(&subscription.topic))),
     ])
 }
@@ -387,7 +233,7 @@ pub(super) async fn attributes(job: &Job) -> Result<Shape, Failure> {
         ("SubscriptionArn", subscription.arn(job)),
         ("TopicArn", subscription.place(job).topic_arn(&subscription.topic)),
         ("Protocol", subscription.protocol.word().to_owned()),
-        ("Endpoint", subscription.endpoint.clone()),
+        ("Endpoint", subscription.shown_endpoint()),
         ("Owner", account.clone()),
         ("RawMessageDelivery", subscription.raw.to_string()),
         ("PendingConfirmation", pending_since.is_some().to_string()),

@@ -1,9 +1,10 @@
 //! CreateTopic, DeleteTopic, ListTopics, GetTopicAttributes, SetTopicAttributes.
 
+mod values;
+
 use crossdock_common::definition::{Definition, ExchangeInfo, ExchangeSpec, QueueSpec};
 use crossdock_common::event::Reply;
-use crossdock_common::value::lookup;
-use crossdock_common::{Name, Refusal, Table, Text, Value};
+use crossdock_common::{Name, Refusal, Table};
 use serde_json::json;
 
 use super::control::DIRECT_QUEUE;
@@ -18,6 +19,9 @@ use crate::arn::{is_topic_name, topic_of};
 use crate::call::Job;
 use crate::error::Failure;
 use crate::wire::{Service, Shape};
+pub(super) use values::{
+    all_kept, delivery_policy, is_large, kept, kept_with, message_bytes_max, put, remove, signature_version,
+};
 
 /// The entry of an exchange's attributes that holds what was set.
 pub(super) const KEPT: &str = "sns";
@@ -230,50 +234,6 @@ async fn inspect(job: &Job, name: &str) -> Result<ExchangeInfo, Failure> {
     }
 }
 
-pub(super) fn put(attributes: &mut Table, entry: &'static str, given: &[(&str, &str)]) {
-    if given.is_empty() {
-        return;
-    }
-    let at = attributes.iter().position(|(name, _)| &**name == entry);
-    let mut kept = match at.map(|at| attributes.remove(at)) {
-        Some((_, Value::Map(kept))) => kept,
-        _ => Table::new(),
-    };
-    for (name, value) in given {
-        kept.retain(|(known, _)| **known != **name);
-        kept.push((Text::from(*name), Value::string(*value)));
-    }
-    attributes.push((Text::from_static(entry), Value::Map(kept)));
-}
-
-/// Takes values away.
-pub(super) fn remove(attributes: &mut Table, entry: &str, names: &[&str]) {
-    if let Some((_, Value::Map(kept))) = attributes.iter_mut().find(|(name, _)| &**name == entry) {
-        kept.retain(|(known, _)| !names.contains(&&**known));
-    }
-}
-
-pub(super) fn kept<'a>(info: &'a ExchangeInfo, entry: &str, name: &str) -> Option<&'a str> {
-    kept_in(&info.spec, entry, name)
-}
-
-fn kept_in<'a>(spec: &'a ExchangeSpec, entry: &str, name: &str) -> Option<&'a str> {
-    match lookup(&spec.attributes, entry)? {
-        Value::Map(kept) => lookup(kept, name)?.as_str(),
-        _ => None,
-    }
-}
-
-/// Largest message of a topic, if one was set.
-pub(super) fn message_bytes_max(info: &ExchangeInfo) -> Option<usize> {
-    kept(info, KEPT, "MaximumMessageSize")?.parse().ok()
-}
-
-/// Whether its messages may be larger than SNS's usually are.
-pub(super) fn is_large(info: &ExchangeInfo) -> bool {
-    message_bytes_max(info).is_some_and(|bytes| bytes > MESSAGE_BYTES_MAX)
-}
-
 /// Refuses messages of that size where a subscription cannot have them.
 async fn check_size(job: &Job, topic: &Name, bytes_max: &str) -> Result<(), Failure> {
     if bytes_max.parse().is_ok_and(|bytes: usize| bytes <= MESSAGE_BYTES_MAX) {
@@ -282,26 +242,6 @@ async fn check_size(job: &Job, topic: &Name, bytes_max: &str) -> Result<(), Fail
     let all = Subscription::of_topic(job, topic).await?;
     let checked = all.iter().try_for_each(|one| check_large(one.protocol, all.len()));
     checked.map_err(|reason| Failure::SnsInvalid(format!("MaximumMessageSize: {reason}")))
-}
-
-pub(super) fn all_kept(info: &ExchangeInfo, entry: &str) -> Vec<(String, String)> {
-    let Some(Value::Map(kept)) = lookup(&info.spec.attributes, entry) else { return Vec::new() };
-    kept.iter().filter_map(|(name, value)| Some((name.to_string(), value.as_str()?.to_owned()))).collect()
-}
-
-/// The DeliveryPolicy of a topic, if one was set.
-pub(super) fn delivery_policy(info: &ExchangeInfo) -> Option<&str> {
-    kept(info, KEPT, "DeliveryPolicy").filter(|policy| !policy.is_empty())
-}
-
-/// The SignatureVersion of a topic, if one was set.
-pub(super) fn signature_version(info: &ExchangeInfo) -> Option<&str> {
-    kept(info, KEPT, "SignatureVersion")
-}
-
-/// One of these attributes of an exchange as it was declared.
-pub(super) fn kept_with<'a>(spec: &'a ExchangeSpec, name: &str) -> Option<&'a str> {
-    kept_in(spec, KEPT, name)
 }
 
 /// A topic, if it is there.
