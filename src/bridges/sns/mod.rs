@@ -7,6 +7,7 @@ mod courier;
 mod depot;
 mod doorway;
 mod link;
+mod mail;
 mod office;
 mod replayer;
 mod signing;
@@ -21,6 +22,7 @@ use crate::broker::Engine;
 use crate::config::Settings;
 use depot::{Depot, Keeper};
 use doorway::Doorway;
+pub use mail::check_mail;
 pub use office::Office;
 use sink::Sinks;
 use web::Web;
@@ -32,7 +34,7 @@ pub fn deliver(engine: Arc<Engine>, office: Arc<Office>, settings: &Settings) {
     let web = |rules| Web::new(Doorway::new(rules, authorities.clone()), timeout);
     let depot = Depot {
         web: web(Some(office.rules.clone())),
-        sinks: Sinks::new(engine.clone(), &aws.sinks, web(None)),
+        sinks: Sinks::new(engine.clone(), &aws.sinks, web(None), timeout),
         permits: Semaphore::new(aws.deliveries.concurrent_max as usize),
         account: aws.account_id.clone(),
         region: aws.region.clone(),
