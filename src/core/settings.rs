@@ -65,7 +65,7 @@ pub(crate) fn effective(spec: &QueueSpec, vhost: &Name) -> Result<QueueSettings,
         // Earlier versions passed these over, whatever they said.
         consumer_timeout_ms: arguments.at_least("x-consumer-timeout", 0).unwrap_or_default(),
         deduplication: arguments.deduplication().unwrap_or_default(),
-        stream: arguments.stream().map(|stream| longer_or_shorter(stream, spec.settings.stream)),
+        stream: arguments.stream().map(|stream| with_age_of(stream, spec.settings.stream)),
         ..(*spec.settings).clone()
     };
     let direct = &spec.settings;
@@ -84,7 +84,7 @@ pub(crate) fn effective(spec: &QueueSpec, vhost: &Name) -> Result<QueueSettings,
 }
 
 /// A stream's own age is overridden by the one that it was given directly.
-fn longer_or_shorter(declared: Stream, direct: Option<Stream>) -> Stream {
+fn with_age_of(declared: Stream, direct: Option<Stream>) -> Stream {
     Stream { max_age_ms: direct.and_then(|direct| direct.max_age_ms).or(declared.max_age_ms) }
 }
 
