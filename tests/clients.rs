@@ -2,10 +2,12 @@
 //! its client as its users do, and ends with 0.
 
 mod amqp;
+mod aws;
 mod lapin;
 mod lapin_extensions;
 mod mqtt;
 mod rumqttc;
+mod sns;
 mod websocket;
 
 use std::io::{BufRead, BufReader, Write};
@@ -95,77 +97,6 @@ fn a_client_certificate_logs_its_user_in_through_external() {
         command.env("CROSSDOCK_CERTIFICATES", &certificates).env("CROSSDOCK_USER_IS_KNOWN", is_known);
         run_against(&broker, "external_client.py", &mut command);
     }
-}
-
-#[test]
-fn signatures_of_boto3() {
-    let (interpreter, mut command) = python_program("sigv4_client.py");
-    if is_there("sigv4_client.py", &[interpreter]) {
-        let (broker, _folder) = Broker::start_guarded();
-        run_against(&broker, "sigv4_client.py", &mut command);
-    }
-}
-
-#[test]
-fn sns_delivers_to_http_endpoints() {
-    python("sns_deliveries.py");
-}
-
-#[test]
-fn sns_asks_for_signatures_and_refuses_addresses() {
-    let (interpreter, mut command) = python_program("sns_guarded.py");
-    if !is_there("sns_guarded.py", &[interpreter]) {
-        return;
-    }
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("crossdock.toml");
-    let user = |name: &str, configure: &str| {
-        format!(
-            "[[users]]\nname = \"{name}\"\npassword = \"secret\"\n\
-             permissions = [{{ vhost = \"/\", configure = \"{configure}\", write = \".*\", read = \".*\" }}]\n\
-             [[aws.keys]]\naccess_key_id = \"AKID{}\"\nsecret_access_key = \"secret\"\nuser = \"{name}\"\n",
-            name.to_uppercase()
-        )
-    };
-    let text = user("orders", ".*") + &user("limited", "^limited") + "[aws.deliveries]\nallow = [\"127.0.0.2\"]\n";
-    std::fs::write(&file, text).expect("writes");
-    let broker = Broker::start_with(&["--config", file.to_str().expect("UTF-8")], &[]);
-    run_against(&broker, "sns_guarded.py", &mut command);
-}
-
-#[test]
-fn sns_delivers_to_webhooks_files_and_by_mail() {
-    let (interpreter, mut command) = python_program("sns_sinks.py");
-    if !is_there("sns_sinks.py", &[interpreter]) {
-        return;
-    }
-    let folder = tempfile::tempdir().expect("a folder");
-    let sink = folder.path().join("text messages");
-    let free = || std::net::TcpListener::bind("127.0.0.1:0").and_then(|one| one.local_addr()).expect("a port").port();
-    let (port, mail) = (free(), free());
-    let settings = [
-        "aws.sinks.sms.to=\"directory\"".to_owned(),
-        format!("aws.sinks.sms.path=\"{}\"", sink.display()),
-        "aws.sinks.lambda.to=\"webhook\"".to_owned(),
-        format!("aws.sinks.lambda.url=\"http://127.0.0.1:{port}/functions\""),
-        "aws.sinks.email.to=\"smtp\"".to_owned(),
-        format!("aws.sinks.email.url=\"smtp://127.0.0.1:{mail}\""),
-        "aws.sinks.email.from=\"Alarms <no-reply@example.com>\"".to_owned(),
-    ];
-    let broker = Broker::start(&settings.iter().map(String::as_str).collect::<Vec<_>>());
-    command.env("CROSSDOCK_SINK_FOLDER", &sink).env("CROSSDOCK_WEBHOOK_PORT", port.to_string());
-    command.env("CROSSDOCK_MAIL_PORT", mail.to_string());
-    run_against(&broker, "sns_sinks.py", &mut command);
-}
-
-#[test]
-fn sns_delivers_what_was_published_over_kills() {
-    python_over_kills("sns_restart.py");
-}
-
-#[test]
-fn what_sns_keeps_survives_kills_and_a_replay_goes_on() {
-    python_over_kills("sns_kept_restart.py");
 }
 
 #[test]
@@ -289,40 +220,6 @@ fn known_differences_to_rabbitmqs_stomp_are_documented() {
         let row = format!("| `{name}` | {} |", difference["reason"].as_str().expect("text"));
         assert!(page.contains(&row), "docs/stomp.md does not say: {row}");
     }
-}
-
-#[test]
-fn boto3() {
-    python("boto3_client.py");
-}
-
-#[test]
-fn boto3_fifo() {
-    python("boto3_fifo.py");
-}
-
-#[test]
-fn sqs_is_as_aws_specifies_it() {
-    python("sqs_conformance.py");
-}
-
-#[test]
-fn sns_is_as_aws_specifies_it() {
-    python("sns_conformance.py");
-}
-
-#[test]
-fn sqs_without_aws_pauses() {
-    let (interpreter, mut command) = python_program("sqs_quirks.py");
-    if is_there("sqs_quirks.py", &[interpreter]) {
-        let broker = Broker::start(&["aws.quirks.recreate_at_once=true", "aws.quirks.purge_at_once=true"]);
-        run_against(&broker, "sqs_quirks.py", &mut command);
-    }
-}
-
-#[test]
-fn aws_cli() {
-    python("aws_cli.py");
 }
 
 #[test]

@@ -324,6 +324,9 @@ section! {
     pub struct StompSettings {
         /// Whether a `host` that is no vhost is refused. Many clients put the name of the machine there: then they get the vhost "/".
         pub strict_host: bool = false;
+        /// Whether `*` and a last `>` in the name of a queue that is subscribed to are wildcards, as with ActiveMQ; else they are part of
+        /// the name, as with RabbitMQ.
+        pub queue_wildcards: bool = true;
         /// Deliveries that a subscription with `ack:client` or `client-individual` may have unacknowledged, where it says nothing with
         /// `prefetch-count` or `activemq.prefetchSize`; 0 for any number. One that has them all leaves nothing to others.
         pub prefetch_default: u32 = 1_000, in 0..=1_000_000;

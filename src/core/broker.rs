@@ -5,6 +5,7 @@ pub(crate) mod announce;
 mod connections;
 mod declare;
 pub(crate) mod define;
+pub(crate) mod followers;
 pub(crate) mod followup;
 mod moves;
 pub(crate) mod recovery;

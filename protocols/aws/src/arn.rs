@@ -1,6 +1,11 @@
 //! Amazon Resource Names, queue URLs and names.
 
+use std::borrow::Cow;
+
+use percent_encoding::{percent_decode_str, utf8_percent_encode};
+
 use crate::error::Failure;
+use crate::http::ENCODED;
 
 /// Longest queue name.
 const QUEUE_NAME_MAX: usize = 80;
@@ -16,7 +21,7 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn queue_arn(&self, queue: &str) -> String {
-        format!("arn:aws:sqs:{}:{}:{queue}", self.region, self.account)
+        format!("arn:aws:sqs:{}:{}:{}", self.region, self.account, escape(queue))
     }
 
     /// A user of the broker is a user of the account.
@@ -37,10 +42,19 @@ impl Place {
         format!("{}:{id}", self.topic_arn(topic))
     }
 
-    /// The queue of an SQS ARN of this account.
+    /// The queue of an SQS ARN of this account, if SQS can call it so.
     pub(crate) fn queue_of<'a>(&self, arn: &'a str) -> Option<&'a str> {
+        self.escaped_queue_of(arn).filter(|queue| is_queue_name(queue))
+    }
+
+    /// The same with names of other protocols, which are escaped.
+    pub(crate) fn any_queue_of<'a>(&self, arn: &'a str) -> Option<Cow<'a, str>> {
+        self.escaped_queue_of(arn).and_then(unescape)
+    }
+
+    fn escaped_queue_of<'a>(&self, arn: &'a str) -> Option<&'a str> {
         let [_, _, "sqs", _, account, queue] = split(arn)?[..] else { return None };
-        (account == self.account && is_queue_name(queue)).then_some(queue)
+        (account == self.account).then_some(queue)
     }
 }
 
@@ -118,19 +132,29 @@ fn split(arn: &str) -> Option<Vec<&str>> {
     (parts[0] == "arn").then_some(parts)
 }
 
-/// The queue that a queue URL, a queue's path or a bare name means; `None` if it is another account's.
+/// The queue that a queue URL, a queue's path or a bare name means; `None` if it is another account's or no name at all.
 ///
 /// Any host is accepted: `http://host/{account}/{queue}`, `http://host/queue/{queue}`,
 /// `http://sqs.{region}.host/{account}/{queue}`.
-pub(crate) fn queue_of_url<'a>(url: &'a str, account: &str) -> Option<&'a str> {
+pub(crate) fn queue_of_url<'a>(url: &'a str, account: &str) -> Option<Cow<'a, str>> {
     let path = url.split_once("://").map_or(url, |(_, rest)| rest.split_once('/').map_or("", |(_, path)| path));
     let mut segments = path.trim_matches('/').rsplit('/');
     let queue = segments.next()?;
     match segments.next() {
-        None | Some("queue") => Some(queue),
-        Some(owner) if owner == account => Some(queue),
+        None | Some("queue") => unescape(queue),
+        Some(owner) if owner == account => unescape(queue),
         Some(_) => None,
     }
+}
+
+/// A queue's name as a part of a URL or an ARN: what SQS can say stays as it is, everything else is percent-encoded.
+pub(crate) fn escape(queue: &str) -> Cow<'_, str> {
+    utf8_percent_encode(queue, ENCODED).into()
+}
+
+/// The name that was escaped; `None` for what is none.
+fn unescape(text: &str) -> Option<Cow<'_, str>> {
+    percent_decode_str(text).decode_utf8().ok().filter(|name| !name.is_empty())
 }
 
 /// Whether SQS can call a queue so, a FIFO queue or another.
@@ -161,10 +185,28 @@ mod tests {
             "/000000000000/orders",
             "orders",
         ] {
-            assert_eq!(queue_of_url(url, "000000000000"), Some("orders"), "{url}");
+            assert_eq!(queue_of_url(url, "000000000000").as_deref(), Some("orders"), "{url}");
         }
         assert_eq!(queue_of_url("http://localhost/111111111111/orders", "000000000000"), None);
-        assert_eq!(queue_of_url("", "000000000000"), Some(""));
+        assert_eq!(queue_of_url("", "000000000000"), None);
+    }
+
+    #[test]
+    fn every_name_of_a_queue_has_a_url_and_an_arn() {
+        let place = Place { region: "us-east-1".to_owned(), account: "000000000000".to_owned() };
+        let long = "long".repeat(50);
+        for (name, escaped) in [
+            ("orders.fifo", "orders.fifo"),
+            ("orders.eu/äö", "orders.eu%2F%C3%A4%C3%B6"),
+            ("a b:c%20?#&+", "a%20b%3Ac%2520%3F%23%26%2B"),
+            (&long, &long),
+        ] {
+            assert_eq!(escape(name), escaped);
+            let url = format!("http://localhost/000000000000/{escaped}");
+            assert_eq!(queue_of_url(&url, "000000000000").as_deref(), Some(name), "{url}");
+            assert_eq!(place.any_queue_of(&place.queue_arn(name)).as_deref(), Some(name));
+        }
+        assert_eq!(queue_of_url("http://localhost/000000000000/%FF", "000000000000"), None);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use crossdock_common::{Command, Event, Name, Now};
 
-use crate::arn::Place;
+use crate::arn::{Place, escape};
 use crate::convert::attributes::Attribute;
 use crate::desk::Desk;
 use crate::error::Failure;
@@ -200,7 +200,7 @@ impl Job {
     }
 
     pub(crate) fn queue_url(&self, queue: &str) -> String {
-        format!("{}/{}/{queue}", self.origin, self.place.account)
+        format!("{}/{}/{}", self.origin, self.place.account, escape(queue))
     }
 }
 

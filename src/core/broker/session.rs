@@ -20,7 +20,7 @@ use crate::shard::command::{Effects, ShardCommand};
 use crate::shard::exactly_once::SessionState;
 
 /// Session queues are called after their session.
-const QUEUE_PREFIX: &str = "session.";
+pub(super) const QUEUE_PREFIX: &str = "session.";
 
 /// A will that is to be published, and by whom.
 type DueWill = (Who, Box<Will>);
@@ -128,7 +128,7 @@ impl Broker {
         let due = session.will.take().filter(|will| !resumed || will.delay_ms == 0);
         wills.extend(due.map(|will| (who, will)));
         if let Some(queue) = entry.queues.get(&session.queue) {
-            let command = ShardCommand::Detach { queue: queue.id, connection: old.connection };
+            let command = ShardCommand::Detach { queue: queue.id, connection: old.connection, holds: true };
             self.with_shard(shard_of(queue.id), |shard| shard.handle(now, &mut vec![command], effects));
         }
     }
