@@ -2,7 +2,7 @@
 
 use super::listener::{Listener, ListenerKind, WebProtocol};
 use super::problem::Problems;
-use super::settings::{AwsSink, ClientCertificates, Settings, Switch, UserSettings};
+use super::settings::{AwsSink, AwsSinkSettings, ClientCertificates, Settings, Switch, UserSettings};
 use super::tree::Node;
 use crate::auth::PasswordHash;
 
@@ -75,11 +75,30 @@ impl Rules<'_> {
             let missing = match sink.to {
                 AwsSink::Webhook if sink.url.is_none() => "url",
                 AwsSink::Directory if sink.path.is_none() => "path",
+                AwsSink::Smtp if sink.url.is_none() => "url",
+                AwsSink::Smtp if sink.from.is_none() => "from",
+                AwsSink::Smtp => {
+                    self.mail_can_be_sent(name, sink);
+                    continue;
+                }
                 _ => continue,
             };
             let message = format!("aws.sinks.{name}.{missing} is missing");
             self.complain(&format!("aws.sinks.{name}.to"), message);
         }
+        self.public_url_is_one();
+    }
+
+    fn mail_can_be_sent(&mut self, name: &str, sink: &AwsSinkSettings) {
+        let problem = match crate::bridges::sns::check_mail(sink) {
+            _ if name != "email" => "only aws.sinks.email can go by SMTP".to_owned(),
+            Ok(()) => return,
+            Err(problem) => problem,
+        };
+        self.complain(&format!("aws.sinks.{name}.to"), problem);
+    }
+
+    fn public_url_is_one(&mut self) {
         let is_url = |url: &String| url.starts_with("http://") || url.starts_with("https://");
         if !self.settings.aws.public_url.as_ref().is_none_or(is_url) {
             self.complain("aws.public_url", "expected http:// or https://, a host, and perhaps a port");

@@ -480,10 +480,17 @@ section! {
     /// Where messages of one kind go.
     pub struct AwsSinkSettings {
         /// "outbox": the queue aws.sns.outbox, which keeps the last 10,000 for whoever reads it. "webhook": POSTed as JSON to `url`.
-        /// "directory": a file of JSON for each in `path`.
+        /// "directory": a file of JSON for each in `path`. "smtp": by e-mail through the server at `url`, for `aws.sinks.email` only.
         pub to: AwsSink = AwsSink::Outbox;
-        /// For "webhook". It is the operator's, so it may be anywhere.
+        /// For "webhook"; for "smtp" as in "smtps://mail.example.com", "smtp://mail.example.com:587?tls=required" or, without TLS,
+        /// "smtp://127.0.0.1:25". It is the operator's, so it may be anywhere.
         pub url: Option<String> = None, in 1..=1024, example "\"http://127.0.0.1:8080/text-messages\"";
+        /// For "smtp": the sender of all messages.
+        pub from: Option<String> = None, in 3..=320, example "\"no-reply@example.com\"";
+        /// For "smtp": the name at the server, where it wants one.
+        pub user: Option<String> = None, in 1..=320, example "\"crossdock\"";
+        /// For "smtp": the password of `user`.
+        pub password: Option<Secret> = None, in 1..=1024, example "\"change me\"";
         /// For "directory".
         pub path: Option<PathBuf> = None, example "\"/var/spool/crossdock/sms\"";
     }
@@ -498,6 +505,8 @@ choice! {
         Webhook = "webhook",
         /// Files.
         Directory = "directory",
+        /// E-mail.
+        Smtp = "smtp",
     }
 }
 

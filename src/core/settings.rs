@@ -4,6 +4,7 @@ mod stream;
 
 use crossdock_common::definition::{
     DeadLetter, DeadLetterStrategy, Durability, ExchangeSpec, HeaderDeduplication, Overflow, QueueSettings, QueueSpec,
+    Stream,
 };
 use crossdock_common::value::lookup;
 use crossdock_common::{Name, Refusal, UnixMillis, Value};
@@ -64,7 +65,7 @@ pub(crate) fn effective(spec: &QueueSpec, vhost: &Name) -> Result<QueueSettings,
         // Earlier versions passed these over, whatever they said.
         consumer_timeout_ms: arguments.at_least("x-consumer-timeout", 0).unwrap_or_default(),
         deduplication: arguments.deduplication().unwrap_or_default(),
-        stream: arguments.stream(),
+        stream: arguments.stream().map(|stream| with_age_of(stream, spec.settings.stream)),
         ..(*spec.settings).clone()
     };
     let direct = &spec.settings;
@@ -80,6 +81,11 @@ pub(crate) fn effective(spec: &QueueSpec, vhost: &Name) -> Result<QueueSettings,
     settings.durability = direct.durability.or(settings.durability);
     settings.single_active_consumer |= direct.single_active_consumer;
     Ok(settings)
+}
+
+/// A stream's own age is overridden by the one that it was given directly.
+fn with_age_of(declared: Stream, direct: Option<Stream>) -> Stream {
+    Stream { max_age_ms: direct.and_then(|direct| direct.max_age_ms).or(declared.max_age_ms) }
 }
 
 /// Whether a queue of this specification is a stream.

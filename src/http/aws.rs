@@ -159,10 +159,7 @@ impl Endpoint {
             return None;
         }
         let environment = self.of_link(request)?;
-        let bindings_of = |topic: &Name| {
-            let bindings = self.engine.broker.bindings_from(&environment.namespace.vhost, topic);
-            bindings.iter().map(|binding| (**binding).clone()).collect()
-        };
+        let bindings_of = |topic: &Name| self.engine.broker.bindings_from(&environment.namespace.vhost, topic);
         let user = bearer(&environment, request, now, bindings_of)?;
         Some(user.map(|user| Caller { user, account: None, region: None, peer: Some(peer.ip()) }))
     }

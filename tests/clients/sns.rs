@@ -31,28 +31,38 @@ fn sns_asks_for_signatures_and_refuses_addresses() {
 }
 
 #[test]
-fn sns_delivers_to_webhooks_and_files() {
+fn sns_delivers_to_webhooks_files_and_by_mail() {
     let (interpreter, mut command) = python_program("sns_sinks.py");
     if !is_there("sns_sinks.py", &[interpreter]) {
         return;
     }
     let folder = tempfile::tempdir().expect("a folder");
     let sink = folder.path().join("text messages");
-    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|one| one.local_addr()).expect("a port").port();
+    let free = || std::net::TcpListener::bind("127.0.0.1:0").and_then(|one| one.local_addr()).expect("a port").port();
+    let (port, mail) = (free(), free());
     let settings = [
         "aws.sinks.sms.to=\"directory\"".to_owned(),
         format!("aws.sinks.sms.path=\"{}\"", sink.display()),
         "aws.sinks.lambda.to=\"webhook\"".to_owned(),
         format!("aws.sinks.lambda.url=\"http://127.0.0.1:{port}/functions\""),
+        "aws.sinks.email.to=\"smtp\"".to_owned(),
+        format!("aws.sinks.email.url=\"smtp://127.0.0.1:{mail}\""),
+        "aws.sinks.email.from=\"Alarms <no-reply@example.com>\"".to_owned(),
     ];
     let broker = Broker::start(&settings.iter().map(String::as_str).collect::<Vec<_>>());
     command.env("CROSSDOCK_SINK_FOLDER", &sink).env("CROSSDOCK_WEBHOOK_PORT", port.to_string());
+    command.env("CROSSDOCK_MAIL_PORT", mail.to_string());
     run_against(&broker, "sns_sinks.py", &mut command);
 }
 
 #[test]
 fn sns_delivers_what_was_published_over_kills() {
     python_over_kills("sns_restart.py");
+}
+
+#[test]
+fn what_sns_keeps_survives_kills_and_a_replay_goes_on() {
+    python_over_kills("sns_kept_restart.py");
 }
 
 #[test]

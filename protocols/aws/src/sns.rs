@@ -1,6 +1,7 @@
 //! SNS: topics are exchanges, subscriptions are announced bindings to queues.
 
 mod applications;
+mod archive;
 mod confirmation;
 mod control;
 mod data_protection;
@@ -17,6 +18,7 @@ mod protocol;
 pub(crate) mod publications;
 mod publish;
 mod redrive;
+mod replay;
 mod sandbox;
 mod sms;
 mod subscription;

@@ -1,7 +1,7 @@
 //! Carries the messages of one hidden queue to where they go.
 //!
 //! A message that cannot be delivered goes back to its queue with a delay, so the queue holds what waits and the courier only what is on
-//! its way: as many as the window says, which is 1 after a failure and grows again with every success.
+//! its way: as many as the window says, which is 1 after a failure, shrinks while the endpoint is slow, and grows again with every success.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -23,13 +23,15 @@ use crate::telemetry::events::SnsGivenUp;
 const CONSUMER: ConsumerId = ConsumerId(1);
 /// Messages of one subscription that are on their way at the same time.
 const WINDOW_MAX: u32 = 16;
+/// An endpoint that takes longer gets fewer at the same time: the others have to share what is left (`aws.deliveries.concurrent_max`).
+const SLOW: Duration = Duration::from_secs(2);
 /// Until a full dead-letter queue is tried again, in milliseconds.
 const LETTER_DELAY_MS: u64 = 20_000;
 
 /// What is to be done with a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
-    Done,
+    Done { is_slow: bool },
     Again { delay_ms: u64 },
 }
 
@@ -94,7 +96,7 @@ impl Courier {
             let Some(delivery) = self.waiting.pop_front() else { return };
             let Some(addressee) = self.addressee(&delivery) else {
                 // The subscription is gone, and its queue will be.
-                self.settle(Some((delivery.id, Verdict::Done)));
+                self.settle(Some((delivery.id, Verdict::Done { is_slow: false })));
                 continue;
             };
             if let Some(per_second) = addressee.per_second_max {
@@ -116,7 +118,8 @@ impl Courier {
     fn settle(&mut self, sent: Option<(DeliveryId, Verdict)>) {
         let Some((id, verdict)) = sent else { return };
         let (outcome, window) = match verdict {
-            Verdict::Done => (Settlement::Accepted, (self.window * 2).min(WINDOW_MAX)),
+            Verdict::Done { is_slow: false } => (Settlement::Accepted, (self.window * 2).min(WINDOW_MAX)),
+            Verdict::Done { is_slow: true } => (Settlement::Accepted, (self.window / 2).max(1)),
             Verdict::Again { delay_ms } => (Settlement::Modified { delay_ms }, 1),
         };
         self.link.push(|_| Command::Settle { deliveries: vec![id], outcome, request: None });
@@ -145,12 +148,12 @@ fn subscribe(request: RequestId, queue: Name) -> Command {
 /// One attempt, and what follows from it.
 async fn deliver(depot: &Arc<Depot>, vhost: &Name, addressee: &Addressee, delivery: Delivery) -> Verdict {
     let Ok(_permit) = depot.permits.acquire().await else { return Verdict::Again { delay_ms: 0 } };
-    let word = addressee.protocol.word();
+    let (word, began) = (addressee.protocol.word(), Instant::now());
     let delivery = Arc::new(delivery);
     let reason = match attempt(depot, vhost, addressee, &delivery).await {
         Outcome::Accepted => {
             depot.engine.metrics.count_sns(word, "accepted");
-            return Verdict::Done;
+            return Verdict::Done { is_slow: began.elapsed() > SLOW };
         }
         Outcome::Refused(reason) => reason,
         Outcome::Failed(reason) => match addressee.retries.delay_ms(delivery.delivery_count) {
@@ -192,7 +195,7 @@ async fn give_up(
         match bury(depot, vhost, addressee, delivery, queue).await {
             Published::Confirmed => {
                 SnsGivenUp { protocol, to: addressee.name(), reason, kept: true }.emit(&depot.engine.metrics);
-                return Verdict::Done;
+                return Verdict::Done { is_slow: false };
             }
             Published::Rejected(refusal) => {
                 tracing::warn!(queue = %queue, reason = ?refusal, "a dead-letter queue takes nothing now");
@@ -202,7 +205,7 @@ async fn give_up(
         }
     }
     SnsGivenUp { protocol, to: addressee.name(), reason, kept: false }.emit(&depot.engine.metrics);
-    Verdict::Done
+    Verdict::Done { is_slow: false }
 }
 
 async fn bury(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossdock_aws::Namespaces;
-use crossdock_aws::outward::{Addressee, DIRECT_QUEUE, HIDDEN_PREFIX, PENDING_MS_MAX};
+use crossdock_aws::outward::{Addressee, DIRECT_QUEUE, PENDING_MS_MAX, ReplayTask, is_outgoing, topic_of_archive};
 use crossdock_common::Name;
 use crossdock_common::definition::{BindingSpec, Definition, Destination};
 use tokio::sync::Semaphore;
@@ -15,7 +15,8 @@ use tokio::time::{Instant, sleep, timeout};
 use super::courier::Courier;
 use super::link::{Actor, Link};
 use super::office::Office;
-use super::sink::{OUTBOX, Sinks};
+use super::replayer::Replayer;
+use super::sink::Sinks;
 use super::web::Web;
 use crate::broker::Engine;
 
@@ -65,12 +66,13 @@ impl Depot {
     }
 
     /// The hidden queues of all namespaces.
-    fn hidden(&self) -> BTreeSet<Hidden> {
+    fn queues(&self) -> Vec<Hidden> {
         let vhosts = self.engine.broker.vhost_names().into_iter();
         let of_aws = vhosts.filter(|vhost| self.namespaces.of_vhost(vhost).is_some());
         let queues = of_aws.flat_map(|vhost| {
             let names = self.engine.broker.queue_names(&vhost).unwrap_or_default().into_iter();
-            names.filter(is_hidden).map(move |name| Hidden { vhost: vhost.clone(), name })
+            let hidden = names.filter(|name| is_outgoing(name) || topic_of_archive(name).is_some());
+            hidden.map(move |name| Hidden { vhost: vhost.clone(), name })
         });
         queues.collect()
     }
@@ -82,6 +84,8 @@ type Ended = Result<(), String>;
 pub(super) struct Keeper {
     depot: Arc<Depot>,
     couriers: BTreeMap<Hidden, JoinHandle<Ended>>,
+    /// By the ids of the replays.
+    replayers: BTreeMap<String, JoinHandle<()>>,
     orphans: BTreeMap<Hidden, Instant>,
     /// Queues that their subscriber may not read: told once.
     refused: BTreeSet<Hidden>,
@@ -89,7 +93,8 @@ pub(super) struct Keeper {
 
 impl Keeper {
     pub(super) fn new(depot: Arc<Depot>) -> Self {
-        Self { depot, couriers: BTreeMap::new(), orphans: BTreeMap::new(), refused: BTreeSet::new() }
+        let (couriers, replayers) = (BTreeMap::new(), BTreeMap::new());
+        Self { depot, couriers, replayers, orphans: BTreeMap::new(), refused: BTreeSet::new() }
     }
 
     pub(super) async fn keep(mut self) {
@@ -102,11 +107,26 @@ impl Keeper {
 
     async fn look(&mut self) {
         self.forget_ended().await;
-        let hidden = self.depot.hidden();
+        let queues = self.depot.queues();
+        self.look_for_replays(&queues);
+        let hidden: BTreeSet<Hidden> = queues.into_iter().filter(|queue| is_outgoing(&queue.name)).collect();
         self.orphans.retain(|name, _| hidden.contains(name));
         self.refused.retain(|name| hidden.contains(name));
         for queue in hidden {
             self.look_at(queue).await;
+        }
+    }
+
+    fn look_for_replays(&mut self, queues: &[Hidden]) {
+        self.replayers.retain(|_, replayer| !replayer.is_finished());
+        for Hidden { vhost, name } in queues {
+            let Some(topic) = topic_of_archive(name) else { continue };
+            let bindings = self.depot.engine.broker.bindings_from(vhost, &topic);
+            for task in bindings.iter().filter_map(|binding| ReplayTask::of(binding)) {
+                let depot = &self.depot;
+                let replayer = || tokio::spawn(Replayer::run(depot.clone(), vhost.clone(), task.clone()));
+                self.replayers.entry(task.id().to_owned()).or_insert_with(replayer);
+            }
         }
     }
 
@@ -174,9 +194,4 @@ impl Keeper {
             }
         }
     }
-}
-
-/// One of a subscription, or the direct one.
-fn is_hidden(name: &Name) -> bool {
-    name.starts_with(HIDDEN_PREFIX) && name.as_str() != OUTBOX
 }

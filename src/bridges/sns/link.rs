@@ -124,10 +124,21 @@ impl Link {
 
     /// Publishes a message and waits until it is safe.
     pub(super) async fn publish(&mut self, message: Message) -> Published {
-        let confirm = Some(self.next);
-        let message = Arc::new(message);
-        let (lane, mandatory, retain, exactly_once) = (Lane(0), false, false, None);
-        self.push(|_| Command::Publish(Publish { lane, confirm, message, mandatory, retain, exactly_once }));
+        self.publish_all(vec![message]).await
+    }
+
+    /// Publishes messages in their order and waits until all are safe. One that is not is what became of all.
+    pub(super) async fn publish_all(&mut self, messages: Vec<Message>) -> Published {
+        let waiting = messages.len();
+        for message in messages {
+            let (confirm, message) = (Some(self.next), Arc::new(message));
+            let (lane, mandatory, retain, exactly_once) = (Lane(0), false, false, None);
+            self.push(|_| Command::Publish(Publish { lane, confirm, message, mandatory, retain, exactly_once }));
+        }
+        self.outcome_of(waiting).await
+    }
+
+    async fn outcome_of(&mut self, mut waiting: usize) -> Published {
         let mut heard = Vec::new();
         let mut outcome = Published::Confirmed;
         loop {
@@ -136,12 +147,21 @@ impl Link {
             }
             for event in heard.drain(..) {
                 match event {
-                    Event::Unroutable { .. } => outcome = Published::Unroutable,
-                    Event::Confirmed { .. } => return outcome,
-                    Event::Rejected { .. } => return Published::Rejected("the queue is full".to_owned()),
-                    Event::PublishRefused { refusal, .. } => return Published::Rejected(refusal.to_string()),
+                    Event::Unroutable { .. } if outcome == Published::Confirmed => outcome = Published::Unroutable,
+                    Event::Confirmed { confirms, .. } => waiting = waiting.saturating_sub(confirms.len()),
+                    Event::Rejected { .. } => {
+                        outcome = Published::Rejected("the queue is full".to_owned());
+                        waiting = waiting.saturating_sub(1);
+                    }
+                    Event::PublishRefused { refusal, .. } => {
+                        outcome = Published::Rejected(refusal.to_string());
+                        waiting = waiting.saturating_sub(1);
+                    }
                     _ => {}
                 }
+            }
+            if waiting == 0 {
+                return outcome;
             }
             if let Err(refusal) = self.leave_or_wait().await {
                 return Published::Rejected(refusal.to_string());

@@ -7,7 +7,9 @@ mod courier;
 mod depot;
 mod doorway;
 mod link;
+mod mail;
 mod office;
+mod replayer;
 mod signing;
 mod sink;
 mod web;
@@ -21,6 +23,7 @@ use crate::config::Settings;
 use crate::http::namespaces_of;
 use depot::{Depot, Keeper};
 use doorway::Doorway;
+pub use mail::check_mail;
 pub use office::Office;
 use sink::Sinks;
 use web::Web;
@@ -32,7 +35,7 @@ pub fn deliver(engine: Arc<Engine>, office: Arc<Office>, settings: &Settings) {
     let web = |rules| Web::new(Doorway::new(rules, authorities.clone()), timeout);
     let depot = Depot {
         web: web(Some(office.rules.clone())),
-        sinks: Sinks::new(engine.clone(), &aws.sinks, web(None)),
+        sinks: Sinks::new(engine.clone(), &aws.sinks, web(None), timeout),
         permits: Semaphore::new(aws.deliveries.concurrent_max as usize),
         namespaces: namespaces_of(settings),
         engine,

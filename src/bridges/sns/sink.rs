@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use crossdock_aws::outward::{Post, Protocol, Record};
@@ -12,12 +13,13 @@ use crossdock_store::{RealDisk, put_file};
 use sha2::{Digest as _, Sha256};
 
 use super::link::{Actor, Link, Published};
+use super::mail::Mail;
 use super::web::{Outcome, Web};
 use crate::broker::Engine;
 use crate::config::{AwsSink, AwsSinkSettings, AwsSinksSettings};
 
 /// What nobody is configured for is kept here, so that it can be looked at.
-pub(super) const OUTBOX: &str = "aws.sns.outbox";
+const OUTBOX: &str = "aws.sns.outbox";
 /// Messages that it keeps.
 const OUTBOX_LENGTH_MAX: u64 = 10_000;
 /// Bytes that it keeps.
@@ -27,15 +29,17 @@ enum Sink {
     Outbox,
     Webhook(String),
     Directory(PathBuf),
+    Mail(Box<Mail>),
 }
 
 impl Sink {
-    fn of(settings: &AwsSinkSettings) -> Self {
-        // That both are there is one of the configuration's rules.
+    fn of(settings: &AwsSinkSettings, timeout: Duration) -> Self {
+        // That all is there is one of the configuration's rules.
         match settings.to {
             AwsSink::Outbox => Self::Outbox,
             AwsSink::Webhook => Self::Webhook(settings.url.clone().unwrap_or_default()),
             AwsSink::Directory => Self::Directory(settings.path.clone().unwrap_or_default()),
+            AwsSink::Smtp => Mail::new(settings, timeout).map_or(Self::Outbox, |mail| Self::Mail(Box::new(mail))),
         }
     }
 }
@@ -53,15 +57,16 @@ pub(super) struct Sinks {
 }
 
 impl Sinks {
-    pub(super) fn new(engine: Arc<Engine>, settings: &AwsSinksSettings, web: Web) -> Self {
+    pub(super) fn new(engine: Arc<Engine>, settings: &AwsSinksSettings, web: Web, timeout: Duration) -> Self {
+        let sink = |settings: &AwsSinkSettings| Sink::of(settings, timeout);
         Self {
             engine,
             web,
-            application: Sink::of(&settings.application),
-            email: Sink::of(&settings.email),
-            sms: Sink::of(&settings.sms),
-            lambda: Sink::of(&settings.lambda),
-            firehose: Sink::of(&settings.firehose),
+            application: sink(&settings.application),
+            email: sink(&settings.email),
+            sms: sink(&settings.sms),
+            lambda: sink(&settings.lambda),
+            firehose: sink(&settings.firehose),
         }
     }
 
@@ -81,6 +86,7 @@ impl Sinks {
             Sink::Outbox => self.keep(vhost, &record, now).await,
             Sink::Webhook(url) => self.web.post(webhook(url, &record)).await,
             Sink::Directory(path) => write(path.clone(), record).await,
+            Sink::Mail(mail) => mail.send(&record).await,
         }
     }
 

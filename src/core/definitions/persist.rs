@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use crossdock_common::definition::{
     BindingSpec, DeadLetter, DeduplicationScope, Destination, Durability, ExchangeSpec, Fifo, Inner, Overflow,
-    QueueSettings, QueueSpec,
+    QueueSettings, QueueSpec, Stream,
 };
 use crossdock_common::{Name, Table, Text, UnixMillis, Value};
 
@@ -95,6 +95,7 @@ fn settings_to_table(settings: &QueueSettings) -> Table {
         .number("lease_ms", settings.lease_ms)
         .number("delay_ms", settings.delay_ms)
         .number("consumer_timeout_ms", settings.consumer_timeout_ms)
+        .number("stream_max_age_ms", settings.stream.and_then(|stream| stream.max_age_ms))
         .flag("single_active_consumer", settings.single_active_consumer);
     if let Some(durability) = settings.durability {
         writer = writer.text("durability", durability.word());
@@ -143,7 +144,7 @@ fn settings_from_table(table: &Table) -> QueueSettings {
         // Only arguments say it.
         dead_letter_strategy: None,
         deduplication: None,
-        stream: None,
+        stream: reader.number("stream_max_age_ms").map(|ms| Stream { max_age_ms: Some(ms) }),
         inner: reader.optional_name("delays_for").map(|exchange| Inner::Delays { exchange }),
     }
 }

@@ -236,7 +236,7 @@ fn protocols_keep_documents_by_name() {
     let mut client = world.client("u");
     let set = |name: &str, document: Option<&'static str>| Definition::SetDocument {
         name: name.into(),
-        document: document.map(|text| text.into()),
+        document: document.map(Into::into),
     };
     for (name, text) in [("a.2", "two"), ("a.1", "first"), ("b", "b"), ("a.1", "one"), ("a.3", "three")] {
         assert!(client.define(&world, set(name, Some(text))).is_ok());

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use crossdock_common::command::{BoundedBy, Lease, Outcome, Subscribe};
-use crossdock_common::definition::{Definition, QueueSpec};
+use crossdock_common::definition::{Definition, QueueSettings, QueueSpec, Stream};
 use crossdock_common::event::{Delivery, Reply};
 use crossdock_common::testkit::plain_format;
 use crossdock_common::{Command, ConsumerId, Event, Format, FormatTag, Hub, Lane, Message, Refusal, Value};
@@ -494,4 +494,23 @@ fn a_queue_that_an_earlier_version_took_for_a_stream_is_a_usual_one() {
     assert!(!crate::settings::is_stream(&spec, &"/".into()));
     let settings = crate::settings::effective(&stream(&[("x-max-age", Value::string("0s"))]), &"/".into());
     assert_eq!(settings.expect("fine").stream.expect("a stream").max_age_ms, None);
+}
+
+#[test]
+fn an_age_that_a_stream_was_given_directly_goes_before_its_arguments_and_survives_a_restart() {
+    let day = Some(Stream { max_age_ms: Some(86_400_000) });
+    let settings = QueueSettings { stream: day, ..QueueSettings::default() };
+    let spec = QueueSpec { settings: settings.into(), ..stream(&[("x-max-age", Value::string("7D"))]) };
+    let effective = crate::settings::effective(&spec, &"/".into()).expect("fine");
+    assert_eq!(effective.stream, day);
+    let no_stream = QueueSpec { arguments: Vec::new(), ..spec.clone() };
+    assert_eq!(crate::settings::effective(&no_stream, &"/".into()).expect("fine").stream, None);
+    let mut world = World::paging(TINY);
+    world.client("u").define(&world, Definition::DeclareQueue { spec, passive: false }).expect("declares");
+    world.restart();
+    let mut client = world.client("u");
+    match client.define(&world, Definition::InspectQueue { name: "s".into() }).expect("is there") {
+        Reply::QueueInfo(info) => assert_eq!(info.spec.settings.stream, day),
+        other => panic!("{other:?}"),
+    }
 }

@@ -1,10 +1,15 @@
-"""Messages for nobody with a URL: to a webhook and to files, as the settings of the test say."""
+"""Messages for nobody with a URL: to a webhook, to files and by mail, as the settings of the test say."""
 
+import email
+import email.policy
 import json
 import os
 import pathlib
+import re
+import socketserver
 import threading
 import time
+import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import boto3
@@ -23,6 +28,38 @@ class Webhook(BaseHTTPRequestHandler):
 
     def log_message(self, *_):
         pass
+
+
+class MailServer(socketserver.StreamRequestHandler):
+    """As much of SMTP as one message takes. The first recipient is asked to come again later."""
+
+    mails: list = []
+    refusals = 1
+
+    def say(self, line):
+        self.wfile.write(line.encode() + b"\r\n")
+
+    def handle(self):
+        self.say("220 mail.example.com")
+        while line := self.rfile.readline().decode().strip():
+            verb = line.split()[0].upper()
+            if verb == "QUIT":
+                return self.say("221 bye")
+            if verb == "RCPT" and MailServer.refusals:
+                MailServer.refusals -= 1
+                self.say("451 later")
+            elif verb == "DATA":
+                self.say("354 go on")
+                self.take(line)
+            else:
+                self.say("250 fine")
+
+    def take(self, line):
+        lines = []
+        while (line := self.rfile.readline()) != b".\r\n":
+            lines.append(line.removeprefix(b".") if line.startswith(b"..") else line)
+        MailServer.mails.append(email.message_from_bytes(b"".join(lines), policy=email.policy.default))
+        self.say("250 taken")
 
 
 def wait(condition):
@@ -57,3 +94,17 @@ wait(lambda: FOLDER.exists() and len(list(FOLDER.glob("sms-*.json"))) == 2)
 files = [json.loads(file.read_text()) for file in FOLDER.iterdir() if not file.name.startswith(".")]
 assert sorted(file["Endpoint"] for file in files) == ["+15551234567", "+15557654321"]
 assert all(file["Message"] == "hello" and file["MessageId"] == published["MessageId"] for file in files)
+
+server = socketserver.ThreadingTCPServer(("127.0.0.1", int(os.environ["CROSSDOCK_MAIL_PORT"])), MailServer)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+topic = sns.create_topic(Name="mailed")["TopicArn"]
+sns.subscribe(TopicArn=topic, Protocol="email", Endpoint="somebody@example.org")
+wait(lambda: len(MailServer.mails) == 1)
+question = MailServer.mails[0]
+assert question["to"] == "somebody@example.org" and question["from"] == "Alarms <no-reply@example.com>", question.items()
+assert urllib.request.urlopen(re.search(r"http://\S+", question.get_content())[0]).status == 200
+published = sns.publish(TopicArn=topic, Message="Grüße\n.\nfrom here", Subject="About it")
+wait(lambda: len(MailServer.mails) == 2)
+message = MailServer.mails[1]
+assert message["subject"] == "About it" and message.get_content().splitlines() == ["Grüße", ".", "from here"], message.get_content()
+assert message["message-id"] == f"<{published['MessageId'].replace('-', '')}@example.com>", message.items()

@@ -12,6 +12,8 @@ from aws_wire import ACCOUNT, REGION, post
 VERSION = "2010-03-31"
 MODEL = botocore.model.ServiceModel(botocore.loaders.Loader().load_service_model("sns", "service-2"), "sns")
 PARSER = botocore.parsers.create_parser("query")
+# The codes of errors that were given, with their statuses.
+SEEN = {}
 SPACE = f"{{http://sns.amazonaws.com/doc/{VERSION}/}}"
 
 
@@ -45,6 +47,7 @@ def call(action, **parameters):
         error = root.find(f"{SPACE}Error")
         answer.code, answer.message = error.findtext(f"{SPACE}Code"), error.findtext(f"{SPACE}Message")
         assert error.findtext(f"{SPACE}Type") == ("Sender" if answer.status < 500 else "Receiver"), answer
+        SEEN[answer.code] = answer.status
         return answer
     assert root.tag == f"{SPACE}{action}Response", root.tag
     assert root.findtext(f"{SPACE}ResponseMetadata/{SPACE}RequestId"), answer

@@ -1,5 +1,7 @@
 //! ConfirmSubscription, what asks for it, and what says that a subscription is over.
 
+use std::sync::Arc;
+
 use crossdock_common::definition::{BindingSpec, ExchangeInfo};
 use crossdock_common::{Name, UnixMillis};
 
@@ -77,7 +79,7 @@ pub fn bearer(
     environment: &Environment,
     request: &Request,
     now: UnixMillis,
-    bindings_of: impl FnOnce(&Name) -> Vec<BindingSpec>,
+    bindings_of: impl FnOnce(&Name) -> Vec<Arc<BindingSpec>>,
 ) -> Option<Result<Name, Failure>> {
     let Decoded { service: Service::Sns, action, fields, .. } = decode(request).ok()? else { return None };
     match action.as_str() {
@@ -87,10 +89,10 @@ pub fn bearer(
     }
 }
 
-fn unsubscriber(view: View<'_>, bindings_of: impl FnOnce(&Name) -> Vec<BindingSpec>) -> Result<Name, Failure> {
+fn unsubscriber(view: View<'_>, bindings_of: impl FnOnce(&Name) -> Vec<Arc<BindingSpec>>) -> Result<Name, Failure> {
     let (topic, id) = subscription_of(view.text("SubscriptionArn")?.unwrap_or_default())?;
     let bindings = bindings_of(&Name::from(topic));
-    let found = bindings.iter().filter_map(Subscription::of_binding).find(|one| one.id == id);
+    let found = bindings.iter().filter_map(|binding| Subscription::of_binding(binding)).find(|one| one.id == id);
     match found.ok_or(Failure::SnsNotFound("Subscription"))? {
         locked if locked.outward.locked => Err(Failure::NotSigned),
         found => Ok(Name::from(found.subscriber)),

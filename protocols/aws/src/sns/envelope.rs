@@ -17,6 +17,9 @@ use crate::office::{PostOffice, SignatureVersion};
 use crate::sqs::fifo::sequence_number;
 use crate::sqs::receive::Seen;
 
+/// What a message of the archive has.
+const REPLAYED: &str = "Replayed";
+
 /// Members in SNS's order.
 pub(super) type Members = Vec<(&'static str, Json)>;
 
@@ -28,8 +31,17 @@ pub(crate) fn notification(job: &Job, delivery: &Delivery, seen: &Seen) -> Optio
     }
     let topic = job.place.topic_arn(&subscription.topic);
     let mut members = message(&topic, delivery, seen, &seen.body);
+    if subscription.is_replay {
+        members.push((REPLAYED, Json::from("true")));
+    }
     finish(&mut members, &job.origin, &subscription.arn(job), seen);
     Some(object(&members))
+}
+
+/// What a message of the archive has beside its own attributes, where nothing is around it.
+pub(crate) fn replayed(delivery: &Delivery) -> Option<Attribute> {
+    let subscription = Subscription::of_binding(delivery.binding.as_ref()?)?;
+    subscription.is_replay.then(|| Attribute::text(REPLAYED, "String", "true"))
 }
 
 /// Everything that is signed.

@@ -52,7 +52,8 @@ async fn set(job: &Job, resource: &str, document: Option<Bytes>) -> Result<(), F
     job.desk.define(change).await.map(drop).map_err(Failure::of_topic)
 }
 
-fn name(resource: &str) -> Name {
+/// The document's name.
+pub(super) fn name(resource: &str) -> Name {
     format!("{PREFIX}{resource}").into()
 }
 

@@ -1,18 +1,24 @@
 //! What goes out of a subscription's hidden queue, for the part of the broker that sends it. Pure: no sockets, no clock.
 
+mod parcel;
+
 use bytes::Bytes;
 use crossdock_common::definition::{BindingSpec, ExchangeSpec};
 use crossdock_common::event::Delivery;
 use crossdock_common::{FormatTag, Message, Name, UnixMillis};
 use serde_json::{Value as Json, json};
 
+pub use super::archive::topic_of_archive;
 use super::control::Control;
 pub use super::control::DIRECT_QUEUE;
 use super::delivery_policy::DeliveryPolicy as Policy;
 pub use super::delivery_policy::RetryPolicy;
 use super::envelope::{self, Members};
 pub use super::protocol::Protocol;
+pub use super::replay::{ReplayTask, Status as ReplayStatus};
 use super::subscription::{HIDDEN, Subscription};
+pub use parcel::{Parcel, Post, Record};
+
 pub use super::token::TOKEN_MS_MAX as PENDING_MS_MAX;
 use super::{redrive, topics};
 use crate::arn::Place;
@@ -28,8 +34,15 @@ const USER_AGENT: &str = "Amazon Simple Notification Service Agent";
 /// What SNS's own messages are; `headerContentType` is for notifications.
 const CONTENT_TYPE: &str = "text/plain; charset=UTF-8";
 
-/// What the names of hidden queues begin with.
-pub const HIDDEN_PREFIX: &str = HIDDEN;
+/// Whether messages go out from a queue of that name: a subscription's, or the one of what goes to no subscription. Others that SNS has
+/// (those of FIFO topics) begin the same way.
+pub fn is_outgoing(queue: &str) -> bool {
+    queue == DIRECT_QUEUE || queue.strip_prefix(HIDDEN).is_some_and(is_uuid)
+}
+
+fn is_uuid(text: &str) -> bool {
+    text.len() == 36 && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
+}
 
 /// Where messages go.
 #[derive(Clone, Debug)]
@@ -314,52 +327,16 @@ fn retries(protocol: Protocol, http: RetryPolicy) -> RetryPolicy {
     }
 }
 
-/// What is sent.
-#[derive(Clone, Debug)]
-pub enum Parcel {
-    /// By HTTP to the endpoint.
-    Post(Post),
-    /// To where the configuration says that such messages go.
-    Record(Record),
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// A request of the method POST.
-#[derive(Clone, Debug)]
-#[allow(missing_docs)]
-pub struct Post {
-    pub url: String,
-    pub headers: Vec<(&'static str, String)>,
-    pub body: Bytes,
-}
-
-/// A message to somebody who has no URL.
-#[derive(Clone, Debug)]
-pub struct Record {
-    /// By what it should go.
-    pub protocol: Protocol,
-    /// The address, number or ARN.
-    pub endpoint: String,
-    /// The MessageId.
-    pub id: u128,
-    /// Of an e-mail.
-    pub subject: Option<String>,
-    /// What people read.
-    pub text: String,
-    /// All that there is to know.
-    pub json: Json,
-    /// What a function is called with.
-    pub event: Option<Json>,
-}
-
-impl Record {
-    /// It as a message for a queue.
-    pub fn to_message(&self, queue: &Name, user: Name, now: UnixMillis) -> Message {
-        let properties = Properties { message_id: self.id, ..Properties::default() };
-        let (key, body) = (Bytes::copy_from_slice(queue.as_bytes()), Bytes::from(self.json.to_string()));
-        let mut message = Message::new(&FORMAT, Name::default(), key, properties.encode(), body);
-        message.durable = true;
-        message.user = user;
-        message.received_at = now;
-        message
+    #[test]
+    fn only_subscriptions_send_messages_out() {
+        assert!(is_outgoing(DIRECT_QUEUE) && is_outgoing("aws.sns.01234567-89ab-cdef-0123-456789abcdef"));
+        for other in ["aws.sns.fifo.orders.fifo", "aws.sns.outbox", "aws.sns.", "orders", "aws.sns.archive.orders.fifo"]
+        {
+            assert!(!is_outgoing(other), "{other}");
+        }
     }
 }

@@ -112,6 +112,17 @@ pub(crate) fn host_of(url: &str, protocol: Protocol) -> Option<&str> {
     (!host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0)).then_some(host)
 }
 
+/// A URL as it may be shown: stars stand for its password.
+pub(crate) fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let user = authority.rsplit_once('@').and_then(|(credentials, host)| Some((credentials.split_once(':')?.0, host)));
+    match user {
+        Some((user, host)) => format!("{scheme}://{user}:****@{host}{}", &rest[authority.len()..]),
+        None => url.to_owned(),
+    }
+}
+
 /// The address that a URL of the protocol names itself, if its host is no name.
 pub(crate) fn address_of(url: &str, protocol: Protocol) -> Option<IpAddr> {
     IpAddr::from_str(host_of(url, protocol)?).ok()
@@ -161,6 +172,18 @@ mod tests {
             ("ftp://example.com", None),
         ] {
             assert_eq!(host_of(url, Protocol::Http), host, "{url}");
+        }
+    }
+
+    #[test]
+    fn passwords_are_not_shown() {
+        for (url, shown) in [
+            ("http://user:pass@example.com/p?q", "http://user:****@example.com/p?q"),
+            ("http://user:p:a@ss@example.com", "http://user:****@example.com"),
+            ("http://user@example.com/", "http://user@example.com/"),
+            ("http://example.com/a:b@c", "http://example.com/a:b@c"),
+        ] {
+            assert_eq!(without_password(url), shown, "{url}");
         }
     }
 

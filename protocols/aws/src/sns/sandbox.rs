@@ -120,7 +120,9 @@ pub(super) fn list_origination_numbers(job: &Job) -> Result<Shape, Failure> {
 }
 
 fn count_max(job: &Job, most: i64) -> Result<usize, Failure> {
-    let count = view(job).integer("MaxResults")?.unwrap_or(most);
+    // The code of what is no number is SQS's, and none of SNS's.
+    let no_number = |_| Failure::Malformed("MaxResults must be a whole number.".to_owned());
+    let count = view(job).integer("MaxResults").map_err(no_number)?.unwrap_or(most);
     let rule = match count {
         ..1 => "Member must have value greater than or equal to 1".to_owned(),
         count if count > most => format!("Member must have value less than or equal to {most}"),

@@ -7,7 +7,9 @@ use crossdock_common::value::lookup;
 use crossdock_common::{Filter, Message, Name, Refusal, Table, Text, UnixMillis, Value};
 
 use super::filter::{FilterPolicy, Scope};
-use super::protocol::Protocol;
+use super::kept;
+use super::protocol::{Protocol, without_password};
+use super::replay::{self, Replay};
 use crate::arn::Place;
 use crate::call::Job;
 use crate::error::Failure;
@@ -25,6 +27,9 @@ const LOCKED: &str = "locked";
 const DELIVERY_POLICY: &str = "delivery-policy";
 const REDRIVE_POLICY: &str = "redrive-policy";
 const ROLE: &str = "role";
+const IS_REPLAY: &str = "is-replay";
+/// What the keys of subscriptions' other bindings begin with.
+const REPLAY_KEY: &str = "aws.sns.replay.";
 /// Tells a subscription from another protocol's binding between the same two. Exchanges of type headers pass over arguments
 /// that begin with `x-`.
 const MARK: &str = "x-crossdock-sns";
@@ -49,6 +54,10 @@ pub(crate) struct Subscription {
     /// Only these messages.
     pub filter: Option<String>,
     pub scope: Scope,
+    /// What comes again of the topic's archive.
+    pub replay: Option<Replay>,
+    /// It is the other binding of a subscription, through which that comes.
+    pub is_replay: bool,
     pub outward: Outward,
 }
 
@@ -101,7 +110,7 @@ impl Outward {
     }
 }
 
-/// Lets nothing through: nobody has confirmed the subscription.
+/// Lets nothing through: nobody has confirmed the subscription, or its messages come from the archive.
 #[derive(Debug)]
 struct Nothing;
 
@@ -114,7 +123,8 @@ impl Filter for Nothing {
 /// The filter that a subscription keeps with its binding.
 pub(crate) fn filter_of(attributes: &Table) -> Option<Box<dyn Filter>> {
     let Some(Value::Map(kept)) = lookup(attributes, KEPT) else { return None };
-    if lookup(kept, PENDING_SINCE).is_some() {
+    let is_closed = || Replay::read(kept).is_some_and(|replay| replay.is_in_the_way());
+    if lookup(kept, PENDING_SINCE).is_some() || (lookup(kept, IS_REPLAY).is_none() && is_closed()) {
         return Some(Box::new(Nothing));
     }
     let text = |name: &str| lookup(kept, name)?.as_str();
@@ -147,6 +157,8 @@ impl Subscription {
             raw: lookup(kept, "raw")?.as_bool()?,
             filter: text(FILTER),
             scope: text(SCOPE).as_deref().and_then(Scope::from_word).unwrap_or_default(),
+            replay: Replay::read(kept),
+            is_replay: lookup(kept, IS_REPLAY).is_some(),
             outward: Outward::read(kept),
         })
     }
@@ -168,6 +180,12 @@ impl Subscription {
             kept.push((Text::from_static(PROTOCOL), Value::string(self.protocol.word())));
         }
         self.outward.write(&mut kept);
+        if let Some(replay) = &self.replay {
+            replay.write(&mut kept);
+        }
+        if self.is_replay {
+            kept.push((Text::from_static(IS_REPLAY), Value::Bool(true)));
+        }
         BindingSpec {
             source: self.topic.clone(),
             destination: Destination::Queue(self.queue.clone()),
@@ -186,12 +204,18 @@ impl Subscription {
     /// The subscriptions of one topic or of all.
     pub(super) async fn list(job: &Job, source: Option<Name>) -> Result<Vec<Self>, Failure> {
         match job.desk.define(Definition::ListBindings { source }).await.map_err(Failure::of_topic)? {
-            Reply::Bindings(bindings) => Ok(bindings.iter().filter_map(Self::of_binding).collect()),
+            Reply::Bindings(bindings) => {
+                Ok(bindings.iter().filter_map(Self::of_binding).filter(|one| !one.is_replay).collect())
+            }
             _ => Err(Failure::Internal),
         }
     }
 
     pub(super) async fn save(&self, job: &Job) -> Result<(), Failure> {
+        if self.replay.is_some() {
+            let binding = self.for_replays().to_binding();
+            job.desk.define(Definition::Bind(binding)).await.map(drop).map_err(Failure::of_topic)?;
+        }
         job.desk.define(Definition::Bind(self.to_binding())).await.map(drop).map_err(Failure::of_topic)?;
         job.environment.subscriptions_changed();
         Ok(())
@@ -199,7 +223,22 @@ impl Subscription {
 
     pub(super) async fn remove(&self, job: &Job) -> Result<(), Failure> {
         job.desk.define(Definition::Unbind(self.to_binding())).await.map(drop).map_err(Failure::of_topic)?;
+        if self.protocol == Protocol::Sqs && self.topic.ends_with(".fifo") {
+            let binding = self.for_replays().to_binding();
+            job.desk.define(Definition::Unbind(binding)).await.map(drop).map_err(Failure::of_topic)?;
+            kept::forget(job, &replay::document_of(&self.id)).await?;
+        }
         self.remove_hidden(job).await
+    }
+
+    /// The key by which only this subscription gets what is published.
+    pub(super) fn replay_key(&self) -> Bytes {
+        Bytes::from(format!("{REPLAY_KEY}{}", self.id))
+    }
+
+    /// The other binding. It stays as long as the subscription does, as messages may be in the queue that came through it.
+    fn for_replays(&self) -> Self {
+        Self { key: self.replay_key(), is_replay: true, replay: None, ..self.clone() }
     }
 
     /// The queue from which messages went out goes with the subscription.
@@ -228,6 +267,11 @@ impl Subscription {
 
     pub(crate) fn arn(&self, job: &Job) -> String {
         self.place(job).subscription_arn(&self.topic, &self.id)
+    }
+
+    /// The endpoint without its password, which only deliveries need.
+    pub(super) fn shown_endpoint(&self) -> String {
+        if self.protocol.is_http() { without_password(&self.endpoint) } else { self.endpoint.clone() }
     }
 
     pub(super) fn is_pending(&self) -> bool {

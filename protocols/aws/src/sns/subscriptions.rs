@@ -1,12 +1,16 @@
 //! Subscribe, Unsubscribe, lists, GetSubscriptionAttributes, SetSubscriptionAttributes.
 
+mod given;
+mod limits;
+
 use crossdock_common::Name;
 use crossdock_common::definition::{Definition, ExchangeInfo, QueueSpec};
 
 use super::confirmation::{self, PENDING};
-use super::delivery_policy::{DeliveryPolicy, SubscriptionPolicy};
-use super::filter::{self, FilterPolicy, Scope};
+use super::delivery_policy::DeliveryPolicy;
+use super::filter::Scope;
 use super::protocol::{Protocol, address_of};
+use super::replay;
 use super::subscription::{HIDDEN, Outward, Subscription};
 use super::topics::{self, permitted};
 use super::{PAGE, page, read_token, redrive, view};
@@ -15,108 +19,22 @@ use crate::digest::uuid_text;
 use crate::error::Failure;
 use crate::sqs::{attributes, guarded};
 use crate::wire::Shape;
+use given::{Given, given};
+pub(super) use limits::check_large;
+use limits::check_limits;
 
-const SETTABLE: [&str; 6] = [
+const SETTABLE: [&str; 7] = [
     "RawMessageDelivery",
     "FilterPolicy",
     "FilterPolicyScope",
     "DeliveryPolicy",
     "RedrivePolicy",
     "SubscriptionRoleArn",
+    replay::NAME,
 ];
-/// Attributes that SNS knows and this broker does not keep yet: refused, so that nobody relies on them.
-const LATER: [&str; 1] = ["ReplayPolicy"];
 
 const DIFFERENT: &str = "Subscription already exists with different attributes";
 const PENDING_IN_LISTS: &str = "PendingConfirmation";
-
-/// What a request says of a subscription; `None` where it says nothing.
-#[derive(Default)]
-struct Given {
-    raw: Option<bool>,
-    /// Empty for none.
-    filter: Option<String>,
-    scope: Option<Scope>,
-    /// Empty for none, as those below.
-    delivery_policy: Option<String>,
-    redrive_policy: Option<String>,
-    role: Option<String>,
-}
-
-impl Given {
-    /// Takes one attribute.
-    ///
-    /// # Errors
-    /// What SNS says of it, behind `Invalid parameter: `.
-    fn take(&mut self, job: &Job, name: &str, value: &str) -> Result<(), String> {
-        match name {
-            "RawMessageDelivery" => self.raw = Some(truth(value)?),
-            "FilterPolicy" => self.filter = Some(value.to_owned()),
-            "FilterPolicyScope" => self.scope = Some(scope(value)?),
-            "DeliveryPolicy" => {
-                if !value.is_empty() {
-                    SubscriptionPolicy::parse(value).map_err(|text| format!("DeliveryPolicy: {text}"))?;
-                }
-                self.delivery_policy = Some(value.to_owned());
-            }
-            "RedrivePolicy" => {
-                redrive::check(value, &job.place)?;
-                self.redrive_policy = Some(value.to_owned());
-            }
-            "SubscriptionRoleArn" => self.role = Some(value.to_owned()),
-            later if LATER.contains(&later) => return Err(not_yet(later)),
-            other => return Err(format!("Unknown attribute {other}")),
-        }
-        Ok(())
-    }
-
-    /// Changes a subscription.
-    ///
-    /// # Errors
-    /// What SNS says of it then.
-    fn apply(self, subscription: &mut Subscription) -> Result<(), String> {
-        if self.raw == Some(true) && !subscription.protocol.has_raw_delivery() {
-            let protocol = subscription.protocol.word();
-            return Err(format!("RawMessageDelivery: Not supported for protocol {protocol}."));
-        }
-        let outward = &mut subscription.outward;
-        for (given, kept) in [
-            (self.delivery_policy, &mut outward.delivery_policy),
-            (self.redrive_policy, &mut outward.redrive_policy),
-            (self.role, &mut outward.role),
-        ] {
-            if let Some(given) = given {
-                *kept = Some(given).filter(|given| !given.is_empty());
-            }
-        }
-        subscription.raw = self.raw.unwrap_or(subscription.raw);
-        subscription.scope = self.scope.unwrap_or(subscription.scope);
-        if let Some(filter) = self.filter {
-            subscription.filter = Some(filter).filter(|filter| !filter.is_empty());
-        }
-        let Some(filter) = &subscription.filter else { return Ok(()) };
-        FilterPolicy::parse(filter, subscription.scope).map(drop).map_err(filter::complaint)
-    }
-
-    /// Whether the subscription is so already.
-    fn is_as(&self, known: &Subscription) -> bool {
-        let same = |given: &Option<String>, known: &Option<String>| {
-            given.as_deref().is_none_or(|given| given == known.as_deref().unwrap_or_default())
-        };
-        let outward = &known.outward;
-        let filter = same(&self.filter, &known.filter)
-            && same(&self.delivery_policy, &outward.delivery_policy)
-            && same(&self.redrive_policy, &outward.redrive_policy)
-            && same(&self.role, &outward.role);
-        filter && self.raw.is_none_or(|raw| raw == known.raw) && self.scope.is_none_or(|scope| scope == known.scope)
-    }
-}
-
-fn scope(value: &str) -> Result<Scope, String> {
-    Scope::from_word(value).ok_or_else(|| {
-        format!("FilterPolicyScope: Invalid value [{value}]. Please use either MessageBody or MessageAttributes")
-    })
-}
 
 pub(super) async fn subscribe(job: &Job) -> Result<Shape, Failure> {
     let topic = job.place.topic_of(view(job).text("TopicArn")?.unwrap_or_default(), "TopicArn")?;
@@ -152,12 +70,12 @@ async fn subscribe_outwards(job: &Job, topic: &str, protocol: Protocol, endpoint
     }
     let info = permitted(job, topic).await?;
     check_redrive(job, &given, "").await.map_err(|reason| in_attributes(&reason))?;
-    let known = Subscription::of_topic(job, &info.spec.name).await?;
-    let known = known.into_iter().find(|known| known.protocol == protocol && known.endpoint == endpoint);
+    let all = Subscription::of_topic(job, &info.spec.name).await?;
+    let known = all.iter().find(|known| known.protocol == protocol && known.endpoint == endpoint);
     let subscription = match known {
-        Some(known) if !given.is_as(&known) => return Err(in_attributes(DIFFERENT)),
-        Some(known) => known,
-        None => make_outwards(job, &info, protocol, endpoint, given).await?,
+        Some(known) if !given.is_as(known) => return Err(in_attributes(DIFFERENT)),
+        Some(known) => known.clone(),
+        None => make_outwards(job, &info, protocol, endpoint, (given, &all)).await?,
     };
     if subscription.is_pending() {
         confirmation::ask(job, &info, &subscription).await?;
@@ -189,7 +107,7 @@ async fn make_outwards(
     info: &ExchangeInfo,
     protocol: Protocol,
     endpoint: &str,
-    given: Given,
+    (given, others): (Given, &[Subscription]),
 ) -> Result<Subscription, Failure> {
     let id = uuid_text(job.desk.uuid());
     let pending_since = protocol.needs_confirmation().then(|| job.desk.now().unix);
@@ -204,9 +122,12 @@ async fn make_outwards(
         raw: false,
         filter: None,
         scope: Scope::default(),
+        replay: None,
+        is_replay: false,
         outward: Outward { region: job.place.region.clone(), pending_since, ..Outward::default() },
     };
     given.apply(&mut subscription).map_err(|reason| in_attributes(&reason))?;
+    check_limits(job, info, others, &subscription)?;
     let spec = QueueSpec { name: subscription.queue.clone(), durable: true, ..QueueSpec::default() };
     job.desk.define(Definition::DeclareQueue { spec, passive: false }).await.map_err(Failure::of_topic)?;
     subscription.save(job).await?;
@@ -221,28 +142,8 @@ async fn check_policy(job: &Job, topic: &str, queue: &str) -> Result<(), Failure
     }
 }
 
-fn given(job: &Job) -> Result<Given, Failure> {
-    let mut given = Given::default();
-    for (name, value) in view(job).text_map("Attributes")? {
-        given.take(job, name, value).map_err(|reason| in_attributes(&reason))?;
-    }
-    Ok(given)
-}
-
 fn in_attributes(reason: &str) -> Failure {
     Failure::SnsInvalid(format!("Attributes Reason: {reason}"))
-}
-
-fn not_yet(name: &str) -> String {
-    format!("{name}: not available yet")
-}
-
-fn truth(value: &str) -> Result<bool, String> {
-    match value.to_ascii_lowercase().as_str() {
-        "true" => Ok(true),
-        "false" => Ok(false),
-        _ => Err(format!("RawMessageDelivery: Invalid value [{value}]. Must be true or false.")),
-    }
 }
 
 async fn find_or_make(
@@ -255,8 +156,8 @@ async fn find_or_make(
     let info = permitted(job, topic).await?;
     check_redrive(job, &given, queue).await.map_err(|reason| in_attributes(&reason))?;
     let known = Subscription::of_topic(job, &info.spec.name).await?;
-    if let Some(known) = known.into_iter().find(|known| known.queue.as_str() == queue) {
-        return if given.is_as(&known) { Ok(known) } else { Err(in_attributes(DIFFERENT)) };
+    if let Some(known) = known.iter().find(|known| known.queue.as_str() == queue) {
+        return if given.is_as(known) { Ok(known.clone()) } else { Err(in_attributes(DIFFERENT)) };
     }
     if job.desk.inspect_queue(queue).await.is_err() {
         return Err(Failure::SnsInvalid(format!("Endpoint Reason: there is no queue {queue}")));
@@ -272,9 +173,12 @@ async fn find_or_make(
         raw: false,
         filter: None,
         scope: Scope::default(),
+        replay: None,
+        is_replay: false,
         outward: Outward::default(),
     };
     given.apply(&mut subscription).map_err(|reason| in_attributes(&reason))?;
+    check_limits(job, &info, &known, &subscription)?;
     subscription.save(job).await?;
     Ok(subscription)
 }
@@ -315,7 +219,7 @@ fn show(job: &Job, subscription: &Subscription) -> Shape {
         ("SubscriptionArn", Shape::text(arn)),
         ("Owner", Shape::text(job.place.account.as_str())),
         ("Protocol", Shape::text(subscription.protocol.word())),
-        ("Endpoint", Shape::text(subscription.endpoint.as_str())),
+        ("Endpoint", Shape::Text(subscription.shown_endpoint())),
         ("TopicArn", Shape::text(subscription.place(job).topic_arn(&subscription.topic))),
     ])
 }
@@ -328,7 +232,7 @@ pub(super) async fn attributes(job: &Job) -> Result<Shape, Failure> {
         ("SubscriptionArn", subscription.arn(job)),
         ("TopicArn", subscription.place(job).topic_arn(&subscription.topic)),
         ("Protocol", subscription.protocol.word().to_owned()),
-        ("Endpoint", subscription.endpoint.clone()),
+        ("Endpoint", subscription.shown_endpoint()),
         ("Owner", account.clone()),
         ("RawMessageDelivery", subscription.raw.to_string()),
         ("PendingConfirmation", pending_since.is_some().to_string()),
@@ -351,6 +255,10 @@ async fn of_delivery(job: &Job, subscription: &Subscription) -> Result<Vec<(Stri
     let kept = [("DeliveryPolicy", delivery_policy), ("RedrivePolicy", redrive_policy), ("SubscriptionRoleArn", role)];
     let kept = kept.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?)));
     let mut attributes: Vec<_> = kept.collect();
+    if let Some(replay) = &subscription.replay {
+        attributes.push((replay::NAME.to_owned(), replay.policy.clone()));
+        attributes.push(("ReplayStatus".to_owned(), replay.status.word().to_owned()));
+    }
     if subscription.protocol.is_http() {
         let info = permitted(job, &subscription.topic).await?;
         let policy = DeliveryPolicy::effective(delivery_policy.as_deref(), topics::delivery_policy(&info));
@@ -363,13 +271,17 @@ pub(super) async fn set_attribute(job: &Job) -> Result<Shape, Failure> {
     let mut subscription = find(job).await?;
     let value = view(job).text("AttributeValue")?.unwrap_or_default();
     let name = view(job).text("AttributeName")?.unwrap_or_default();
-    if !SETTABLE.contains(&name) && !LATER.contains(&name) {
+    if !SETTABLE.contains(&name) {
         return Err(Failure::SnsInvalid("AttributeName".to_owned()));
     }
     let mut given = Given::default();
     given.take(job, name, value).map_err(Failure::SnsInvalid)?;
     check_redrive(job, &given, &subscription.queue).await.map_err(Failure::SnsInvalid)?;
     given.apply(&mut subscription).map_err(Failure::SnsInvalid)?;
+    if ["FilterPolicy", replay::NAME].contains(&name) {
+        let others = Subscription::of_topic(job, &subscription.topic).await?;
+        check_limits(job, &permitted(job, &subscription.topic).await?, &others, &subscription)?;
+    }
     subscription.save(job).await?;
     Ok(Shape::Nothing)
 }

@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use super::delivery_policy::TopicPolicy;
-use super::permissions;
+use super::{archive, permissions};
 use crate::error::Failure;
 
 /// Texts of any content; README.md says which of them have an effect.
@@ -67,6 +67,8 @@ pub(super) fn check(name: &str, value: &str, is_fifo: bool) -> Result<(), Refusa
             Err(Refusal::Value("Content-based deduplication can only be set for FIFO topics".to_owned()))
         }
         "ContentBasedDeduplication" => one_of(&["true", "false"]),
+        archive::NAME if !is_fifo => Err(Refusal::Value(format!("{} can only be set for FIFO topics", archive::NAME))),
+        archive::NAME => archive::days(value).map(drop).map_err(Refusal::Value),
         "FifoThroughputScope" if !is_fifo => {
             Err(Refusal::Value("FifoThroughputScope can only be set for FIFO topics".to_owned()))
         }

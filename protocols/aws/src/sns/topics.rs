@@ -1,21 +1,27 @@
 //! CreateTopic, DeleteTopic, ListTopics, GetTopicAttributes, SetTopicAttributes.
 
+mod values;
+
 use crossdock_common::definition::{Definition, ExchangeInfo, ExchangeSpec, QueueSpec};
 use crossdock_common::event::Reply;
-use crossdock_common::value::lookup;
-use crossdock_common::{Name, Refusal, Table, Text, Value};
+use crossdock_common::{Name, Refusal, Table};
 use serde_json::json;
 
 use super::control::DIRECT_QUEUE;
 use super::delivery_policy::TopicPolicy;
+use super::publish::MESSAGE_BYTES_MAX;
 use super::subscription::Subscription;
+use super::subscriptions::check_large;
 use super::topic_attributes::Refusal as AttributeRefusal;
-use super::{PAGE, data_protection, fifo, page, read_token, refuse_null, tags, topic_attributes, view};
+use super::{PAGE, archive, data_protection, fifo, page, read_token, refuse_null, tags, topic_attributes, view};
 use crate::access::Resource;
 use crate::arn::is_topic_name;
 use crate::call::Job;
 use crate::error::Failure;
 use crate::wire::{Service, Shape};
+pub(super) use values::{
+    all_kept, delivery_policy, is_large, kept, kept_with, message_bytes_max, put, remove, signature_version,
+};
 
 /// The entry of an exchange's attributes that holds what was set.
 pub(super) const KEPT: &str = "sns";
@@ -74,6 +80,11 @@ async fn declare(job: &Job, name: &str, attributes: &[(&str, &str)], tags: &[(&s
     let mut kept = Table::new();
     put(&mut kept, KEPT, attributes);
     put(&mut kept, tags::KEPT, tags);
+    let archived = attributes.iter().find(|(name, _)| *name == archive::NAME).map(|(_, policy)| archive::days(policy));
+    let archived = archived.transpose().map_err(Failure::SnsInvalid)?.flatten();
+    if archived.is_some() {
+        archive::note_beginning(job, &mut kept);
+    }
     let is_fifo = attributes.contains(&("FifoTopic", "true"));
     let scope = attributes.iter().find(|(name, _)| *name == "FifoThroughputScope").map(|(_, scope)| *scope);
     let spec = ExchangeSpec {
@@ -87,13 +98,20 @@ async fn declare(job: &Job, name: &str, attributes: &[(&str, &str)], tags: &[(&s
     };
     let declared = job.desk.define(Definition::DeclareExchange { spec, passive: false }).await;
     declared.map_err(Failure::of_topic)?;
-    if is_fifo { fifo::declare(job, &Name::from(name), fifo::scope_of(scope)).await } else { Ok(()) }
+    let topic = Name::from(name);
+    if is_fifo {
+        fifo::declare(job, &topic, fifo::scope_of(scope)).await?;
+    }
+    match archived {
+        Some(days) => archive::declare(job, &topic, days).await,
+        None => Ok(()),
+    }
 }
 
 pub(super) async fn delete(job: &Job) -> Result<Shape, Failure> {
     let name = job.place.topic_of(view(job).text("TopicArn")?.unwrap_or_default(), "TopicArn")?;
     let name = match permitted(job, name).await {
-        Ok(info) => info.spec.name,
+        Ok(info) => archive::check_deletion(&info).map(|()| info.spec.name)?,
         // Deleting what is not there is fine.
         Err(Failure::SnsNotFound(_)) => return Ok(Shape::Nothing),
         Err(failure) => return Err(failure),
@@ -150,6 +168,7 @@ pub(super) async fn attributes(job: &Job) -> Result<Shape, Failure> {
         let value = kept(&info, KEPT, name).unwrap_or(default);
         attributes.push((name.to_owned(), value.to_owned()));
     }
+    attributes.extend(archive::beginning(job, &info).map(|time| ("BeginningArchiveTime".to_owned(), time)));
     attributes.push(("Policy".to_owned(), policy_of(job, &info)));
     let known: Vec<String> = attributes.iter().map(|(name, _)| name.clone()).collect();
     let others = all_kept(&info, KEPT)
@@ -164,9 +183,15 @@ pub(super) async fn set_attribute(job: &Job) -> Result<Shape, Failure> {
     let value = view(job).text("AttributeValue")?.unwrap_or_default();
     let topic = job.place.topic_of(view(job).text("TopicArn")?.unwrap_or_default(), "TopicArn")?;
     topic_attributes::check(name, value, topic.ends_with(".fifo")).map_err(AttributeRefusal::alone)?;
-    let info = permitted_topic(job).await?;
-    if name == "FifoThroughputScope" {
-        fifo::set_scope(job, &info.spec.name, fifo::scope_of(Some(value))).await?;
+    let mut info = permitted_topic(job).await?;
+    match name {
+        archive::NAME => {
+            let value = archive::follow(job, &mut info, value).await?;
+            return keep_attribute(job, info, name, value).await;
+        }
+        "FifoThroughputScope" => fifo::set_scope(job, &info.spec.name, fifo::scope_of(Some(value))).await?,
+        "MaximumMessageSize" => check_size(job, &info.spec.name, value).await?,
+        _ => {}
     }
     keep_attribute(job, info, name, value).await
 }
@@ -209,63 +234,14 @@ async fn inspect(job: &Job, name: &str) -> Result<ExchangeInfo, Failure> {
     }
 }
 
-pub(super) fn put(attributes: &mut Table, entry: &'static str, given: &[(&str, &str)]) {
-    if given.is_empty() {
-        return;
+/// Refuses messages of that size where a subscription cannot have them.
+async fn check_size(job: &Job, topic: &Name, bytes_max: &str) -> Result<(), Failure> {
+    if bytes_max.parse().is_ok_and(|bytes: usize| bytes <= MESSAGE_BYTES_MAX) {
+        return Ok(());
     }
-    let at = attributes.iter().position(|(name, _)| &**name == entry);
-    let mut kept = match at.map(|at| attributes.remove(at)) {
-        Some((_, Value::Map(kept))) => kept,
-        _ => Table::new(),
-    };
-    for (name, value) in given {
-        kept.retain(|(known, _)| **known != **name);
-        kept.push((Text::from(*name), Value::string(*value)));
-    }
-    attributes.push((Text::from_static(entry), Value::Map(kept)));
-}
-
-/// Takes values away.
-pub(super) fn remove(attributes: &mut Table, entry: &str, names: &[&str]) {
-    if let Some((_, Value::Map(kept))) = attributes.iter_mut().find(|(name, _)| &**name == entry) {
-        kept.retain(|(known, _)| !names.contains(&&**known));
-    }
-}
-
-pub(super) fn kept<'a>(info: &'a ExchangeInfo, entry: &str, name: &str) -> Option<&'a str> {
-    kept_in(&info.spec, entry, name)
-}
-
-fn kept_in<'a>(spec: &'a ExchangeSpec, entry: &str, name: &str) -> Option<&'a str> {
-    match lookup(&spec.attributes, entry)? {
-        Value::Map(kept) => lookup(kept, name)?.as_str(),
-        _ => None,
-    }
-}
-
-/// Largest message of a topic, if one was set.
-pub(super) fn message_bytes_max(info: &ExchangeInfo) -> Option<usize> {
-    kept(info, KEPT, "MaximumMessageSize")?.parse().ok()
-}
-
-pub(super) fn all_kept(info: &ExchangeInfo, entry: &str) -> Vec<(String, String)> {
-    let Some(Value::Map(kept)) = lookup(&info.spec.attributes, entry) else { return Vec::new() };
-    kept.iter().filter_map(|(name, value)| Some((name.to_string(), value.as_str()?.to_owned()))).collect()
-}
-
-/// The DeliveryPolicy of a topic, if one was set.
-pub(super) fn delivery_policy(info: &ExchangeInfo) -> Option<&str> {
-    kept(info, KEPT, "DeliveryPolicy").filter(|policy| !policy.is_empty())
-}
-
-/// The SignatureVersion of a topic, if one was set.
-pub(super) fn signature_version(info: &ExchangeInfo) -> Option<&str> {
-    kept(info, KEPT, "SignatureVersion")
-}
-
-/// One of these attributes of an exchange as it was declared.
-pub(super) fn kept_with<'a>(spec: &'a ExchangeSpec, name: &str) -> Option<&'a str> {
-    kept_in(spec, KEPT, name)
+    let all = Subscription::of_topic(job, topic).await?;
+    let checked = all.iter().try_for_each(|one| check_large(one.protocol, all.len()));
+    checked.map_err(|reason| Failure::SnsInvalid(format!("MaximumMessageSize: {reason}")))
 }
 
 /// A topic, if it is there.

@@ -171,6 +171,8 @@ fn show(job: &Job, info: &QueueInfo, delivery: &Delivery, selection: &Selection<
     if let Some(notification) = envelope::notification(job, delivery, &seen) {
         seen.body = notification.into();
         seen.attributes.clear();
+    } else {
+        seen.attributes.extend(envelope::replayed(delivery));
     }
     seen.attributes.retain(|attribute| selection.has_attribute(&attribute.name));
     let system = system_attributes(job, info, delivery, &seen.properties);

@@ -1,0 +1,56 @@
+//! How many subscriptions of a kind a topic can have.
+
+use crossdock_common::definition::ExchangeInfo;
+
+use super::super::protocol::Protocol;
+use super::super::subscription::Subscription;
+use super::super::{replay, topics};
+use crate::call::Job;
+use crate::error::Failure;
+
+/// Most filter policies of a topic, as at AWS.
+const FILTER_POLICIES_MAX: usize = 200;
+/// Most subscriptions of a topic that takes messages of more than 256 KiB, as at AWS.
+const LARGE_SUBSCRIPTIONS_MAX: usize = 100;
+
+/// Refuses a subscription that is one too many beside the others, or wants what the topic's messages are too large for.
+pub(super) fn check_limits(
+    job: &Job,
+    info: &ExchangeInfo,
+    others: &[Subscription],
+    subscription: &Subscription,
+) -> Result<(), Failure> {
+    if topics::is_large(info) {
+        let count = others.iter().filter(|other| other.id != subscription.id).count();
+        check_large(subscription.protocol, count + 1)
+            .map_err(|reason| Failure::SnsInvalid(format!("Endpoint Reason: {reason}")))?;
+    }
+    let policy = subscription.replay.as_ref().map_or("", |replay| &replay.policy);
+    replay::check(job, info, others, &subscription.id, policy)?;
+    check_filter_limit(others, subscription)
+}
+
+fn check_filter_limit(others: &[Subscription], subscription: &Subscription) -> Result<(), Failure> {
+    let has_policy = |other: &&Subscription| other.filter.is_some() && other.id != subscription.id;
+    if subscription.filter.is_none() || others.iter().filter(has_policy).count() < FILTER_POLICIES_MAX {
+        return Ok(());
+    }
+    let text = format!("A topic can have at most {FILTER_POLICIES_MAX} filter policies");
+    Err(Failure::sns(403, "FilterPolicyLimitExceeded", text))
+}
+
+/// Whether one of so many subscriptions of the protocol can have messages of more than 256 KiB.
+///
+/// # Errors
+/// Why not.
+pub(in crate::sns) fn check_large(protocol: Protocol, count: usize) -> Result<(), String> {
+    if count > LARGE_SUBSCRIPTIONS_MAX {
+        return Err(format!(
+            "a topic of larger messages than 256 KiB has at most {LARGE_SUBSCRIPTIONS_MAX} subscriptions"
+        ));
+    }
+    match protocol {
+        Protocol::Sqs | Protocol::Lambda | Protocol::Firehose => Ok(()),
+        other => Err(format!("messages of more than 256 KiB do not go to subscriptions of protocol {}", other.word())),
+    }
+}
