@@ -57,7 +57,8 @@ fn read(path: &Path) -> Result<MasterKey, Why> {
         return Err(Why::Malformed(facts.len()));
     }
     let bytes = Zeroizing::new(std::fs::read(path)?);
-    parse(&bytes).map(|key| MasterKey::new(&key)).ok_or(Why::Malformed(bytes.len() as u64))
+    let key = parse(&bytes).ok_or(Why::Malformed(bytes.len() as u64))?;
+    Ok(MasterKey::new(&key)?)
 }
 
 fn parse(bytes: &[u8]) -> Option<Zeroizing<[u8; KEY_BYTES]>> {
@@ -105,7 +106,7 @@ mod tests {
     #[test]
     fn a_key_is_raw_hexadecimal_or_base64() {
         let raw: Vec<u8> = (0..32).collect();
-        let id = MasterKey::new(&raw.as_slice().try_into().unwrap()).id();
+        let id = MasterKey::new(&raw.as_slice().try_into().unwrap()).unwrap().id();
         let texts = [raw, HEX.into(), format!("{HEX}\n").into(), BASE64.into(), format!("{BASE64}\r\n").into()];
         for contents in texts {
             let (_folder, settings) = written(&contents, 0o400);

@@ -49,6 +49,9 @@ pub enum SealError {
     /// There are no keys, and which is needed can't be told.
     #[error("it is encrypted, and its header is damaged: start with its key configured; nothing has been changed")]
     Damaged,
+    /// The disk refuses to show whether it is sealed at all.
+    #[error("whether it is encrypted cannot be read: {0}; nothing has been changed")]
+    Unreadable(String),
 }
 
 fn known_keys(known: &[KeyId]) -> String {
@@ -76,7 +79,7 @@ impl DataKey {
         let mut nonce = [0; NONCE_LEN];
         (keys.entropy)(bytes.as_mut())?;
         (keys.entropy)(&mut nonce)?;
-        let key = aes(&bytes);
+        let key = aes(&bytes)?;
         let mut header = [0; SEALED_HEADER_BYTES];
         header[..HEADER_BYTES].copy_from_slice(&prefix());
         header[ID_AT..NONCE_AT].copy_from_slice(&master.id().0);
@@ -116,17 +119,26 @@ pub(super) fn read(file: &dyn DiskFile, keys: &Keyring) -> Result<Option<(LessSa
     }
     match refused {
         Some(error) => Err(error),
-        None if !PLACES.into_iter().any(|place| bytes_at(file, place).is_some()) => Ok(None),
-        None if keys.is_empty() => Err(SealError::Damaged),
-        None => Ok(Some((unknown_key(keys)?, None))),
+        None => without_header(file, keys),
+    }
+}
+
+fn without_header(file: &dyn DiskFile, keys: &Keyring) -> Result<Option<(LessSafeKey, Option<KeyId>)>, SealError> {
+    let places = PLACES.map(|place| bytes_at(file, place));
+    if places.iter().flatten().flatten().next().is_some() {
+        return if keys.is_empty() { Err(SealError::Damaged) } else { Ok(Some((unknown_key(keys)?, None))) };
+    }
+    // One place that can be read and is no header is enough. Without keys nothing is expected to be sealed.
+    match places {
+        [Err(error), Err(_)] if !keys.is_empty() => Err(SealError::Unreadable(error.to_string())),
+        _ => Ok(None),
     }
 }
 
 fn unknown_key(keys: &Keyring) -> Result<LessSafeKey, SealError> {
     let mut bytes = Zeroizing::new([0; KEY_BYTES]);
     // Known bytes would open what somebody forges.
-    (keys.entropy)(bytes.as_mut()).map_err(|_| SealError::Damaged)?;
-    Ok(aes(&bytes))
+    (keys.entropy)(bytes.as_mut()).and_then(|()| aes(&bytes)).map_err(|_| SealError::Damaged)
 }
 
 /// The file is sealed.
@@ -137,14 +149,14 @@ pub(super) fn is_there(file: &dyn DiskFile) -> bool {
 /// What cannot be read is no header: there is the other one.
 fn header_at(file: &dyn DiskFile, place: u64) -> Option<[u8; SEALED_HEADER_BYTES]> {
     let crc = |header: &[u8; SEALED_HEADER_BYTES]| crc32c::crc32c(&header[..CRC_AT]).to_le_bytes();
-    bytes_at(file, place).filter(|header| header[CRC_AT..] == crc(header))
+    bytes_at(file, place).ok()?.filter(|header| header[CRC_AT..] == crc(header))
 }
 
 /// What begins as a header does.
-fn bytes_at(file: &dyn DiskFile, place: u64) -> Option<[u8; SEALED_HEADER_BYTES]> {
+fn bytes_at(file: &dyn DiskFile, place: u64) -> io::Result<Option<[u8; SEALED_HEADER_BYTES]>> {
     let mut header = [0; SEALED_HEADER_BYTES];
-    read_full(file, place, &mut header).ok()?;
-    header.starts_with(&prefix()).then_some(header)
+    read_full(file, place, &mut header)?;
+    Ok(header.starts_with(&prefix()).then_some(header))
 }
 
 fn open(header: &[u8; SEALED_HEADER_BYTES], keys: &Keyring) -> Result<(LessSafeKey, KeyId), SealError> {
@@ -156,7 +168,8 @@ fn open(header: &[u8; SEALED_HEADER_BYTES], keys: &Keyring) -> Result<(LessSafeK
     let said = Aad::from(&header[..NONCE_AT]);
     let opened = master.key().open_in_place(Nonce::assume_unique_for_key(nonce), said, sealed.as_mut());
     let opened = opened.ok().and_then(|bytes| bytes.first_chunk()).ok_or(SealError::Changed { key: id })?;
-    Ok((aes(opened), id))
+    let key = aes(opened).map_err(|error| SealError::Unreadable(error.to_string()))?;
+    Ok((key, id))
 }
 
 fn prefix() -> [u8; HEADER_BYTES] {

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use aws_lc_rs::aead::{AES_256_GCM, LessSafeKey, UnboundKey};
-use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::digest::{Context, SHA256};
 
 /// Length of a master key and of a data key.
 pub const KEY_BYTES: usize = 32;
@@ -35,10 +35,15 @@ pub struct MasterKey {
 
 impl MasterKey {
     /// Of these bytes, which should be random; the caller's copy stays the caller's care.
-    pub fn new(bytes: &[u8; KEY_BYTES]) -> MasterKey {
-        let hash = digest(&SHA256, &[b"crossdock master key ".as_slice(), bytes].concat());
-        let id = hash.as_ref().first_chunk().copied().unwrap_or_default();
-        MasterKey { id: KeyId(id), key: Arc::new(aes(bytes)) }
+    ///
+    /// # Errors
+    /// There is no memory for it.
+    pub fn new(bytes: &[u8; KEY_BYTES]) -> io::Result<MasterKey> {
+        let mut hash = Context::new(&SHA256);
+        hash.update(b"crossdock master key ");
+        hash.update(bytes);
+        let id = hash.finish().as_ref().first_chunk().copied().unwrap_or_default();
+        Ok(MasterKey { id: KeyId(id), key: Arc::new(aes(bytes)?) })
     }
 
     /// Its name.
@@ -52,9 +57,12 @@ impl MasterKey {
 }
 
 /// The key for AES-256-GCM. Who uses it sees to it that no nonce is used twice.
-#[allow(clippy::expect_used)]
-pub(super) fn aes(bytes: &[u8; KEY_BYTES]) -> LessSafeKey {
-    LessSafeKey::new(UnboundKey::new(&AES_256_GCM, bytes).expect("AES-256 takes 32 bytes"))
+///
+/// # Errors
+/// The library has no memory for it.
+pub(super) fn aes(bytes: &[u8; KEY_BYTES]) -> io::Result<LessSafeKey> {
+    let key = UnboundKey::new(&AES_256_GCM, bytes).map_err(|_| io::Error::other("a key cannot be made"))?;
+    Ok(LessSafeKey::new(key))
 }
 
 /// Fills a buffer with what nobody can guess.

@@ -1,6 +1,8 @@
 //! Encryption at rest: nothing readable on disk, nothing believed that was changed, nothing touched without the key.
 
-use std::path::PathBuf;
+use std::io::{self, IoSlice};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::inspection::Seen;
 use super::stored::read;
@@ -98,7 +100,7 @@ fn without_the_right_key_nothing_opens_and_nothing_changes() {
         let text = error.to_string();
         let named = format!("with key {id}, and {known}: name the file of that key in store.encryption.key_file");
         assert!(text.contains(" in journal /journal cannot be read: ") && text.contains(&named), "{text}");
-        let seen = inspect(std::sync::Arc::new(disk.clone()), &wrong, &folder(), &mut |_| ());
+        let seen = inspect(Arc::new(disk.clone()), &wrong, &folder(), &mut |_| ());
         assert_eq!(seen.unwrap_err().to_string(), text);
         disk.kill();
     }
@@ -334,4 +336,80 @@ fn one_message_is_read_without_the_rest_of_its_segment() {
     })
     .unwrap();
     assert_eq!(read(&*opened.journal, &[hit]), [Ok(readable(10).payload.into())]);
+}
+
+/// What cannot be read is not taken for a file without encryption: it would be cut.
+#[test]
+fn a_file_whose_header_cannot_be_read_keeps_the_journal_from_opening() {
+    let disk = full_folder(keys(Some(1), &[]));
+    let before = disk.contents();
+    let unreadable = Unreadable(disk.clone());
+    let error =
+        SteppedJournal::open(Arc::new(unreadable), &folder(), with(keys(Some(1), &[])), listener().0, &mut |_| ());
+    let reason = match error.err().unwrap() {
+        OpenError::Sealed { reason, .. } => reason,
+        other => panic!("{other}"),
+    };
+    assert!(matches!(reason, SealError::Unreadable(_)), "{reason}");
+    assert!(disk.contents() == before);
+}
+
+/// Its segments cannot be read.
+struct Unreadable(SimulatedDisk);
+
+struct UnreadableFile;
+
+impl Disk for Unreadable {
+    fn create_folder(&self, folder: &Path) -> io::Result<()> {
+        self.0.create_folder(folder)
+    }
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn DiskLock>> {
+        self.0.lock(path)
+    }
+    fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
+        self.0.list(folder)
+    }
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        self.open_to_read(path)
+    }
+    fn open_to_read(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        if path.to_str().unwrap().contains("segment-") {
+            Ok(Arc::new(UnreadableFile))
+        } else {
+            self.0.open_to_read(path)
+        }
+    }
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        self.0.create(path)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.0.rename(from, to)
+    }
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        Disk::remove(&self.0, path)
+    }
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        self.0.sync_folder(folder)
+    }
+}
+
+impl DiskFile for UnreadableFile {
+    fn len_bytes(&self) -> io::Result<u64> {
+        Ok(16_384)
+    }
+    fn read_at(&self, _: u64, _: &mut [u8]) -> io::Result<usize> {
+        Err(io::Error::other("a bad sector"))
+    }
+    fn write_vectored_at(&self, _: u64, _: &[IoSlice<'_>]) -> io::Result<usize> {
+        panic!("it is written")
+    }
+    fn allocate(&self, _: u64) -> io::Result<()> {
+        panic!("it is allocated")
+    }
+    fn truncate(&self, _: u64) -> io::Result<()> {
+        panic!("it is cut")
+    }
+    fn sync_data(&self) -> io::Result<()> {
+        panic!("it is synced")
+    }
 }

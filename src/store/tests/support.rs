@@ -73,7 +73,7 @@ pub(super) fn options() -> Options {
 
 /// The key of so many equal bytes.
 pub(super) fn master(number: u8) -> MasterKey {
-    MasterKey::new(&[number; KEY_BYTES])
+    MasterKey::new(&[number; KEY_BYTES]).unwrap()
 }
 
 pub(super) fn keys(sealing: Option<u8>, opening: &[u8]) -> Keyring {
