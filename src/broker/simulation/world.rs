@@ -134,6 +134,10 @@ impl World {
         Self { disk, now, options, paging, thresholds, settings: Settings::default() }
     }
 
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.options.keys.seals()
+    }
+
     fn formats() -> Vec<&'static dyn Format> {
         vec![plain_format()]
     }
