@@ -2,6 +2,7 @@
 
 pub mod administration;
 pub mod auth;
+pub mod bridges;
 pub mod broker;
 pub mod cli;
 pub mod config;

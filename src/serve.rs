@@ -11,6 +11,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::bridges::sns::{self, Office};
 use crate::broker::{Engine, announce_regularly, keep_large_blocks_apart};
 use crate::config::Settings;
 use crate::mosquitto::{self, Files};
@@ -44,7 +45,12 @@ pub async fn run(settings: Settings, options: ServeOptions) -> Result<()> {
     announce_regularly(engine.clone(), &settings.mqtt);
     // Before anybody is told that the broker is there; until then a signal ends the process at once, which loses nothing.
     let end = EndSignals::new()?;
-    let mut listening = starting.listen(&engine, &shutdown)?;
+    let office = Office::new(engine.clone(), &settings);
+    let mut listening = starting.listen(&engine, &office, &shutdown)?;
+    if let Some(url) = ports::aws_url(&listening) {
+        office.set_listener(url);
+    }
+    sns::deliver(engine.clone(), office, &settings);
     listening.extend(management);
     starting.management.set_listeners(&listening);
     starting.startup.finish(engine.clone());

@@ -106,6 +106,7 @@ fn only_store_syncs() {
         "src/http",
         "src/broker",
         "src/auth",
+        "src/bridges",
         "src/config",
         "src/cli",
         "src/serve",
@@ -116,9 +117,34 @@ fn only_store_syncs() {
 #[test]
 fn only_net_and_the_http_listener_own_sockets() {
     let words = ["TcpListener", "TcpStream", "UdpSocket"];
-    let folders =
-        ["protocols", "src/core", "src/http", "src/broker", "src/auth", "src/config", "src/cli", "src/telemetry"];
+    let folders = [
+        "protocols",
+        "src/administration",
+        "src/auth",
+        "src/broker",
+        "src/cli",
+        "src/config",
+        "src/core",
+        "src/definitions",
+        "src/http",
+        "src/mosquitto",
+        "src/serve",
+        "src/store",
+        "src/telemetry",
+    ];
     assert_absent(&folders, &words);
+    // Bridges call others and are called by nobody.
+    assert_absent(&["src/bridges"], &["TcpListener", "UdpSocket"]);
+}
+
+#[test]
+fn outgoing_connections_of_sns_are_made_in_one_place() {
+    let connecting: Vec<PathBuf> = sources("src/bridges/sns")
+        .into_iter()
+        .filter(|(_, text)| ["TcpStream", "lookup_host", "HttpConnector"].iter().any(|word| text.contains(word)))
+        .map(|(path, _)| path)
+        .collect();
+    assert_eq!(connecting, [root().join("src/bridges/sns/doorway.rs")], "addresses are checked there");
 }
 
 #[test]

@@ -2,10 +2,12 @@
 //! its client as its users do, and ends with 0.
 
 mod amqp;
+mod aws;
 mod lapin;
 mod lapin_extensions;
 mod mqtt;
 mod rumqttc;
+mod sns;
 mod websocket;
 
 use std::io::{BufRead, BufReader, Write};
@@ -98,15 +100,6 @@ fn a_client_certificate_logs_its_user_in_through_external() {
 }
 
 #[test]
-fn signatures_of_boto3() {
-    let (interpreter, mut command) = python_program("sigv4_client.py");
-    if is_there("sigv4_client.py", &[interpreter]) {
-        let (broker, _folder) = Broker::start_guarded();
-        run_against(&broker, "sigv4_client.py", &mut command);
-    }
-}
-
-#[test]
 fn paho_keeps_qos_2_over_kills_of_the_broker() {
     python_over_kills("paho_restart.py");
 }
@@ -137,7 +130,7 @@ fn python_over_kills(script: &str) {
     let (interpreter, command) = python_program(script);
     let protocol = match script.split_once('_') {
         Some(("paho", _)) => "mqtt",
-        Some(("sqs", _)) => "aws",
+        Some(("sqs" | "sns", _)) => "aws",
         _ => "amqp",
     };
     over_kills(script, interpreter, command, protocol);
@@ -227,35 +220,6 @@ fn known_differences_to_rabbitmqs_stomp_are_documented() {
         let row = format!("| `{name}` | {} |", difference["reason"].as_str().expect("text"));
         assert!(page.contains(&row), "docs/stomp.md does not say: {row}");
     }
-}
-
-#[test]
-fn boto3() {
-    python("boto3_client.py");
-}
-
-#[test]
-fn boto3_fifo() {
-    python("boto3_fifo.py");
-}
-
-#[test]
-fn sqs_is_as_aws_specifies_it() {
-    python("sqs_conformance.py");
-}
-
-#[test]
-fn sqs_without_aws_pauses() {
-    let (interpreter, mut command) = python_program("sqs_quirks.py");
-    if is_there("sqs_quirks.py", &[interpreter]) {
-        let broker = Broker::start(&["aws.quirks.recreate_at_once=true", "aws.quirks.purge_at_once=true"]);
-        run_against(&broker, "sqs_quirks.py", &mut command);
-    }
-}
-
-#[test]
-fn aws_cli() {
-    python("aws_cli.py");
 }
 
 #[test]

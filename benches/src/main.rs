@@ -29,6 +29,7 @@ mod run;
 mod send;
 mod server;
 mod shared;
+mod sqs;
 mod stomp;
 mod streams;
 mod usage;
@@ -79,6 +80,8 @@ enum Commands {
     Streams(streams::Arguments),
     /// Many devices over MQTT: connections, durable sessions, retained topics.
     Devices(devices::Arguments),
+    /// SQS over HTTP: sends, batches, receives and deletions, and receives from long queues.
+    Sqs(sqs::Arguments),
 }
 
 fn main() -> Result<()> {
@@ -88,6 +91,7 @@ fn main() -> Result<()> {
         Some(Commands::Breadth(arguments)) => return breadth::run(arguments),
         Some(Commands::Streams(arguments)) => return streams::run(arguments),
         Some(Commands::Devices(arguments)) => return devices::run(arguments),
+        Some(Commands::Sqs(arguments)) => return sqs::run(arguments),
         None => {}
     }
     if let Some(port) = arguments.rumqttd_port {

@@ -7,6 +7,7 @@
 //!
 //! Invariant: a broken configuration never leads to defaults. Either all of it is understood or nothing runs.
 
+mod endpoints;
 mod example;
 mod listener;
 mod load;
@@ -23,6 +24,7 @@ mod tree;
 mod units;
 mod vhosts;
 
+pub use endpoints::AllowedEndpoints;
 pub use example::example_file;
 pub use listener::{Listener, ListenerKind, WebProtocol};
 pub use load::{Sources, load, mosquitto_notes};

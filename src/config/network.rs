@@ -18,6 +18,11 @@ impl Networks {
         self.0.is_empty()
     }
 
+    /// `None` if a text is none of both.
+    pub(super) fn from_texts<'a>(texts: impl IntoIterator<Item = &'a String>) -> Option<Self> {
+        texts.into_iter().map(|text| network(text)).collect::<Option<_>>().map(Self)
+    }
+
     /// Whether the address is in one of them.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
@@ -36,7 +41,7 @@ impl Scalar for Networks {
         "an array of networks and addresses such as [\"10.0.0.0/8\", \"::1\"]".into()
     }
     fn parse(value: &Value) -> Option<Self> {
-        Vec::<String>::parse(value)?.iter().map(|text| network(text)).collect::<Option<_>>().map(Self)
+        Self::from_texts(&Vec::<String>::parse(value)?)
     }
     fn to_toml(&self) -> Option<String> {
         let texts: Vec<String> = self.0.iter().map(|network| quoted(&network.to_string())).collect();

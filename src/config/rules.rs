@@ -2,7 +2,7 @@
 
 use super::listener::{Listener, ListenerKind, WebProtocol};
 use super::problem::Problems;
-use super::settings::{ClientCertificates, Settings, Switch, UserSettings};
+use super::settings::{AwsSink, ClientCertificates, Settings, Switch, UserSettings};
 use super::tree::Node;
 use crate::auth::PasswordHash;
 
@@ -19,6 +19,7 @@ pub fn check(settings: &Settings, tree: &Node, problems: &mut Problems) {
     rules.users_are_complete();
     rules.messages_fit_into_segments();
     rules.web_protocols_are_known();
+    rules.sinks_are_complete();
 }
 
 struct Rules<'a> {
@@ -58,6 +59,30 @@ impl Rules<'_> {
                 let path = format!("websocket.protocols[{index}]");
                 self.complain(&path, format!("{word:?} is not one of \"mqtt\", \"stomp\", \"amqp\""));
             }
+        }
+    }
+
+    fn sinks_are_complete(&mut self) {
+        let sinks = &self.settings.aws.sinks;
+        let all = [
+            ("application", &sinks.application),
+            ("email", &sinks.email),
+            ("sms", &sinks.sms),
+            ("lambda", &sinks.lambda),
+            ("firehose", &sinks.firehose),
+        ];
+        for (name, sink) in all {
+            let missing = match sink.to {
+                AwsSink::Webhook if sink.url.is_none() => "url",
+                AwsSink::Directory if sink.path.is_none() => "path",
+                _ => continue,
+            };
+            let message = format!("aws.sinks.{name}.{missing} is missing");
+            self.complain(&format!("aws.sinks.{name}.to"), message);
+        }
+        let is_url = |url: &String| url.starts_with("http://") || url.starts_with("https://");
+        if !self.settings.aws.public_url.as_ref().is_none_or(is_url) {
+            self.complain("aws.public_url", "expected http:// or https://, a host, and perhaps a port");
         }
     }
 

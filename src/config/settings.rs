@@ -4,6 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
+use super::endpoints::AllowedEndpoints;
 use super::network::Networks;
 use super::policies::PolicyDefinitionSettings;
 use super::scalar::choice;
@@ -339,6 +340,9 @@ section! {
     pub struct StompSettings {
         /// Whether a `host` that is no vhost is refused. Many clients put the name of the machine there: then they get the vhost "/".
         pub strict_host: bool = false;
+        /// Whether `*` and a last `>` in the name of a queue that is subscribed to are wildcards, as with ActiveMQ; else they are part of
+        /// the name, as with RabbitMQ.
+        pub queue_wildcards: bool = true;
         /// Deliveries that a subscription with `ack:client` or `client-individual` may have unacknowledged, where it says nothing with
         /// `prefetch-count` or `activemq.prefetchSize`; 0 for any number. One that has them all leaves nothing to others.
         pub prefetch_default: u32 = 1_000, in 0..=1_000_000;
@@ -441,10 +445,74 @@ section! {
         pub region: String = "us-east-1".into(), in 1..=64;
         /// Check request signatures. Without it every caller may do everything, so it can only be turned off on a loopback address.
         pub verify_signatures: bool = true;
+        /// Where whoever gets messages from SNS reaches this API, for the URLs in them: http or https, host and port. Without this
+        /// setting it is the address of the listener.
+        pub public_url: Option<String> = None, in 1..=1024, example "\"https://sns.example.com\"";
         /// Access keys and the users they act for.
         pub keys: Vec<AwsKeySettings> = Vec::new();
         /// Rules of AWS that are in the way of local development: with true, a rule does not hold.
         pub quirks: AwsQuirksSettings = AwsQuirksSettings::default();
+        /// How SNS sends messages to HTTP and HTTPS endpoints.
+        pub deliveries: AwsDeliveriesSettings = AwsDeliveriesSettings::default();
+        /// Where SNS's messages go that are for nobody with a URL.
+        pub sinks: AwsSinksSettings = AwsSinksSettings::default();
+    }
+}
+
+section! {
+    /// How SNS sends messages to HTTP and HTTPS endpoints.
+    pub struct AwsDeliveriesSettings {
+        /// Where messages may go beside public addresses: "loopback", "private", "link_local", and networks or addresses. Hosts are
+        /// resolved for each connection, and what counts is the address. Metadata services such as 169.254.169.254 have to be named
+        /// by their address. Development mode allows "loopback" and "private", too.
+        pub allow: AllowedEndpoints = AllowedEndpoints::default(), example "[\"loopback\", \"10.0.0.0/8\"]";
+        /// Time for a request and its answer; AWS has 15 s.
+        pub timeout_ms: Milliseconds = Milliseconds(15_000), in 100..=60_000;
+        /// Messages that are on their way at the same time, to all endpoints together. One endpoint has 16 of them, one that fails has 1.
+        pub concurrent_max: u32 = 256, in 1..=10_000;
+        /// Authorities that HTTPS endpoints' certificates may come from, beside those of the machine: a PEM file.
+        pub authorities: Option<PathBuf> = None, example "\"certs/ca.pem\"";
+    }
+}
+
+section! {
+    /// Where SNS's messages go that are for nobody with a URL.
+    pub struct AwsSinksSettings {
+        /// Mobile push.
+        pub application: AwsSinkSettings = AwsSinkSettings::default();
+        /// E-mail and e-mail-json.
+        pub email: AwsSinkSettings = AwsSinkSettings::default();
+        /// Text messages.
+        pub sms: AwsSinkSettings = AwsSinkSettings::default();
+        /// Functions.
+        pub lambda: AwsSinkSettings = AwsSinkSettings::default();
+        /// Delivery streams.
+        pub firehose: AwsSinkSettings = AwsSinkSettings::default();
+    }
+}
+
+section! {
+    /// Where messages of one kind go.
+    pub struct AwsSinkSettings {
+        /// "outbox": the queue aws.sns.outbox, which keeps the last 10,000 for whoever reads it. "webhook": POSTed as JSON to `url`.
+        /// "directory": a file of JSON for each in `path`.
+        pub to: AwsSink = AwsSink::Outbox;
+        /// For "webhook". It is the operator's, so it may be anywhere.
+        pub url: Option<String> = None, in 1..=1024, example "\"http://127.0.0.1:8080/text-messages\"";
+        /// For "directory".
+        pub path: Option<PathBuf> = None, example "\"/var/spool/crossdock/sms\"";
+    }
+}
+
+choice! {
+    /// Where messages of one kind go.
+    pub enum AwsSink {
+        /// A queue of the broker.
+        Outbox = "outbox",
+        /// A URL.
+        Webhook = "webhook",
+        /// Files.
+        Directory = "directory",
     }
 }
 

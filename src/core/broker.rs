@@ -5,6 +5,7 @@ pub(crate) mod announce;
 mod connections;
 mod declare;
 pub(crate) mod define;
+pub(crate) mod followers;
 pub(crate) mod followup;
 mod moves;
 pub(crate) mod recovery;
@@ -260,7 +261,7 @@ impl Broker {
         let rules = self.rules();
         let mut connections = self.connections.lock();
         connections.has_room(connection, who, &rules)?;
-        if !self.permissions().may_enter(&who.user, &who.vhost) {
+        if !who.is_broker && !self.permissions().may_enter(&who.user, &who.vhost) {
             return Err(Refusal::VhostRefused { vhost: who.vhost.clone(), user: who.user.clone() });
         }
         Ok(connections.entered(connection, who, &rules))

@@ -66,17 +66,19 @@ pub struct Client {
 struct Holdings {
     consumers: HashMap<ConsumerId, ConsumerPlace>,
     lanes: HashMap<Lane, Arc<LaneWindow>>,
-    /// Queues where something of the connection may have to be cleaned up.
-    touched: HashSet<QueueId>,
+    /// Queues where something of the connection may have to be cleaned up, and whether it may hold deliveries that end with it.
+    touched: HashMap<QueueId, bool>,
     exclusive: Vec<Name>,
     /// With so many, it is looked which of them are still there.
     exclusive_max: usize,
+    /// It hears of queues that others make.
+    follows: bool,
 }
 
 impl Default for Holdings {
     fn default() -> Self {
-        let (consumers, lanes, touched) = (HashMap::default(), HashMap::default(), HashSet::default());
-        Self { consumers, lanes, touched, exclusive: Vec::new(), exclusive_max: EXCLUSIVE_MAX }
+        let (consumers, lanes, touched) = (HashMap::default(), HashMap::default(), HashMap::default());
+        Self { consumers, lanes, touched, exclusive: Vec::new(), exclusive_max: EXCLUSIVE_MAX, follows: false }
     }
 }
 
@@ -165,6 +167,11 @@ impl Client {
         self.broker.exempt(self.outbox.connection);
     }
 
+    /// It is a part of the broker and nobody's: it may do everything. Before it enters a vhost.
+    pub fn trust(&mut self) {
+        self.who.is_broker = true;
+    }
+
     /// The driver has checked the credentials and they are good.
     pub fn authenticated(&mut self, request: RequestId, principal: Principal) {
         let principal = Principal { name: self.broker.shared_user(principal.name), ..principal };
@@ -208,6 +215,9 @@ impl Client {
                 && self.searches.is_browsing(*request)
             {
                 self.browsed(now, &mut event);
+            }
+            if let Event::ConsumerCancelled { consumer } = event {
+                self.forget_consumer(consumer);
             }
             if let Event::Deliver(deliveries) = &mut event {
                 self.keep_readable(now, deliveries);
@@ -290,10 +300,13 @@ impl Client {
     /// As [`close`](Self::close), for an owner that is being dropped.
     pub fn end(&mut self, now: Now) {
         self.flush(now);
+        self.unfollow_queues(None);
         let connection = self.outbox.connection;
         let holdings = self.holdings.take().unwrap_or_default();
-        for queue in holdings.touched.into_iter().chain(self.session.as_ref().map(|session| session.queue)) {
-            self.push(queue, ShardCommand::Detach { queue, connection });
+        for (queue, holds) in
+            holdings.touched.into_iter().chain(self.session.as_ref().map(|session| (session.queue, true)))
+        {
+            self.push(queue, ShardCommand::Detach { queue, connection, holds });
         }
         self.flush(now);
         self.close_session(now);
@@ -323,6 +336,8 @@ impl Client {
             Command::Define { request, definition } => self.define(now, request, *definition),
             Command::Subscribe { request, subscribe } => self.subscribe(now, request, *subscribe),
             Command::Unsubscribe { request, consumer } => self.unsubscribe(request, consumer),
+            Command::FollowQueues { request, follower, pattern } => self.follow_queues(now, request, follower, pattern),
+            Command::UnfollowQueues { follower } => self.unfollow_queues(Some(follower)),
             Command::Window { consumer, window } => self.set_window(consumer, window),
             Command::LaneWindow { lane, window } => self.set_lane_window(lane, window),
             Command::Fetch { request, fetch } => self.fetch(now, request, *fetch),
@@ -382,6 +397,12 @@ impl Client {
             holdings.exclusive.retain(is_mine);
         }
         holdings.exclusive_max = (holdings.exclusive.len() * 2).max(EXCLUSIVE_MAX);
+    }
+
+    /// Consumers and queues that are remembered.
+    #[cfg(test)]
+    pub(crate) fn holdings_count(&self) -> usize {
+        self.holdings.as_ref().map_or(0, |holdings| holdings.consumers.len() + holdings.touched.len())
     }
 
     fn holdings(&mut self) -> &mut Holdings {

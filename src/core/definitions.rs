@@ -18,6 +18,7 @@ mod trie;
 mod vhost;
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -383,6 +384,32 @@ impl Definitions {
         of_kind.map(|((_, key), document)| (key.clone(), document.clone())).collect()
     }
 
+    /// What protocols keep in a vhost: documents whose names begin so, after `after`.
+    pub(crate) fn protocol_documents(
+        &self,
+        vhost: &Name,
+        prefix: &Name,
+        after: Option<&Name>,
+    ) -> impl Iterator<Item = (&Name, &Bytes)> {
+        let kind = protocol_kind(vhost);
+        let start = match after {
+            Some(after) if after >= prefix => Bound::Excluded((kind.clone(), after.clone())),
+            _ => Bound::Included((kind.clone(), prefix.clone())),
+        };
+        let found =
+            self.documents.range((start, Bound::Unbounded)).map(|((kind, name), document)| (kind, name, document));
+        let those = found.take_while(move |(known, name, _)| **known == kind && name.starts_with(prefix.as_str()));
+        those.map(|(_, name, document)| (name, document))
+    }
+
+    /// Keeps or forgets one of those; the caller commits.
+    pub(crate) fn set_protocol_document(&mut self, vhost: &Name, name: Name, document: Option<Bytes>) {
+        let kind = protocol_kind(vhost);
+        let table = persist::document_to_table(&kind, &name, document.as_ref());
+        push_table(&mut *self.log, RecordKind::Document, 0, &table);
+        self.keep_document(kind, name, document);
+    }
+
     pub(crate) fn set_document(&mut self, kind: &str, key: &Name, document: Option<Bytes>) {
         let table = persist::document_to_table(kind, key, document.as_ref());
         push_table(&mut *self.log, RecordKind::Document, 0, &table);
@@ -411,6 +438,8 @@ impl Definitions {
 
     /// Removes a vhost with everything in it: gives its queues, which shards still have. One record says so; the caller commits.
     pub(crate) fn remove_vhost(&mut self, name: &Name) -> Vec<QueueId> {
+        let protocols = protocol_kind(name);
+        self.documents.retain(|(kind, _), _| *kind != protocols);
         let Some(vhost) = self.vhosts.remove(name) else { return Vec::new() };
         vhost.sessions.values().for_each(|session| self.deadlines.forget(name, session));
         let queues: Vec<QueueId> = vhost.queues.values().map(|queue| queue.id).collect();
@@ -505,6 +534,11 @@ impl QueueEntry {
     fn is_routed_to(&self) -> bool {
         !self.bindings.is_empty() || self.found_by_name.load(Ordering::Relaxed)
     }
+}
+
+/// Under what the documents of a vhost's protocols are kept.
+fn protocol_kind(vhost: &Name) -> Name {
+    format!("protocol:{vhost}").into()
 }
 
 fn push_table(log: &mut dyn Log, kind: RecordKind, stream: u64, table: &Table) {

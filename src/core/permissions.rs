@@ -111,7 +111,7 @@ impl Permissions {
     /// # Errors
     /// [`Refusal::AccessRefused`].
     pub fn check(&self, who: &Who, access: Access, resource: Resource, name: &Name) -> Result<(), Refusal> {
-        if self.everything {
+        if self.everything || who.is_broker {
             return Ok(());
         }
         let asked = if name.is_empty() { "amq.default" } else { name.as_str() };
@@ -143,6 +143,8 @@ pub struct Who {
     pub vhost: Name,
     /// What its client calls itself, where the protocol has such a name.
     pub client_id: Option<Name>,
+    /// It is the broker itself, which may do everything ([`Client::trust`](crate::Client::trust)).
+    pub is_broker: bool,
 }
 
 #[cfg(test)]
@@ -150,7 +152,7 @@ mod tests {
     use super::*;
 
     fn who(user: &str) -> Who {
-        Who { user: user.into(), vhost: "/".into(), client_id: Some("device.1".into()) }
+        Who { user: user.into(), vhost: "/".into(), client_id: Some("device.1".into()), is_broker: false }
     }
 
     #[test]

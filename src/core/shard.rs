@@ -224,7 +224,7 @@ impl Shard {
             ShardCommand::CancelDelayed { queue, position, request, outbox } => {
                 self.cancel_delayed(queue, position, request, outbox, effects);
             }
-            ShardCommand::Detach { queue, connection } => self.detach(now, queue, connection, effects),
+            ShardCommand::Detach { queue, connection, holds } => self.detach(now, queue, (connection, holds), effects),
             ShardCommand::Retain { vhost, message, confirm } => self.retain(&vhost, message, confirm, effects),
             ShardCommand::SessionState { queue, key, value, request } => {
                 self.set_session_state(queue, key, value, request, effects);

@@ -14,9 +14,10 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, State};
 use axum::http::request::Parts;
 use axum::response::Response;
-use crossdock_aws::{Environment, Failure, Quirks, Request, refuse};
-use crossdock_common::Name;
+use crossdock_aws::{Caller, Environment, Failure, Quirks, Request, bearer, refuse};
+use crossdock_common::{Name, UnixMillis};
 
+use crate::bridges::sns::Office;
 use crate::broker::Engine;
 use crate::config::Settings;
 use crate::telemetry::Protocol;
@@ -42,13 +43,14 @@ struct Endpoint {
     keys: Keys,
     body_bytes_max: usize,
     seeds: AtomicU64,
+    office: Arc<Office>,
 }
 
 /// Everything on one port: `/` and every queue's path, for SQS, SNS and STS.
 ///
 /// # Errors
 /// The operating system gives no random numbers.
-pub fn router(engine: Arc<Engine>, settings: &Settings, seed: u64) -> Result<Router> {
+pub fn router(engine: Arc<Engine>, office: Arc<Office>, settings: &Settings, seed: u64) -> Result<Router> {
     let message_bytes_max = settings.limits.aws_message_bytes_max.as_usize();
     let environment = Environment {
         account: settings.aws.account_id.clone(),
@@ -60,6 +62,7 @@ pub fn router(engine: Arc<Engine>, settings: &Settings, seed: u64) -> Result<Rou
             purge_at_once: settings.aws.quirks.purge_at_once,
         },
         memory: Arc::default(),
+        office: Some(office.clone()),
     };
     let endpoint = Endpoint {
         engine,
@@ -67,6 +70,7 @@ pub fn router(engine: Arc<Engine>, settings: &Settings, seed: u64) -> Result<Rou
         keys: Keys::new(settings),
         body_bytes_max: message_bytes_max * SPELLING_MAX + PARAMETERS_BYTES,
         seeds: AtomicU64::new(seed),
+        office,
     };
     Ok(Router::new().fallback(serve).with_state(Arc::new(endpoint)))
 }
@@ -90,6 +94,9 @@ async fn serve(
 ) -> Response {
     let seed = endpoint.seeds.fetch_add(1, Ordering::Relaxed);
     let (parts, body) = request.into_parts();
+    if let Some(pem) = certificate(&endpoint.office, &parts).await {
+        return Response::builder().header("content-type", "application/x-pem-file").body(pem).unwrap_or_default();
+    }
     let mut request = head(&parts);
     match endpoint.answer(peer, &mut request, body, seed).await {
         Ok(response) => to_axum(response),
@@ -105,12 +112,30 @@ impl Endpoint {
         body: Body,
         seed: u64,
     ) -> Result<crossdock_aws::Response, Failure> {
-        // Strangers are turned away before their body is read.
-        self.keys.expect(request).inspect_err(|_| self.refused(peer, request))?;
-        request.body = self.read(body).await?;
         let now = self.engine.clock.now();
-        let caller = self.keys.caller(request, peer.ip(), now.unix).inspect_err(|_| self.refused(peer, request))?;
+        let caller = match self.bearer(request, peer, now.unix) {
+            Some(bearer) => bearer?,
+            None => {
+                // Strangers are turned away before their body is read.
+                self.keys.expect(request).inspect_err(|_| self.refused(peer, request))?;
+                request.body = self.read(body).await?;
+                self.keys.caller(request, peer.ip(), now.unix).inspect_err(|_| self.refused(peer, request))?
+            }
+        };
         Ok(Session::new(self.engine.clone()).run(self.environment.clone(), request, caller, seed).await)
+    }
+
+    /// Who follows a link of a message has no key, and acts for the subscriber. A request without a body.
+    fn bearer(&self, request: &Request, peer: SocketAddr, now: UnixMillis) -> Option<Result<Caller, Failure>> {
+        if !self.keys.are_checked() || request.method != "GET" || crossdock_aws::sigv4::claimed(request).is_some() {
+            return None;
+        }
+        let bindings_of = |topic: &Name| {
+            let bindings = self.engine.broker.bindings_from(&Name::from("/"), topic);
+            bindings.iter().map(|binding| (**binding).clone()).collect()
+        };
+        let user = bearer(&self.environment, request, now, bindings_of)?;
+        Some(user.map(|user| Caller { user, region: None, peer: Some(peer.ip()) }))
     }
 
     /// The whole body, within its limits of size and time; chunked bodies are counted while they come.
@@ -126,6 +151,18 @@ impl Endpoint {
         let user = crossdock_aws::sigv4::claimed(request).map(|signer| signer.access_key).unwrap_or_default();
         AuthenticationFailed { protocol: Protocol::Aws, peer, user: &user }.emit(&self.engine.metrics);
     }
+}
+
+/// The certificate, if it is asked for: whoever gets a message checks its signature with it.
+async fn certificate(office: &Arc<Office>, parts: &Parts) -> Option<Body> {
+    let path = parts.uri.path();
+    if parts.method != axum::http::Method::GET || !path.ends_with(".pem") {
+        return None;
+    }
+    let (office, path) = (office.clone(), path.to_owned());
+    // The first time, a key is made.
+    let found = tokio::task::spawn_blocking(move || office.certificate_at(&path).map(str::to_owned)).await;
+    found.ok().flatten().map(Body::from)
 }
 
 fn head(parts: &Parts) -> Request {

@@ -226,7 +226,7 @@ pattern read users/%u/#
 ";
 
     fn who(user: &str) -> Who {
-        Who { user: user.into(), vhost: "/".into(), client_id: Some("c1".into()) }
+        Who { user: user.into(), vhost: "/".into(), client_id: Some("c1".into()), ..Who::default() }
     }
 
     fn parsed(text: &str) -> (AccessControlList, Vec<usize>) {

@@ -98,6 +98,7 @@ fn stomp_options(settings: &Settings, limits: Arc<Limits>) -> stomp::ConnectionO
         limits,
         allow_anonymous: settings.anonymous_user.is_some(),
         strict_host: stomp.strict_host,
+        queue_wildcards: stomp.queue_wildcards,
         prefetch_default: stomp.prefetch_default,
         nack: match stomp.nack {
             StompNack::Requeue => stomp::Nack::Requeue,

@@ -9,6 +9,7 @@ use tokio::time::{Instant, interval_at};
 
 use super::{login, seed};
 use crate::auth::Authenticator;
+use crate::bridges::sns::Office;
 use crate::broker::{Engine, Startup};
 use crate::config::{Listener, ListenerKind, Settings};
 use crate::http::Management;
@@ -79,15 +80,15 @@ impl Starting {
         }
     }
 
-    fn aws_router(&self, engine: &Arc<Engine>) -> Result<Router> {
-        http::aws_router(engine.clone(), &self.settings, seed()?)
+    fn aws_router(&self, engine: &Arc<Engine>, office: &Arc<Office>) -> Result<Router> {
+        http::aws_router(engine.clone(), office.clone(), &self.settings, seed()?)
     }
 
     /// What answers HTTP at the listener for everything.
-    fn routers(&self, engine: &Arc<Engine>) -> Result<Routers> {
+    fn routers(&self, engine: &Arc<Engine>, office: &Arc<Office>) -> Result<Routers> {
         let is_active = |kind| self.settings.is_active(kind);
         let management = is_active(ListenerKind::Management).then(|| http::management_router(self.management.clone()));
-        let aws = is_active(ListenerKind::Aws).then(|| self.aws_router(engine)).transpose()?;
+        let aws = is_active(ListenerKind::Aws).then(|| self.aws_router(engine, office)).transpose()?;
         Ok(Routers { management, aws })
     }
 
@@ -97,14 +98,23 @@ impl Starting {
     }
 
     /// All listeners but that of the management, which listens already.
-    pub(super) fn listen(&self, engine: &Arc<Engine>, shutdown: &Shutdown) -> Result<Vec<Listening>> {
+    pub(super) fn listen(
+        &self,
+        engine: &Arc<Engine>,
+        office: &Arc<Office>,
+        shutdown: &Shutdown,
+    ) -> Result<Vec<Listening>> {
         let reception = &self.reception;
         let mut listening = Vec::new();
         for listener in self.settings.active_listeners() {
             listening.push(match listener.kind {
                 ListenerKind::Management => continue,
-                ListenerKind::Aws => listen_http(reception, listener, self.aws_router(engine)?, shutdown.signal())?,
-                ListenerKind::Any => listen(reception, engine, listener, self.routers(engine)?, shutdown.signal())?,
+                ListenerKind::Aws => {
+                    listen_http(reception, listener, self.aws_router(engine, office)?, shutdown.signal())?
+                }
+                ListenerKind::Any => {
+                    listen(reception, engine, listener, self.routers(engine, office)?, shutdown.signal())?
+                }
                 _ => listen(reception, engine, listener, Routers::default(), shutdown.signal())?,
             });
         }

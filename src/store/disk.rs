@@ -46,6 +46,18 @@ pub trait DiskFile: Send + Sync {
     fn sync_data(&self) -> io::Result<()>;
 }
 
+/// Puts a whole file in a folder, which is made if it is not there, in place of one of that name. It is durable when this returns, and nobody
+/// ever sees half of it.
+pub fn put_file(disk: &dyn Disk, folder: &Path, name: &str, contents: &[u8]) -> io::Result<()> {
+    disk.create_folder(folder)?;
+    let unfinished = folder.join(format!(".{name}"));
+    let file = disk.create(&unfinished)?;
+    write_all_at(&*file, 0, &mut [IoSlice::new(contents)])?;
+    file.sync_data()?;
+    disk.rename(&unfinished, &folder.join(name))?;
+    disk.sync_folder(folder)
+}
+
 /// Writes all parts, however many calls it takes.
 pub(crate) fn write_all_at(file: &dyn DiskFile, mut offset: u64, mut parts: &mut [IoSlice<'_>]) -> io::Result<()> {
     IoSlice::advance_slices(&mut parts, 0);

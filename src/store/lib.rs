@@ -36,7 +36,7 @@ mod writer;
 
 pub use batch::{Batch, BatchBuilder, Snapshot, SnapshotBuilder};
 pub use clean::{StoredRecord, Survivors};
-pub use disk::{Disk, DiskFile, DiskLock};
+pub use disk::{Disk, DiskFile, DiskLock, put_file};
 pub use file_journal::{FileJournal, SteppedJournal};
 pub use housekeeper::Housekeeper;
 pub use journal::{AppendError, CleanError, CloseError, Journal, JournalEvent, JournalStatus, Listener, SnapshotError};

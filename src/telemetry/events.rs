@@ -114,6 +114,30 @@ impl ProtocolViolation<'_> {
     }
 }
 
+/// A message of an SNS subscription could not be delivered, and is not sent again.
+#[derive(Clone, Copy, Debug)]
+pub struct SnsGivenUp<'a> {
+    /// SNS's word.
+    pub protocol: &'static str,
+    /// The subscription.
+    pub to: &'a str,
+    pub reason: &'a str,
+    /// It is in a dead-letter queue.
+    pub kept: bool,
+}
+
+impl SnsGivenUp<'_> {
+    pub fn emit(&self, metrics: &Metrics) {
+        let (protocol, to, reason) = (self.protocol, self.to, self.reason);
+        if self.kept {
+            tracing::info!(protocol, to = ?to, reason = ?reason, "an SNS message went to its dead-letter queue");
+        } else {
+            tracing::warn!(protocol, to = ?to, reason = ?reason, "an SNS message was dropped: it could not be delivered");
+        }
+        metrics.count_sns(protocol, if self.kept { "dead_lettered" } else { "dropped" });
+    }
+}
+
 /// A login was refused.
 #[derive(Clone, Copy, Debug)]
 pub struct AuthenticationFailed<'a> {

@@ -75,6 +75,13 @@ pub(super) struct NoEntryLabel {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct SnsLabel {
+    /// SNS's word for what the message goes out by.
+    protocol: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct DropLabel {
     reason: &'static str,
 }
@@ -244,6 +251,8 @@ broker_metrics! {
     connections_refused: Family<NoEntryLabel, Counter> => "connections_refused";
     /// Messages that a client did not get, by the reason: those of queues are `messages` by their fate, too
     drops: Family<DropLabel, Counter> => "messages_dropped";
+    /// Attempts to deliver a message of an SNS topic outwards; dead_lettered and dropped were the last for theirs
+    sns_deliveries: Family<SnsLabel, Counter> => "sns_deliveries";
     /// Times that a connection went to another thread, because one is enough for all or not any more
     connections_moved: Counter => "connections_moved";
     /// Listeners that accept connections
@@ -378,6 +387,11 @@ impl Metrics {
     /// Connections that are over, or are asked, have dropped so many messages more.
     pub fn count_drops(&self, reason: &'static str, messages: u64) {
         self.drops.get_or_create(&DropLabel { reason }).inc_by(messages);
+    }
+
+    /// An attempt to deliver a message of a topic.
+    pub fn count_sns(&self, protocol: &'static str, outcome: &'static str) {
+        self.sns_deliveries.get_or_create(&SnsLabel { protocol, outcome }).inc();
     }
 
     /// So many messages were dropped for a reason that is counted elsewhere.

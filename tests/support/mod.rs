@@ -80,6 +80,19 @@ impl Broker {
         (Self::start_with(&["--config", file.to_str().expect("UTF-8")], &[]), folder)
     }
 
+    /// Starts with one user who may do everything, and an AWS key of his: signatures are checked.
+    pub fn start_signed(access_key: &str, secret: &str) -> (Self, TempDir) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("crossdock.toml");
+        let text = format!(
+            "vhosts = [\"/\"]\n[[users]]\nname = \"orders\"\npassword = \"secret\"\n\
+             permissions = [{{ vhost = \"/\", configure = \".*\", write = \".*\", read = \".*\" }}]\n\
+             [[aws.keys]]\naccess_key_id = \"{access_key}\"\nsecret_access_key = \"{secret}\"\nuser = \"orders\"\n"
+        );
+        std::fs::write(&file, text).expect("writes");
+        (Self::start_with(&["--config", file.to_str().expect("UTF-8")], &[]), folder)
+    }
+
     /// Starts with these arguments, and `--set` for each setting.
     pub fn start_with(arguments: &[&str], settings: &[&str]) -> Self {
         Self::start_by(Vec::new(), arguments, settings)

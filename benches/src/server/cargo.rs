@@ -90,7 +90,7 @@ pub fn be_rumqttd(_: u16) -> Result<()> {
     bail!("built without the feature rumqttd")
 }
 
-fn beside_me(name: &str) -> Result<PathBuf> {
+pub(super) fn beside_me(name: &str) -> Result<PathBuf> {
     let own = std::env::current_exe()?;
     let binary = own.parent().context("no folder")?.join(name);
     if !binary.exists() {

@@ -67,14 +67,14 @@ fn artemis_program() -> Result<PathBuf> {
 }
 
 /// `target/peers`
-fn peers() -> Result<PathBuf> {
+pub(super) fn peers() -> Result<PathBuf> {
     let own = std::env::current_exe()?;
     let peers = own.ancestors().nth(2).context("no folder")?.join("peers");
     std::fs::create_dir_all(&peers)?;
     Ok(peers)
 }
 
-fn quietly(command: &mut Command) -> Result<()> {
+pub(super) fn quietly(command: &mut Command) -> Result<()> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output = command.stdin(Stdio::null()).output().with_context(|| name.clone())?;
     if !output.status.success() {

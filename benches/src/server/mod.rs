@@ -3,6 +3,7 @@
 mod cargo;
 mod debian;
 mod fetched;
+mod queues;
 
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt as _;
@@ -37,6 +38,7 @@ pub struct Ports {
     pub mqtt: Option<u16>,
     pub stomp: Option<u16>,
     pub nats: Option<u16>,
+    pub sqs: Option<u16>,
     pub web_mqtt: Option<Place>,
     pub web_stomp: Option<Place>,
     /// No broker: bytes come in at the first and go out at the second.
@@ -87,6 +89,12 @@ impl Server {
             "rumqttd" => cargo::rumqttd()?,
             "nats" => fetched::nats(folder.path())?,
             "artemis" => fetched::artemis(folder.path())?,
+            "crossdock-sqs" => queues::crossdock(folder.path(), "fsync", true)?,
+            "crossdock-sqs-unsigned" => queues::crossdock(folder.path(), "fsync", false)?,
+            "crossdock-sqs-os" => queues::crossdock(folder.path(), "os", true)?,
+            "elasticmq" => queues::elasticmq(folder.path(), false)?,
+            "elasticmq-files" => queues::elasticmq(folder.path(), true)?,
+            "moto" => queues::moto()?,
             other => bail!("unknown broker '{other}'"),
         };
         let mut server = Self { name: name.to_owned(), child, folder, ports };
@@ -131,10 +139,10 @@ impl Server {
 
     fn wait_until_up(&mut self) -> Result<()> {
         let start = Instant::now();
-        let Ports { amqp, mqtt, stomp, nats, web_mqtt, web_stomp, relay: _ } = self.ports;
+        let Ports { amqp, mqtt, stomp, nats, sqs, web_mqtt, web_stomp, relay: _ } = self.ports;
         let web = [web_mqtt, web_stomp].map(|place| place.map(|place| place.port));
         // A connection to the relay would take part in the relaying: its listeners are there at once.
-        for port in [amqp, mqtt, stomp, nats].into_iter().chain(web).flatten() {
+        for port in [amqp, mqtt, stomp, nats, sqs].into_iter().chain(web).flatten() {
             while TcpStream::connect(("127.0.0.1", port)).is_err() {
                 if let Some(status) = self.child.try_wait()? {
                     bail!("it ended at once ({status})");

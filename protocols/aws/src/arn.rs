@@ -1,6 +1,11 @@
 //! Amazon Resource Names, queue URLs and names.
 
+use std::borrow::Cow;
+
+use percent_encoding::{percent_decode_str, utf8_percent_encode};
+
 use crate::error::Failure;
+use crate::http::ENCODED;
 
 /// Longest queue name.
 const QUEUE_NAME_MAX: usize = 80;
@@ -16,7 +21,7 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn queue_arn(&self, queue: &str) -> String {
-        format!("arn:aws:sqs:{}:{}:{queue}", self.region, self.account)
+        format!("arn:aws:sqs:{}:{}:{}", self.region, self.account, escape(queue))
     }
 
     /// A user of the broker is a user of the account.
@@ -28,14 +33,28 @@ impl Place {
         format!("arn:aws:sns:{}:{}:{topic}", self.region, self.account)
     }
 
+    /// A resource of SNS that is no topic: `app/GCM/name`.
+    pub(crate) fn sns_arn(&self, resource: &str) -> String {
+        self.topic_arn(resource)
+    }
+
     pub(crate) fn subscription_arn(&self, topic: &str, id: &str) -> String {
         format!("{}:{id}", self.topic_arn(topic))
     }
 
-    /// The queue of an SQS ARN of this account.
+    /// The queue of an SQS ARN of this account, if SQS can call it so.
     pub(crate) fn queue_of<'a>(&self, arn: &'a str) -> Option<&'a str> {
+        self.escaped_queue_of(arn).filter(|queue| is_queue_name(queue))
+    }
+
+    /// The same with names of other protocols, which are escaped.
+    pub(crate) fn any_queue_of<'a>(&self, arn: &'a str) -> Option<Cow<'a, str>> {
+        self.escaped_queue_of(arn).and_then(unescape)
+    }
+
+    fn escaped_queue_of<'a>(&self, arn: &'a str) -> Option<&'a str> {
         let [_, _, "sqs", _, account, queue] = split(arn)?[..] else { return None };
-        (account == self.account && is_queue_name(queue)).then_some(queue)
+        (account == self.account).then_some(queue)
     }
 }
 
@@ -57,6 +76,44 @@ pub(crate) fn subscription_of(arn: &str) -> Result<(&str, &str), Failure> {
     }
 }
 
+/// The platform and the name of a platform application's ARN.
+pub(crate) fn application_of(arn: &str) -> Result<(&str, &str), Failure> {
+    const PARAMETER: &str = "PlatformApplicationArn";
+    let resource = resource_of(arn, PARAMETER)?;
+    match resource.split('/').collect::<Vec<_>>()[..] {
+        ["app", platform, name] => Ok((platform, name)),
+        [_, _, _] => Err(Failure::SnsInvalid(PARAMETER.to_owned())),
+        _ => Err(wrong_slashes(PARAMETER)),
+    }
+}
+
+/// The resource of a mobile endpoint's ARN: `endpoint/GCM/name/id`.
+pub(crate) fn endpoint_of<'a>(arn: &'a str, parameter: &str) -> Result<&'a str, Failure> {
+    let resource = resource_of(arn, parameter)?;
+    match resource.split('/').collect::<Vec<_>>()[..] {
+        ["endpoint", _, _, _] => Ok(resource),
+        [_, _, _, _] => Err(Failure::SnsInvalid(parameter.to_owned())),
+        _ => Err(wrong_slashes(parameter)),
+    }
+}
+
+/// Whether that is the ARN of a mobile endpoint, and not of a topic.
+pub(crate) fn is_endpoint(arn: &str) -> bool {
+    arn.split(':').nth(5).is_some_and(|resource| resource.starts_with("endpoint/"))
+}
+
+fn resource_of<'a>(arn: &'a str, parameter: &str) -> Result<&'a str, Failure> {
+    match sns_parts(arn, parameter)?[..] {
+        [_, _, "sns", _, _, resource] => Ok(resource),
+        _ => Err(Failure::SnsInvalid(parameter.to_owned())),
+    }
+}
+
+fn wrong_slashes(parameter: &str) -> Failure {
+    let text = format!("{parameter} Reason: Wrong number of slashes in relative portion of the ARN.");
+    Failure::SnsInvalid(text)
+}
+
 fn sns_parts<'a>(arn: &'a str, parameter: &str) -> Result<Vec<&'a str>, Failure> {
     if arn.is_empty() {
         return Err(Failure::SnsInvalid(format!("{parameter} Reason: no value for required parameter")));
@@ -75,19 +132,29 @@ fn split(arn: &str) -> Option<Vec<&str>> {
     (parts[0] == "arn").then_some(parts)
 }
 
-/// The queue that a queue URL, a queue's path or a bare name means; `None` if it is another account's.
+/// The queue that a queue URL, a queue's path or a bare name means; `None` if it is another account's or no name at all.
 ///
 /// Any host is accepted: `http://host/{account}/{queue}`, `http://host/queue/{queue}`,
 /// `http://sqs.{region}.host/{account}/{queue}`.
-pub(crate) fn queue_of_url<'a>(url: &'a str, account: &str) -> Option<&'a str> {
+pub(crate) fn queue_of_url<'a>(url: &'a str, account: &str) -> Option<Cow<'a, str>> {
     let path = url.split_once("://").map_or(url, |(_, rest)| rest.split_once('/').map_or("", |(_, path)| path));
     let mut segments = path.trim_matches('/').rsplit('/');
     let queue = segments.next()?;
     match segments.next() {
-        None | Some("queue") => Some(queue),
-        Some(owner) if owner == account => Some(queue),
+        None | Some("queue") => unescape(queue),
+        Some(owner) if owner == account => unescape(queue),
         Some(_) => None,
     }
+}
+
+/// A queue's name as a part of a URL or an ARN: what SQS can say stays as it is, everything else is percent-encoded.
+pub(crate) fn escape(queue: &str) -> Cow<'_, str> {
+    utf8_percent_encode(queue, ENCODED).into()
+}
+
+/// The name that was escaped; `None` for what is none.
+fn unescape(text: &str) -> Option<Cow<'_, str>> {
+    percent_decode_str(text).decode_utf8().ok().filter(|name| !name.is_empty())
 }
 
 /// Whether SQS can call a queue so, a FIFO queue or another.
@@ -95,9 +162,9 @@ pub(crate) fn is_queue_name(name: &str) -> bool {
     name.len() <= QUEUE_NAME_MAX && is_made_of(name.strip_suffix(".fifo").unwrap_or(name), QUEUE_NAME_MAX)
 }
 
-/// Whether SNS can call a topic so.
+/// Whether SNS can call a topic so, a FIFO topic or another.
 pub(crate) fn is_topic_name(name: &str) -> bool {
-    is_made_of(name, TOPIC_NAME_MAX)
+    name.len() <= TOPIC_NAME_MAX && is_made_of(name.strip_suffix(".fifo").unwrap_or(name), TOPIC_NAME_MAX)
 }
 
 fn is_made_of(name: &str, max: usize) -> bool {
@@ -118,10 +185,28 @@ mod tests {
             "/000000000000/orders",
             "orders",
         ] {
-            assert_eq!(queue_of_url(url, "000000000000"), Some("orders"), "{url}");
+            assert_eq!(queue_of_url(url, "000000000000").as_deref(), Some("orders"), "{url}");
         }
         assert_eq!(queue_of_url("http://localhost/111111111111/orders", "000000000000"), None);
-        assert_eq!(queue_of_url("", "000000000000"), Some(""));
+        assert_eq!(queue_of_url("", "000000000000"), None);
+    }
+
+    #[test]
+    fn every_name_of_a_queue_has_a_url_and_an_arn() {
+        let place = Place { region: "us-east-1".to_owned(), account: "000000000000".to_owned() };
+        let long = "long".repeat(50);
+        for (name, escaped) in [
+            ("orders.fifo", "orders.fifo"),
+            ("orders.eu/äö", "orders.eu%2F%C3%A4%C3%B6"),
+            ("a b:c%20?#&+", "a%20b%3Ac%2520%3F%23%26%2B"),
+            (&long, &long),
+        ] {
+            assert_eq!(escape(name), escaped);
+            let url = format!("http://localhost/000000000000/{escaped}");
+            assert_eq!(queue_of_url(&url, "000000000000").as_deref(), Some(name), "{url}");
+            assert_eq!(place.any_queue_of(&place.queue_arn(name)).as_deref(), Some(name));
+        }
+        assert_eq!(queue_of_url("http://localhost/000000000000/%FF", "000000000000"), None);
     }
 
     #[test]
@@ -129,6 +214,7 @@ mod tests {
         assert!(is_queue_name(&"a".repeat(79)) && is_queue_name(&"a".repeat(80)) && !is_queue_name(&"a".repeat(81)));
         assert!(is_topic_name(&"a".repeat(256)) && !is_topic_name(&"a".repeat(257)));
         assert!(!is_queue_name("a.b") && !is_queue_name("") && !is_queue_name(".fifo"));
+        assert!(is_topic_name("a.fifo") && !is_topic_name(".fifo") && !is_topic_name("a.b"));
         assert!(is_queue_name("a.fifo") && !is_queue_name(&format!("{}.fifo", "a".repeat(76))));
     }
 
@@ -139,6 +225,13 @@ mod tests {
         assert_eq!(place.queue_of("arn:aws:sqs:us-east-1:111111111111:q"), None);
         assert_eq!(topic_of(&place.topic_arn("t"), "TopicArn").unwrap(), "t");
         assert_eq!(subscription_of(&place.subscription_arn("t", "u")).unwrap(), ("t", "u"));
+        assert_eq!(application_of(&place.sns_arn("app/GCM/a")).unwrap(), ("GCM", "a"));
+        let endpoint = place.sns_arn("endpoint/GCM/a/1");
+        assert_eq!(endpoint_of(&endpoint, "EndpointArn").unwrap(), "endpoint/GCM/a/1");
+        assert!(is_endpoint(&endpoint) && !is_endpoint(&place.topic_arn("t")));
+        let failure = endpoint_of(&place.sns_arn("endpoint/GCM/a"), "EndpointArn").unwrap_err();
+        let text = "Invalid parameter: EndpointArn Reason: Wrong number of slashes in relative portion of the ARN.";
+        assert_eq!(failure.text(), text);
         let failure = topic_of("random", "TopicArn").unwrap_err();
         assert_eq!(failure.text(), "Invalid parameter: TopicArn Reason: An ARN must have at least 6 elements, not 1");
     }

@@ -9,12 +9,13 @@ use std::task::{Context, Poll, Waker};
 
 use crossdock_common::{Command, Event, Name, Now};
 
-use crate::arn::Place;
+use crate::arn::{Place, escape};
 use crate::convert::attributes::Attribute;
 use crate::desk::Desk;
 use crate::error::Failure;
 use crate::http::{Request, Response};
 use crate::memory::Memory;
+use crate::office::PostOffice;
 use crate::receipt::Receipts;
 use crate::wire::{Decoded, Fields, Service, Shape};
 use crate::{sns, sqs, sts, wire};
@@ -37,6 +38,16 @@ pub struct Environment {
     pub quirks: Quirks,
     /// What calls remember for later ones.
     pub memory: Arc<Memory>,
+    /// Sends messages outwards; without it nothing is sent.
+    pub office: Option<Arc<dyn PostOffice>>,
+}
+
+impl Environment {
+    pub(crate) fn subscriptions_changed(&self) {
+        if let Some(office) = &self.office {
+            office.subscriptions_changed();
+        }
+    }
 }
 
 /// Rules of AWS that are in the way of local development.
@@ -81,6 +92,8 @@ pub(crate) struct Job {
     pub action: String,
     /// `http://host:port` as the client calls this broker.
     pub origin: String,
+    /// Somebody signed for it; the signature was checked, if signatures are.
+    pub is_signed: bool,
     pub fields: Fields,
 }
 
@@ -143,6 +156,7 @@ fn run(
     let guessed = wire::guess(request);
     let decoded = wire::decode(request);
     let origin = request.origin();
+    let is_signed = crate::sigv4::claimed(request).is_some();
     async move {
         let id = crate::digest::uuid_text(desk.uuid());
         let Decoded { service, protocol, action, fields } = match decoded {
@@ -152,7 +166,7 @@ fn run(
         let region = caller.region.clone().unwrap_or_else(|| environment.region.clone());
         let place = Place { region, account: environment.account.clone() };
         let Caller { user, peer, .. } = caller;
-        let job = Job { desk, environment, place, user, peer, action, origin, fields };
+        let job = Job { desk, environment, place, user, peer, action, origin, is_signed, fields };
         match perform(service, &job).await {
             Ok(shape) => wire::encode(service, protocol, &job.action, &shape, &id),
             Err(failure) => wire::encode_failure((service, protocol), &failure, &id),
@@ -186,7 +200,7 @@ impl Job {
     }
 
     pub(crate) fn queue_url(&self, queue: &str) -> String {
-        format!("{}/{}/{queue}", self.origin, self.place.account)
+        format!("{}/{}/{}", self.origin, self.place.account, escape(queue))
     }
 }
 

@@ -104,7 +104,11 @@ proptest! {
         attributes in prop::collection::vec(any_attribute(), 0..10), message_id: u128, subject in text(), group in text(),
     ) {
         let system_attributes = attributes.iter().take(1).cloned().collect();
-        let properties = Properties { message_id, attributes, system_attributes, subject, group };
+        let structure = subject.clone();
+        let control = group.clone();
+        let (target, sequence) = (group.clone(), group.as_ref().map(|group| group.len() as u64));
+        let properties =
+            Properties { message_id, attributes, system_attributes, subject, group, structure, control, target, sequence };
         prop_assert_eq!(Properties::decode(&properties.encode()), properties);
     }
 

@@ -188,6 +188,18 @@ impl Desk {
         self.mail().placed.remove(&confirm)
     }
 
+    /// The same as soon as the queue has put it there; `None` if it was not put anywhere.
+    pub(crate) async fn place(&self, confirm: u64) -> Option<Placed> {
+        poll_fn(|_| {
+            let mut mail = self.mail();
+            match mail.placed.remove(&confirm) {
+                None if !mail.published.contains_key(&confirm) => Poll::Pending,
+                placed => Poll::Ready(placed),
+            }
+        })
+        .await
+    }
+
     pub(crate) async fn published(&self, confirm: u64) -> Published {
         poll_fn(|_| self.mail().published.remove(&confirm).map_or(Poll::Pending, Poll::Ready)).await
     }

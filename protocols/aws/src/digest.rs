@@ -44,14 +44,28 @@ pub(crate) fn uuid_of_place(queue: u64, position: u64) -> u128 {
 
 /// A UUID as text.
 pub(crate) fn uuid_text(uuid: u128) -> String {
-    let digits = format!("{uuid:032x}");
-    [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")
+    let digits = hex(&uuid.to_be_bytes());
+    let mut text = String::with_capacity(36);
+    for (index, part) in
+        [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].iter().enumerate()
+    {
+        if index > 0 {
+            text.push('-');
+        }
+        text.push_str(part);
+    }
+    text
 }
 
 /// Lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
-    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|digit| DIGITS[usize::from(digit)]).collect()
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = Vec::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        text.extend([byte >> 4, byte & 15].map(|digit| DIGITS[usize::from(digit)]));
+    }
+    // Digits are UTF-8.
+    String::from_utf8(text).unwrap_or_default()
 }
 
 fn put(digest: &mut Md5, bytes: &[u8]) {
@@ -89,5 +103,6 @@ mod tests {
         assert_eq!(uuid_text(uuid_of_place(1, 2)), uuid_text(uuid_of_place(1, 2)));
         assert_ne!(uuid_of_place(1, 2), uuid_of_place(2, 1));
         assert_eq!(uuid_text(uuid_of_place(1, 2)).as_bytes()[14], b'3');
+        assert_eq!(uuid_text(0x0123_4567_89ab_cdef_0011_2233_4455_6677), "01234567-89ab-cdef-0011-223344556677");
     }
 }

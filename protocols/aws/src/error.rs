@@ -72,6 +72,15 @@ pub enum Failure {
     SnsBatchId(String),
     /// A batch of too many bytes.
     SnsBatchTooLong,
+    /// Any other error of SNS.
+    SnsOther {
+        /// The HTTP status.
+        status: u16,
+        /// The code.
+        code: &'static str,
+        /// The whole text.
+        text: String,
+    },
 
     // All
     /// The action does not exist, or not here.
@@ -204,6 +213,7 @@ impl Failure {
             Self::SnsBatchIdRepeated => code(400, "BatchEntryIdsNotDistinct", "BatchEntryIdsNotDistinct"),
             Self::SnsBatchId(_) => code(400, "InvalidBatchEntryId", "InvalidBatchEntryId"),
             Self::SnsBatchTooLong => code(400, "BatchRequestTooLong", "BatchRequestTooLong"),
+            Self::SnsOther { status, code: name, .. } => code(*status, name, name),
             Self::UnknownAction(_) => code(400, "InvalidAction", "com.amazon.coral.service#UnknownOperationException"),
             Self::MissingAction => code(400, "MissingAction", "com.amazon.coral.service#UnknownOperationException"),
             Self::Malformed(_) => code(400, "MalformedInput", "com.amazon.coral.service#SerializationException"),
@@ -289,6 +299,7 @@ impl Failure {
             | Self::SnsParameterValue(text)
             | Self::SnsValidation(text)
             | Self::SnsBatchId(text)
+            | Self::SnsOther { text, .. }
             | Self::Malformed(text)
             | Self::AccessDenied(text)
             | Self::Signature(text)
@@ -315,6 +326,11 @@ impl Failure {
     /// `One or more parameters are invalid. Reason: Message must be shorter than 1024 bytes.`
     pub(crate) fn message_too_long(max: usize) -> Self {
         Self::Invalid(format!("One or more parameters are invalid. Reason: Message must be shorter than {max} bytes."))
+    }
+
+    /// An error of SNS that has no variant of its own.
+    pub(crate) fn sns(status: u16, code: &'static str, text: impl Into<String>) -> Self {
+        Self::SnsOther { status, code, text: text.into() }
     }
 
     /// A refusal of the core about a queue.

@@ -3,6 +3,10 @@
 pub(crate) mod form;
 
 use bytes::Bytes;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
+
+/// Everything but RFC 3986's unreserved characters.
+pub(crate) const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A request with its whole body.
 #[derive(Clone, Debug, Default)]
@@ -38,8 +42,8 @@ impl Request {
     }
 
     /// All headers of that name.
-    pub(crate) fn headers_named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        let named = self.headers.iter().filter(move |(candidate, _)| candidate.eq_ignore_ascii_case(name));
+    pub(crate) fn headers_named<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+        let named = self.headers.iter().filter(move |(candidate, _)| candidate.as_bytes().eq_ignore_ascii_case(name));
         named.map(|(_, value)| value.as_slice())
     }
 

@@ -10,6 +10,7 @@ use crossdock_common::names::DeliveryId;
 use crossdock_common::{Instant, Name};
 
 use crate::policy::Policy;
+use crate::sns::publications::{Key, Publication, Publications};
 use crate::wire::Service;
 
 /// How long a deleted queue's name is not free, and a purge counts as being in progress.
@@ -34,6 +35,9 @@ struct Known {
     purged: Recent,
     attempts: Attempts,
     policies: BTreeMap<(Service, String), Option<Arc<Policy>>>,
+    publications: Publications,
+    /// Subscriptions that were deleted, by topic.
+    unsubscribed: BTreeMap<Name, u64>,
 }
 
 /// Names with the time at which something was done to them.
@@ -131,6 +135,28 @@ impl Memory {
             known.purged.note(queue, now);
         }
         is_free
+    }
+
+    /// Everybody has a message of a FIFO topic.
+    pub(crate) fn published(&self, key: Key, publication: Publication, now: Instant) {
+        self.known().publications.note(key, publication, now);
+    }
+
+    /// The message of a FIFO topic with that id, if everybody has it.
+    pub(crate) fn publication(&self, key: &Key, now: Instant) -> Option<Publication> {
+        self.known().publications.find(key, now)
+    }
+
+    pub(crate) fn unsubscribed(&self, topic: &Name) {
+        let counts = &mut self.known().unsubscribed;
+        if counts.len() < NAMES_MAX || counts.contains_key(topic) {
+            *counts.entry(topic.clone()).or_default() += 1;
+        }
+    }
+
+    /// Subscriptions of the topic that were deleted since the broker has started.
+    pub(crate) fn unsubscribed_count(&self, topic: &Name) -> u64 {
+        self.known().unsubscribed.get(topic).copied().unwrap_or_default()
     }
 
     /// The policy of that text: policies are many times asked and seldom changed. `None` if it is none.

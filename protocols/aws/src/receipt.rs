@@ -1,7 +1,7 @@
 //! Receipt handles: what settles a delivery, signed so that nobody can make one up.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 use crossdock_common::names::{DeliveryId, QueueId};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
@@ -14,7 +14,8 @@ const MAC_BYTES: usize = 16;
 pub(crate) struct Receipts<'a>(pub &'a [u8]);
 
 impl Receipts<'_> {
-    /// The handle of a delivery: 50 characters.
+    /// The handle of a delivery: 50 characters. There is no hyphen in it, as in AWS's: Amazon's extended client for Python
+    /// puts something before the handle and cuts at the last hyphen.
     pub(crate) fn issue(&self, queue: &str, delivery: DeliveryId) -> String {
         let mut bytes = Vec::with_capacity(PLACE_BYTES + MAC_BYTES);
         bytes.push(VERSION);
@@ -52,6 +53,16 @@ impl Receipts<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn handles_have_no_hyphen() {
+        let receipts = Receipts(b"key");
+        for lease in 0..100 {
+            let delivery = DeliveryId { queue: QueueId(u64::MAX), position: u64::MAX / 3, lease };
+            let handle = receipts.issue("q", delivery);
+            assert!(handle.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/".contains(&byte)), "{handle}");
+        }
+    }
 
     #[test]
     fn only_own_handles_are_read() {

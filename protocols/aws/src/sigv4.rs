@@ -4,6 +4,10 @@
 
 mod canonical;
 
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
 use crossdock_common::UnixMillis;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use percent_encoding::percent_decode_str;
@@ -20,6 +24,8 @@ const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
 const SKEW_S_MAX: i64 = 15 * 60;
 /// Longest life of a presigned request.
 const EXPIRES_S_MAX: i64 = 7 * 24 * 3600;
+/// Signing keys that are remembered: callers have one for each day, region and service.
+const KEYS_MAX: usize = 1_000;
 /// Headers that change what a request means: they count only if they are signed.
 const MUST_BE_SIGNED: [&str; 4] = ["host", "x-amz-date", "x-amz-security-token", "x-amz-target"];
 
@@ -30,23 +36,33 @@ pub struct Signer {
     pub region: String,
 }
 
+/// Keys of good signatures, by their credential: making one costs as much as all the rest of a check. Secrets may not change while
+/// these are kept. At most 1,000; a caller who signs well is needed to fill them.
+#[derive(Debug, Default)]
+pub struct SigningKeys(Mutex<HashMap<String, Hmac<Sha256>>>);
+
 /// What a request says about its signature.
-struct Claim {
-    access_key: String,
-    scope_date: String,
-    region: String,
-    service: String,
-    signed_headers: Vec<String>,
-    signature: String,
-    date: String,
+struct Claim<'a> {
+    credential: Cow<'a, str>,
+    signed_headers: Cow<'a, str>,
+    signature: Cow<'a, str>,
+    date: Cow<'a, str>,
     /// Presigned: seconds that it is good for.
     expires_s: Option<i64>,
+}
+
+/// The parts of a credential.
+struct Scope<'a> {
+    access_key: &'a str,
+    date: &'a str,
+    region: &'a str,
+    service: &'a str,
 }
 
 /// Who claims to have signed the request, unchecked; `None` if nobody does.
 pub fn claimed(request: &Request) -> Option<Signer> {
     let claim = Claim::read(request).ok()?;
-    Some(Signer { access_key: claim.access_key, region: claim.region })
+    claim.scope().ok().map(|scope| scope.signer())
 }
 
 /// Checks the signature with the secret of the access key that the request names.
@@ -56,44 +72,69 @@ pub fn claimed(request: &Request) -> Option<Signer> {
 pub fn verify(
     request: &Request,
     now: UnixMillis,
+    keys: &SigningKeys,
     secret_of: impl FnOnce(&str) -> Option<String>,
 ) -> Result<Signer, Failure> {
-    verify_for(&["sqs", "sns", "sts"], request, now, secret_of)
+    verify_for(&["sqs", "sns", "sts"], request, now, keys, secret_of)
 }
 
 fn verify_for(
     services: &[&str],
     request: &Request,
     now: UnixMillis,
+    keys: &SigningKeys,
     secret_of: impl FnOnce(&str) -> Option<String>,
 ) -> Result<Signer, Failure> {
     let claim = Claim::read(request)?;
-    claim.check_form(services, request)?;
-    let secret = secret_of(&claim.access_key).filter(|secret| !secret.is_empty()).ok_or(Failure::UnknownKey)?;
-    let text = claim.string_to_sign(request);
-    let mac = hmac(&claim.key(&secret)).chain_update(text.as_bytes());
-    let signature = unhex(&claim.signature).unwrap_or_default();
+    let scope = claim.scope()?;
+    claim.check_form(&scope, services, request)?;
+    let known = keys.get(&claim.credential);
+    let key = match &known {
+        Some(key) => key.clone(),
+        None => {
+            let secret = secret_of(scope.access_key).filter(|secret| !secret.is_empty());
+            scope.key(&secret.ok_or(Failure::UnknownKey)?)
+        }
+    };
+    let mac = key.clone().chain_update(claim.string_to_sign(&scope, request));
     // Compares in constant time.
-    mac.verify_slice(&signature).map_err(|_| {
-        Failure::Signature(
+    if unhex(&claim.signature).is_none_or(|signature| mac.verify_slice(&signature).is_err()) {
+        return Err(Failure::Signature(
             "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access \
              Key and signing method. Consult the service documentation for details."
                 .to_owned(),
-        )
-    })?;
-    claim.check_time(now)?;
-    Ok(Signer { access_key: claim.access_key, region: claim.region })
+        ));
+    }
+    claim.check_time(&scope, now)?;
+    if known.is_none() {
+        keys.keep(&claim.credential, key);
+    }
+    Ok(scope.signer())
 }
 
-impl Claim {
-    fn read(request: &Request) -> Result<Self, Failure> {
+impl SigningKeys {
+    fn get(&self, credential: &str) -> Option<Hmac<Sha256>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(credential).cloned()
+    }
+
+    fn keep(&self, credential: &str, key: Hmac<Sha256>) {
+        let mut keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if keys.len() >= KEYS_MAX {
+            keys.clear();
+        }
+        keys.insert(credential.to_owned(), key);
+    }
+}
+
+impl<'a> Claim<'a> {
+    fn read(request: &'a Request) -> Result<Self, Failure> {
         match request.header("authorization") {
             Some(header) => Self::of_header(header, request),
             None => Self::of_query(request),
         }
     }
 
-    fn of_header(header: &str, request: &Request) -> Result<Self, Failure> {
+    fn of_header(header: &'a str, request: &'a Request) -> Result<Self, Failure> {
         let incomplete =
             |what: &str| Failure::IncompleteSignature(format!("Authorization header requires '{what}' parameter."));
         let rest = header.strip_prefix(ALGORITHM).ok_or_else(|| {
@@ -104,13 +145,15 @@ impl Claim {
             value.ok_or_else(|| incomplete(name))
         };
         let date = request.header("x-amz-date").ok_or_else(|| incomplete("X-Amz-Date"))?;
-        Self::new(find("Credential")?, find("SignedHeaders")?, find("Signature")?, date, None)
+        let [credential, signed_headers, signature] =
+            [find("Credential")?, find("SignedHeaders")?, find("Signature")?].map(Cow::Borrowed);
+        Ok(Self { credential, signed_headers, signature, date: date.into(), expires_s: None })
     }
 
-    fn of_query(request: &Request) -> Result<Self, Failure> {
+    fn of_query(request: &'a Request) -> Result<Self, Failure> {
         let find = |name: &str| {
             let value = canonical::pairs(&request.query).find_map(|(key, value)| (key == name).then_some(value))?;
-            percent_decode_str(value).decode_utf8().ok().map(std::borrow::Cow::into_owned)
+            percent_decode_str(value).decode_utf8().ok()
         };
         if find("X-Amz-Algorithm").is_none_or(|algorithm| algorithm != ALGORITHM) {
             return Err(Failure::NotSigned);
@@ -122,21 +165,16 @@ impl Claim {
         let expires = expires.ok_or_else(|| {
             Failure::IncompleteSignature(format!("X-Amz-Expires must be between 1 and {EXPIRES_S_MAX} seconds."))
         })?;
-        let (credential, headers) = (need("X-Amz-Credential")?, need("X-Amz-SignedHeaders")?);
-        Self::new(&credential, &headers, &need("X-Amz-Signature")?, &need("X-Amz-Date")?, Some(expires))
+        let (credential, signed_headers) = (need("X-Amz-Credential")?, need("X-Amz-SignedHeaders")?);
+        let (signature, date) = (need("X-Amz-Signature")?, need("X-Amz-Date")?);
+        Ok(Self { credential, signed_headers, signature, date, expires_s: Some(expires) })
     }
 
-    fn new(
-        credential: &str,
-        signed_headers: &str,
-        signature: &str,
-        date: &str,
-        expires_s: Option<i64>,
-    ) -> Result<Self, Failure> {
+    fn scope(&self) -> Result<Scope<'_>, Failure> {
         // From the right: nothing forbids a slash in an access key.
-        let mut parts = credential.rsplitn(5, '/');
-        let mut part = || parts.next().map(str::to_owned);
-        let (Some(end), Some(service), Some(region), Some(scope_date), Some(access_key)) =
+        let mut parts = self.credential.rsplitn(5, '/');
+        let mut part = || parts.next();
+        let (Some(end), Some(service), Some(region), Some(date), Some(access_key)) =
             (part(), part(), part(), part(), part())
         else {
             return Err(Failure::IncompleteSignature(
@@ -148,24 +186,16 @@ impl Claim {
                 "Credential should be scoped with a valid terminator: 'aws4_request'.".into(),
             ));
         }
-        Ok(Self {
-            access_key,
-            scope_date,
-            region,
-            service,
-            signed_headers: signed_headers.split(';').map(str::to_owned).collect(),
-            signature: signature.to_owned(),
-            date: date.to_owned(),
-            expires_s,
-        })
+        Ok(Scope { access_key, date, region, service })
     }
 
-    fn check_form(&self, services: &[&str], request: &Request) -> Result<(), Failure> {
-        if !services.contains(&self.service.as_str()) {
+    fn check_form(&self, scope: &Scope<'_>, services: &[&str], request: &Request) -> Result<(), Failure> {
+        if !services.contains(&scope.service) {
             let text = format!("Credential should be scoped to correct service: '{}'.", services[0]);
             return Err(Failure::Signature(text));
         }
-        let is_signed = |name: &str| self.signed_headers.iter().any(|signed| signed.eq_ignore_ascii_case(name));
+        let signed = || self.signed_headers.as_bytes().split(|byte| *byte == b';');
+        let is_signed = |name: &str| signed().any(|signed| signed.eq_ignore_ascii_case(name.as_bytes()));
         let matters = |name: &&&str| **name == "host" || request.header(name).is_some();
         if let Some(unsigned) = MUST_BE_SIGNED.iter().filter(matters).find(|name| !is_signed(name)) {
             return Err(Failure::Signature(format!("'{unsigned}' must be a signed header.")));
@@ -173,8 +203,8 @@ impl Claim {
         Ok(())
     }
 
-    fn check_time(&self, now: UnixMillis) -> Result<(), Failure> {
-        let signed_at = read_basic(&self.date).filter(|_| self.date.starts_with(&self.scope_date));
+    fn check_time(&self, scope: &Scope<'_>, now: UnixMillis) -> Result<(), Failure> {
+        let signed_at = read_basic(&self.date).filter(|_| self.date.starts_with(scope.date));
         let signed_at = signed_at.ok_or_else(|| {
             Failure::IncompleteSignature(
                 "Date must be in ISO-8601 'basic format', of the day in the credential.".to_owned(),
@@ -191,21 +221,28 @@ impl Claim {
         Ok(())
     }
 
-    fn string_to_sign(&self, request: &Request) -> String {
+    fn string_to_sign(&self, scope: &Scope<'_>, request: &Request) -> String {
         let given = request.header("x-amz-content-sha256");
         let payload = match given {
             Some(UNSIGNED_PAYLOAD) => UNSIGNED_PAYLOAD.to_owned(),
             _ => hex(&Sha256::digest(&request.body)),
         };
         let canonical = canonical::request(request, &self.signed_headers, &payload);
-        let scope = format!("{}/{}/{}/aws4_request", self.scope_date, self.region, self.service);
-        format!("{ALGORITHM}\n{}\n{scope}\n{}", self.date, hex(&Sha256::digest(canonical)))
+        let Scope { date, region, service, .. } = scope;
+        let sum = hex(&Sha256::digest(canonical));
+        format!("{ALGORITHM}\n{}\n{date}/{region}/{service}/aws4_request\n{sum}", self.date)
+    }
+}
+
+impl Scope<'_> {
+    fn signer(&self) -> Signer {
+        Signer { access_key: self.access_key.to_owned(), region: self.region.to_owned() }
     }
 
-    fn key(&self, secret: &str) -> Vec<u8> {
-        let mut key = format!("AWS4{secret}").into_bytes();
-        for part in [&*self.scope_date, &*self.region, &*self.service, "aws4_request"] {
-            key = hmac(&key).chain_update(part.as_bytes()).finalize().into_bytes().to_vec();
+    fn key(&self, secret: &str) -> Hmac<Sha256> {
+        let mut key = hmac(format!("AWS4{secret}").as_bytes());
+        for part in [self.date, self.region, self.service, "aws4_request"] {
+            key = hmac(&key.chain_update(part.as_bytes()).finalize().into_bytes());
         }
         key
     }
@@ -216,10 +253,20 @@ fn hmac(key: &[u8]) -> Hmac<Sha256> {
     Hmac::new_from_slice(key).unwrap_or_else(|_| Hmac::new(&Default::default()))
 }
 
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    let pair = |pair: &[u8]| Some((digit(pair[0])? * 16 + digit(pair[1])?) as u8);
-    text.len().is_multiple_of(2).then(|| text.as_bytes().chunks_exact(2).map(pair).collect())?
+/// The bytes of a signature.
+fn unhex(text: &str) -> Option<[u8; 32]> {
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
+    };
+    let digits: &[u8; 64] = text.as_bytes().try_into().ok()?;
+    let mut bytes = [0; 32];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+    }
+    Some(bytes)
 }
 
 #[cfg(test)]

@@ -23,7 +23,9 @@ fn vector(method: &str, target: &str, more: &[(&str, &str)], body: &'static str,
 }
 
 fn check(request: &Request) -> Result<Signer, Failure> {
-    verify_for(&["service", "iam"], request, THEN, |key| (key == "AKIDEXAMPLE").then(|| SECRET.to_owned()))
+    verify_for(&["service", "iam"], request, THEN, &SigningKeys::default(), |key| {
+        (key == "AKIDEXAMPLE").then(|| SECRET.to_owned())
+    })
 }
 
 const VANILLA: &str = "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31";
@@ -103,11 +105,11 @@ fn whatever_is_changed_breaks_the_signature() {
     assert_eq!(change(&|request| request.headers.push(target.clone())), "SignatureDoesNotMatch");
     assert_eq!(change(&|request| drop(request.headers.pop())), "MissingAuthenticationToken");
     assert_eq!(change(&|request| drop(request.headers.remove(1))), "IncompleteSignature");
-    let empty = verify_for(&["service"], &good(), THEN, |_| Some(String::new()));
+    let empty = verify_for(&["service"], &good(), THEN, &SigningKeys::default(), |_| Some(String::new()));
     assert_eq!(empty.unwrap_err(), Failure::UnknownKey);
-    let unknown = verify_for(&["service"], &good(), THEN, |_| None);
+    let unknown = verify_for(&["service"], &good(), THEN, &SigningKeys::default(), |_| None);
     assert_eq!(unknown.unwrap_err(), Failure::UnknownKey);
-    assert_eq!(verify(&good(), THEN, |_| Some(SECRET.into())).unwrap_err().status(), 403);
+    assert_eq!(verify(&good(), THEN, &SigningKeys::default(), |_| Some(SECRET.into())).unwrap_err().status(), 403);
 }
 
 #[test]
@@ -115,10 +117,28 @@ fn a_signature_is_good_for_a_quarter_of_an_hour_either_way() {
     let good = vector("GET", "/", &[], "", "host;x-amz-date", VANILLA);
     let at = |offset_s: i64| {
         let now = UnixMillis(THEN.0.saturating_add_signed(offset_s * 1000));
-        verify_for(&["service"], &good, now, |_| Some(SECRET.to_owned())).is_ok()
+        verify_for(&["service"], &good, now, &SigningKeys::default(), |_| Some(SECRET.to_owned())).is_ok()
     };
     assert!(at(-900) && at(0) && at(899) && at(900));
     assert!(!at(-901) && !at(901) && !at(86_400 * 365));
+}
+
+#[test]
+fn the_secret_is_asked_for_once() {
+    let (keys, mut asked) = (SigningKeys::default(), 0);
+    let mut check = |request: &Request| {
+        verify_for(&["service"], request, THEN, &keys, |_| {
+            asked += 1;
+            Some(SECRET.to_owned())
+        })
+    };
+    let mut bad = vector("GET", "/", &[], "", "host;x-amz-date", VANILLA);
+    bad.method = "POST".to_owned();
+    assert!(check(&bad).is_err() && check(&bad).is_err());
+    let good = vector("GET", "/", &[], "", "host;x-amz-date", VANILLA);
+    assert!(check(&good).is_ok() && check(&good).is_ok() && check(&bad).is_err());
+    // Only a good signature makes a key known.
+    assert_eq!(asked, 3);
 }
 
 #[test]

@@ -14,10 +14,12 @@ pub(crate) mod send;
 mod settle;
 mod tags;
 
+use std::borrow::Cow;
+
 use crossdock_common::definition::QueueInfo;
 
 use crate::access::Resource;
-use crate::arn::{is_queue_name, queue_of_url};
+use crate::arn::queue_of_url;
 use crate::call::Job;
 use crate::error::Failure;
 use crate::wire::{Service, Shape, View};
@@ -55,7 +57,7 @@ pub(crate) async fn perform(action: &str, job: &Job) -> Result<Shape, Failure> {
 /// The queue that the request names, as it is now, unless its policy denies the caller what is asked.
 async fn queue(job: &Job) -> Result<Box<QueueInfo>, Failure> {
     let name = queue_name(job)?;
-    let info = job.desk.inspect_queue(name).await.map_err(Failure::of_queue)?;
+    let info = job.desk.inspect_queue(&name).await.map_err(Failure::of_queue)?;
     guarded(&info).check(job)?;
     Ok(info)
 }
@@ -65,9 +67,10 @@ pub(crate) fn guarded(info: &QueueInfo) -> Resource<'_> {
     Resource { service: Service::Sqs, name: &info.spec.name, policy: attributes::kept(info, "Policy") }
 }
 
-fn queue_name(job: &Job) -> Result<&str, Failure> {
+/// Names that SQS does not allow are another protocol's: there may be such a queue.
+fn queue_name(job: &Job) -> Result<Cow<'_, str>, Failure> {
     let url = view(job).required("QueueUrl")?;
-    queue_of_url(url, &job.place.account).filter(|name| is_queue_name(name)).ok_or(Failure::NoQueue)
+    queue_of_url(url, &job.place.account).ok_or(Failure::NoQueue)
 }
 
 fn view(job: &Job) -> View<'_> {

@@ -30,6 +30,11 @@ pub enum Command {
     Window { consumer: ConsumerId, window: u32 },
     /// Change how many unsettled deliveries all consumers of the lane together may hold; 0 means any number.
     LaneWindow { lane: Lane, window: u32 },
+    /// Tell of queues that clients share, that the user may read, and whose names the topic pattern matches: the reply names those that
+    /// are there, and each one that is made later comes as [`crate::Event::QueueMade`].
+    FollowQueues { request: RequestId, follower: ConsumerId, pattern: Bytes },
+    /// Tell that follower of no more queues. There is no answer.
+    UnfollowQueues { follower: ConsumerId },
     /// Take up to some messages at once. Answered by [`crate::Event::Fetched`] or a refusing reply.
     Fetch { request: RequestId, fetch: Box<Fetch> },
     /// Settle deliveries. With a `request`, answered by a reply after the settlement is durable; then a delivery whose

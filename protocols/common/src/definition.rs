@@ -285,6 +285,11 @@ pub enum Definition {
     ListDelayed { exchange: Name, after: Option<(Instant, u64)>, count_max: usize },
     /// The bindings of an exchange (as source), in the order in which they were made; of all exchanges if `None`.
     ListBindings { source: Option<Name> },
+    /// Keep a document that is a protocol's own, of at most 256 KiB, in place of an earlier one; `None` forgets it. To permissions it is
+    /// an exchange of that name.
+    SetDocument { name: Name, document: Option<Bytes> },
+    /// Documents whose names begin so, in name order, after `after`, `count_max` at most.
+    ListDocuments { prefix: Name, after: Option<Name>, count_max: usize },
     /// Move messages from queue to queue; one such task of a queue at a time. Answered with the task when it has begun.
     StartMove(MoveSpec),
     /// The tasks that move, and lately have moved, messages of a queue, newest first.

@@ -42,6 +42,8 @@ pub enum Event {
     Unroutable { lane: Lane, confirm: Option<u64>, mandatory: bool, message: Arc<Message> },
     /// The core ended a consumer: its queue is gone.
     ConsumerCancelled { consumer: ConsumerId },
+    /// A queue was made whose name a follower's pattern matches ([`crate::Command::FollowQueues`]).
+    QueueMade { follower: ConsumerId, queue: Name },
     /// Publishers must stop: memory or disk is short.
     Blocked { reason: &'static str },
     /// Publishers may go on.
@@ -80,6 +82,8 @@ pub enum Reply {
     ExchangeInfo(Box<ExchangeInfo>),
     /// Several queues.
     Queues(Vec<QueueInfo>),
+    /// What several queues are called.
+    Names(Vec<Name>),
     /// Several exchanges.
     Exchanges(Vec<ExchangeInfo>),
     /// Several bindings.
@@ -88,6 +92,8 @@ pub enum Reply {
     Delayed(Vec<DelayedInfo>),
     /// Messages of a queue, which are still there.
     Browsed(Box<BrowsedMessages>),
+    /// What a protocol keeps, by name.
+    Documents(Vec<(Name, Bytes)>),
     /// Tasks that move messages.
     Moves(Vec<MoveInfo>),
     /// Retained messages.

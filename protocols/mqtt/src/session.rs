@@ -242,7 +242,7 @@ impl Session {
             Event::Authenticated { .. } | Event::Challenge { .. } | Event::Proof { .. } => {
                 self.authentication(&event, output)
             }
-            Event::Fetched { .. } | Event::Placed { .. } => Ok(()),
+            Event::Fetched { .. } | Event::Placed { .. } | Event::QueueMade { .. } => Ok(()),
         }
     }
 

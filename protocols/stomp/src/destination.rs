@@ -72,8 +72,7 @@ impl Destination {
     /// The exchange and pattern of a subscription: ActiveMQ's last word `>` is `#`.
     pub fn pattern(&self) -> (Name, Bytes) {
         let (exchange, key) = self.route();
-        let all_below = key.strip_suffix(b">").filter(|rest| rest.is_empty() || rest.ends_with(b"."));
-        match (self, all_below) {
+        match (self, all_below(&key)) {
             (Self::Topic(_), Some(rest)) => (exchange, [rest, b"#"].concat().into()),
             _ => (exchange, key),
         }
@@ -89,6 +88,24 @@ impl Destination {
             Self::Topic(key) => (Name::from(TOPIC_EXCHANGE), key.clone()),
             Self::Exchange(exchange, key) => (exchange.clone(), key.clone()),
         }
+    }
+}
+
+/// What comes before a last word `>`.
+fn all_below(key: &[u8]) -> Option<&[u8]> {
+    key.strip_suffix(b">").filter(|rest| rest.is_empty() || rest.ends_with(b"."))
+}
+
+/// The topic pattern that ActiveMQ takes a queue's name for: a word is `*`, or the last one is `>`. A word `#` would be a wildcard only
+/// here: with one, it is a name.
+pub(crate) fn queue_pattern(queue: &str) -> Option<Bytes> {
+    if queue.split('.').any(|word| word == "#") {
+        return None;
+    }
+    match all_below(queue.as_bytes()) {
+        Some(rest) => Some([rest, b"#"].concat().into()),
+        None if queue.split('.').any(|word| word == "*") => Some(Bytes::copy_from_slice(queue.as_bytes())),
+        None => None,
     }
 }
 
@@ -193,6 +210,25 @@ mod tests {
             ("/exchange/e/a.>", "a.>"),
         ] {
             assert_eq!(Destination::parse(text).unwrap().pattern().1, pattern.as_bytes(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_queue_with_wildcards_is_a_pattern() {
+        for (name, pattern) in [
+            ("a.*", Some("a.*")),
+            ("*", Some("*")),
+            ("a.>", Some("a.#")),
+            (">", Some("#")),
+            ("*.b.>", Some("*.b.#")),
+            ("a.b", None),
+            ("a*.b", None),
+            ("a>", None),
+            (">.a", None),
+            ("a.#", None),
+            ("#.*", None),
+        ] {
+            assert_eq!(queue_pattern(name).as_deref(), pattern.map(str::as_bytes), "{name}");
         }
     }
 

@@ -23,6 +23,9 @@ pub struct ConnectionOptions {
     pub allow_anonymous: bool,
     /// A `host` that is no vhost is refused rather than taken for the default vhost.
     pub strict_host: bool,
+    /// `*` and a last `>` in the name of a queue that is subscribed to are wildcards, as with ActiveMQ; else they are part of it, as with
+    /// RabbitMQ.
+    pub queue_wildcards: bool,
     /// Deliveries that a subscription may have unacknowledged where the client does not say; 0 for any number.
     pub prefetch_default: u32,
     /// What a NACK without `requeue` means.
@@ -43,6 +46,7 @@ impl Default for ConnectionOptions {
             certificate_name: None,
             allow_anonymous: false,
             strict_host: false,
+            queue_wildcards: true,
             prefetch_default: 1_000,
             nack: Nack::Requeue,
             redeliveries_at_once: 20,

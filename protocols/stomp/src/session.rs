@@ -13,6 +13,7 @@ mod subscribe;
 mod subscriptions;
 mod template;
 mod transactions;
+mod wildcard;
 
 use std::collections::{HashMap, HashSet};
 
@@ -160,6 +161,7 @@ impl Session {
             }
             Event::Unroutable { confirm, message, .. } => self.unroutable(confirm, &message),
             Event::ConsumerCancelled { consumer } => self.cancelled(consumer),
+            Event::QueueMade { follower, queue } => self.queue_made(follower, queue, output),
             Event::TakenOver => Err(Fault::refused("taken over", "Another connection took the session")),
             Event::Forced { reason } => Err(Fault::refused("connection closed", reason.as_str())),
             Event::Authenticated { .. }
@@ -184,6 +186,8 @@ impl Session {
         let reply = match result {
             Ok(reply) => reply,
             Err(Refusal::NotFound { .. }) if purpose.may_find_nothing() => Reply::Done,
+            Err(Refusal::UnknownDelivery(_)) if matches!(purpose, Purpose::Settle) => Reply::Done,
+            Err(refusal) if self.passed_over(&purpose, &refusal) => Reply::Done,
             Err(refusal) => return Err(Fault::from(refusal).with_receipt(self.requests.receipt_text(receipt))),
         };
         if let (Purpose::Browse(browsing), Reply::Browsed(found)) = (&purpose, &reply) {
@@ -207,10 +211,11 @@ impl Session {
         receipt: Option<ReceiptId>,
         output: &mut Output,
     ) -> Result<(), Fault> {
-        let (name, found) = match reply {
-            Reply::Queue { name, .. } => (name, None),
-            Reply::QueueInfo(info) => (Name::default(), Some(info.spec)),
-            _ => (Name::default(), None),
+        let (name, found, queues) = match reply {
+            Reply::Queue { name, .. } => (name, None, Vec::new()),
+            Reply::QueueInfo(info) => (Name::default(), Some(info.spec), Vec::new()),
+            Reply::Names(queues) => (Name::default(), None, queues),
+            _ => (Name::default(), None, Vec::new()),
         };
         if purpose.is_waited_for() {
             self.awaited = self.awaited.saturating_sub(1);
@@ -220,7 +225,8 @@ impl Session {
                 self.resume(*resumed, found, receipt, output);
                 Ok(())
             }
-            Purpose::Plain | Purpose::DeleteQueue | Purpose::Browse(_) => Ok(()),
+            Purpose::Plain | Purpose::DeleteQueue | Purpose::Browse(_) | Purpose::Found(_) | Purpose::Settle => Ok(()),
+            Purpose::Follow(follower) => self.found(follower, queues, receipt, output),
             Purpose::Unsubscribe(consumer) => {
                 self.unsubscribed(consumer);
                 Ok(())

@@ -10,6 +10,7 @@ mod login;
 mod send;
 mod support;
 mod transactions;
+mod wildcards;
 
 #[global_allocator]
 static ALLOCATOR: crossdock_common::testkit::allocation::CountingAllocator =

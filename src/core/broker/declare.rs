@@ -114,6 +114,7 @@ impl Broker {
         // An exclusive queue goes with its connection: writing it down would be for nothing.
         spec.durable &= !spec.exclusive;
         self.create_queue(definitions, vhost, spec, owner, now)?;
+        self.tell_followers(definitions, vhost, &name);
         Ok(Reply::Queue { name, ready: 0, consumers: 0 })
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use crossdock_common::definition::{
     BindingSpec, Definition, Destination, ExchangeInfo, Inner, QueueInfo, REPLY_ADDRESS,
 };
@@ -21,6 +22,9 @@ use crate::record::can_be_kept;
 use crate::settings::is_stream;
 use crate::shard::Shard;
 use crate::shard::command::Effects;
+
+/// Largest document of a protocol.
+const DOCUMENT_BYTES_MAX: usize = 256 << 10;
 
 /// On whose behalf a definition is asked about or changed.
 pub(crate) struct Caller<'a> {
@@ -115,6 +119,19 @@ impl Broker {
             }
             Definition::Bind(spec) => bind(definitions, caller, spec),
             Definition::Unbind(spec) => unbind(definitions, caller, &spec),
+            Definition::SetDocument { name, document } => {
+                if document.as_ref().is_some_and(|document| document.len() > DOCUMENT_BYTES_MAX) {
+                    let text = format!("a document of more than {DOCUMENT_BYTES_MAX} bytes");
+                    return Err(Refusal::PreconditionFailed(text));
+                }
+                definitions.vhost(vhost)?;
+                definitions.set_protocol_document(
+                    vhost,
+                    name,
+                    document.map(|document| Bytes::copy_from_slice(&document)),
+                );
+                Ok(Reply::Done)
+            }
             Definition::StartMove(spec) => self.start_move(now, definitions, caller, spec),
             Definition::CancelMove { source, number } => self.cancel_move(now, definitions, caller, &source, number),
             _ => Err(Refusal::Invalid("a question is not a change".to_owned())),
@@ -158,6 +175,10 @@ impl Broker {
                 let queue = delays_of(vhost, &caller.who.vhost, &exchange)?;
                 let list = |shard: &mut Shard| shard.delayed(now, queue, after, count_max);
                 Ok(Reply::Delayed(self.with_shard(shard_of(queue), list).unwrap_or_default()))
+            }
+            Definition::ListDocuments { prefix, after, count_max } => {
+                let found = definitions.protocol_documents(&caller.who.vhost, &prefix, after.as_ref()).take(count_max);
+                Ok(Reply::Documents(found.map(|(name, document)| (name.clone(), document.clone())).collect()))
             }
             Definition::ListMoves { source } => self.list_moves(definitions, caller, &source),
             Definition::ListBindings { source } => {
@@ -326,7 +347,7 @@ fn delete_exchange(
 
 fn bind(definitions: &mut Definitions, caller: &Caller<'_>, spec: BindingSpec) -> Result<Reply, Refusal> {
     check_ends(definitions, caller, &spec)?;
-    let key = bytes::Bytes::copy_from_slice(&spec.key);
+    let key = Bytes::copy_from_slice(&spec.key);
     definitions.bind(&caller.who.vhost, BindingSpec { key, ..spec }).map(|()| Reply::Done)
 }
 
@@ -387,6 +408,7 @@ fn is_question(definition: &Definition) -> bool {
         | Definition::ListExchanges { .. }
         | Definition::ListDelayed { .. }
         | Definition::ListMoves { .. }
+        | Definition::ListDocuments { .. }
         | Definition::ListBindings { .. } => true,
         _ => false,
     }
@@ -407,6 +429,8 @@ fn authorise(permissions: &Permissions, caller: &Caller<'_>, definition: &Defini
         Definition::DeclareQueue { spec, passive: true } => any_access(|access| queue(access, &spec.name)),
         Definition::InspectQueue { name } => any_access(|access| queue(access, name)),
         Definition::InspectExchange { name } => any_access(|access| exchange(access, name)),
+        Definition::ListDocuments { prefix, .. } => any_access(|access| exchange(access, prefix)),
+        Definition::SetDocument { name, .. } => exchange(Access::Configure, name),
         Definition::DeclareExchange { spec, passive: false } => {
             exchange(Access::Configure, &spec.name)?;
             let Some(alternate) = named(&spec.arguments, "alternate-exchange") else { return Ok(()) };

@@ -20,7 +20,7 @@ use crate::shard::command::{Effects, ShardCommand};
 use crate::shard::exactly_once::SessionState;
 
 /// Session queues are called after their session.
-const QUEUE_PREFIX: &str = "session.";
+pub(super) const QUEUE_PREFIX: &str = "session.";
 
 /// A will that is to be published, and by whom.
 type DueWill = (Who, Box<Will>);
@@ -122,12 +122,13 @@ impl Broker {
         let Some(old) = session.attached.take() else { return };
         old.push(Event::TakenOver);
         effects.wake(&old);
-        let who = Who { user: session.user.clone(), vhost: vhost.clone(), client_id: Some(name.clone()) };
+        let who =
+            Who { user: session.user.clone(), vhost: vhost.clone(), client_id: Some(name.clone()), ..Who::default() };
         // A will that may wait is not sent when the session goes on (MQTT 5 section 3.1.3.2.2).
         let due = session.will.take().filter(|will| !resumed || will.delay_ms == 0);
         wills.extend(due.map(|will| (who, will)));
         if let Some(queue) = entry.queues.get(&session.queue) {
-            let command = ShardCommand::Detach { queue: queue.id, connection: old.connection };
+            let command = ShardCommand::Detach { queue: queue.id, connection: old.connection, holds: true };
             self.with_shard(shard_of(queue.id), |shard| shard.handle(now, &mut vec![command], effects));
         }
     }
@@ -254,7 +255,7 @@ impl Broker {
         for (vhost, name) in definitions.due_sessions(now.instant) {
             let session = definitions.vhosts.get_mut(&vhost).and_then(|entry| entry.sessions.get_mut(&name));
             let Some(session) = session else { continue };
-            let who = Who { user: session.user.clone(), vhost, client_id: Some(name.clone()) };
+            let who = Who { user: session.user.clone(), vhost, client_id: Some(name.clone()), ..Who::default() };
             if session.ends_at.is_some_and(|at| at <= now.instant) {
                 self.sessions_expired.fetch_add(1, Ordering::Relaxed);
                 self.end_session(&mut definitions, &who, &name, &mut effects, &mut wills);

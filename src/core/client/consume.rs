@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use crossdock_common::command::{Fetch, Outcome, Subscribe};
+use bytes::Bytes;
+use crossdock_common::command::{Fetch, Lease, Outcome, Subscribe};
 use crossdock_common::definition::REPLY_ADDRESS;
 use crossdock_common::event::Reply;
 use crossdock_common::names::{DeliveryId, QueueId};
@@ -14,6 +15,7 @@ use crossdock_common::{ConsumerId, Lane, Name, Now, Refusal, RequestId};
 use super::streams::{StreamConsumer, check_no_stream};
 use super::{Client, ConsumerPlace};
 use crate::broker::define::accessible;
+use crate::broker::followers::Follower;
 use crate::broker::followup::share_count;
 use crate::definitions::shard_of;
 use crate::policies::QueueKind;
@@ -57,7 +59,7 @@ impl Client {
         };
         let holdings = self.holdings();
         holdings.consumers.insert(subscribe.consumer, ConsumerPlace { queue, lane: subscribe.lane });
-        holdings.touched.insert(queue);
+        holdings.touched.insert(queue, true);
         self.push(queue, ShardCommand::Subscribe { queue, consumer: Box::new(consumer), request: Some(request) });
     }
 
@@ -98,6 +100,32 @@ impl Client {
         let (queue, connection) = (place.queue, self.outbox.connection);
         let request = Some((request, self.outbox.clone()));
         self.push(queue, ShardCommand::Unsubscribe { queue, connection, consumer, request });
+    }
+
+    /// Its queue is gone: there is nothing to clean up.
+    pub(super) fn forget_consumer(&mut self, consumer: ConsumerId) {
+        let Some(holdings) = &mut self.holdings else { return };
+        if let Some(place) = holdings.consumers.remove(&consumer) {
+            holdings.touched.remove(&place.queue);
+        }
+    }
+
+    /// Tells of queues that there are and that will be.
+    pub(super) fn follow_queues(&mut self, now: Now, request: RequestId, id: ConsumerId, pattern: Bytes) {
+        self.flush(now);
+        self.holdings().follows = true;
+        // A copy: the machine's may be a slice of a large buffer.
+        let pattern = Bytes::copy_from_slice(&pattern);
+        let follower = Follower { who: self.who.clone(), outbox: self.outbox.clone(), id, pattern };
+        let result = self.broker.follow_queues(follower);
+        self.answer(request, result);
+    }
+
+    /// Tells one follower of no more of them, or none.
+    pub(super) fn unfollow_queues(&self, id: Option<ConsumerId>) {
+        if self.holdings.as_ref().is_some_and(|holdings| holdings.follows) {
+            self.broker.unfollow_queues(&self.who.vhost, self.outbox.connection, id);
+        }
     }
 
     pub(super) fn set_window(&mut self, consumer: ConsumerId, window: u32) {
@@ -147,7 +175,8 @@ impl Client {
             Ok(queue) => queue,
             Err(refusal) => return self.answer(request, Err(refusal)),
         };
-        self.holdings().touched.insert(queue);
+        // What is held for a time stays held when the connection ends.
+        *self.holdings().touched.entry(queue).or_default() |= fetch.lease == Lease::Connection;
         let fetch = ShardFetch {
             outbox: self.outbox.clone(),
             request,

@@ -12,6 +12,7 @@ use super::binding::{Binding, Target};
 use super::exchange::Exchange;
 use super::sessions::Sessions;
 use super::{QueueEntry, not_found};
+use crate::broker::followers::Follower;
 use crate::shard::Formats;
 
 /// One vhost.
@@ -21,6 +22,7 @@ pub(crate) struct Vhost {
     /// Boxed: the nodes of the tree are half empty, and an entry is large.
     pub queues: BTreeMap<Name, Box<QueueEntry>>,
     pub sessions: Sessions,
+    pub followers: Vec<Follower>,
 }
 
 impl Vhost {

@@ -54,8 +54,9 @@ pub(crate) enum ShardCommand {
     ExtendLease { delivery: DeliveryId, lease_ms: u64, request: RequestId, outbox: Arc<Outbox> },
     /// A message that waits at a delayed-message exchange goes.
     CancelDelayed { queue: QueueId, position: u64, request: RequestId, outbox: Arc<Outbox> },
-    /// The connection is gone (or loses this queue to another): its consumers end, its leases are released.
-    Detach { queue: QueueId, connection: ConnectionId },
+    /// The connection is gone (or loses this queue to another): its consumers end, its leases are released, if it may hold any: to
+    /// find them, everything that anybody holds is looked at.
+    Detach { queue: QueueId, connection: ConnectionId, holds: bool },
     /// The retained message of an exchange and key; an empty body forgets it.
     Retain { vhost: Name, message: Arc<Message>, confirm: Option<Confirmee> },
     /// A piece of session state.

@@ -55,13 +55,19 @@ impl Shard {
         self.mark(id);
     }
 
-    pub(super) fn detach(&mut self, now: Now, id: QueueId, connection: ConnectionId, effects: &mut Effects) {
+    pub(super) fn detach(
+        &mut self,
+        now: Now,
+        id: QueueId,
+        (connection, holds): (ConnectionId, bool),
+        effects: &mut Effects,
+    ) {
         let Some(queue) = self.queues.get_mut(&id) else { return };
         let had_consumer = queue.consumers.remove_connection(connection);
         if let Some(special) = queue.special.present() {
             special.fetches.retain(|fetch| fetch.outbox.connection != connection);
         }
-        let held = queue.held_by(connection);
+        let held = if holds { queue.held_by(connection) } else { Vec::new() };
         self.settle(now, &held, crossdock_common::command::Outcome::Released, None, effects);
         if had_consumer {
             self.consumer_left(now, id, effects);

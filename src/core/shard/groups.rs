@@ -5,13 +5,15 @@
 //! has messages of it; the first entry set aside of a free group is handed out before anything newer.
 //!
 //! A queue whose consumers want only some of its messages ([`Wishes`]) is sorted in the same way: those that the same consumers want
-//! are a group, which is free while one of these has room. So each message is compared with each selector once.
+//! are a group, and wait while none of these has room. So each message is compared with each selector once. In a FIFO queue with such
+//! consumers the groups stay what they are: the first message of a group waits for who wants it, and the group with it.
 //!
 //! A queue that shares itself fairly among groups ([`fair`]) sets aside those of groups that have much of it already.
 
 mod fair;
+mod next;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crossdock_common::{Instant, Message};
@@ -19,10 +21,11 @@ use hashbrown::HashMap;
 
 use super::entry::Entry;
 use super::level::Read;
-use super::wishes::{Wishes, wanted_by};
+use super::wishes::{EVERYTHING, Wishes};
 use crate::log::Location;
 use fair::Fair;
 pub(crate) use fair::has_tenant;
+use next::{Next, Place, group_to_be_read};
 
 /// Most messages that are set aside; what is behind them waits, whatever group it is of. As SQS, which looks no further.
 const ASIDE_MAX: usize = 120_000;
@@ -31,7 +34,7 @@ const ASIDE_BYTES_MAX: u64 = 4 << 20;
 /// Most free groups whose next message is read ahead.
 const AHEAD_MAX: usize = 256;
 /// What a place costs beside its entry.
-const PLACE_BYTES: u64 = 96;
+const PLACE_BYTES: u64 = 128;
 
 /// Which group a message belongs to; those without one are a group as well.
 pub(crate) fn group_of(message: &Message) -> &str {
@@ -43,39 +46,46 @@ pub(crate) fn group_of(message: &Message) -> &str {
 #[derive(Default)]
 pub(crate) struct Groups {
     groups: HashMap<Arc<str>, Group, foldhash::fast::RandomState>,
-    aside: BTreeMap<u64, (Entry, Arc<str>)>,
+    aside: BTreeMap<Place, Aside>,
     /// The first place of every free group.
-    next: BTreeSet<u64>,
+    next: Next,
     /// Places that somebody has.
     held: HashMap<u64, Arc<str>, foldhash::fast::RandomState>,
     memory_bytes: u64,
-    /// Groups are made by what consumers want.
+    /// Groups are those that messages name, and somebody has one message of each at a time.
+    is_fifo: bool,
+    /// What consumers want; where messages name no groups, these are made by that.
     wishes: Option<Wishes>,
     /// Groups are free however much of them somebody has, until they are noisy.
     fair: Option<Box<Fair>>,
 }
 
+struct Aside {
+    entry: Entry,
+    group: Arc<str>,
+    wanted_by: u64,
+}
+
 #[derive(Default)]
 struct Group {
     held: usize,
-    /// Nobody who wants it has room, or it is noisy.
-    unwanted: bool,
+    is_noisy: bool,
     /// Set aside, in order.
-    places: VecDeque<u64>,
+    places: VecDeque<Place>,
 }
 
 impl Group {
     /// What is next if the group is free.
-    fn next(&self, is_shared: bool) -> Option<u64> {
-        self.places.front().copied().filter(|_| (is_shared || self.held == 0) && !self.unwanted)
+    fn next(&self, is_shared: bool) -> Option<Place> {
+        self.places.front().copied().filter(|_| (is_shared || self.held == 0) && !self.is_noisy)
     }
 
-    fn insert(&mut self, place: u64) {
+    fn insert(&mut self, place: Place) {
         let index = self.places.partition_point(|other| *other < place);
         self.places.insert(index, place);
     }
 
-    fn remove(&mut self, place: u64) {
+    fn remove(&mut self, place: Place) {
         if let Ok(index) = self.places.binary_search(&place) {
             self.places.remove(index);
         }
@@ -83,33 +93,14 @@ impl Group {
 }
 
 impl Groups {
+    /// Groups that messages name.
+    pub(crate) fn fifo() -> Self {
+        Self { is_fifo: true, ..Self::default() }
+    }
+
     /// Groups by what consumers want.
     pub(crate) fn by_wishes(wishes: Wishes) -> Self {
         Self { wishes: Some(wishes), ..Self::default() }
-    }
-
-    /// What consumers want, if groups are made by that.
-    pub(crate) fn wishes(&self) -> Option<&Wishes> {
-        self.wishes.as_ref()
-    }
-
-    /// Who wants the message that is next, where groups are made by that.
-    pub(crate) fn next_wanted_by(&self) -> Option<u64> {
-        self.wishes.as_ref()?;
-        let (_, name) = self.aside.get(self.next.first()?)?;
-        Some(wanted_by(name))
-    }
-
-    /// Only these have room now: what others want waits.
-    pub(crate) fn open_to(&mut self, room: u64) {
-        let Some(wishes) = &mut self.wishes else { return };
-        if !wishes.open_to(room) {
-            return;
-        }
-        let is_unwanted = |name: &str| wanted_by(name) & room == 0;
-        let differs = |(name, group): (&Arc<str>, &Group)| (group.unwanted != is_unwanted(name)).then(|| name.clone());
-        let changed: Vec<Arc<str>> = self.groups.iter().filter_map(differs).collect();
-        changed.iter().for_each(|name| self.change(name, |group| group.unwanted = is_unwanted(name)));
     }
 
     /// Nothing may go past what is set aside.
@@ -122,9 +113,14 @@ impl Groups {
         self.first().is_some()
     }
 
+    /// Such a message goes before everything of that level.
+    pub(crate) fn has_next_before(&self, level: Option<u8>) -> bool {
+        self.first().is_some_and(|place| level.is_none_or(|level| place.level() >= level))
+    }
+
     /// The place of the message that is next.
-    fn first(&self) -> Option<u64> {
-        self.next.first().copied().or_else(|| self.first_noisy())
+    fn first(&self) -> Option<Place> {
+        self.next.first().or_else(|| self.first_noisy())
     }
 
     pub(crate) fn memory_bytes(&self) -> u64 {
@@ -132,12 +128,12 @@ impl Groups {
     }
 
     pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.aside.values().map(|(entry, _)| entry)
+        self.aside.values().map(|aside| &aside.entry)
     }
 
-    /// Entries behind this place, in order.
-    pub(crate) fn behind(&self, place: u64) -> impl Iterator<Item = &Entry> {
-        self.aside.range(place.saturating_add(1)..).map(|(_, (entry, _))| entry)
+    /// Entries of a level from this position on, in order.
+    pub(crate) fn from(&self, level: u8, position: u64) -> impl Iterator<Item = &Entry> {
+        self.aside.range(Place::new(level, position)..=Place::new(level, u64::MAX)).map(|(_, aside)| &aside.entry)
     }
 
     /// Somebody has this place.
@@ -164,80 +160,86 @@ impl Groups {
             self.groups.remove(name);
         }
         if before != after {
-            if let Some(place) = before {
-                self.next.remove(&place);
-            }
-            self.next.extend(after);
+            let wanted_by = |place: Place| self.aside.get(&place).map_or(EVERYTHING, |aside| aside.wanted_by);
+            before.into_iter().for_each(|place| self.next.remove(place, wanted_by(place)));
+            after.into_iter().for_each(|place| self.next.insert(place, wanted_by(place)));
         }
     }
 
     /// Sets an entry aside, without its message if that takes too much memory and can be read back.
-    pub(crate) fn set_aside(&mut self, mut entry: Entry, name: Arc<str>, unload: bool) {
+    pub(crate) fn set_aside(&mut self, mut entry: Entry, (group, wanted_by): (Arc<str>, u64), unload: bool) {
         if unload || self.memory_bytes > ASIDE_BYTES_MAX {
             entry.unload();
         }
-        let unwanted = match (&self.wishes, &self.fair) {
-            (Some(wishes), _) => !wishes.has_room_for(&name),
-            (None, Some(fair)) => fair.is_noisy(&name),
-            (None, None) => false,
-        };
-        self.change(&name, |group| {
-            group.unwanted = unwanted;
-            group.insert(entry.position);
-        });
+        let is_noisy = self.fair.as_ref().is_some_and(|fair| fair.is_noisy(&group));
+        let place = Place::of(&entry);
         self.memory_bytes += entry.memory_bytes() + PLACE_BYTES;
-        self.aside.insert(entry.position, (entry, name));
+        self.aside.insert(place, Aside { entry, group: group.clone(), wanted_by });
+        self.change(&group, |group| {
+            group.is_noisy = is_noisy;
+            group.insert(place);
+        });
     }
 
-    /// The name by which a message's group is known here.
-    pub(crate) fn name_of(&self, message: &Message) -> Arc<str> {
-        let wish = self.wishes.as_ref().map(|wishes| wishes.name_of(message));
-        let name = match (&wish, &self.fair) {
-            (Some(wish), _) => wish,
+    /// The group that a message is of here, and who wants it.
+    pub(crate) fn sort(&self, message: &Message) -> (Arc<str>, u64) {
+        let wanted_by = self.wishes.as_ref().map_or(EVERYTHING, |wishes| wishes.of_message(message));
+        let by_wish = self.is_by_wishes().then(|| format!("{wanted_by:x}"));
+        let name = match (&by_wish, &self.fair) {
+            (Some(by_wish), _) => by_wish,
             (None, Some(_)) => fair::tenant_of(message),
             (None, None) => group_of(message),
         };
-        self.groups.get_key_value(name).map_or_else(|| Arc::from(name), |(known, _)| known.clone())
+        (self.groups.get_key_value(name).map_or_else(|| Arc::from(name), |(known, _)| known.clone()), wanted_by)
     }
 
-    fn take(&mut self, place: u64) -> Option<Entry> {
-        let (entry, name) = self.aside.remove(&place)?;
+    fn take(&mut self, place: Place) -> Option<Entry> {
+        let group = self.aside.get(&place)?.group.clone();
+        self.change(&group, |group| group.remove(place));
+        let Aside { entry, .. } = self.aside.remove(&place)?;
         self.memory_bytes -= entry.memory_bytes() + PLACE_BYTES;
-        self.change(&name, |group| group.remove(place));
         Some(entry)
     }
 
     /// The next entry, unless it has to be read first.
     pub(crate) fn head(&self) -> Option<&Entry> {
-        let (entry, _) = self.aside.get(&self.first()?)?;
+        let Aside { entry, .. } = self.aside.get(&self.first()?)?;
         entry.message.is_some().then_some(entry)
     }
 
     pub(crate) fn pop_head(&mut self) -> Option<Entry> {
-        let place = self.head()?.position;
+        let place = Place::of(self.head()?);
         self.take(place)
     }
 
-    pub(crate) fn oldest(&self) -> Option<&Entry> {
-        self.aside.values().next().map(|(entry, _)| entry)
+    /// The level of the message that a full queue gives up first.
+    pub(crate) fn lowest_level(&self) -> Option<u8> {
+        self.aside.last_key_value().map(|(place, _)| place.level())
     }
 
     pub(crate) fn pop_oldest(&mut self) -> Option<Entry> {
-        let place = *self.aside.keys().next()?;
+        let place = Place::of(self.from(self.lowest_level()?, 0).next()?);
         self.take(place)
     }
 
+    /// The oldest entry of each level.
+    pub(crate) fn oldest_of_levels(&self) -> impl Iterator<Item = &Entry> {
+        let below = |place: &Place| self.aside.range(place.below()?..).next().map(|(place, _)| *place);
+        let first = self.aside.first_key_value().map(|(place, _)| *place);
+        std::iter::successors(first, below).filter_map(|place| self.aside.get(&place)).map(|aside| &aside.entry)
+    }
+
     pub(crate) fn pop_expired(&mut self, now: Instant) -> Option<Entry> {
-        let place = self.oldest().filter(|entry| entry.is_expired(now))?.position;
+        let place = Place::of(self.oldest_of_levels().find(|entry| entry.is_expired(now))?);
         self.take(place)
     }
 
     /// Somebody has the message now: the rest of its group waits.
     pub(crate) fn hold(&mut self, place: u64, message: &Message) {
-        if self.wishes.is_some() {
+        if !self.is_fifo && self.fair.is_none() {
             return;
         }
-        let name = self.name_of(message);
+        let (name, _) = self.sort(message);
         self.change(&name, |group| group.held += 1);
         self.held.insert(place, name.clone());
         self.has_more(&name);
@@ -253,15 +255,18 @@ impl Groups {
 
     /// Whoever had it gives it back: it goes before the rest of its group. An entry that nobody had is given back to the caller.
     pub(crate) fn put_back(&mut self, entry: Entry) -> Option<Entry> {
-        if let (Some(_), Some(message)) = (&self.wishes, &entry.message) {
-            let name = self.name_of(message);
-            self.set_aside(entry, name, false);
-            return None;
-        }
-        let Some(name) = self.held.get(&entry.position).cloned() else { return Some(entry) };
-        let place = entry.position;
-        self.set_aside(entry, name, false);
-        self.release(place);
+        let position = entry.position;
+        let group = self.held.get(&position).cloned();
+        let sorted = match (&entry.message, group) {
+            (_, None) if !self.is_by_wishes() => return Some(entry),
+            (Some(message), group) => {
+                let (sorted, wanted_by) = self.sort(message);
+                (group.unwrap_or(sorted), wanted_by)
+            }
+            (None, group) => (group.unwrap_or_else(|| group_to_be_read(position)), self.not_known()),
+        };
+        self.set_aside(entry, sorted, false);
+        self.release(position);
         None
     }
 
@@ -270,8 +275,8 @@ impl Groups {
         let noisy = self.noisy_ahead();
         let Self { aside, next, .. } = self;
         let mut bytes = 0;
-        for place in next.iter().chain(&noisy).take(AHEAD_MAX) {
-            let Some((entry, _)) = aside.get_mut(place) else { continue };
+        for place in next.iter().chain(noisy).take(AHEAD_MAX) {
+            let Some(Aside { entry, .. }) = aside.get_mut(&place) else { continue };
             bytes += u64::from(entry.body_bytes);
             if entry.message.is_none() && !entry.requested {
                 chosen.extend(entry.request());
@@ -284,17 +289,26 @@ impl Groups {
 
     /// Takes what was read of what is set aside. What could not be read goes to `damaged`.
     pub(crate) fn fill(&mut self, read: &mut [(u64, Option<Read>)], damaged: &mut Vec<Entry>) {
-        for (place, read) in read {
-            let Some((entry, _)) = self.aside.get_mut(place).filter(|(entry, _)| entry.requested) else { continue };
+        for (position, read) in read {
+            let Some(place) = self.place_of(*position) else { continue };
+            let Some(Aside { entry, .. }) = self.aside.get_mut(&place).filter(|aside| aside.entry.requested) else {
+                continue;
+            };
             entry.requested = false;
             let Some(Read { message, binding, expires_at }) = read.take() else {
-                damaged.extend(self.take(*place));
+                damaged.extend(self.take(place));
                 continue;
             };
             self.memory_bytes -= entry.memory_bytes();
             (entry.message, entry.binding, entry.expires_at) = (Some(message), binding, expires_at);
             self.memory_bytes += entry.memory_bytes();
         }
+    }
+
+    /// The place of a position that is set aside.
+    fn place_of(&self, position: u64) -> Option<Place> {
+        let levels = self.oldest_of_levels().map(|entry| entry.level);
+        levels.map(|level| Place::new(level, position)).find(|place| self.aside.contains_key(place))
     }
 
     /// Takes everything that is set aside.
@@ -305,6 +319,6 @@ impl Groups {
             group.places.clear();
             group.held > 0
         });
-        std::mem::take(&mut self.aside).into_values().map(|(entry, _)| entry)
+        std::mem::take(&mut self.aside).into_values().map(|aside| aside.entry)
     }
 }

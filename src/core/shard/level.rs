@@ -73,6 +73,11 @@ impl Level {
         Self { number, ..Self::default() }
     }
 
+    /// The priority of its messages.
+    pub(crate) fn number(&self) -> u8 {
+        self.number
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.near.is_empty() && self.runs.is_empty() && self.far == 0
     }

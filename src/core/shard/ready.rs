@@ -18,7 +18,7 @@ use crate::log::Location;
 /// Levels by priority; a queue without priorities has one.
 pub(crate) struct Ready {
     levels: SmallVec<[Box<Level>; 1]>,
-    /// Of a FIFO queue, which has one level.
+    /// Of a FIFO queue, which has one level, and of one whose consumers want only some messages.
     groups: Option<Box<Groups>>,
     body_bytes: u64,
     length: u64,
@@ -42,7 +42,7 @@ impl Ready {
 
     /// A queue of message groups.
     pub(crate) fn fifo() -> Self {
-        Self { groups: Some(Box::default()), ..Self::new(None) }
+        Self { groups: Some(Box::new(Groups::fifo())), ..Self::new(None) }
     }
 
     /// The level of a message of that priority.
@@ -150,29 +150,41 @@ impl Ready {
     /// the way to it whose group waits are set aside, with `unload` without their messages.
     pub(crate) fn head(&mut self, unload: bool) -> Option<&Entry> {
         self.top_mut().iter_mut().for_each(|level| level.advance());
-        if let (Some(groups), [level]) = (&mut self.groups, &mut self.levels[..]) {
-            groups.let_noisy_wait();
-            while !groups.has_next() && !groups.is_full() {
-                level.advance();
-                let message = level.head().and_then(|entry| entry.message.as_ref());
-                let Some(name) = message.filter(|one| groups.must_wait(one)).map(|one| groups.name_of(one)) else {
-                    break;
-                };
-                level.pop_head().into_iter().for_each(|entry| groups.set_aside(entry, name.clone(), unload));
-            }
-            groups.let_noisy_go(level.head().is_none() && !level.is_waiting());
-            if groups.has_next() || groups.is_full() {
-                return self.groups.as_ref()?.head();
-            }
+        if self.set_aside(unload) {
+            return self.groups.as_ref()?.head();
         }
         self.top()?.head()
+    }
+
+    /// Sets aside what has to wait, until something need not. Tells whether what is next is set aside, or nothing more can be.
+    fn set_aside(&mut self, unload: bool) -> bool {
+        let Some(groups) = &mut self.groups else { return false };
+        groups.let_noisy_wait();
+        let mut levels = self.levels.iter_mut().rev().filter(|level| !level.is_empty());
+        let mut top = levels.next();
+        loop {
+            groups.look_at_next();
+            let Some(level) = &mut top else { break };
+            if groups.has_next_before(Some(level.number())) || groups.is_full() {
+                break;
+            }
+            level.advance();
+            let message = level.head().and_then(|entry| entry.message.as_ref());
+            let Some(sorted) = message.filter(|one| groups.must_wait(one)).map(|one| groups.sort(one)) else { break };
+            level.pop_head().into_iter().for_each(|entry| groups.set_aside(entry, sorted.clone(), unload));
+            if level.is_empty() {
+                top = levels.next();
+            }
+        }
+        groups.let_noisy_go(top.as_ref().is_none_or(|level| level.head().is_none() && !level.is_waiting()));
+        groups.is_full() || groups.has_next_before(top.map(|level| level.number()))
     }
 
     /// The next entry has to be read first.
     pub(crate) fn is_waiting(&self) -> bool {
         match &self.groups {
-            Some(groups) if groups.has_next() => groups.head().is_none(),
-            Some(groups) if groups.is_full() => false,
+            Some(groups) if groups.has_next_before(self.top().map(Level::number)) => groups.head().is_none(),
+            Some(groups) if groups.is_full() => groups.has_next() && groups.head().is_none(),
             _ => self.top().is_some_and(Level::is_waiting),
         }
     }
@@ -194,7 +206,9 @@ impl Ready {
     /// Takes the entry that a full queue gives up: the oldest of the lowest priority. `None` if there is none, or a page has to
     /// be read first.
     pub(crate) fn pop_oldest(&mut self) -> Option<Entry> {
-        let aside = self.groups.as_mut().and_then(|groups| groups.pop_oldest());
+        let bottom = self.levels.iter().find(|level| !level.is_empty()).map(|level| level.number());
+        let is_lowest = |groups: &&mut Box<Groups>| bottom.is_none_or(|level| groups.lowest_level() <= Some(level));
+        let aside = self.groups.as_mut().filter(is_lowest).and_then(|groups| groups.pop_oldest());
         let entry = match aside {
             Some(entry) => entry,
             None => self.bottom_mut()?.pop_oldest()?,
@@ -224,7 +238,8 @@ impl Ready {
 
     /// When the first head expires.
     pub(crate) fn next_expiry(&self) -> Option<Instant> {
-        let aside = self.groups.as_ref().and_then(|groups| groups.oldest()?.expires_at);
+        let aside =
+            self.groups.iter().flat_map(|groups| groups.oldest_of_levels()).filter_map(|entry| entry.expires_at);
         self.levels.iter().filter_map(|level| level.next_expiry()).chain(aside).min()
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crossdock_common::command::{Lease, Outcome, Publish};
 use crossdock_common::definition::{Definition, Overflow};
-use crossdock_common::event::Principal;
+use crossdock_common::event::{Principal, Reply};
 use crossdock_common::lane_quota::LaneShare;
 use crossdock_common::{Command, Event, Lane, Name, Refusal, RequestId};
 
@@ -148,7 +148,7 @@ fn a_deleted_vhost_ends_its_connections_and_leaves_nothing() {
     world.restart();
     let mut again = entered(&world, "u", &vhost).expect("a vhost without queues survives, too");
     let answer = again.request(&world, fetch_retained("#", None));
-    assert!(matches!(answer, Ok(crossdock_common::event::Reply::Retained(found)) if found.messages.is_empty()));
+    assert!(matches!(answer, Ok(Reply::Retained(found)) if found.messages.is_empty()));
 }
 
 /// A connection that wants to enter that vhost.
@@ -222,4 +222,57 @@ fn topics_are_asked_for_when_publishing_and_binding_also_after_a_change() {
     let mut bind = |exchange: &str, key: &str| client.define(&world, Definition::Bind(binding(exchange, "q", key)));
     assert!(bind("amq.topic", "b.c").is_ok() && bind("amq.direct", "a").is_ok());
     assert!(matches!(bind("amq.topic", "a"), Err(Refusal::TopicRefused { .. })));
+}
+
+fn documents(world: &World, client: &mut Tester, prefix: &str, after: Option<&str>, count_max: usize) -> Vec<String> {
+    let question = Definition::ListDocuments { prefix: prefix.into(), after: after.map(Name::from), count_max };
+    let Ok(Reply::Documents(found)) = client.define(world, question) else { panic!("refused") };
+    found.iter().map(|(name, text)| format!("{name}={}", String::from_utf8_lossy(text))).collect()
+}
+
+#[test]
+fn protocols_keep_documents_by_name() {
+    let mut world = World::new();
+    let mut client = world.client("u");
+    let set = |name: &str, document: Option<&'static str>| Definition::SetDocument {
+        name: name.into(),
+        document: document.map(|text| text.into()),
+    };
+    for (name, text) in [("a.2", "two"), ("a.1", "first"), ("b", "b"), ("a.1", "one"), ("a.3", "three")] {
+        assert!(client.define(&world, set(name, Some(text))).is_ok());
+    }
+    assert!(client.define(&world, set("b", None)).is_ok());
+    for snapshot in [false, true] {
+        assert_eq!(documents(&world, &mut client, "a.", None, 2), ["a.1=one", "a.2=two"]);
+        assert_eq!(documents(&world, &mut client, "a.", Some("a.1"), 9), ["a.2=two", "a.3=three"]);
+        assert_eq!(documents(&world, &mut client, "", None, 9).len(), 3);
+        if snapshot {
+            world.snapshot();
+        }
+        world.restart();
+        client = world.client("u");
+    }
+    let large = |bytes: usize| Definition::SetDocument { name: "c".into(), document: Some(vec![b'x'; bytes].into()) };
+    assert!(client.define(&world, large(256 << 10)).is_ok());
+    assert!(client.define(&world, large((256 << 10) + 1)).is_err());
+}
+
+#[test]
+fn documents_of_protocols_are_a_vhosts_own_and_ask_for_permission() {
+    let mut world = World::new();
+    let mut client = world.client("u");
+    let set = || Definition::SetDocument { name: "mine.a".into(), document: Some("x".into()) };
+    assert!(client.define(&world, set()).is_ok());
+    let mut permissions = Permissions::default();
+    permissions.grant("other".into(), "/".into(), Grant::new("", "", "^mine").expect("patterns"));
+    world.broker.set_permissions(permissions);
+    let mut other = world.client("other");
+    assert_eq!(documents(&world, &mut other, "mine", None, 9), ["mine.a=x"]);
+    let list = Definition::ListDocuments { prefix: "yours".into(), after: None, count_max: 1 };
+    assert!(other.define(&world, list).is_err());
+    assert!(other.define(&world, set()).is_err());
+    world.broker.set_permissions(Permissions::everything());
+    world.broker.delete_vhost(world.now, &"/".into(), Vec::new());
+    world.restart();
+    assert!(documents(&world, &mut world.client("u"), "", None, 9).is_empty());
 }

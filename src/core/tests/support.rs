@@ -13,8 +13,8 @@ use crossdock_common::event::{Delivery, Principal, Reply};
 use crossdock_common::names::DeliveryId;
 use crossdock_common::testkit::plain_format;
 use crossdock_common::{
-    Arrived, Command, ConsumerId, Event, Instant, Lane, Message, Name, Now, Refusal, RequestId, Run, Table, Text,
-    UnixMillis, Value,
+    Arrived, Command, ConsumerId, Event, Format, Instant, Lane, Message, Name, Now, Refusal, RequestId, Run, Table,
+    Text, UnixMillis, Value,
 };
 use parking_lot::Mutex;
 
@@ -32,6 +32,8 @@ pub(super) struct World {
     pub now: Now,
     /// Everything is durable at once, as on a very fast disk.
     pub instantly_durable: bool,
+    /// What messages are that were read back.
+    pub format: &'static dyn Format,
     settings: (Paging, Policies),
     reads: Reads,
     reads_served: Cell<usize>,
@@ -82,8 +84,8 @@ impl World {
         };
         let broker = recovery.finish(log(&logs[0]), options);
         broker.set_permissions(Permissions::everything());
-        let mut world =
-            Self { broker, logs, now, instantly_durable: true, settings, reads, reads_served: Cell::new(0) };
+        let (instantly_durable, format, reads_served) = (true, plain_format(), Cell::new(0));
+        let mut world = Self { broker, logs, now, instantly_durable, format, settings, reads, reads_served };
         world.tick();
         world
     }
@@ -147,7 +149,7 @@ impl World {
             self.reads_served.set(self.reads_served.get() + 1);
             let read: Vec<_> =
                 request.locations().iter().map(|at| Some(self.logs[index + 1].lock().read(at))).collect();
-            let result = request.finish(read, &Arc::new(vec![plain_format()]));
+            let result = request.finish(read, &Arc::new(vec![self.format]));
             lost += self.broker.take_read(index, result, self.now);
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use crossdock_aws::sigv4::{claimed, verify};
+use crossdock_aws::sigv4::{SigningKeys, claimed, verify};
 use crossdock_aws::{Caller, Failure, Request};
 use crossdock_common::{Name, UnixMillis};
 
@@ -15,6 +15,7 @@ pub const GUEST: &str = "guest";
 /// Access keys and the users they act for.
 pub(super) struct Keys {
     keys: HashMap<String, Key>,
+    signing: SigningKeys,
     verify: bool,
 }
 
@@ -29,7 +30,16 @@ impl Keys {
             let user = Name::from(key.user.as_str());
             (key.access_key_id.clone(), Key { secret: key.secret_access_key.clone(), user })
         });
-        Self { keys: keys.collect(), verify: settings.aws.verify_signatures && !settings.dev }
+        Self {
+            keys: keys.collect(),
+            signing: SigningKeys::default(),
+            verify: settings.aws.verify_signatures && !settings.dev,
+        }
+    }
+
+    /// Signatures are checked.
+    pub(super) fn are_checked(&self) -> bool {
+        self.verify
     }
 
     /// Refuses a request that cannot be good, whatever its body is.
@@ -45,7 +55,7 @@ impl Keys {
     pub(super) fn caller(&self, request: &Request, peer: IpAddr, now: UnixMillis) -> Result<Caller, Failure> {
         let signer = if self.verify {
             let secret = |access_key: &str| Some(self.keys.get(access_key)?.secret.expose().to_owned());
-            Some(verify(request, now, secret)?)
+            Some(verify(request, now, &self.signing, secret)?)
         } else {
             claimed(request)
         };

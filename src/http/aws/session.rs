@@ -42,6 +42,8 @@ impl Session {
             client.authenticated(RequestId(0), Principal { name: caller.user.clone(), tags: Vec::new() });
         }
         let mut call = Call::new(environment, request, caller, self.engine.clock.now(), seed);
+        // Requests that came with this one are read first: what they store goes to the disk together.
+        tokio::task::yield_now().await;
         loop {
             if self.client.as_ref().is_some_and(Client::must_leave) {
                 call.leave();

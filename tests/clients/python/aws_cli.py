@@ -5,20 +5,12 @@ import os
 import subprocess
 import sys
 
-PORTS = json.loads(os.environ["CROSSDOCK_PORTS"])
-ENVIRONMENT = {
-    **os.environ,
-    "AWS_ACCESS_KEY_ID": "test",
-    "AWS_SECRET_ACCESS_KEY": "test",
-    "AWS_DEFAULT_REGION": "us-east-1",
-    "AWS_CONFIG_FILE": "/nonexistent",
-    "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent",
-    "AWS_MAX_ATTEMPTS": "1",
-}
+ENVIRONMENT = {**os.environ, "AWS_MAX_ATTEMPTS": "1"}
 
 
 def run(*arguments):
-    command = [sys.executable, "-m", "awscli", "--endpoint-url", f"http://127.0.0.1:{PORTS['aws']}", "--output", "json"]
+    # Version 1 of the command line does not read AWS_ENDPOINT_URL for SQS.
+    command = [sys.executable, "-m", "awscli", "--endpoint-url", os.environ["AWS_ENDPOINT_URL"], "--output", "json"]
     return subprocess.run([*command, *arguments], env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
 
 

@@ -362,7 +362,8 @@ def test_sns_refusals():
     topic = sns.create_topic(Name="refusals")["TopicArn"]
     text = "Invalid parameter: Amazon SNS does not support this protocol string: test-protocol"
     fails("InvalidParameter", sns.subscribe, text, TopicArn=topic, Protocol="test-protocol", Endpoint="x")
-    fails("InvalidParameter", sns.subscribe, TopicArn=topic, Protocol="https", Endpoint="https://example.org")
+    text = "Invalid parameter: Endpoint must match the specified protocol"
+    fails("InvalidParameter", sns.subscribe, text, TopicArn=topic, Protocol="https", Endpoint="http://example.org")
     text = "Invalid parameter: SQS endpoint ARN"
     fails("InvalidParameter", sns.subscribe, text, TopicArn=topic, Protocol="sqs", Endpoint="x")
     fails("InvalidParameter", sns.publish, "Invalid parameter: Empty message", TopicArn=topic, Message="")
@@ -430,7 +431,6 @@ def test_filter_policies():
         publish(body)
     assert got(2) == ['{"customer": [{"name": "Ada"}]}', '{"customer": {"name": "Ada"}}']
     nested = "Invalid parameter: Filter policy scope MessageAttributes does not support nested filter policy"
-    nested = nested.replace("parameter: ", "parameter: FilterPolicy: ")
     fails("InvalidParameter", change, nested, name="FilterPolicyScope", value="MessageAttributes")
     change("FilterPolicy", "")
     assert shown() == (None, None), shown()

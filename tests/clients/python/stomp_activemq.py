@@ -55,6 +55,42 @@ def composites_and_wildcards():
     connection.disconnect()
 
 
+def wildcards_in_names_of_queues():
+    connection, listener = connect(stomp.Connection12)
+    publisher, published = connect(stomp.Connection12)
+
+    def send(queue, body):
+        publisher.send(f"/queue/{queue}", body, receipt="p", headers={"persistent": "true"})
+        assert published.receipt() == "p"
+
+    send("price.eu.gold", "before")
+    connection.subscribe("/queue/price.>", id="1", ack="client-individual", headers={"receipt": "s"})
+    assert listener.receipt() == "s"
+    before = listener.message()
+    assert (before.body, before.headers["destination"]) == ("before", "/queue/price.eu.gold")
+    connection.ack(before.headers["ack"], receipt="a")
+    assert listener.receipt() == "a"
+    connection.subscribe("/queue/price.*", id="2", ack="auto", headers={"receipt": "s"})
+    assert listener.receipt() == "s"
+    for queue in ("price.us.gold", "cost.us.gold", "price.us"):
+        send(queue, queue)
+    one = listener.message()
+    assert (one.body, one.headers["subscription"]) == ("price.us.gold", "1"), "a queue that is made later"
+    connection.ack(one.headers["ack"])
+    shared = listener.message()
+    assert shared.body == "price.us" and shared.headers["subscription"] in "12"
+    if shared.headers["subscription"] == "1":
+        connection.ack(shared.headers["ack"])
+    for number in ("1", "2"):
+        connection.unsubscribe(number, headers={"receipt": "u"})
+        assert listener.receipt() == "u"
+    send("price.us.silver", "nobody")
+    connection.subscribe("/queue/price.us.silver", id="3", ack="auto")
+    assert listener.message().headers["subscription"] == "3"
+    connection.disconnect()
+    publisher.disconnect()
+
+
 def durable_subscriptions_of_clients():
     for header in ("activemq.subscriptionName", "durable-subscription-name"):
         name = header.split(".")[0]
@@ -179,6 +215,7 @@ if __name__ == "__main__":
     numbers_in_headers_compare_as_numbers_when_asked()
     a_bad_selector_is_an_error()
     composites_and_wildcards()
+    wildcards_in_names_of_queues()
     durable_subscriptions_of_clients()
     delays_and_expiry()
     an_idle_consumer_is_not_starved()

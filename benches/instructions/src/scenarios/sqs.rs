@@ -49,10 +49,11 @@ pub fn send_receive_delete(probe: &mut Probe, body_bytes: usize) {
 pub fn verify(probe: &mut Probe) {
     let mut request = send(16);
     request.headers.push(("authorization".to_owned(), AUTHORIZATION.as_bytes().to_vec()));
+    let keys = sigv4::SigningKeys::default();
     probe.rounds(|probe| {
         for _ in 0..MESSAGES {
             probe.stage(Stage::Verify, || {
-                let signer = sigv4::verify(&request, NOW.unix, |_| Some(SECRET.to_owned()));
+                let signer = sigv4::verify(&request, NOW.unix, &keys, |_| Some(SECRET.to_owned()));
                 assert_eq!(signer.map(|signer| signer.access_key).as_deref(), Ok(ACCESS_KEY));
             });
         }
@@ -68,6 +69,7 @@ impl Endpoint {
             receipt_key: vec![7; 32],
             quirks: Quirks::default(),
             memory: Arc::default(),
+            office: None,
         };
         Self { world: World::new(), environment: Arc::new(environment), requests: 0 }
     }

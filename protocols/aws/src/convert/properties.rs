@@ -20,6 +20,10 @@ mod tag {
     pub(super) const SYSTEM_ATTRIBUTE: u8 = 3;
     pub(super) const SUBJECT: u8 = 4;
     pub(super) const GROUP: u8 = 5;
+    pub(super) const STRUCTURE: u8 = 20;
+    pub(super) const CONTROL: u8 = 21;
+    pub(super) const TARGET: u8 = 10;
+    pub(super) const SEQUENCE: u8 = 11;
 }
 
 /// What SendMessage and Publish say beside the body.
@@ -35,6 +39,14 @@ pub(crate) struct Properties {
     pub subject: Option<Text>,
     /// `MessageGroupId`.
     pub group: Option<Text>,
+    /// SNS `Message` with the `MessageStructure` json: a JSON object with a text for each protocol.
+    pub structure: Option<Text>,
+    /// SNS's own message about a subscription: JSON that `sns/control.rs` knows.
+    pub control: Option<Text>,
+    /// Whom SNS shall give it to, where that is no topic: `sms:+4912…` or `application:` and an endpoint's ARN.
+    pub target: Option<Text>,
+    /// The place of the message in its FIFO topic.
+    pub sequence: Option<u64>,
 }
 
 impl Properties {
@@ -52,6 +64,18 @@ impl Properties {
         }
         if let Some(group) = &self.group {
             put(&mut section, tag::GROUP, group.as_bytes());
+        }
+        if let Some(structure) = &self.structure {
+            put(&mut section, tag::STRUCTURE, structure.as_bytes());
+        }
+        if let Some(control) = &self.control {
+            put(&mut section, tag::CONTROL, control.as_bytes());
+        }
+        if let Some(target) = &self.target {
+            put(&mut section, tag::TARGET, target.as_bytes());
+        }
+        if let Some(sequence) = self.sequence {
+            put(&mut section, tag::SEQUENCE, &sequence.to_be_bytes());
         }
         section.into()
     }
@@ -80,6 +104,10 @@ impl Properties {
             tag::SYSTEM_ATTRIBUTE => self.system_attributes.extend(decode_attribute(content)),
             tag::SUBJECT => self.subject = Text::try_from(content).ok(),
             tag::GROUP => self.group = Text::try_from(content).ok(),
+            tag::STRUCTURE => self.structure = Text::try_from(content).ok(),
+            tag::CONTROL => self.control = Text::try_from(content).ok(),
+            tag::TARGET => self.target = Text::try_from(content).ok(),
+            tag::SEQUENCE => self.sequence = content.as_ref().try_into().map(u64::from_be_bytes).ok(),
             _ => {}
         }
     }

@@ -1,34 +1,40 @@
 //! The canonical request: what client and server both sign.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{percent_decode_str, utf8_percent_encode};
 
-use crate::http::Request;
+use crate::http::{ENCODED, Request};
 
-/// Everything but RFC 3986's unreserved characters.
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// More than the canonical requests of SDKs have.
+const TEXT_BYTES: usize = 1 << 10;
 
 /// Names and values of a query, as they were sent.
 pub(super) fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
     query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').unwrap_or((pair, "")))
 }
 
-pub(super) fn request(request: &Request, signed_headers: &[String], payload: &str) -> String {
-    let mut text = format!("{}\n{}\n{}\n", request.method, path(&request.path), query(&request.query));
-    for name in signed_headers {
-        text.push_str(&name.to_ascii_lowercase());
-        text.push(':');
-        text.push_str(&header(request, name));
-        text.push('\n');
+pub(super) fn request(request: &Request, signed_headers: &str, payload: &str) -> Vec<u8> {
+    let mut text = Vec::with_capacity(TEXT_BYTES);
+    for part in [&*request.method, &path(&request.path), &query(&request.query)] {
+        text.extend_from_slice(part.as_bytes());
+        text.push(b'\n');
     }
-    text.push('\n');
-    text.push_str(&signed_headers.join(";"));
-    text.push('\n');
-    text.push_str(payload);
+    for name in signed_headers.as_bytes().split(|byte| *byte == b';') {
+        text.extend(name.iter().map(u8::to_ascii_lowercase));
+        text.push(b':');
+        push_header(request, name, &mut text);
+        text.push(b'\n');
+    }
+    for part in ["\n", signed_headers, "\n", payload] {
+        text.extend_from_slice(part.as_bytes());
+    }
     text
 }
 
 /// Dot segments and repeated slashes go; what was sent is encoded once more, as all services but S3 do it.
 fn path(path: &str) -> String {
+    if path == "/" {
+        return path.to_owned();
+    }
     let mut segments: Vec<&str> = Vec::new();
     for segment in path.split('/') {
         match segment {
@@ -59,7 +65,17 @@ fn query(query: &str) -> String {
 }
 
 /// All values of a header, each without spaces around it and with single ones in it.
-fn header(request: &Request, name: &str) -> String {
-    let tidy = |value: &[u8]| String::from_utf8_lossy(value).split_ascii_whitespace().collect::<Vec<_>>().join(" ");
-    request.headers_named(name).map(tidy).collect::<Vec<_>>().join(",")
+fn push_header(request: &Request, name: &[u8], text: &mut Vec<u8>) {
+    for (index, value) in request.headers_named(name).enumerate() {
+        if index > 0 {
+            text.push(b',');
+        }
+        let words = value.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+        for (index, word) in words.enumerate() {
+            if index > 0 {
+                text.push(b' ');
+            }
+            text.extend_from_slice(word);
+        }
+    }
 }

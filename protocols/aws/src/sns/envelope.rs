@@ -1,42 +1,61 @@
-//! The JSON that a subscription without raw delivery puts around a message.
+//! The JSON that goes to endpoints, and around messages in queues whose subscription has no raw delivery.
 //!
-//! It is not signed: there is no certificate yet whose URL could stand in it. So `SignatureVersion`, `Signature` and
-//! `SigningCertURL` are left out.
+//! What is in queues is not signed, since that would cost more than all else that a receive does: README.md has the figures.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use crossdock_common::event::Delivery;
 use serde_json::{Value as Json, json};
 
+use super::protocol::Protocol;
 use super::subscription::Subscription;
 use crate::calendar::iso8601;
 use crate::call::Job;
 use crate::convert::attributes::{Attribute, AttributeValue};
 use crate::digest::uuid_text;
+use crate::office::{PostOffice, SignatureVersion};
+use crate::sqs::fifo::sequence_number;
 use crate::sqs::receive::Seen;
+
+/// Members in SNS's order.
+pub(super) type Members = Vec<(&'static str, Json)>;
 
 /// The notification, if the delivery came through a subscription that wants one.
 pub(crate) fn notification(job: &Job, delivery: &Delivery, seen: &Seen) -> Option<String> {
     let subscription = Subscription::of_binding(delivery.binding.as_ref()?)?;
-    if subscription.raw {
+    if subscription.raw || subscription.protocol != Protocol::Sqs {
         return None;
     }
-    let text = |text: &str| Json::from(text);
-    let arn = subscription.arn(job);
-    let mut members = vec![
-        ("Type", text("Notification")),
-        ("MessageId", text(&uuid_text(seen.id))),
-        ("TopicArn", text(&job.place.topic_arn(&subscription.topic))),
-    ];
-    members.extend(seen.properties.subject.as_ref().map(|subject| ("Subject", text(subject))));
-    members.push(("Message", text(&seen.body)));
-    members.push(("Timestamp", text(&iso8601(delivery.message.received_at))));
-    let url = format!("{}/?Action=Unsubscribe&SubscriptionArn={arn}", job.origin);
-    members.push(("UnsubscribeURL", text(&url)));
-    if !seen.attributes.is_empty() {
-        members.push(("MessageAttributes", Json::Object(seen.attributes.iter().map(attribute).collect())));
-    }
+    let topic = job.place.topic_arn(&subscription.topic);
+    let mut members = message(&topic, delivery, seen, &seen.body);
+    finish(&mut members, &job.origin, &subscription.arn(job), seen);
     Some(object(&members))
+}
+
+/// Everything that is signed.
+pub(super) fn message(topic_arn: &str, delivery: &Delivery, seen: &Seen, body: &str) -> Members {
+    let text = |text: &str| Json::from(text);
+    let mut members = vec![("Type", text("Notification")), ("MessageId", text(&uuid_text(seen.id)))];
+    members.extend(seen.properties.sequence.map(|place| ("SequenceNumber", text(&sequence_number(place)))));
+    members.push(("TopicArn", text(topic_arn)));
+    members.extend(seen.properties.subject.as_ref().map(|subject| ("Subject", text(subject))));
+    members.push(("Message", text(body)));
+    members.push(("Timestamp", text(&iso8601(delivery.message.received_at))));
+    members
+}
+
+/// What comes behind the signature.
+pub(super) fn finish(members: &mut Members, origin: &str, subscription_arn: &str, seen: &Seen) {
+    let url = format!("{origin}/?Action=Unsubscribe&SubscriptionArn={subscription_arn}");
+    members.push(("UnsubscribeURL", Json::from(url)));
+    if !seen.attributes.is_empty() {
+        members.push(("MessageAttributes", attributes(seen)));
+    }
+}
+
+/// The message's attributes, each with type and value.
+pub(super) fn attributes(seen: &Seen) -> Json {
+    Json::Object(seen.attributes.iter().map(attribute).collect())
 }
 
 fn attribute(attribute: &Attribute) -> (String, Json) {
@@ -47,9 +66,45 @@ fn attribute(attribute: &Attribute) -> (String, Json) {
     (attribute.name.to_string(), json!({ "Type": &*attribute.data_type, "Value": value }))
 }
 
+/// Adds the signature of what is there, if there is a key.
+pub(super) fn sign(members: &mut Members, office: &dyn PostOffice, version: SignatureVersion) {
+    let Some(path) = office.certificate_path() else { return };
+    let Some(signature) = office.sign(version, &canonical(members)) else { return };
+    members.push(("SignatureVersion", Json::from(version.text())));
+    members.push(("Signature", Json::from(signature)));
+    members.push(("SigningCertURL", Json::from(format!("{}{path}", office.public_url()))));
+}
+
+/// What is signed: names and values of the members in the order of the names, each with a line feed behind it.
+fn canonical(members: &Members) -> String {
+    let mut sorted: Vec<&(&str, Json)> = members.iter().collect();
+    sorted.sort_by_key(|(name, _)| *name);
+    sorted.iter().map(|(name, value)| format!("{name}\n{}\n", value.as_str().unwrap_or_default())).collect()
+}
+
 /// A JSON object whose members keep their order, in SNS's layout.
-fn object(members: &[(&str, Json)]) -> String {
+pub(super) fn object(members: &[(&str, Json)]) -> String {
     let members: Vec<String> =
         members.iter().map(|(name, value)| format!("  {} : {value}", Json::from(*name))).collect();
     format!("{{\n{}\n}}", members.join(",\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_canonical_string_is_sorted() {
+        let members = vec![
+            ("Type", Json::from("Notification")),
+            ("MessageId", Json::from("id")),
+            ("TopicArn", Json::from("arn")),
+            ("Subject", Json::from("s")),
+            ("Message", Json::from("line 1\nline 2")),
+            ("Timestamp", Json::from("then")),
+        ];
+        let expected = "Message\nline 1\nline 2\nMessageId\nid\nSubject\ns\nTimestamp\nthen\nTopicArn\narn\n\
+                        Type\nNotification\n";
+        assert_eq!(canonical(&members), expected);
+    }
 }

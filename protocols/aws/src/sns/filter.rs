@@ -15,6 +15,14 @@ use crate::convert::from_hub;
 use crate::convert::properties::Properties;
 use document::Node;
 
+/// Refuses what is no JSON, as SNS does.
+///
+/// # Errors
+/// What Jackson says of the text.
+pub(super) fn json_check(text: &str) -> Result<(), String> {
+    tokens::tokens(text).map(drop)
+}
+
 /// What of a message a policy looks at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Scope {
@@ -38,6 +46,11 @@ impl Scope {
     }
 }
 
+/// Names the attribute that a refusal is about, where SNS does.
+pub(super) fn complaint(text: String) -> String {
+    if text == parse::NESTED { text } else { format!("FilterPolicy: {text}") }
+}
+
 /// A policy that was read.
 #[derive(Debug, PartialEq)]
 pub(crate) struct FilterPolicy {
@@ -47,7 +60,7 @@ pub(crate) struct FilterPolicy {
 
 impl FilterPolicy {
     /// # Errors
-    /// What SNS says of the text, behind `FilterPolicy: `.
+    /// What SNS says of the text, before [`complaint`] has its say.
     pub(crate) fn parse(text: &str, scope: Scope) -> Result<Self, String> {
         Ok(Self { scope, root: parse::policy(text, scope)? })
     }

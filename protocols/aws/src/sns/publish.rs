@@ -7,8 +7,9 @@ use crossdock_common::Text;
 use crossdock_common::definition::ExchangeInfo;
 use serde_json::Value as Json;
 
+use super::direct::{self, Target};
 use super::topics::{self, permitted};
-use super::view;
+use super::{data_protection, fifo, view};
 use crate::arn::topic_of;
 use crate::call::{Job, cost_bytes};
 use crate::convert::attributes::parse_all;
@@ -21,21 +22,27 @@ use crate::sqs::send::message;
 use crate::wire::{Service, Shape, View, is_legal};
 
 /// Largest message of a topic that does not say otherwise.
-const MESSAGE_BYTES_MAX: usize = 262_144;
+pub(super) const MESSAGE_BYTES_MAX: usize = 262_144;
 const SUBJECT_CHARS_MAX: usize = 100;
 const ENTRIES_MAX: usize = 10;
 const ID_BYTES_MAX: usize = 80;
 
 /// A message of a request, read and checked.
-struct Entry {
-    body: String,
-    properties: Properties,
+pub(super) struct Entry {
+    pub body: String,
+    pub properties: Properties,
+    /// What a FIFO topic knows it by.
+    pub deduplication: Option<Text>,
 }
 
 pub(super) async fn publish(job: &Job) -> Result<Shape, Failure> {
     job.may_publish()?;
+    if let Some(target) = Target::of(job)? {
+        return direct::publish(job, &target).await;
+    }
     let info = topic(job).await?;
-    let entry = read(job, view(job), "")?;
+    let mut entry = read(job, &info, view(job), "")?;
+    data_protection::apply(&info, &mut entry)?;
     if entry.cost_bytes() > message_bytes_max(job, &info) {
         return Err(Failure::SnsInvalid("Message too long".to_owned()));
     }
@@ -43,9 +50,6 @@ pub(super) async fn publish(job: &Job) -> Result<Shape, Failure> {
 }
 
 async fn topic(job: &Job) -> Result<ExchangeInfo, Failure> {
-    if view(job).text("PhoneNumber")?.is_some() {
-        return Err(Failure::SnsInvalid("PhoneNumber Reason: text messages are not available".to_owned()));
-    }
     let topic = view(job).text("TopicArn")?;
     let (arn, parameter) = match topic {
         Some(arn) => (arn, "TopicArn"),
@@ -64,8 +68,14 @@ pub(super) async fn publish_batch(job: &Job) -> Result<Shape, Failure> {
     let entries = entries(view(job))?;
     let (mut ids, mut good, mut failed) = (Vec::new(), Vec::new(), Vec::new());
     for (index, (id, entry)) in entries.into_iter().enumerate() {
-        // A broken attribute refuses the whole request, as in AWS.
-        match read(job, entry, &format!("publishBatchRequestEntries.{}.member.", index + 1)) {
+        // A broken attribute refuses the whole request, as in AWS, and so does what FIFO topics want.
+        fifo::identity(entry, &info)?;
+        let path = format!("publishBatchRequestEntries.{}.member.", index + 1);
+        let read = read(job, &info, entry, &path).and_then(|mut entry| {
+            data_protection::apply(&info, &mut entry)?;
+            Ok(entry)
+        });
+        match read {
             Ok(entry) => {
                 ids.push(id);
                 good.push(entry);
@@ -132,45 +142,44 @@ fn check_id(id: &str) -> Result<(), Failure> {
     Err(Failure::SnsBatchId(text))
 }
 
-fn read(job: &Job, view: View<'_>, path: &str) -> Result<Entry, Failure> {
+fn read(job: &Job, info: &ExchangeInfo, view: View<'_>, path: &str) -> Result<Entry, Failure> {
+    let mut entry = read_for(job, view, path, "sqs")?;
+    (entry.properties.group, entry.deduplication) = fifo::identity(view, info)?;
+    if view.text("MessageStructure")? == Some("json") {
+        entry.properties.structure = view.text("Message")?.map(Text::from);
+    }
+    Ok(entry)
+}
+
+/// Reads a message whose text is for one protocol, or for all.
+pub(super) fn read_for(job: &Job, view: View<'_>, path: &str, protocol: &str) -> Result<Entry, Failure> {
     let attributes = parse_all(view, Service::Sns, path)?;
     let given = view.text("Message")?.unwrap_or_default();
     if given.is_empty() && !is_base64(&attributes) {
         return Err(Failure::SnsInvalid("Empty message".to_owned()));
     }
-    for parameter in ["MessageDeduplicationId"] {
-        if view.text(parameter)?.is_some() {
-            return Err(Failure::SnsInvalid(format!(
-                "{parameter} Reason: The request includes {parameter} parameter that is not valid for this topic type"
-            )));
-        }
-    }
     let body = match view.text("MessageStructure")? {
-        Some("json") => structured(given)?,
+        Some("json") => structured(given, protocol)?,
         _ => given.to_owned(),
     };
     if !body.chars().all(is_legal) {
         return Err(Failure::SnsInvalid("Message Reason: it has characters that XML cannot carry".to_owned()));
     }
-    let properties = Properties {
-        message_id: job.desk.uuid(),
-        attributes,
-        subject: subject(view)?,
-        group: view.text("MessageGroupId")?.map(Text::from),
-        ..Properties::default()
-    };
-    Ok(Entry { body, properties })
+    let properties =
+        Properties { message_id: job.desk.uuid(), attributes, subject: subject(view)?, ..Properties::default() };
+    Ok(Entry { body, properties, deduplication: None })
 }
 
-/// One text for each protocol: that of queues, or the default one.
-fn structured(given: &str) -> Result<String, Failure> {
+/// One text for each protocol: that of the one that is asked for, or the default one. A topic keeps the others beside it
+/// (`outward.rs`).
+fn structured(given: &str, protocol: &str) -> Result<String, Failure> {
     let refuse = |reason: &str| Failure::SnsInvalid(format!("Message Structure - {reason}"));
     let Ok(Json::Object(texts)) = serde_json::from_str(given) else {
         return Err(refuse("JSON message body failed to parse"));
     };
     let default = texts.get("default").and_then(Json::as_str);
     let default = default.ok_or_else(|| refuse("No default entry in JSON message body"))?;
-    Ok(texts.get("sqs").and_then(Json::as_str).unwrap_or(default).to_owned())
+    Ok(texts.get(protocol).and_then(Json::as_str).unwrap_or(default).to_owned())
 }
 
 fn subject(view: View<'_>) -> Result<Option<Text>, Failure> {
@@ -185,9 +194,12 @@ fn subject(view: View<'_>) -> Result<Option<Text>, Failure> {
 
 /// Publishes all, then waits for each.
 async fn send(job: &Job, info: &ExchangeInfo, entries: Vec<Entry>) -> Vec<Result<Shape, Failure>> {
+    if fifo::is_fifo(info) {
+        return fifo::send(job, info, entries).await;
+    }
     let sent: Vec<(u128, u64)> = entries
         .into_iter()
-        .map(|Entry { body, properties }| {
+        .map(|Entry { body, properties, .. }| {
             let message = message(job, info.spec.name.clone(), Bytes::new(), &properties, Bytes::from(body));
             (properties.message_id, job.desk.publish(message))
         })
@@ -200,7 +212,7 @@ async fn send(job: &Job, info: &ExchangeInfo, entries: Vec<Entry>) -> Vec<Result
     results
 }
 
-fn outcome(published: Published) -> Result<(), Failure> {
+pub(super) fn outcome(published: Published) -> Result<(), Failure> {
     match published {
         // A topic without subscriptions takes messages all the same.
         Published::Confirmed | Published::Unroutable => Ok(()),

@@ -4,9 +4,11 @@ use bytes::Bytes;
 use crossdock_common::definition::{BindingSpec, Definition, Destination, ExchangeInfo};
 use crossdock_common::event::Reply;
 use crossdock_common::value::lookup;
-use crossdock_common::{Filter, Name, Table, Text, Value};
+use crossdock_common::{Filter, Message, Name, Refusal, Table, Text, UnixMillis, Value};
 
 use super::filter::{FilterPolicy, Scope};
+use super::protocol::Protocol;
+use crate::arn::Place;
 use crate::call::Job;
 use crate::error::Failure;
 
@@ -15,15 +17,27 @@ const KEPT: &str = "sns-subscription";
 /// Parts of it.
 const FILTER: &str = "filter";
 const SCOPE: &str = "scope";
+const PROTOCOL: &str = "protocol";
+const REGION: &str = "region";
+const PENDING_SINCE: &str = "pending-since-ms";
+const UNAUTHENTICATED: &str = "unauthenticated";
+const LOCKED: &str = "locked";
+const DELIVERY_POLICY: &str = "delivery-policy";
+const REDRIVE_POLICY: &str = "redrive-policy";
+const ROLE: &str = "role";
 /// Tells a subscription from another protocol's binding between the same two. Exchanges of type headers pass over arguments
 /// that begin with `x-`.
 const MARK: &str = "x-crossdock-sns";
+/// What the names of queues begin with from which messages go out. SQS cannot say them.
+pub(super) const HIDDEN: &str = "aws.sns.";
 
-/// A topic's messages go to a queue.
+/// A topic's messages go to a queue, and from a hidden one to an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Subscription {
     pub topic: Name,
+    /// The subscriber's own with the protocol sqs, else hidden.
     pub queue: Name,
+    pub protocol: Protocol,
     pub key: Bytes,
     pub id: String,
     /// The user who subscribed.
@@ -35,11 +49,74 @@ pub(crate) struct Subscription {
     /// Only these messages.
     pub filter: Option<String>,
     pub scope: Scope,
+    pub outward: Outward,
+}
+
+/// What only subscriptions to something else than a queue have, and what queues' have without effect.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Outward {
+    /// The region that the subscriber signed for; empty for queues.
+    pub region: String,
+    /// When a confirmation was asked for first, as long as there is none.
+    pub pending_since: Option<UnixMillis>,
+    /// Nobody signed for the confirmation.
+    pub unauthenticated: bool,
+    /// Only who signs for it may unsubscribe (AuthenticateOnUnsubscribe).
+    pub locked: bool,
+    pub delivery_policy: Option<String>,
+    pub redrive_policy: Option<String>,
+    pub role: Option<String>,
+}
+
+impl Outward {
+    fn read(kept: &Table) -> Self {
+        let text = |name: &str| Some(lookup(kept, name)?.as_str()?.to_owned());
+        let is = |name: &str| lookup(kept, name).and_then(Value::as_bool).unwrap_or(false);
+        let since = lookup(kept, PENDING_SINCE).and_then(Value::as_i64);
+        Self {
+            region: text(REGION).unwrap_or_default(),
+            pending_since: since.map(|ms| UnixMillis(ms.unsigned_abs())),
+            unauthenticated: is(UNAUTHENTICATED),
+            locked: is(LOCKED),
+            delivery_policy: text(DELIVERY_POLICY),
+            redrive_policy: text(REDRIVE_POLICY),
+            role: text(ROLE),
+        }
+    }
+
+    fn write(&self, kept: &mut Table) {
+        let texts = [
+            (REGION, Some(&self.region).filter(|region| !region.is_empty())),
+            (DELIVERY_POLICY, self.delivery_policy.as_ref()),
+            (REDRIVE_POLICY, self.redrive_policy.as_ref()),
+            (ROLE, self.role.as_ref()),
+        ];
+        let text = |(name, text): (&'static str, Option<&String>)| Some((name, Value::string(text?.as_str())));
+        let since = self.pending_since.map(|since| Value::I64(i64::try_from(since.0).unwrap_or(i64::MAX)));
+        let flags = [(UNAUTHENTICATED, self.unauthenticated), (LOCKED, self.locked)];
+        let entries = texts.into_iter().filter_map(text);
+        let entries = entries.chain(since.map(|since| (PENDING_SINCE, since)));
+        let entries = entries.chain(flags.into_iter().filter(|(_, is)| *is).map(|(name, _)| (name, Value::Bool(true))));
+        kept.extend(entries.map(|(name, value)| (Text::from_static(name), value)));
+    }
+}
+
+/// Lets nothing through: nobody has confirmed the subscription.
+#[derive(Debug)]
+struct Nothing;
+
+impl Filter for Nothing {
+    fn matches(&self, _: &Message) -> bool {
+        false
+    }
 }
 
 /// The filter that a subscription keeps with its binding.
 pub(crate) fn filter_of(attributes: &Table) -> Option<Box<dyn Filter>> {
     let Some(Value::Map(kept)) = lookup(attributes, KEPT) else { return None };
+    if lookup(kept, PENDING_SINCE).is_some() {
+        return Some(Box::new(Nothing));
+    }
     let text = |name: &str| lookup(kept, name)?.as_str();
     let scope = text(SCOPE).and_then(Scope::from_word).unwrap_or_default();
     // It was read before it was kept.
@@ -60,6 +137,9 @@ impl Subscription {
         Some(Self {
             topic: binding.source.clone(),
             queue: queue.clone(),
+            protocol: lookup(kept, PROTOCOL)
+                .and_then(Value::as_str)
+                .map_or(Some(Protocol::Sqs), Protocol::from_word)?,
             key: binding.key.clone(),
             id: text("id")?,
             subscriber: text("subscriber")?,
@@ -67,6 +147,7 @@ impl Subscription {
             raw: lookup(kept, "raw")?.as_bool()?,
             filter: text(FILTER),
             scope: text(SCOPE).as_deref().and_then(Scope::from_word).unwrap_or_default(),
+            outward: Outward::read(kept),
         })
     }
 
@@ -83,6 +164,10 @@ impl Subscription {
         if self.scope != Scope::default() {
             kept.push((Text::from_static(SCOPE), Value::string(self.scope.word())));
         }
+        if self.protocol != Protocol::Sqs {
+            kept.push((Text::from_static(PROTOCOL), Value::string(self.protocol.word())));
+        }
+        self.outward.write(&mut kept);
         BindingSpec {
             source: self.topic.clone(),
             destination: Destination::Queue(self.queue.clone()),
@@ -107,14 +192,45 @@ impl Subscription {
     }
 
     pub(super) async fn save(&self, job: &Job) -> Result<(), Failure> {
-        job.desk.define(Definition::Bind(self.to_binding())).await.map(drop).map_err(Failure::of_topic)
+        job.desk.define(Definition::Bind(self.to_binding())).await.map(drop).map_err(Failure::of_topic)?;
+        job.environment.subscriptions_changed();
+        Ok(())
     }
 
     pub(super) async fn remove(&self, job: &Job) -> Result<(), Failure> {
-        job.desk.define(Definition::Unbind(self.to_binding())).await.map(drop).map_err(Failure::of_topic)
+        job.desk.define(Definition::Unbind(self.to_binding())).await.map(drop).map_err(Failure::of_topic)?;
+        self.remove_hidden(job).await
+    }
+
+    /// The queue from which messages went out goes with the subscription.
+    pub(super) async fn remove_hidden(&self, job: &Job) -> Result<(), Failure> {
+        if self.protocol == Protocol::Sqs {
+            return Ok(());
+        }
+        let deletion = Definition::DeleteQueue { name: self.queue.clone(), if_unused: false, if_empty: false };
+        match job.desk.define(deletion).await {
+            Ok(_) | Err(Refusal::NotFound { .. }) => {}
+            Err(refusal) => return Err(Failure::of_topic(refusal)),
+        }
+        job.environment.subscriptions_changed();
+        Ok(())
+    }
+
+    /// Where it is: a queue's subscription is where its caller is.
+    pub(crate) fn place(&self, job: &Job) -> Place {
+        self.place_in(&job.place)
+    }
+
+    pub(super) fn place_in(&self, place: &Place) -> Place {
+        let region = Some(&self.outward.region).filter(|region| !region.is_empty()).unwrap_or(&place.region);
+        Place { region: region.clone(), account: place.account.clone() }
     }
 
     pub(crate) fn arn(&self, job: &Job) -> String {
-        job.place.subscription_arn(&self.topic, &self.id)
+        self.place(job).subscription_arn(&self.topic, &self.id)
+    }
+
+    pub(super) fn is_pending(&self) -> bool {
+        self.outward.pending_since.is_some()
     }
 }

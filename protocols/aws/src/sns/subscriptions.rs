@@ -1,11 +1,15 @@
 //! Subscribe, Unsubscribe, lists, GetSubscriptionAttributes, SetSubscriptionAttributes.
 
 use crossdock_common::Name;
+use crossdock_common::definition::{Definition, ExchangeInfo, QueueSpec};
 
-use super::filter::{FilterPolicy, Scope};
-use super::subscription::Subscription;
-use super::topics::permitted;
-use super::{PAGE, page, read_token, view};
+use super::confirmation::{self, PENDING};
+use super::delivery_policy::{DeliveryPolicy, SubscriptionPolicy};
+use super::filter::{self, FilterPolicy, Scope};
+use super::protocol::{Protocol, address_of};
+use super::subscription::{HIDDEN, Outward, Subscription};
+use super::topics::{self, permitted};
+use super::{PAGE, page, read_token, redrive, view};
 use crate::arn::{subscription_of, topic_of};
 use crate::call::Job;
 use crate::digest::uuid_text;
@@ -13,11 +17,19 @@ use crate::error::Failure;
 use crate::sqs::{attributes, guarded};
 use crate::wire::Shape;
 
-const PROTOCOLS: [&str; 9] =
-    ["http", "https", "email", "email-json", "sms", "sqs", "application", "lambda", "firehose"];
-const SETTABLE: [&str; 3] = ["RawMessageDelivery", "FilterPolicy", "FilterPolicyScope"];
+const SETTABLE: [&str; 6] = [
+    "RawMessageDelivery",
+    "FilterPolicy",
+    "FilterPolicyScope",
+    "DeliveryPolicy",
+    "RedrivePolicy",
+    "SubscriptionRoleArn",
+];
 /// Attributes that SNS knows and this broker does not keep yet: refused, so that nobody relies on them.
-const LATER: [&str; 4] = ["DeliveryPolicy", "RedrivePolicy", "SubscriptionRoleArn", "ReplayPolicy"];
+const LATER: [&str; 1] = ["ReplayPolicy"];
+
+const DIFFERENT: &str = "Subscription already exists with different attributes";
+const PENDING_IN_LISTS: &str = "PendingConfirmation";
 
 /// What a request says of a subscription; `None` where it says nothing.
 #[derive(Default)]
@@ -26,6 +38,10 @@ struct Given {
     /// Empty for none.
     filter: Option<String>,
     scope: Option<Scope>,
+    /// Empty for none, as those below.
+    delivery_policy: Option<String>,
+    redrive_policy: Option<String>,
+    role: Option<String>,
 }
 
 impl Given {
@@ -33,11 +49,22 @@ impl Given {
     ///
     /// # Errors
     /// What SNS says of it, behind `Invalid parameter: `.
-    fn take(&mut self, name: &str, value: &str) -> Result<(), String> {
+    fn take(&mut self, job: &Job, name: &str, value: &str) -> Result<(), String> {
         match name {
             "RawMessageDelivery" => self.raw = Some(truth(value)?),
             "FilterPolicy" => self.filter = Some(value.to_owned()),
             "FilterPolicyScope" => self.scope = Some(scope(value)?),
+            "DeliveryPolicy" => {
+                if !value.is_empty() {
+                    SubscriptionPolicy::parse(value).map_err(|text| format!("DeliveryPolicy: {text}"))?;
+                }
+                self.delivery_policy = Some(value.to_owned());
+            }
+            "RedrivePolicy" => {
+                redrive::check(value, &job.place)?;
+                self.redrive_policy = Some(value.to_owned());
+            }
+            "SubscriptionRoleArn" => self.role = Some(value.to_owned()),
             later if LATER.contains(&later) => return Err(not_yet(later)),
             other => return Err(format!("Unknown attribute {other}")),
         }
@@ -47,20 +74,41 @@ impl Given {
     /// Changes a subscription.
     ///
     /// # Errors
-    /// What SNS says of its filter policy then.
+    /// What SNS says of it then.
     fn apply(self, subscription: &mut Subscription) -> Result<(), String> {
+        if self.raw == Some(true) && !subscription.protocol.has_raw_delivery() {
+            let protocol = subscription.protocol.word();
+            return Err(format!("RawMessageDelivery: Not supported for protocol {protocol}."));
+        }
+        let outward = &mut subscription.outward;
+        for (given, kept) in [
+            (self.delivery_policy, &mut outward.delivery_policy),
+            (self.redrive_policy, &mut outward.redrive_policy),
+            (self.role, &mut outward.role),
+        ] {
+            if let Some(given) = given {
+                *kept = Some(given).filter(|given| !given.is_empty());
+            }
+        }
         subscription.raw = self.raw.unwrap_or(subscription.raw);
         subscription.scope = self.scope.unwrap_or(subscription.scope);
         if let Some(filter) = self.filter {
             subscription.filter = Some(filter).filter(|filter| !filter.is_empty());
         }
         let Some(filter) = &subscription.filter else { return Ok(()) };
-        FilterPolicy::parse(filter, subscription.scope).map(drop).map_err(|text| format!("FilterPolicy: {text}"))
+        FilterPolicy::parse(filter, subscription.scope).map(drop).map_err(filter::complaint)
     }
 
     /// Whether the subscription is so already.
     fn is_as(&self, known: &Subscription) -> bool {
-        let filter = self.filter.as_ref().is_none_or(|filter| *filter == known.filter.clone().unwrap_or_default());
+        let same = |given: &Option<String>, known: &Option<String>| {
+            given.as_deref().is_none_or(|given| given == known.as_deref().unwrap_or_default())
+        };
+        let outward = &known.outward;
+        let filter = same(&self.filter, &known.filter)
+            && same(&self.delivery_policy, &outward.delivery_policy)
+            && same(&self.redrive_policy, &outward.redrive_policy)
+            && same(&self.role, &outward.role);
         filter && self.raw.is_none_or(|raw| raw == known.raw) && self.scope.is_none_or(|scope| scope == known.scope)
     }
 }
@@ -73,20 +121,16 @@ fn scope(value: &str) -> Result<Scope, String> {
 
 pub(super) async fn subscribe(job: &Job) -> Result<Shape, Failure> {
     let topic = topic_of(view(job).text("TopicArn")?.unwrap_or_default(), "TopicArn")?;
-    let protocol = view(job).text("Protocol")?.unwrap_or_default();
-    match protocol {
-        "sqs" => {}
-        known if PROTOCOLS.contains(&known) => {
-            let text = format!("Protocol Reason: subscriptions of protocol {known} are not available yet; use sqs");
-            return Err(Failure::SnsInvalid(text));
-        }
-        other => {
-            return Err(Failure::SnsInvalid(format!("Amazon SNS does not support this protocol string: {other}")));
-        }
-    }
+    let word = view(job).text("Protocol")?.unwrap_or_default();
+    let Some(protocol) = Protocol::from_word(word) else {
+        return Err(Failure::SnsInvalid(format!("Amazon SNS does not support this protocol string: {word}")));
+    };
     let endpoint = view(job).text("Endpoint")?.unwrap_or_default();
+    if protocol != Protocol::Sqs {
+        return subscribe_outwards(job, topic, protocol, endpoint).await;
+    }
     let queue = job.place.queue_of(endpoint).ok_or_else(|| Failure::SnsInvalid("SQS endpoint ARN".to_owned()))?;
-    if queue.ends_with(".fifo") {
+    if queue.ends_with(".fifo") && !topic.ends_with(".fifo") {
         let text = "Invalid parameter: Endpoint Reason: FIFO SQS Queues can not be subscribed to standard SNS topics";
         return Err(Failure::SnsInvalid(text.to_owned()));
     }
@@ -94,6 +138,80 @@ pub(super) async fn subscribe(job: &Job) -> Result<Shape, Failure> {
     check_policy(job, topic, queue).await?;
     let subscription = find_or_make(job, topic, queue, endpoint, given).await?;
     Ok(Shape::fields([("SubscriptionArn", Shape::text(subscription.arn(job)))]))
+}
+
+async fn subscribe_outwards(job: &Job, topic: &str, protocol: Protocol, endpoint: &str) -> Result<Shape, Failure> {
+    protocol.check(endpoint)?;
+    if topic.ends_with(".fifo") {
+        let text = "Endpoint Reason: only SQS queues can be subscribed to FIFO topics";
+        return Err(Failure::SnsInvalid(text.to_owned()));
+    }
+    check_address(job, protocol, endpoint)?;
+    let given = given(job)?;
+    if protocol == Protocol::Firehose && given.role.as_deref().unwrap_or_default().is_empty() {
+        return Err(in_attributes("SubscriptionRoleArn: required for protocol firehose"));
+    }
+    let info = permitted(job, topic).await?;
+    check_redrive(job, &given, "").await.map_err(|reason| in_attributes(&reason))?;
+    let known = Subscription::of_topic(job, &info.spec.name).await?;
+    let known = known.into_iter().find(|known| known.protocol == protocol && known.endpoint == endpoint);
+    let subscription = match known {
+        Some(known) if !given.is_as(&known) => return Err(in_attributes(DIFFERENT)),
+        Some(known) => known,
+        None => make_outwards(job, &info, protocol, endpoint, given).await?,
+    };
+    if subscription.is_pending() {
+        confirmation::ask(job, &info, &subscription).await?;
+    }
+    let shows_arn = view(job).text("ReturnSubscriptionArn")?.is_some_and(|text| text.eq_ignore_ascii_case("true"));
+    let arn = if subscription.is_pending() && !shows_arn { PENDING.to_owned() } else { subscription.arn(job) };
+    Ok(Shape::fields([("SubscriptionArn", Shape::text(arn))]))
+}
+
+/// A URL that names an address itself is refused at once if nothing would be sent there; a name's addresses are looked at when
+/// something is sent.
+fn check_address(job: &Job, protocol: Protocol, endpoint: &str) -> Result<(), Failure> {
+    let Some(office) = &job.environment.office else { return Ok(()) };
+    let address = Some(protocol).filter(|protocol| protocol.is_http()).and_then(|one| address_of(endpoint, one));
+    let checked = address.map_or(Ok(()), |address| office.check_address(address));
+    checked.map_err(|reason| Failure::SnsInvalid(format!("Endpoint Reason: {reason}")))
+}
+
+/// A FIFO queue's dead letters go to a FIFO queue.
+async fn check_redrive(job: &Job, given: &Given, queue: &str) -> Result<(), String> {
+    match given.redrive_policy.as_deref().filter(|policy| !policy.is_empty()) {
+        Some(policy) => redrive::check_queue(job, policy, queue.ends_with(".fifo")).await,
+        None => Ok(()),
+    }
+}
+
+async fn make_outwards(
+    job: &Job,
+    info: &ExchangeInfo,
+    protocol: Protocol,
+    endpoint: &str,
+    given: Given,
+) -> Result<Subscription, Failure> {
+    let id = uuid_text(job.desk.uuid());
+    let pending_since = protocol.needs_confirmation().then(|| job.desk.now().unix);
+    let mut subscription = Subscription {
+        topic: info.spec.name.clone(),
+        queue: Name::from(format!("{HIDDEN}{id}")),
+        protocol,
+        key: Subscription::key_for(info),
+        id,
+        subscriber: job.user.to_string(),
+        endpoint: endpoint.to_owned(),
+        raw: false,
+        filter: None,
+        scope: Scope::default(),
+        outward: Outward { region: job.place.region.clone(), pending_since, ..Outward::default() },
+    };
+    given.apply(&mut subscription).map_err(|reason| in_attributes(&reason))?;
+    let spec = QueueSpec { name: subscription.queue.clone(), durable: true, ..QueueSpec::default() };
+    job.desk.define(Definition::DeclareQueue { spec, passive: false }).await.map_err(Failure::of_topic)?;
+    subscription.save(job).await?;
+    Ok(subscription)
 }
 
 /// A queue whose policy denies it to SNS gets nothing from the topic.
@@ -107,7 +225,7 @@ async fn check_policy(job: &Job, topic: &str, queue: &str) -> Result<(), Failure
 fn given(job: &Job) -> Result<Given, Failure> {
     let mut given = Given::default();
     for (name, value) in view(job).text_map("Attributes")? {
-        given.take(name, value).map_err(|reason| in_attributes(&reason))?;
+        given.take(job, name, value).map_err(|reason| in_attributes(&reason))?;
     }
     Ok(given)
 }
@@ -136,10 +254,10 @@ async fn find_or_make(
     given: Given,
 ) -> Result<Subscription, Failure> {
     let info = permitted(job, topic).await?;
+    check_redrive(job, &given, queue).await.map_err(|reason| in_attributes(&reason))?;
     let known = Subscription::of_topic(job, &info.spec.name).await?;
     if let Some(known) = known.into_iter().find(|known| known.queue.as_str() == queue) {
-        let different = "Subscription already exists with different attributes";
-        return if given.is_as(&known) { Ok(known) } else { Err(in_attributes(different)) };
+        return if given.is_as(&known) { Ok(known) } else { Err(in_attributes(DIFFERENT)) };
     }
     if job.desk.inspect_queue(queue).await.is_err() {
         return Err(Failure::SnsInvalid(format!("Endpoint Reason: there is no queue {queue}")));
@@ -147,6 +265,7 @@ async fn find_or_make(
     let mut subscription = Subscription {
         topic: info.spec.name.clone(),
         queue: Name::from(queue),
+        protocol: Protocol::Sqs,
         key: Subscription::key_for(&info),
         id: uuid_text(job.desk.uuid()),
         subscriber: job.user.to_string(),
@@ -154,6 +273,7 @@ async fn find_or_make(
         raw: false,
         filter: None,
         scope: Scope::default(),
+        outward: Outward::default(),
     };
     given.apply(&mut subscription).map_err(|reason| in_attributes(&reason))?;
     subscription.save(job).await?;
@@ -163,7 +283,12 @@ async fn find_or_make(
 /// Unsubscribing what is not there is fine.
 pub(super) async fn unsubscribe(job: &Job) -> Result<Shape, Failure> {
     match find(job).await {
-        Ok(subscription) => subscription.remove(job).await?,
+        Ok(subscription) if subscription.outward.locked && !job.is_signed => return Err(Failure::NotSigned),
+        Ok(subscription) => {
+            subscription.remove(job).await?;
+            job.environment.memory.unsubscribed(&subscription.topic);
+            confirmation::say_goodbye(job, &subscription).await?;
+        }
         Err(Failure::SnsNotFound(_)) => {}
         Err(failure) => return Err(failure),
     }
@@ -177,7 +302,7 @@ pub(super) async fn list_by_topic(job: &Job) -> Result<Shape, Failure> {
 
 /// In the order of their ARNs, so that a token means the same after changes.
 pub(super) async fn list(job: &Job, topic: Option<Name>) -> Result<Shape, Failure> {
-    let after = read_token(view(job))?.unwrap_or_default();
+    let after = read_token(view(job), "NextToken")?.unwrap_or_default();
     let mut found: Vec<(String, Subscription)> =
         Subscription::list(job, topic).await?.into_iter().map(|one| (one.arn(job), one)).collect();
     found.sort_by(|(one, _), (other, _)| one.cmp(other));
@@ -186,36 +311,53 @@ pub(super) async fn list(job: &Job, topic: Option<Name>) -> Result<Shape, Failur
 }
 
 fn show(job: &Job, subscription: &Subscription) -> Shape {
+    let arn = if subscription.is_pending() { PENDING_IN_LISTS.to_owned() } else { subscription.arn(job) };
     Shape::fields([
-        ("SubscriptionArn", Shape::text(subscription.arn(job))),
+        ("SubscriptionArn", Shape::text(arn)),
         ("Owner", Shape::text(job.place.account.as_str())),
-        ("Protocol", Shape::text("sqs")),
+        ("Protocol", Shape::text(subscription.protocol.word())),
         ("Endpoint", Shape::text(subscription.endpoint.as_str())),
-        ("TopicArn", Shape::text(job.place.topic_arn(&subscription.topic))),
+        ("TopicArn", Shape::text(subscription.place(job).topic_arn(&subscription.topic))),
     ])
 }
 
 pub(super) async fn attributes(job: &Job) -> Result<Shape, Failure> {
     let subscription = find(job).await?;
     let account = &job.place.account;
+    let Outward { pending_since, unauthenticated, .. } = subscription.outward;
     let attributes = [
         ("SubscriptionArn", subscription.arn(job)),
-        ("TopicArn", job.place.topic_arn(&subscription.topic)),
-        ("Protocol", "sqs".to_owned()),
+        ("TopicArn", subscription.place(job).topic_arn(&subscription.topic)),
+        ("Protocol", subscription.protocol.word().to_owned()),
         ("Endpoint", subscription.endpoint.clone()),
         ("Owner", account.clone()),
         ("RawMessageDelivery", subscription.raw.to_string()),
-        ("PendingConfirmation", "false".to_owned()),
-        ("ConfirmationWasAuthenticated", "true".to_owned()),
+        ("PendingConfirmation", pending_since.is_some().to_string()),
+        ("ConfirmationWasAuthenticated", (pending_since.is_none() && !unauthenticated).to_string()),
         ("SubscriptionPrincipal", format!("arn:aws:iam::{account}:user/{}", subscription.subscriber)),
     ];
     let mut attributes: Vec<(String, String)> =
         attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    attributes.extend(of_delivery(job, &subscription).await?);
     if let Some(filter) = subscription.filter {
         attributes.push(("FilterPolicy".to_owned(), filter));
         attributes.push(("FilterPolicyScope".to_owned(), subscription.scope.word().to_owned()));
     }
     Ok(Shape::fields([("Attributes", Shape::text_map("entry", attributes))]))
+}
+
+/// What is shown where it was set, and what follows from it.
+async fn of_delivery(job: &Job, subscription: &Subscription) -> Result<Vec<(String, String)>, Failure> {
+    let Outward { delivery_policy, redrive_policy, role, .. } = &subscription.outward;
+    let kept = [("DeliveryPolicy", delivery_policy), ("RedrivePolicy", redrive_policy), ("SubscriptionRoleArn", role)];
+    let kept = kept.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?)));
+    let mut attributes: Vec<_> = kept.collect();
+    if subscription.protocol.is_http() {
+        let info = permitted(job, &subscription.topic).await?;
+        let policy = DeliveryPolicy::effective(delivery_policy.as_deref(), topics::delivery_policy(&info));
+        attributes.push(("EffectiveDeliveryPolicy".to_owned(), policy.of_subscription()));
+    }
+    Ok(attributes)
 }
 
 pub(super) async fn set_attribute(job: &Job) -> Result<Shape, Failure> {
@@ -226,7 +368,9 @@ pub(super) async fn set_attribute(job: &Job) -> Result<Shape, Failure> {
         return Err(Failure::SnsInvalid("AttributeName".to_owned()));
     }
     let mut given = Given::default();
-    given.take(name, value).and_then(|()| given.apply(&mut subscription)).map_err(Failure::SnsInvalid)?;
+    given.take(job, name, value).map_err(Failure::SnsInvalid)?;
+    check_redrive(job, &given, &subscription.queue).await.map_err(Failure::SnsInvalid)?;
+    given.apply(&mut subscription).map_err(Failure::SnsInvalid)?;
     subscription.save(job).await?;
     Ok(Shape::Nothing)
 }

@@ -1,52 +1,40 @@
-//! CreateTopic, DeleteTopic, ListTopics, GetTopicAttributes, SetTopicAttributes, ListTagsForResource.
+//! CreateTopic, DeleteTopic, ListTopics, GetTopicAttributes, SetTopicAttributes.
 
-use crossdock_common::definition::{Definition, ExchangeInfo, ExchangeSpec};
+use crossdock_common::definition::{Definition, ExchangeInfo, ExchangeSpec, QueueSpec};
 use crossdock_common::event::Reply;
 use crossdock_common::value::lookup;
 use crossdock_common::{Name, Refusal, Table, Text, Value};
 use serde_json::json;
 
+use super::control::DIRECT_QUEUE;
+use super::delivery_policy::TopicPolicy;
 use super::subscription::Subscription;
-use super::{PAGE, page, permissions, read_token, view};
+use super::topic_attributes::Refusal as AttributeRefusal;
+use super::{PAGE, data_protection, fifo, page, read_token, refuse_null, tags, topic_attributes, view};
 use crate::access::Resource;
 use crate::arn::{is_topic_name, topic_of};
 use crate::call::Job;
 use crate::error::Failure;
 use crate::wire::{Service, Shape};
 
-/// Entries of an exchange's attributes: what was set, and tags.
-const KEPT: &str = "sns";
-const TAGS: &str = "sns-tags";
-
-/// What can be set; README.md says which of them have an effect.
-const SETTABLE: [&str; 8] = [
-    "DisplayName",
-    "Policy",
-    "DeliveryPolicy",
-    "KmsMasterKeyId",
-    "SignatureVersion",
-    "TracingConfig",
-    "MaximumMessageSize",
-    "DataProtectionPolicy",
-];
+/// The entry of an exchange's attributes that holds what was set.
+pub(super) const KEPT: &str = "sns";
 
 pub(super) async fn create(job: &Job) -> Result<Shape, Failure> {
     let name = view(job).text("Name")?.unwrap_or_default();
     let attributes = view(job).text_map("Attributes")?;
-    if name.ends_with(".fifo") || attributes.contains(&("FifoTopic", "true")) {
-        return Err(Failure::SnsInvalid("FifoTopic Reason: FIFO topics are not available yet".to_owned()));
+    let is_fifo = attributes.iter().any(|(name, value)| *name == "FifoTopic" && value.eq_ignore_ascii_case("true"));
+    check_name(name, is_fifo)?;
+    // As AWS: a topic that is not FIFO does not say so.
+    let attributes: Vec<_> = attributes.into_iter().filter(|(name, _)| *name != "FifoTopic").collect();
+    for (name, value) in &attributes {
+        topic_attributes::check(name, value, is_fifo).map_err(|refusal| refusal.in_attributes(name))?;
     }
-    if !is_topic_name(name) {
-        return Err(Failure::SnsInvalid("Topic Name".to_owned()));
-    }
-    let attributes: Vec<_> = attributes.into_iter().filter(|given| *given != ("FifoTopic", "false")).collect();
-    if let Some((_, policy)) = attributes.iter().find(|(name, _)| *name == "Policy") {
-        permissions::check(policy)?;
-    }
-    if let Some((unknown, _)) = attributes.iter().find(|(name, _)| !is_settable(name)) {
-        return Err(Failure::SnsInvalid(format!("Attributes Reason: Unknown attribute {unknown}")));
-    }
-    let tags = given_tags(job)?;
+    let fifo = is_fifo.then_some(("FifoTopic", "true"));
+    let protection = view(job).text("DataProtectionPolicy")?.map(|policy| (data_protection::NAME, policy));
+    protection.map_or(Ok(()), |(_, policy)| data_protection::check(policy))?;
+    let attributes: Vec<_> = attributes.into_iter().chain(fifo).chain(protection).collect();
+    let tags = tags::given(job)?;
     match inspect(job, name).await {
         Ok(info) => same(&info, &attributes, &tags)?,
         Err(Failure::SnsNotFound(_)) => declare(job, name, &attributes, &tags).await?,
@@ -55,32 +43,28 @@ pub(super) async fn create(job: &Job) -> Result<Shape, Failure> {
     Ok(Shape::fields([("TopicArn", Shape::text(job.place.topic_arn(name)))]))
 }
 
-fn is_settable(name: &str) -> bool {
-    SETTABLE.contains(&name) || name.ends_with("FeedbackRoleArn") || name.ends_with("FeedbackSampleRate")
-}
-
-fn given_tags(job: &Job) -> Result<Vec<(&str, &str)>, Failure> {
-    let given = view(job).list("Tags")?.unwrap_or_default();
-    let mut tags = Vec::with_capacity(given.len());
-    for tag in given {
-        let key = tag.required("Key")?;
-        if tags.iter().any(|(known, _)| *known == key) {
-            return Err(Failure::SnsInvalid("Duplicated keys are not allowed.".to_owned()));
-        }
-        tags.push((key, tag.text("Value")?.unwrap_or_default()));
+fn check_name(name: &str, is_fifo: bool) -> Result<(), Failure> {
+    if is_topic_name(name) && name.ends_with(".fifo") == is_fifo {
+        return Ok(());
     }
-    Ok(tags)
+    if is_fifo {
+        let text = "Fifo Topic names must end with .fifo and must be made up of only uppercase and lowercase ASCII letters, \
+                    numbers, underscores, and hyphens, and must be between 1 and 256 characters long.";
+        return Err(Failure::SnsInvalidText(text.to_owned()));
+    }
+    Err(Failure::SnsInvalid("Topic Name".to_owned()))
 }
 
 /// An existing exchange of any type is adopted; what SNS keeps with it has to be what is asked for.
 fn same(info: &ExchangeInfo, attributes: &[(&str, &str)], tags: &[(&str, &str)]) -> Result<(), Failure> {
-    let has = |entry: &str, name: &str, value: &str| kept(info, entry, name) == Some(value);
-    if !attributes.iter().all(|(name, value)| has(KEPT, name, value)) {
+    let has = |name: &str, value: &str| topic_attributes::is_same(name, kept(info, KEPT, name), value);
+    let is_fifo_too = attributes.contains(&("FifoTopic", "true")) == fifo::is_fifo(info);
+    if !is_fifo_too || !attributes.iter().all(|(name, value)| has(name, value)) {
         return Err(Failure::SnsInvalid(
             "Attributes Reason: Topic already exists with different attributes".to_owned(),
         ));
     }
-    if !tags.iter().all(|(key, value)| has(TAGS, key, value)) {
+    if !tags.iter().all(|(key, value)| kept(info, tags::KEPT, key) == Some(value)) {
         return Err(Failure::SnsInvalid("Tags Reason: Topic already exists with different tags".to_owned()));
     }
     Ok(())
@@ -89,10 +73,12 @@ fn same(info: &ExchangeInfo, attributes: &[(&str, &str)], tags: &[(&str, &str)])
 async fn declare(job: &Job, name: &str, attributes: &[(&str, &str)], tags: &[(&str, &str)]) -> Result<(), Failure> {
     let mut kept = Table::new();
     put(&mut kept, KEPT, attributes);
-    put(&mut kept, TAGS, tags);
+    put(&mut kept, tags::KEPT, tags);
+    let is_fifo = attributes.contains(&("FifoTopic", "true"));
+    let scope = attributes.iter().find(|(name, _)| *name == "FifoThroughputScope").map(|(_, scope)| *scope);
     let spec = ExchangeSpec {
         name: Name::from(name),
-        kind: Name::from("fanout"),
+        kind: Name::from(if is_fifo { fifo::KIND } else { "fanout" }),
         durable: true,
         auto_delete: false,
         internal: false,
@@ -100,7 +86,8 @@ async fn declare(job: &Job, name: &str, attributes: &[(&str, &str)], tags: &[(&s
         attributes: kept,
     };
     let declared = job.desk.define(Definition::DeclareExchange { spec, passive: false }).await;
-    declared.map(drop).map_err(Failure::of_topic)
+    declared.map_err(Failure::of_topic)?;
+    if is_fifo { fifo::declare(job, &Name::from(name), fifo::scope_of(scope)).await } else { Ok(()) }
 }
 
 pub(super) async fn delete(job: &Job) -> Result<Shape, Failure> {
@@ -111,13 +98,20 @@ pub(super) async fn delete(job: &Job) -> Result<Shape, Failure> {
         Err(Failure::SnsNotFound(_)) => return Ok(Shape::Nothing),
         Err(failure) => return Err(failure),
     };
-    let deletion = Definition::DeleteExchange { name, if_unused: false };
+    let subscriptions = Subscription::of_topic(job, &name).await?;
+    let deletion = Definition::DeleteExchange { name: name.clone(), if_unused: false };
     job.desk.define(deletion).await.map_err(Failure::of_topic)?;
+    for subscription in subscriptions {
+        subscription.remove_hidden(job).await?;
+    }
+    if name.ends_with(".fifo") {
+        fifo::delete(job, &name).await?;
+    }
     Ok(Shape::Nothing)
 }
 
 pub(super) async fn list(job: &Job) -> Result<Shape, Failure> {
-    let mut after = read_token(view(job))?.map(Name::from);
+    let mut after = read_token(view(job), "NextToken")?.map(Name::from);
     let mut topics = Vec::new();
     loop {
         let question = Definition::ListExchanges { prefix: Name::default(), after, count_max: PAGE + 1 };
@@ -140,33 +134,39 @@ pub(super) async fn list(job: &Job) -> Result<Shape, Failure> {
 pub(super) async fn attributes(job: &Job) -> Result<Shape, Failure> {
     let info = permitted_topic(job).await?;
     let name = &info.spec.name;
-    let confirmed = Subscription::of_topic(job, name).await?.len();
+    let subscriptions = Subscription::of_topic(job, name).await?;
+    let pending = subscriptions.iter().filter(|subscription| subscription.is_pending()).count();
+    let deleted = job.environment.memory.unsubscribed_count(name);
     let arn = job.place.topic_arn(name);
     let mut attributes = vec![
         ("TopicArn".to_owned(), arn),
         ("Owner".to_owned(), job.place.account.clone()),
-        ("SubscriptionsConfirmed".to_owned(), confirmed.to_string()),
-        ("SubscriptionsPending".to_owned(), "0".to_owned()),
-        ("SubscriptionsDeleted".to_owned(), "0".to_owned()),
-        ("EffectiveDeliveryPolicy".to_owned(), delivery_policy()),
+        ("SubscriptionsConfirmed".to_owned(), (subscriptions.len() - pending).to_string()),
+        ("SubscriptionsPending".to_owned(), pending.to_string()),
+        ("SubscriptionsDeleted".to_owned(), deleted.to_string()),
+        ("EffectiveDeliveryPolicy".to_owned(), TopicPolicy::effective(delivery_policy(&info))),
     ];
-    if kept(&info, KEPT, "Policy").is_none() {
-        attributes.push(("Policy".to_owned(), policy_of(job, &info)));
+    for (name, default) in topic_attributes::defaults(fifo::is_fifo(&info)) {
+        let value = kept(&info, KEPT, name).unwrap_or(default);
+        attributes.push((name.to_owned(), value.to_owned()));
     }
-    if kept(&info, KEPT, "DisplayName").is_none() {
-        attributes.push(("DisplayName".to_owned(), String::new()));
-    }
-    attributes.extend(all_kept(&info, KEPT));
+    attributes.push(("Policy".to_owned(), policy_of(job, &info)));
+    let known: Vec<String> = attributes.iter().map(|(name, _)| name.clone()).collect();
+    let others = all_kept(&info, KEPT)
+        .into_iter()
+        .filter(|(name, value)| !known.contains(name) && name != data_protection::NAME && !value.is_empty());
+    attributes.extend(others);
     Ok(Shape::fields([("Attributes", Shape::text_map("entry", attributes))]))
 }
 
 pub(super) async fn set_attribute(job: &Job) -> Result<Shape, Failure> {
-    let name = view(job).text("AttributeName")?.filter(|name| is_settable(name));
-    let name = name.ok_or_else(|| Failure::SnsInvalid("AttributeName".to_owned()))?;
+    let name = view(job).text("AttributeName")?.ok_or_else(|| refuse_null("attributeName"))?;
     let value = view(job).text("AttributeValue")?.unwrap_or_default();
+    let topic = topic_of(view(job).text("TopicArn")?.unwrap_or_default(), "TopicArn")?;
+    topic_attributes::check(name, value, topic.ends_with(".fifo")).map_err(AttributeRefusal::alone)?;
     let info = permitted_topic(job).await?;
-    if name == "Policy" {
-        permissions::check(value)?;
+    if name == "FifoThroughputScope" {
+        fifo::set_scope(job, &info.spec.name, fifo::scope_of(Some(value))).await?;
     }
     keep_attribute(job, info, name, value).await
 }
@@ -178,14 +178,6 @@ pub(super) async fn keep_attribute(job: &Job, info: ExchangeInfo, name: &str, va
     let update = Definition::UpdateExchange { name: info.spec.name, attributes };
     job.desk.define(update).await.map_err(Failure::of_topic)?;
     Ok(Shape::Nothing)
-}
-
-pub(super) async fn tags(job: &Job) -> Result<Shape, Failure> {
-    let name = topic_of(view(job).text("ResourceArn")?.unwrap_or_default(), "ResourceArn")?;
-    let info = permitted(job, name).await?;
-    let tag =
-        |(key, value): (String, String)| Shape::fields([("Key", Shape::Text(key)), ("Value", Shape::Text(value))]);
-    Ok(Shape::fields([("Tags", Shape::list("member", all_kept(&info, TAGS).into_iter().map(tag)))]))
 }
 
 /// The topic that the request names, as it is now, unless its policy denies the caller what is asked.
@@ -217,7 +209,7 @@ async fn inspect(job: &Job, name: &str) -> Result<ExchangeInfo, Failure> {
     }
 }
 
-fn put(attributes: &mut Table, entry: &'static str, given: &[(&str, &str)]) {
+pub(super) fn put(attributes: &mut Table, entry: &'static str, given: &[(&str, &str)]) {
     if given.is_empty() {
         return;
     }
@@ -233,8 +225,19 @@ fn put(attributes: &mut Table, entry: &'static str, given: &[(&str, &str)]) {
     attributes.push((Text::from_static(entry), Value::Map(kept)));
 }
 
+/// Takes values away.
+pub(super) fn remove(attributes: &mut Table, entry: &str, names: &[&str]) {
+    if let Some((_, Value::Map(kept))) = attributes.iter_mut().find(|(name, _)| &**name == entry) {
+        kept.retain(|(known, _)| !names.contains(&&**known));
+    }
+}
+
 pub(super) fn kept<'a>(info: &'a ExchangeInfo, entry: &str, name: &str) -> Option<&'a str> {
-    match lookup(&info.spec.attributes, entry)? {
+    kept_in(&info.spec, entry, name)
+}
+
+fn kept_in<'a>(spec: &'a ExchangeSpec, entry: &str, name: &str) -> Option<&'a str> {
+    match lookup(&spec.attributes, entry)? {
         Value::Map(kept) => lookup(kept, name)?.as_str(),
         _ => None,
     }
@@ -245,21 +248,41 @@ pub(super) fn message_bytes_max(info: &ExchangeInfo) -> Option<usize> {
     kept(info, KEPT, "MaximumMessageSize")?.parse().ok()
 }
 
-fn all_kept(info: &ExchangeInfo, entry: &str) -> Vec<(String, String)> {
+pub(super) fn all_kept(info: &ExchangeInfo, entry: &str) -> Vec<(String, String)> {
     let Some(Value::Map(kept)) = lookup(&info.spec.attributes, entry) else { return Vec::new() };
     kept.iter().filter_map(|(name, value)| Some((name.to_string(), value.as_str()?.to_owned()))).collect()
 }
 
-fn delivery_policy() -> String {
-    json!({ "http": {
-        "defaultHealthyRetryPolicy": {
-            "minDelayTarget": 20, "maxDelayTarget": 20, "numRetries": 3, "numMaxDelayRetries": 0,
-            "numNoDelayRetries": 0, "numMinDelayRetries": 0, "backoffFunction": "linear"
-        },
-        "disableSubscriptionOverrides": false,
-        "defaultRequestPolicy": { "headerContentType": "text/plain; charset=UTF-8" }
-    } })
-    .to_string()
+/// The DeliveryPolicy of a topic, if one was set.
+pub(super) fn delivery_policy(info: &ExchangeInfo) -> Option<&str> {
+    kept(info, KEPT, "DeliveryPolicy").filter(|policy| !policy.is_empty())
+}
+
+/// The SignatureVersion of a topic, if one was set.
+pub(super) fn signature_version(info: &ExchangeInfo) -> Option<&str> {
+    kept(info, KEPT, "SignatureVersion")
+}
+
+/// One of these attributes of an exchange as it was declared.
+pub(super) fn kept_with<'a>(spec: &'a ExchangeSpec, name: &str) -> Option<&'a str> {
+    kept_in(spec, KEPT, name)
+}
+
+/// A topic, if it is there.
+pub(super) async fn find(job: &Job, name: &str) -> Result<Option<ExchangeInfo>, Failure> {
+    match inspect(job, name).await {
+        Ok(info) => Ok(Some(info)),
+        Err(Failure::SnsNotFound(_)) => Ok(None),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Makes the queue of what goes to no subscription that is there, unless it is there.
+pub(super) async fn declare_direct(job: &Job) -> Result<(), Failure> {
+    let spec = QueueSpec { name: Name::from(DIRECT_QUEUE), durable: true, ..QueueSpec::default() };
+    job.desk.define(Definition::DeclareQueue { spec, passive: false }).await.map_err(Failure::of_topic)?;
+    job.environment.subscriptions_changed();
+    Ok(())
 }
 
 fn default_policy(arn: &str, owner: &str) -> String {

@@ -23,7 +23,7 @@ pub(super) const ATTRIBUTES: [(&str, &str); 4] = [
     ("FifoThroughputLimit", "perQueue"),
 ];
 
-pub(super) fn is_fifo(info: &QueueInfo) -> bool {
+pub(crate) fn is_fifo(info: &QueueInfo) -> bool {
     info.spec.settings.fifo.is_some()
 }
 
@@ -114,6 +114,6 @@ pub(super) fn not_of_this_type(value: impl std::fmt::Display, parameter: &str) -
 }
 
 /// The sequence number of a place in a queue.
-pub(super) fn sequence_number(position: u64) -> String {
+pub(crate) fn sequence_number(position: u64) -> String {
     SEQUENCE_BASE.saturating_add(position).to_string()
 }

@@ -87,7 +87,7 @@ pub(super) async fn cancel(job: &Job) -> Result<Shape, Failure> {
     let invalid = || Failure::Invalid("Value for parameter TaskHandle is invalid.".to_owned());
     let (arn, number) = read_handle(handle).ok_or_else(invalid)?;
     let missing = || Failure::NoResource("Task does not exist.".to_owned());
-    let source = job.place.queue_of(&arn).map(Name::from).ok_or_else(|| no_resource("SourceArn"))?;
+    let source = job.place.any_queue_of(&arn).map(|name| Name::from(&*name)).ok_or_else(|| no_resource("SourceArn"))?;
     let info = attributes::find(job, &source).await?.ok_or_else(|| no_resource("SourceArn"))?;
     guarded(&info).check(job)?;
     let cancelled = job.desk.define(Definition::CancelMove { source, number }).await;
@@ -102,8 +102,8 @@ pub(super) async fn cancel(job: &Job) -> Result<Shape, Failure> {
 /// The queue whose ARN is given as that parameter.
 async fn resource(job: &Job, parameter: &'static str) -> Result<Option<Box<QueueInfo>>, Failure> {
     let Some(arn) = view(job).text(parameter)?.filter(|arn| !arn.is_empty()) else { return Ok(None) };
-    let found = match job.place.queue_of(arn) {
-        Some(queue) => attributes::find(job, queue).await?,
+    let found = match job.place.any_queue_of(arn) {
+        Some(queue) => attributes::find(job, &queue).await?,
         None => None,
     };
     found.map(Some).ok_or_else(|| no_resource(parameter))

@@ -6,7 +6,6 @@ use crossdock_common::refusal::Refusal;
 
 use super::pages::Page;
 use super::{attributes, fifo, guarded, queue, redrive, tags, view};
-use crate::arn::is_queue_name;
 use crate::call::{Environment, Job};
 use crate::error::Failure;
 use crate::wire::Shape;
@@ -50,7 +49,7 @@ pub(super) async fn delete(job: &Job) -> Result<Shape, Failure> {
 pub(super) async fn url(job: &Job) -> Result<Shape, Failure> {
     let name = view(job).required("QueueName")?;
     let owner = view(job).text("QueueOwnerAWSAccountId")?;
-    if !is_queue_name(name) || owner.is_some_and(|owner| owner != job.place.account) {
+    if owner.is_some_and(|owner| owner != job.place.account) {
         return Err(Failure::NoQueue);
     }
     let info = job.desk.inspect_queue(name).await.map_err(Failure::of_queue)?;

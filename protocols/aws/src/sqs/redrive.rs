@@ -39,8 +39,8 @@ pub(super) async fn read(
     let max_receive_count = number(count).ok_or_else(|| {
         refuse(&format!("Invalid value for maxReceiveCount: {count}, valid values are from 1 to 1000 both inclusive."))
     })?;
-    let Some(queue) = job.place.queue_of(arn) else { return Err(refuse("Dead letter target is not a queue's ARN.")) };
-    let Some(target) = attributes::find(job, queue).await? else {
+    let queue = job.place.any_queue_of(arn).ok_or_else(|| refuse("Dead letter target is not a queue's ARN."))?;
+    let Some(target) = attributes::find(job, &queue).await? else {
         return Err(refuse("Dead letter target does not exist."));
     };
     if fifo::is_fifo(&target) != is_fifo {

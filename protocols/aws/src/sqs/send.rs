@@ -75,8 +75,8 @@ fn read<'a>(job: &Job, info: &QueueInfo, view: View<'a>, max: usize) -> Result<E
         message_id: job.desk.uuid(),
         attributes,
         system_attributes: system_attributes(view)?,
-        subject: None,
         group: group(view)?,
+        ..Properties::default()
     };
     let deduplication = fifo::identity(view, info, properties.group.as_ref(), properties.message_id)?;
     Ok(Entry { body, properties, delay_ms: delay_ms(view)?, deduplication })

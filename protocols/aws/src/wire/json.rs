@@ -1,6 +1,8 @@
 //! AWS JSON 1.0, as SQS speaks it.
 
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde::ser::{SerializeMap as _, Serializer};
+use serde_json::{Value, json};
 
 use super::{Decoded, Fields, Protocol, Service, Shape};
 use crate::error::Failure;
@@ -25,7 +27,8 @@ pub(super) fn decode(target: &str, request: &Request) -> Result<Decoded, Failure
 }
 
 pub(super) fn encode(shape: &Shape) -> Vec<u8> {
-    to_json(shape).to_string().into_bytes()
+    // Shapes have nothing that JSON has no word for.
+    serde_json::to_vec(shape).unwrap_or_default()
 }
 
 pub(super) fn encode_failure(failure: &Failure) -> Vec<u8> {
@@ -33,19 +36,17 @@ pub(super) fn encode_failure(failure: &Failure) -> Vec<u8> {
     body.to_string().into_bytes()
 }
 
-fn to_json(shape: &Shape) -> Value {
-    match shape {
-        Shape::Nothing => Value::Object(Map::new()),
-        Shape::Text(text) => Value::String(text.clone()),
-        Shape::Bool(truth) => Value::Bool(*truth),
-        Shape::Number(number) => Value::from(*number),
-        Shape::List { items, .. } => Value::Array(items.iter().map(to_json).collect()),
-        Shape::Map { entries, .. } => {
-            Value::Object(entries.iter().map(|(name, value)| (name.clone(), to_json(value))).collect())
-        }
-        Shape::Fields(fields) => {
-            let given = fields.iter().filter(|(_, value)| !value.is_empty());
-            Value::Object(given.map(|(name, value)| ((*name).to_owned(), to_json(value))).collect())
+impl Serialize for Shape {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Nothing => serializer.serialize_map(Some(0))?.end(),
+            Self::Text(text) => serializer.serialize_str(text),
+            Self::Bool(truth) => serializer.serialize_bool(*truth),
+            Self::Number(number) => serializer.serialize_u64(*number),
+            Self::List { items, .. } => serializer.collect_seq(items),
+            Self::Map { entries, .. } => serializer.collect_map(entries.iter().map(|(name, value)| (name, value))),
+            Self::Fields(fields) => serializer
+                .collect_map(fields.iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| (name, value))),
         }
     }
 }

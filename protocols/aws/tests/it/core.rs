@@ -38,6 +38,7 @@ pub fn environment() -> Arc<Environment> {
         receipt_key: b"key".to_vec(),
         quirks: Quirks::default(),
         memory: Arc::default(),
+        office: None,
     })
 }
 

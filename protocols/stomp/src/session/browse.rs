@@ -20,6 +20,16 @@ pub(super) struct Browsing {
 }
 
 impl Session {
+    /// A browser looks at one queue.
+    pub(super) fn check_browser(&self, headers: &Headers, destinations: &[Destination]) -> Result<(), Fault> {
+        let is_topic = |one: &Destination| matches!(one, Destination::Topic(_) | Destination::Exchange(..));
+        let is_queue = |one: &Destination| !is_topic(one) && self.wildcards(one).is_none();
+        if !headers.is_true("browser") || matches!(destinations, [one] if is_queue(one)) {
+            return Ok(());
+        }
+        Err(Fault::violation("Invalid destination", "A browser looks at one queue"))
+    }
+
     /// Begins to look.
     pub(super) fn browse(
         &mut self,
@@ -70,15 +80,6 @@ impl Session {
             .header("content-length", "0")
             .write(&Bytes::new(), &mut output.bytes);
     }
-}
-
-/// A browser looks at one queue.
-pub(super) fn check_browser(headers: &Headers, destinations: &[Destination]) -> Result<(), Fault> {
-    let is_queue = |one: &Destination| !matches!(one, Destination::Topic(_) | Destination::Exchange(..));
-    if !headers.is_true("browser") || matches!(destinations, [one] if is_queue(one)) {
-        return Ok(());
-    }
-    Err(Fault::violation("Invalid destination", "A browser looks at one queue"))
 }
 
 /// What a browser showed is nobody's: an ACK changes nothing, and a NACK is a mistake, as with ActiveMQ.

@@ -7,16 +7,14 @@ use super::Session;
 
 impl Session {
     pub(crate) fn description(&self) -> Description {
-        let consumers =
-            self.subscriptions.iter().filter(|(_, subscription)| !subscription.browser).map(|(id, subscription)| {
-                ConsumerDescription {
-                    id: *id,
-                    tag: subscription.tag.0.clone(),
-                    queue: subscription.queue.clone(),
-                    prefetch: subscription.window,
-                    arguments: Vec::new(),
-                }
-            });
+        let consuming = self.subscriptions.iter().filter(|(_, subscription)| subscription.part.consumes());
+        let consumers = consuming.map(|(id, subscription)| ConsumerDescription {
+            id: *id,
+            tag: subscription.tag.0.clone(),
+            queue: subscription.queue.clone(),
+            prefetch: subscription.window,
+            arguments: Vec::new(),
+        });
         let channel = ChannelDescription { number: 1, consumers: consumers.collect(), ..ChannelDescription::default() };
         Description {
             protocol: Text::from(format!("STOMP {}", self.peer.version.name())),

@@ -15,6 +15,7 @@ const ARGUMENTS: [&str; 4] = ["x-stream-offset", "x-stream-filter", "x-stream-ma
 const SELECTOR: &str = "x-selector";
 
 /// How a queue of the subscription's own is bound.
+#[derive(Clone, Debug)]
 pub(super) struct Binding {
     pub(super) exchange: Name,
     pub(super) pattern: Bytes,
@@ -30,6 +31,7 @@ impl Binding {
 }
 
 /// How to consume, once the queue has its name.
+#[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub(super) tag: Tag,
     pub(super) mode: AckMode,
@@ -42,6 +44,8 @@ pub(super) struct Plan {
     pub(super) durable: bool,
     /// It looks at what the queue has, and takes nothing.
     pub(super) browser: bool,
+    /// The queue was found by a pattern.
+    pub(super) found: bool,
     /// The `/temp-queue/…` that the queue is behind.
     pub(super) temporary: Option<Text>,
 }
@@ -59,6 +63,7 @@ impl Plan {
             binding: None,
             durable: false,
             browser: false,
+            found: false,
             temporary: None,
         }
     }

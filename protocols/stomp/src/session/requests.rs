@@ -24,6 +24,12 @@ pub(super) enum Purpose {
     DeleteQueue,
     /// The consumer gets nothing more.
     Unsubscribe(ConsumerId),
+    /// The queues of which a pattern speaks.
+    Follow(ConsumerId),
+    /// The consumer of one of them.
+    Found(ConsumerId),
+    /// Deliveries are settled; their queue may be gone, and they with it.
+    Settle,
     /// Some messages to look at.
     Browse(Box<Browsing>),
     /// What a durable subscription was until now.

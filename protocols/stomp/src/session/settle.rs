@@ -158,7 +158,7 @@ impl Session {
         };
         for part in settled.chunk_by(together) {
             let Some((_, outcome)) = part.first().copied() else { continue };
-            let request = receipt.map(|_| self.requests.ask(Purpose::Plain, receipt));
+            let request = receipt.map(|_| self.requests.ask(Purpose::Settle, receipt));
             let deliveries = part.iter().map(|(delivery, _)| *delivery).collect();
             output.commands.push(Command::Settle { deliveries, outcome, request });
         }

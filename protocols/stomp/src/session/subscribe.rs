@@ -4,11 +4,10 @@ use crossdock_common::command::{BoundedBy, Subscribe};
 use crossdock_common::definition::{self, BindingSpec, Definition, QueueSpec};
 use crossdock_common::{Command, ConsumerId, Lane, Name, Output, Table, Text};
 
-use super::browse::check_browser;
 use super::durable::Durable;
 use super::plan::{Binding, Plan, selector};
 use super::requests::{Purpose, ReceiptId};
-use super::subscriptions::{AckMode, Subscription, Tag};
+use super::subscriptions::{AckMode, Part, Subscription, Tag};
 use super::{Session, queue_spec};
 use crate::destination::Destination;
 use crate::error::{Fault, quote};
@@ -31,7 +30,7 @@ impl Session {
             let detail = format!("A subscription identified by '{}' already exists.", quote(&tag.0));
             return Err(Fault::violation("Duplicated subscription identifier", detail));
         }
-        check_browser(headers, &destinations)?;
+        self.check_browser(headers, &destinations)?;
         let durable = self.durable(headers)?;
         if durable.is_some() && destinations.len() > 1 {
             let detail = "A durable subscription has one destination";
@@ -75,11 +74,14 @@ impl Session {
     ) {
         match destination {
             Destination::Queue(name) => {
+                // Of a queue that is declared here, `exclusive` was said already.
+                let plan = Plan { exclusive: headers.is_true("activemq.exclusive"), ..plan };
+                if let Some(pattern) = self.wildcards(destination) {
+                    return self.follow(pattern, plan, receipt, output);
+                }
                 let default = QueueSpec { name: name.clone(), durable: true, ..QueueSpec::default() };
                 self.declare(queue_spec(headers, default), receipt, output);
-                // Of a queue that is declared here, `exclusive` was said already.
-                let exclusive = headers.is_true("activemq.exclusive");
-                self.bind_and_consume(Plan { exclusive, ..plan }, name.clone(), receipt, output);
+                self.bind_and_consume(plan, name.clone(), receipt, output);
             }
             Destination::Topic(_) | Destination::Exchange(..) => {
                 self.consume_topic(headers, destination, durable, plan, receipt, output);
@@ -192,14 +194,25 @@ impl Session {
             bounded_by: BoundedBy::Protocol,
             arguments: plan.arguments,
         });
-        let request = self.requests.ask(Purpose::Plain, receipt);
+        let purpose = if plan.found { Purpose::Found(consumer) } else { Purpose::Plain };
+        let request = self.requests.ask(purpose, receipt);
         output.commands.push(Command::Subscribe { request, subscribe });
     }
 
     fn add_subscription(&mut self, plan: &Plan, queue: &Name, output: &mut Output) -> ConsumerId {
-        let Plan { mode, durable, window, browser, .. } = *plan;
+        let Plan { mode, window, .. } = *plan;
+        let part = match plan {
+            Plan { browser: true, .. } => Part::Browser,
+            Plan { found: true, .. } => Part::Found,
+            Plan { durable: true, .. } => Part::Durable,
+            _ => Part::Consumer,
+        };
         let (tag, queue) = (plan.tag.clone(), queue.clone());
-        let subscription = Subscription { tag, mode, queue, durable, window, browser, template: None };
+        self.add(Subscription { tag, mode, queue, window, part, template: None }, output)
+    }
+
+    /// The first one says how many deliveries all of them may have together.
+    pub(super) fn add(&mut self, subscription: Subscription, output: &mut Output) -> ConsumerId {
         let consumer = self.subscriptions.add(subscription);
         if consumer == ConsumerId(1) {
             let window = u32::try_from(self.limits().unsettled_max).unwrap_or(u32::MAX);
@@ -232,13 +245,16 @@ impl Session {
         let for_good = headers.is_true("durable") || headers.is_true("persistent");
         let mut over: Vec<Name> = named.into_iter().collect();
         for (consumer, subscription) in ended {
-            if subscription.browser {
+            if let Part::Follower(_) = subscription.part {
+                output.commands.push(Command::UnfollowQueues { follower: consumer });
+            }
+            if !subscription.part.consumes() {
                 self.subscriptions.forget(consumer);
                 continue;
             }
             let request = self.requests.ask(Purpose::Unsubscribe(consumer), receipt);
             output.commands.push(Command::Unsubscribe { request, consumer });
-            if subscription.durable && for_good && !over.contains(&subscription.queue) {
+            if matches!(subscription.part, Part::Durable) && for_good && !over.contains(&subscription.queue) {
                 over.push(subscription.queue);
             }
         }
@@ -252,6 +268,9 @@ impl Session {
     /// The core ended a consumer. An ERROR always ends the connection, so that no client waits for messages in vain.
     pub(super) fn cancelled(&mut self, consumer: ConsumerId) -> Result<(), Fault> {
         let Some(subscription) = self.subscriptions.forget(consumer) else { return Ok(()) };
+        if let Part::Found = subscription.part {
+            return Ok(());
+        }
         let detail = format!(
             "The server has canceled a subscription.\nNo more messages will be delivered for {}.",
             subscription.tag.describe()

@@ -1,12 +1,14 @@
 //! Which subscriptions a client has, by the id it chose and by the core's number.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crossdock_common::{ConsumerId, Name, Text};
 use smallvec::SmallVec;
 
 use crate::error::{Fault, quote};
 use crate::frame::{Headers, Version};
+use crate::session::plan::Plan;
 use crate::session::send::TEMP_QUEUE;
 use crate::session::template::Template;
 
@@ -78,18 +80,37 @@ impl Tag {
     }
 }
 
+/// What a subscription is to its queue.
+#[derive(Clone, Debug)]
+pub(super) enum Part {
+    /// It consumes from it.
+    Consumer,
+    /// The same, and it is a durable subscription to a topic: its queue goes when the client says so.
+    Durable,
+    /// It shows what the queue has, and takes nothing.
+    Browser,
+    /// It has none: it finds queues by a pattern, for each of which there is a subscription after this plan.
+    Follower(Arc<Plan>),
+    /// It consumes from a queue that a follower has found.
+    Found,
+}
+
+impl Part {
+    /// It is one of its queue's consumers.
+    pub(super) fn consumes(&self) -> bool {
+        matches!(self, Self::Consumer | Self::Durable | Self::Found)
+    }
+}
+
 /// One subscription.
 #[derive(Clone, Debug)]
 pub(super) struct Subscription {
     pub(super) tag: Tag,
     pub(super) mode: AckMode,
     pub(super) queue: Name,
-    /// A durable subscription to a topic: its queue goes when the client says so.
-    pub(super) durable: bool,
     /// Deliveries that the client may have unacknowledged; 0 for any number.
     pub(super) window: u32,
-    /// It shows what the queue has, and takes nothing.
-    pub(super) browser: bool,
+    pub(super) part: Part,
     /// How its last message began.
     pub(super) template: Option<Template>,
 }
@@ -146,7 +167,9 @@ impl Subscriptions {
     /// Nothing of it can be acknowledged.
     pub(super) fn is_browser(&self, tag: &Tag) -> bool {
         let consumers = self.by_tag.get(tag).into_iter().flatten();
-        consumers.filter_map(|consumer| self.by_consumer.get(consumer)).any(|subscription| subscription.browser)
+        consumers
+            .filter_map(|consumer| self.by_consumer.get(consumer))
+            .any(|subscription| matches!(subscription.part, Part::Browser))
     }
 
     pub(super) fn of_mut(&mut self, consumer: ConsumerId) -> Option<&mut Subscription> {

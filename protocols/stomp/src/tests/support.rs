@@ -26,6 +26,8 @@ pub struct Core {
     pub hold_confirms: bool,
     pub hold_replies: bool,
     pub names: u64,
+    /// Queues that are there, of whatever pattern.
+    pub queues: Vec<Name>,
     /// What is in the queue that is looked at.
     pub browsed: VecDeque<BrowsedMessages>,
 }
@@ -62,6 +64,7 @@ impl Core {
             Command::Define { request, .. }
             | Command::Subscribe { request, .. }
             | Command::Unsubscribe { request, .. }
+            | Command::FollowQueues { request, .. }
             | Command::Browse { request, .. } => *request,
             _ => return None,
         };
@@ -79,6 +82,7 @@ impl Core {
                 }
                 _ => Reply::Done,
             },
+            Command::FollowQueues { .. } => Reply::Names(self.queues.clone()),
             Command::Browse { .. } => Reply::Browsed(Box::new(self.browsed.pop_front().unwrap_or_default())),
             _ => Reply::Done,
         }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crossdock_common::Message;
 
-use super::Groups;
+use super::{Groups, Place};
 
 /// Messages of noisy tenants that are set aside, to look for others behind them.
 pub(super) const ASIDE_MAX: usize = 20_000;
@@ -62,7 +62,7 @@ impl Groups {
     /// The message is a noisy tenant's, or older ones of its tenant are set aside.
     pub(super) fn must_yield(&self, message: &Message) -> bool {
         let group = self.groups.get(tenant_of(message)).filter(|_| has_tenant(message));
-        group.is_some_and(|group| group.unwanted || !group.places.is_empty())
+        group.is_some_and(|group| group.is_noisy || !group.places.is_empty())
     }
 
     /// Others are looked for.
@@ -77,16 +77,16 @@ impl Groups {
     }
 
     /// The oldest message of a noisy tenant, if it is their turn.
-    pub(super) fn first_noisy(&self) -> Option<u64> {
+    pub(super) fn first_noisy(&self) -> Option<Place> {
         let fair = self.fair.as_ref().filter(|fair| fair.is_their_turn)?;
         fair.noisy.iter().filter_map(|name| self.groups.get(name)?.places.front().copied()).min()
     }
 
     /// Places of noisy tenants that will be next, if it is their turn.
-    pub(super) fn noisy_ahead(&self) -> Vec<u64> {
+    pub(super) fn noisy_ahead(&self) -> Vec<Place> {
         let Some(fair) = self.fair.as_ref().filter(|fair| fair.is_their_turn) else { return Vec::new() };
         let groups = fair.noisy.iter().filter_map(|name| self.groups.get(name));
-        let mut places: Vec<u64> = groups.flat_map(|group| group.places.iter().take(AHEAD_MAX)).copied().collect();
+        let mut places: Vec<Place> = groups.flat_map(|group| group.places.iter().take(AHEAD_MAX)).copied().collect();
         places.sort_unstable();
         places.truncate(AHEAD_MAX);
         places
@@ -123,7 +123,7 @@ impl Groups {
         for (name, is_noisy) in
             changed.chain(noisy.iter().filter(|name| !before.contains(name)).map(|name| (name, true)))
         {
-            self.change(name, |group| group.unwanted = is_noisy);
+            self.change(name, |group| group.is_noisy = is_noisy);
         }
     }
 }

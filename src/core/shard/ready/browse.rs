@@ -27,7 +27,8 @@ impl Ready {
         count: usize,
         page: &Option<PageContent>,
     ) -> Result<Behind, Location> {
-        let aside: Vec<&Entry> = self.groups.iter().flat_map(|groups| groups.behind(place).take(count)).collect();
+        let aside: Vec<&Entry> =
+            self.groups.iter().flat_map(|groups| groups.from(level, place.saturating_add(1)).take(count)).collect();
         let behind = self.levels[self.index(level)].behind(place, count, page);
         if aside.is_empty() {
             return behind;

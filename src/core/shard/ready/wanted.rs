@@ -16,13 +16,17 @@ impl Ready {
         if is_same {
             return;
         }
+        if let Some(groups) = self.groups.as_mut().filter(|groups| groups.stay()) {
+            return groups.wish(wishes);
+        }
         let groups = self.groups.take();
         self.groups = wishes.map(|wishes| Box::new(Groups::by_wishes(wishes)));
         let aside: Vec<Entry> = groups.into_iter().flat_map(|mut groups| groups.drain().collect::<Vec<_>>()).collect();
         // Newest first: then each goes before all others.
         for mut entry in aside.into_iter().rev() {
             entry.requested = false;
-            self.levels[0].put_back(entry);
+            let index = self.index(entry.level);
+            self.levels[index].put_back(entry);
         }
     }
 

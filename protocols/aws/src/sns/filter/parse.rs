@@ -15,6 +15,7 @@ const KEYS_MAX: usize = 5;
 /// Most combinations of values, one of each key.
 const COMBINATIONS_MAX: usize = 150;
 const OR: &str = "$or";
+pub(super) const NESTED: &str = "Filter policy scope MessageAttributes does not support nested filter policy";
 const TOO_COMPLEX: &str = "Filter policy is too complex";
 
 pub(super) fn policy(text: &str, scope: Scope) -> Result<Node, String> {
@@ -88,8 +89,7 @@ impl Parser<'_> {
                 Kind::ObjectStart => {
                     let nested = self.object(depth + 1)?;
                     if self.scope == Scope::MessageAttributes {
-                        let text = "Filter policy scope MessageAttributes does not support nested filter policy";
-                        return Err(text.to_owned());
+                        return Err(NESTED.to_owned());
                     }
                     node.keys.push((name, Keyed::Nested(nested)));
                 }

@@ -1,0 +1,98 @@
+//! ConfirmSubscription, what asks for it, and what says that a subscription is over.
+
+use crossdock_common::definition::{BindingSpec, ExchangeInfo};
+use crossdock_common::{Name, UnixMillis};
+
+use super::control::{Control, DIRECT_QUEUE, Kind};
+use super::subscription::Subscription;
+use super::token::Token;
+use super::{topics, view};
+use crate::arn::{subscription_of, topic_of};
+use crate::call::{Environment, Job};
+use crate::error::Failure;
+use crate::http::Request;
+use crate::office::SignatureVersion;
+use crate::wire::{Decoded, Service, Shape, View, decode};
+
+/// What stands in place of an ARN.
+pub(super) const PENDING: &str = "pending confirmation";
+
+/// Asks the endpoint of a subscription whether it wants it.
+pub(super) async fn ask(job: &Job, info: &ExchangeInfo, subscription: &Subscription) -> Result<(), Failure> {
+    let version = SignatureVersion::of_attribute(topics::signature_version(info));
+    let control = Control::of(job, subscription, Kind::SubscriptionConfirmation, version);
+    control.post(job, &subscription.queue).await
+}
+
+/// Tells an HTTP endpoint that a subscription is over.
+pub(super) async fn say_goodbye(job: &Job, subscription: &Subscription) -> Result<(), Failure> {
+    if !subscription.protocol.is_http() || subscription.is_pending() {
+        return Ok(());
+    }
+    let version = topics::find(job, &subscription.topic)
+        .await
+        .ok()
+        .flatten()
+        .map_or(SignatureVersion::One, |info| SignatureVersion::of_attribute(topics::signature_version(&info)));
+    topics::declare_direct(job).await?;
+    let control = Control::of(job, subscription, Kind::UnsubscribeConfirmation, version);
+    control.post(job, DIRECT_QUEUE).await
+}
+
+/// Confirming twice is fine.
+pub(super) async fn confirm(job: &Job) -> Result<Shape, Failure> {
+    let topic_arn = view(job).text("TopicArn")?.unwrap_or_default();
+    let topic = topic_of(topic_arn, "Topic").map_err(|_| Failure::SnsInvalid("Topic".to_owned()))?;
+    let token = token(&job.environment, view(job), job.desk.now().unix)?;
+    if topic_arn.split(':').nth(3) != Some(token.region.as_str()) {
+        return Err(Failure::SnsInvalid("Topic".to_owned()));
+    }
+    let unknown = || Failure::SnsInvalid("Token".to_owned());
+    let all = Subscription::of_topic(job, &Name::from(topic)).await.map_err(|failure| match failure {
+        Failure::SnsNotFound(_) => unknown(),
+        other => other,
+    })?;
+    let mut subscription = all.into_iter().find(|one| one.id == token.id).ok_or_else(unknown)?;
+    if subscription.is_pending() {
+        let locked = view(job).text("AuthenticateOnUnsubscribe")?;
+        subscription.outward.pending_since = None;
+        subscription.outward.unauthenticated = !job.is_signed;
+        subscription.outward.locked = job.is_signed && locked.is_some_and(|text| text.eq_ignore_ascii_case("true"));
+        subscription.save(job).await?;
+    }
+    Ok(Shape::fields([("SubscriptionArn", Shape::text(subscription.arn(job)))]))
+}
+
+fn token(environment: &Environment, view: View<'_>, now: UnixMillis) -> Result<Token, Failure> {
+    let text = view.text("Token")?.unwrap_or_default();
+    Token::read(&environment.receipt_key, text, now).ok_or_else(|| Failure::SnsInvalid("Token".to_owned()))
+}
+
+/// On whose behalf a request is carried out that nobody has signed: that of the subscriber, where the request says something that
+/// only who has got a message of the subscription knows. `None` where a signature is needed.
+///
+/// # Errors
+/// It is such a request, and not a good one.
+pub fn bearer(
+    environment: &Environment,
+    request: &Request,
+    now: UnixMillis,
+    bindings_of: impl FnOnce(&Name) -> Vec<BindingSpec>,
+) -> Option<Result<Name, Failure>> {
+    let Decoded { service: Service::Sns, action, fields, .. } = decode(request).ok()? else { return None };
+    match action.as_str() {
+        "ConfirmSubscription" => Some(token(environment, fields.view(), now).map(|token| token.subscriber)),
+        "Unsubscribe" => Some(unsubscriber(fields.view(), bindings_of)),
+        _ => None,
+    }
+}
+
+fn unsubscriber(view: View<'_>, bindings_of: impl FnOnce(&Name) -> Vec<BindingSpec>) -> Result<Name, Failure> {
+    let (topic, id) = subscription_of(view.text("SubscriptionArn")?.unwrap_or_default())?;
+    let bindings = bindings_of(&Name::from(topic));
+    let found = bindings.iter().filter_map(Subscription::of_binding).find(|one| one.id == id);
+    match found.ok_or(Failure::SnsNotFound("Subscription"))? {
+        locked if locked.outward.locked => Err(Failure::NotSigned),
+        found => Ok(Name::from(found.subscriber)),
+    }
+}

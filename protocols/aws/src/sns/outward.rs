@@ -1,0 +1,365 @@
+//! What goes out of a subscription's hidden queue, for the part of the broker that sends it. Pure: no sockets, no clock.
+
+use bytes::Bytes;
+use crossdock_common::definition::{BindingSpec, ExchangeSpec};
+use crossdock_common::event::Delivery;
+use crossdock_common::{FormatTag, Message, Name, UnixMillis};
+use serde_json::{Value as Json, json};
+
+use super::control::Control;
+pub use super::control::DIRECT_QUEUE;
+use super::delivery_policy::DeliveryPolicy as Policy;
+pub use super::delivery_policy::RetryPolicy;
+use super::envelope::{self, Members};
+pub use super::protocol::Protocol;
+use super::subscription::{HIDDEN, Subscription};
+pub use super::token::TOKEN_MS_MAX as PENDING_MS_MAX;
+use super::{redrive, topics};
+use crate::arn::Place;
+use crate::calendar::iso8601;
+use crate::convert::FORMAT;
+use crate::convert::properties::Properties;
+use crate::digest::uuid_text;
+use crate::office::{PostOffice, SignatureVersion};
+use crate::sqs::receive::{Seen, see};
+
+const USER_AGENT: &str = "Amazon Simple Notification Service Agent";
+/// What SNS's own messages are; `headerContentType` is for notifications.
+const CONTENT_TYPE: &str = "text/plain; charset=UTF-8";
+
+/// What the names of hidden queues begin with.
+pub const HIDDEN_PREFIX: &str = HIDDEN;
+
+/// Where messages go.
+#[derive(Clone, Debug)]
+pub struct Addressee {
+    /// By what.
+    pub protocol: Protocol,
+    /// The URL, address, number or ARN.
+    pub endpoint: String,
+    /// Whose subscription it is.
+    pub subscriber: Name,
+    /// When its confirmation was asked for, if nobody has confirmed it.
+    pub pending_since: Option<UnixMillis>,
+    /// When messages are sent again.
+    pub retries: RetryPolicy,
+    /// At most so many messages in a second.
+    pub per_second_max: Option<u32>,
+    /// Where those go that cannot be delivered.
+    pub dead_letters: Option<Name>,
+    content_type: String,
+    raw: bool,
+    topic_arn: String,
+    subscription_arn: String,
+    version: SignatureVersion,
+}
+
+impl Addressee {
+    /// The addressee of a subscription's hidden queue, if the binding is one. `region` is where it is if it does not say so itself.
+    pub fn of(binding: &BindingSpec, topic: Option<&ExchangeSpec>, account: &str, region: &str) -> Option<Self> {
+        let subscription = Subscription::of_binding(binding)?;
+        let place = Place { region: region.to_owned(), account: account.to_owned() };
+        let place = subscription.place_in(&place);
+        let of_topic = |name| topic.and_then(|topic| topics::kept_with(topic, name));
+        let outward = &subscription.outward;
+        let policy = Policy::effective(outward.delivery_policy.as_deref(), of_topic("DeliveryPolicy"));
+        let dead_letters = outward.redrive_policy.as_deref().and_then(|policy| redrive::queue(policy, &place));
+        Some(Self {
+            protocol: subscription.protocol,
+            subscriber: Name::from(subscription.subscriber.as_str()),
+            pending_since: outward.pending_since,
+            retries: retries(subscription.protocol, policy.retries),
+            per_second_max: policy.receives_per_second_max.filter(|_| subscription.protocol.is_http()),
+            dead_letters: dead_letters.map(Name::from),
+            content_type: policy.content_type,
+            raw: subscription.raw,
+            topic_arn: place.topic_arn(&subscription.topic),
+            subscription_arn: place.subscription_arn(&subscription.topic, &subscription.id),
+            version: SignatureVersion::of_attribute(of_topic("SignatureVersion")),
+            endpoint: subscription.endpoint,
+        })
+    }
+
+    /// Where a message of [`DIRECT_QUEUE`] goes.
+    pub fn of_direct(message: &Message) -> Option<Self> {
+        let properties = Properties::decode(&message.properties);
+        if let Some(target) = &properties.target {
+            return Self::of_target(message, target);
+        }
+        let control = Control::decode(properties.control.as_deref()?)?;
+        Some(Self {
+            protocol: control.protocol,
+            subscriber: message.user.clone(),
+            pending_since: None,
+            retries: retries(control.protocol, RetryPolicy::HTTP),
+            per_second_max: None,
+            dead_letters: None,
+            content_type: CONTENT_TYPE.to_owned(),
+            raw: false,
+            topic_arn: control.topic_arn,
+            subscription_arn: control.subscription_arn,
+            version: control.version,
+            endpoint: control.endpoint,
+        })
+    }
+
+    /// A phone number or an endpoint that somebody published to: `sms:+4912…`, `application:arn:…`.
+    fn of_target(message: &Message, target: &str) -> Option<Self> {
+        let (word, endpoint) = target.split_once(':')?;
+        let protocol = Protocol::from_word(word)?;
+        Some(Self {
+            protocol,
+            subscriber: message.user.clone(),
+            pending_since: None,
+            retries: retries(protocol, RetryPolicy::HTTP),
+            per_second_max: None,
+            dead_letters: None,
+            content_type: CONTENT_TYPE.to_owned(),
+            raw: false,
+            topic_arn: String::new(),
+            subscription_arn: String::new(),
+            version: SignatureVersion::default(),
+            endpoint: endpoint.to_owned(),
+        })
+    }
+
+    /// What to send for a message. Signing takes milliseconds.
+    pub fn parcel(&self, delivery: &Delivery, office: &dyn PostOffice) -> Parcel {
+        let seen = see(delivery);
+        let control = seen.properties.control.as_deref().and_then(Control::decode);
+        match control {
+            Some(control) => self.control_parcel(delivery, &seen, &control, office),
+            None if self.protocol.is_http() => Parcel::Post(self.notification_post(delivery, &seen, office)),
+            None => Parcel::Record(self.record(delivery, &seen, office)),
+        }
+    }
+
+    fn control_parcel(&self, delivery: &Delivery, seen: &Seen, control: &Control, office: &dyn PostOffice) -> Parcel {
+        let origin = office.public_url();
+        let mut members = control.members(seen.id, iso8601(delivery.message.received_at), &origin);
+        if !self.protocol.is_http() {
+            let text = format!("{}\n\n{}", control.text(), control.subscribe_url(&origin));
+            let envelope = self.email_json(|| {
+                envelope::sign(&mut members, office, control.version);
+                envelope::object(&members)
+            });
+            return Parcel::Record(self.record_of(
+                control.kind.word(),
+                seen,
+                delivery,
+                text,
+                envelope,
+                &[
+                    ("Token", Json::from(control.token.as_str())),
+                    ("SubscribeURL", Json::from(control.subscribe_url(&origin))),
+                ],
+            ));
+        }
+        envelope::sign(&mut members, office, control.version);
+        let body = Bytes::from(envelope::object(&members));
+        let headers = self.headers(control.kind.word(), seen, CONTENT_TYPE);
+        Parcel::Post(Post { url: self.endpoint.clone(), headers, body })
+    }
+
+    fn email_json(&self, envelope: impl FnOnce() -> String) -> Option<String> {
+        (self.protocol == Protocol::EmailJson).then(envelope)
+    }
+
+    fn notification_post(&self, delivery: &Delivery, seen: &Seen, office: &dyn PostOffice) -> Post {
+        let mut headers = self.headers("Notification", seen, &self.content_type);
+        headers.push(("x-amz-sns-subscription-arn", self.subscription_arn.clone()));
+        let body = if self.raw {
+            headers.push(("x-amz-sns-rawdelivery", "true".to_owned()));
+            self.raw_body(delivery, seen)
+        } else {
+            Bytes::from(self.envelope(delivery, seen, office))
+        };
+        Post { url: self.endpoint.clone(), headers, body }
+    }
+
+    /// Another protocol's body as it arrived, though it may be no text.
+    fn raw_body(&self, delivery: &Delivery, seen: &Seen) -> Bytes {
+        let message = &delivery.message;
+        match message.format.tag() {
+            FormatTag::AWS => Bytes::from(self.text(seen)),
+            _ => message.hub().body.clone().unwrap_or_else(|| message.body.clone()),
+        }
+    }
+
+    fn headers(&self, kind: &str, seen: &Seen, content_type: &str) -> Vec<(&'static str, String)> {
+        vec![
+            ("x-amz-sns-message-type", kind.to_owned()),
+            ("x-amz-sns-message-id", uuid_text(seen.id)),
+            ("x-amz-sns-topic-arn", self.topic_arn.clone()),
+            ("content-type", content_type.to_owned()),
+            ("user-agent", USER_AGENT.to_owned()),
+        ]
+    }
+
+    /// The message's text for the protocol.
+    fn text(&self, seen: &Seen) -> String {
+        let texts: Option<Json> = seen.properties.structure.as_deref().and_then(|text| serde_json::from_str(text).ok());
+        let text = |name: &str| texts.as_ref()?.get(name)?.as_str();
+        let text = text(self.protocol.word()).or_else(|| text("default"));
+        text.map_or_else(|| seen.body.to_string(), str::to_owned)
+    }
+
+    fn envelope(&self, delivery: &Delivery, seen: &Seen, office: &dyn PostOffice) -> String {
+        envelope::object(&self.members(delivery, seen, office))
+    }
+
+    fn members(&self, delivery: &Delivery, seen: &Seen, office: &dyn PostOffice) -> Members {
+        let mut members = envelope::message(&self.topic_arn, delivery, seen, &self.text(seen));
+        envelope::sign(&mut members, office, self.version);
+        envelope::finish(&mut members, &office.public_url(), &self.subscription_arn, seen);
+        members
+    }
+
+    fn record(&self, delivery: &Delivery, seen: &Seen, office: &dyn PostOffice) -> Record {
+        let envelope = self.email_json(|| self.envelope(delivery, seen, office));
+        let mut record = self.record_of("Notification", seen, delivery, self.text(seen), envelope, &[]);
+        if self.protocol == Protocol::Lambda {
+            record.event = Some(self.event(self.members(delivery, seen, office)));
+        }
+        record
+    }
+
+    /// What a function is called with.
+    fn event(&self, members: Members) -> Json {
+        let name = |name: &str| match name {
+            "SigningCertURL" => "SigningCertUrl".to_owned(),
+            "UnsubscribeURL" => "UnsubscribeUrl".to_owned(),
+            other => other.to_owned(),
+        };
+        let message: serde_json::Map<String, Json> =
+            members.into_iter().map(|(key, value)| (name(key), value)).collect();
+        json!({ "Records": [{
+            "EventSource": "aws:sns",
+            "EventVersion": "1.0",
+            "EventSubscriptionArn": self.subscription_arn,
+            "Sns": message,
+        }] })
+    }
+
+    fn record_of(
+        &self,
+        kind: &str,
+        seen: &Seen,
+        delivery: &Delivery,
+        text: String,
+        envelope: Option<String>,
+        more: &[(&str, Json)],
+    ) -> Record {
+        let subject = seen.properties.subject.as_deref().map(str::to_owned);
+        let mut json = json!({
+            "Type": kind,
+            "Protocol": self.protocol.word(),
+            "Endpoint": self.endpoint,
+            "MessageId": uuid_text(seen.id),
+            "TopicArn": self.topic_arn,
+            "SubscriptionArn": self.subscription_arn,
+            "Subject": subject,
+            "Message": text,
+            "Timestamp": iso8601(delivery.message.received_at),
+            "MessageAttributes": envelope::attributes(seen),
+        });
+        more.iter().for_each(|(name, value)| json[*name] = value.clone());
+        let text = envelope.unwrap_or(text);
+        Record {
+            protocol: self.protocol,
+            endpoint: self.endpoint.clone(),
+            id: seen.id,
+            subject,
+            text,
+            json,
+            event: None,
+        }
+    }
+
+    /// What goes to a dead-letter queue: the message as it would have arrived.
+    pub fn letter(&self, delivery: &Delivery, office: &dyn PostOffice, queue: &Name) -> Message {
+        let seen = see(delivery);
+        let message = &delivery.message;
+        let key = Bytes::copy_from_slice(queue.as_bytes());
+        let mut letter = if self.raw {
+            let (properties, body) = (message.properties.clone(), message.body.clone());
+            Message::new(message.format, Name::default(), key, properties, body)
+        } else {
+            let properties = Properties { message_id: seen.id, ..Properties::default() };
+            let body = Bytes::from(self.envelope(delivery, &seen, office));
+            Message::new(&FORMAT, Name::default(), key, properties.encode(), body)
+        };
+        letter.durable = true;
+        letter.user = message.user.clone();
+        letter.received_at = message.received_at;
+        letter
+    }
+
+    /// A word on where it goes, for the log.
+    pub fn name(&self) -> &str {
+        &self.subscription_arn
+    }
+
+    /// It is SNS's own question or goodbye, which nobody misses.
+    pub fn is_control(delivery: &Delivery) -> bool {
+        see(delivery).properties.control.is_some()
+    }
+}
+
+fn retries(protocol: Protocol, http: RetryPolicy) -> RetryPolicy {
+    match protocol {
+        Protocol::Http | Protocol::Https => http,
+        Protocol::Lambda | Protocol::Firehose | Protocol::Sqs => RetryPolicy::SERVICES,
+        Protocol::Email | Protocol::EmailJson | Protocol::Sms | Protocol::Application => RetryPolicy::PEOPLE,
+    }
+}
+
+/// What is sent.
+#[derive(Clone, Debug)]
+pub enum Parcel {
+    /// By HTTP to the endpoint.
+    Post(Post),
+    /// To where the configuration says that such messages go.
+    Record(Record),
+}
+
+/// A request of the method POST.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)]
+pub struct Post {
+    pub url: String,
+    pub headers: Vec<(&'static str, String)>,
+    pub body: Bytes,
+}
+
+/// A message to somebody who has no URL.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// By what it should go.
+    pub protocol: Protocol,
+    /// The address, number or ARN.
+    pub endpoint: String,
+    /// The MessageId.
+    pub id: u128,
+    /// Of an e-mail.
+    pub subject: Option<String>,
+    /// What people read.
+    pub text: String,
+    /// All that there is to know.
+    pub json: Json,
+    /// What a function is called with.
+    pub event: Option<Json>,
+}
+
+impl Record {
+    /// It as a message for a queue.
+    pub fn to_message(&self, queue: &Name, user: Name, now: UnixMillis) -> Message {
+        let properties = Properties { message_id: self.id, ..Properties::default() };
+        let (key, body) = (Bytes::copy_from_slice(queue.as_bytes()), Bytes::from(self.json.to_string()));
+        let mut message = Message::new(&FORMAT, Name::default(), key, properties.encode(), body);
+        message.durable = true;
+        message.user = user;
+        message.received_at = now;
+        message
+    }
+}

@@ -1,0 +1,215 @@
+//! Carries the messages of one hidden queue to where they go.
+//!
+//! A message that cannot be delivered goes back to its queue with a delay, so the queue holds what waits and the courier only what is on
+//! its way: as many as the window says, which is 1 after a failure and grows again with every success.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossdock_aws::outward::{Addressee, DIRECT_QUEUE, Parcel};
+use crossdock_common::command::{BoundedBy, Outcome as Settlement, Subscribe};
+use crossdock_common::event::Delivery;
+use crossdock_common::names::DeliveryId;
+use crossdock_common::{Command, ConsumerId, Event, Lane, Message, Name, RequestId, Table};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+
+use super::depot::Depot;
+use super::link::{Actor, Link, Published};
+use super::web::Outcome;
+use crate::telemetry::events::SnsGivenUp;
+
+const CONSUMER: ConsumerId = ConsumerId(1);
+/// Messages of one subscription that are on their way at the same time.
+const WINDOW_MAX: u32 = 16;
+/// Until a full dead-letter queue is tried again, in milliseconds.
+const LETTER_DELAY_MS: u64 = 20_000;
+
+/// What is to be done with a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Done,
+    Again { delay_ms: u64 },
+}
+
+pub(super) struct Courier {
+    depot: Arc<Depot>,
+    queue: Name,
+    link: Link,
+    waiting: VecDeque<Delivery>,
+    sends: JoinSet<(DeliveryId, Verdict)>,
+    window: u32,
+    /// No message goes out before that.
+    not_before: Instant,
+}
+
+impl Courier {
+    /// Carries messages until the queue is gone or the broker is stopped.
+    ///
+    /// # Errors
+    /// The subscriber may not read the queue.
+    pub(super) async fn run(depot: Arc<Depot>, queue: Name, actor: Actor) -> Result<(), String> {
+        let mut link = Link::open(&depot.engine, actor);
+        link.push(|request| subscribe(request, queue.clone()));
+        let courier = Self {
+            depot,
+            queue,
+            link,
+            waiting: VecDeque::new(),
+            sends: JoinSet::new(),
+            window: WINDOW_MAX,
+            not_before: Instant::now(),
+        };
+        courier.carry().await
+    }
+
+    async fn carry(mut self) -> Result<(), String> {
+        let mut heard = Vec::new();
+        loop {
+            self.link.round(&mut heard).map_err(|refusal| refusal.to_string())?;
+            for event in heard.drain(..) {
+                match event {
+                    Event::Deliver(deliveries) => self.waiting.extend(deliveries),
+                    Event::DeliverRun(run) => self.waiting.extend(run.deliveries()),
+                    Event::Reply { result: Err(refusal), .. } => return Err(refusal.to_string()),
+                    Event::ConsumerCancelled { .. } | Event::Forced { .. } => return Ok(()),
+                    _ => {}
+                }
+            }
+            if self.link.must_leave() {
+                return Ok(());
+            }
+            self.send_what_may_go();
+            tokio::select! {
+                () = self.link.heard() => {}
+                Some(sent) = self.sends.join_next() => self.settle(sent.ok()),
+                () = sleep_until(self.not_before), if !self.waiting.is_empty() && self.not_before > Instant::now() => {}
+            }
+        }
+    }
+
+    fn send_what_may_go(&mut self) {
+        while self.sends.len() < self.window as usize && self.not_before <= Instant::now() {
+            let Some(delivery) = self.waiting.pop_front() else { return };
+            let Some(addressee) = self.addressee(&delivery) else {
+                // The subscription is gone, and its queue will be.
+                self.settle(Some((delivery.id, Verdict::Done)));
+                continue;
+            };
+            if let Some(per_second) = addressee.per_second_max {
+                self.not_before = Instant::now() + Duration::from_secs(1) / per_second;
+            }
+            let depot = self.depot.clone();
+            self.sends.spawn(async move { (delivery.id, deliver(&depot, &addressee, delivery).await) });
+        }
+    }
+
+    fn addressee(&self, delivery: &Delivery) -> Option<Addressee> {
+        if self.queue.as_str() == DIRECT_QUEUE {
+            return Addressee::of_direct(&delivery.message);
+        }
+        self.depot.addressee(&self.queue)
+    }
+
+    /// `None` if the task had a defect: its message stays where it is until the courier is another one.
+    fn settle(&mut self, sent: Option<(DeliveryId, Verdict)>) {
+        let Some((id, verdict)) = sent else { return };
+        let (outcome, window) = match verdict {
+            Verdict::Done => (Settlement::Accepted, (self.window * 2).min(WINDOW_MAX)),
+            Verdict::Again { delay_ms } => (Settlement::Modified { delay_ms }, 1),
+        };
+        self.link.push(|_| Command::Settle { deliveries: vec![id], outcome, request: None });
+        if window != self.window {
+            self.window = window;
+            self.link.push(|_| Command::Window { consumer: CONSUMER, window });
+        }
+    }
+}
+
+fn subscribe(request: RequestId, queue: Name) -> Command {
+    let subscribe = Subscribe {
+        consumer: CONSUMER,
+        lane: Lane(0),
+        queue,
+        presettled: false,
+        exclusive: false,
+        priority: 0,
+        window: WINDOW_MAX,
+        bounded_by: BoundedBy::Protocol,
+        arguments: Table::new(),
+    };
+    Command::Subscribe { request, subscribe: Box::new(subscribe) }
+}
+
+/// One attempt, and what follows from it.
+async fn deliver(depot: &Arc<Depot>, addressee: &Addressee, delivery: Delivery) -> Verdict {
+    let Ok(_permit) = depot.permits.acquire().await else { return Verdict::Again { delay_ms: 0 } };
+    let word = addressee.protocol.word();
+    let delivery = Arc::new(delivery);
+    let reason = match attempt(depot, addressee, &delivery).await {
+        Outcome::Accepted => {
+            depot.engine.metrics.count_sns(word, "accepted");
+            return Verdict::Done;
+        }
+        Outcome::Refused(reason) => reason,
+        Outcome::Failed(reason) => match addressee.retries.delay_ms(delivery.delivery_count) {
+            Some(delay_ms) => {
+                tracing::debug!(to = ?addressee.name(), reason = ?reason, delay_ms, "a delivery failed");
+                depot.engine.metrics.count_sns(word, "failed");
+                return Verdict::Again { delay_ms };
+            }
+            None => reason,
+        },
+    };
+    give_up(depot, addressee, &delivery, &reason).await
+}
+
+async fn attempt(depot: &Arc<Depot>, addressee: &Addressee, delivery: &Arc<Delivery>) -> Outcome {
+    let parcel = {
+        let (addressee, delivery, office) = (addressee.clone(), delivery.clone(), depot.office.clone());
+        // Signing takes milliseconds.
+        tokio::task::spawn_blocking(move || addressee.parcel(&delivery, &*office)).await
+    };
+    match parcel {
+        Ok(Parcel::Post(post)) => depot.web.post(post).await,
+        Ok(Parcel::Record(record)) => depot.sinks.put(record, depot.engine.clock.now().unix).await,
+        Err(error) => Outcome::Refused(format!("a defect: {error}")),
+    }
+}
+
+/// To the dead-letter queue, if there is one.
+async fn give_up(depot: &Arc<Depot>, addressee: &Addressee, delivery: &Arc<Delivery>, reason: &str) -> Verdict {
+    let protocol = addressee.protocol.word();
+    let to = addressee.dead_letters.as_ref().filter(|_| !Addressee::is_control(delivery));
+    if let Some(queue) = to {
+        match bury(depot, addressee, delivery, queue).await {
+            Published::Confirmed => {
+                SnsGivenUp { protocol, to: addressee.name(), reason, kept: true }.emit(&depot.engine.metrics);
+                return Verdict::Done;
+            }
+            Published::Rejected(refusal) => {
+                tracing::warn!(queue = %queue, reason = ?refusal, "a dead-letter queue takes nothing now");
+                return Verdict::Again { delay_ms: LETTER_DELAY_MS };
+            }
+            Published::Unroutable => {}
+        }
+    }
+    SnsGivenUp { protocol, to: addressee.name(), reason, kept: false }.emit(&depot.engine.metrics);
+    Verdict::Done
+}
+
+async fn bury(depot: &Arc<Depot>, addressee: &Addressee, delivery: &Arc<Delivery>, queue: &Name) -> Published {
+    let made: Result<Message, _> = {
+        let (addressee, delivery) = (addressee.clone(), delivery.clone());
+        let (office, queue) = (depot.office.clone(), queue.clone());
+        tokio::task::spawn_blocking(move || addressee.letter(&delivery, &*office, &queue)).await
+    };
+    match made {
+        Ok(letter) => {
+            let actor = Actor::User(addressee.subscriber.clone());
+            Link::open(&depot.engine, actor).publish(letter).await
+        }
+        Err(error) => Published::Rejected(format!("a defect: {error}")),
+    }
+}

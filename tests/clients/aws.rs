@@ -1,0 +1,137 @@
+//! AWS's own SDKs, and what is built on them. Unless a test says otherwise they are given an endpoint and credentials and
+//! nothing else, and signatures are checked.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use super::{folder, is_there, java, python, python_program, run_against};
+use crate::support::Broker;
+
+const ACCESS_KEY: &str = "AKIAIOSFODNN7EXAMPLE";
+/// It has what has to be escaped in URLs.
+const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
+
+/// Runs a client program against a new broker that checks signatures.
+fn signed(name: &str, needs: &[PathBuf], program: &mut Command) {
+    if !is_there(name, needs) {
+        return;
+    }
+    let (broker, _folder) = Broker::start_signed(ACCESS_KEY, SECRET);
+    let environment = [
+        ("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{}", broker.port("aws"))),
+        ("AWS_ACCESS_KEY_ID", ACCESS_KEY.to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", SECRET.to_owned()),
+        // Some SDKs read the one, some the other.
+        ("AWS_REGION", "eu-west-1".to_owned()),
+        ("AWS_DEFAULT_REGION", "eu-west-1".to_owned()),
+        // Nothing of whoever runs the test.
+        ("AWS_CONFIG_FILE", "/nonexistent".to_owned()),
+        ("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent".to_owned()),
+        ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
+    ];
+    run_against(&broker, name, program.envs(environment));
+}
+
+fn signed_python(script: &str) {
+    let (interpreter, mut command) = python_program(script);
+    signed(script, &[interpreter], &mut command);
+}
+
+#[test]
+fn boto3() {
+    python("boto3_client.py");
+}
+
+#[test]
+fn boto3_fifo() {
+    python("boto3_fifo.py");
+}
+
+#[test]
+fn sqs_is_as_aws_specifies_it() {
+    python("sqs_conformance.py");
+}
+
+#[test]
+fn sqs_without_aws_pauses() {
+    let (interpreter, mut command) = python_program("sqs_quirks.py");
+    if is_there("sqs_quirks.py", &[interpreter]) {
+        let broker = Broker::start(&["aws.quirks.recreate_at_once=true", "aws.quirks.purge_at_once=true"]);
+        run_against(&broker, "sqs_quirks.py", &mut command);
+    }
+}
+
+#[test]
+fn queues_that_sqs_cannot_call_by_name() {
+    signed_python("sqs_any_name.py");
+}
+
+#[test]
+fn aws_cli() {
+    signed_python("aws_cli.py");
+}
+
+#[test]
+fn signatures_of_boto3() {
+    let (interpreter, mut command) = python_program("sigv4_client.py");
+    if is_there("sigv4_client.py", &[interpreter]) {
+        let (broker, _folder) = Broker::start_guarded();
+        run_against(&broker, "sigv4_client.py", &mut command);
+    }
+}
+
+#[test]
+fn aiobotocore() {
+    // It wants an older botocore than boto3's.
+    let interpreter = folder().join("python/.venv-aiobotocore/bin/python");
+    let mut command = Command::new(&interpreter);
+    signed("aiobotocore", &[interpreter], command.arg(folder().join("python/aiobotocore_client.py")));
+}
+
+#[test]
+fn amazons_extended_client() {
+    signed_python("extended_client.py");
+}
+
+#[test]
+fn celery_with_sqs() {
+    signed_python("celery_sqs.py");
+}
+
+#[test]
+fn aws_sdk_for_javascript() {
+    let modules = folder().join("node/node_modules/@aws-sdk/client-sqs");
+    signed("AWS SDK for JavaScript", &[modules], Command::new("node").arg(folder().join("node/aws.mjs")));
+}
+
+#[test]
+fn aws_sdk_for_go() {
+    let program = folder().join("go-aws/client");
+    signed("AWS SDK for Go", std::slice::from_ref(&program), &mut Command::new(&program));
+}
+
+#[test]
+fn aws_sdk_for_rust() {
+    let program = folder().join("rust-aws/target/debug/rust-aws");
+    signed("AWS SDK for Rust", std::slice::from_ref(&program), &mut Command::new(&program));
+}
+
+fn signed_java(name: &str, main_class: &str) {
+    let (jar, mut command) = java("java-aws", "aws.jar", main_class);
+    signed(name, &[jar], &mut command);
+}
+
+#[test]
+fn aws_sdk_for_java() {
+    signed_java("AWS SDK for Java", "crossdock.Sdk");
+}
+
+#[test]
+fn amazons_jms_library() {
+    signed_java("amazon-sqs-java-messaging-lib", "crossdock.Jms");
+}
+
+#[test]
+fn spring_cloud_aws() {
+    signed_java("Spring Cloud AWS", "crossdock.Listener");
+}

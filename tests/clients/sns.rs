@@ -1,0 +1,61 @@
+//! What goes out of SNS, through boto3 and servers that receive.
+
+use super::{is_there, python, python_over_kills, python_program, run_against};
+use crate::support::Broker;
+
+#[test]
+fn sns_delivers_to_http_endpoints() {
+    python("sns_deliveries.py");
+}
+
+#[test]
+fn sns_asks_for_signatures_and_refuses_addresses() {
+    let (interpreter, mut command) = python_program("sns_guarded.py");
+    if !is_there("sns_guarded.py", &[interpreter]) {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("crossdock.toml");
+    let user = |name: &str, configure: &str| {
+        format!(
+            "[[users]]\nname = \"{name}\"\npassword = \"secret\"\n\
+             permissions = [{{ vhost = \"/\", configure = \"{configure}\", write = \".*\", read = \".*\" }}]\n\
+             [[aws.keys]]\naccess_key_id = \"AKID{}\"\nsecret_access_key = \"secret\"\nuser = \"{name}\"\n",
+            name.to_uppercase()
+        )
+    };
+    let text = user("orders", ".*") + &user("limited", "^limited") + "[aws.deliveries]\nallow = [\"127.0.0.2\"]\n";
+    std::fs::write(&file, text).expect("writes");
+    let broker = Broker::start_with(&["--config", file.to_str().expect("UTF-8")], &[]);
+    run_against(&broker, "sns_guarded.py", &mut command);
+}
+
+#[test]
+fn sns_delivers_to_webhooks_and_files() {
+    let (interpreter, mut command) = python_program("sns_sinks.py");
+    if !is_there("sns_sinks.py", &[interpreter]) {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let sink = folder.path().join("text messages");
+    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|one| one.local_addr()).expect("a port").port();
+    let settings = [
+        "aws.sinks.sms.to=\"directory\"".to_owned(),
+        format!("aws.sinks.sms.path=\"{}\"", sink.display()),
+        "aws.sinks.lambda.to=\"webhook\"".to_owned(),
+        format!("aws.sinks.lambda.url=\"http://127.0.0.1:{port}/functions\""),
+    ];
+    let broker = Broker::start(&settings.iter().map(String::as_str).collect::<Vec<_>>());
+    command.env("CROSSDOCK_SINK_FOLDER", &sink).env("CROSSDOCK_WEBHOOK_PORT", port.to_string());
+    run_against(&broker, "sns_sinks.py", &mut command);
+}
+
+#[test]
+fn sns_delivers_what_was_published_over_kills() {
+    python_over_kills("sns_restart.py");
+}
+
+#[test]
+fn sns_is_as_aws_specifies_it() {
+    python("sns_conformance.py");
+}
