@@ -11,6 +11,7 @@ mod changes;
 mod clients;
 mod damage;
 mod disk;
+mod encryption;
 mod errors;
 mod exactly_once;
 mod fifo;

@@ -33,7 +33,7 @@ fn filled_by(broker: Broker) -> (Broker, PathBuf) {
 }
 
 /// All files with their contents.
-fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+pub fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     for entry in std::fs::read_dir(folder).expect("readable") {
         let path = entry.expect("entry").path();

@@ -197,7 +197,7 @@ impl Housekeeping {
             let wasted = info.len_bytes.saturating_sub(live_bytes);
             let little = live_bytes * 100 < info.len_bytes * CLEAN_PERCENT;
             (live_bytes > 0 && little && wasted >= self.thresholds.clean_bytes)
-                .then_some((live_bytes * 100 / info.len_bytes, info.first))
+                .then(|| (live_bytes * 100 / info.len_bytes, info.first))
         });
         shares.min().map(|(_, segment)| segment)
     }

@@ -8,11 +8,13 @@ use anyhow::{Context, Result};
 use crossdock_common::Name;
 use crossdock_core::{Location, PageToRead, Paging, RecordError, RecordKind, Recovery, ShardReplay};
 use crossdock_store::{
-    BatchSequence, Disk, FileJournal, Journal, Options, ReadError, RealDisk, Recovered, RecoveryReport,
+    BatchSequence, Disk, FileJournal, Journal, Keyring, Options, ReadError, RealDisk, Recovered, RecoveryReport,
+    Sealing,
 };
 
 use super::alarms::messages_memory_bytes;
 use super::journal_log::{JournalLog, to_core, to_store};
+use super::keys::keyring;
 use super::partition::Signals;
 use super::reading::put_aside;
 use super::startup::JournalProgress;
@@ -41,7 +43,8 @@ pub(super) fn replay(
     complete: Complete<'_>,
 ) -> Result<Vec<Opened>> {
     let (definitions, shards) = journals.split_first().context("no journal")?;
-    let opener = &Opener { settings, disk: Arc::new(RealDisk), paging: paging(settings, shards.len()), complete };
+    let (keys, paging) = (keyring(&settings.store.encryption)?, paging(settings, shards.len()));
+    let opener = &Opener { settings, disk: Arc::new(RealDisk), keys, paging, complete };
     let opened = opener.open(definitions, recovery)?;
     definitions.finish();
     recovery.set_policies(policies_at_start(settings, &|kind| recovery.documents(kind)));
@@ -110,6 +113,7 @@ fn paging(settings: &Settings, shards: usize) -> Paging {
 struct Opener<'a> {
     settings: &'a Settings,
     disk: Arc<dyn Disk>,
+    keys: Keyring,
     paging: Paging,
     complete: Complete<'a>,
 }
@@ -183,7 +187,7 @@ impl Opener<'_> {
         let segment_bytes = self.settings.store.segment_bytes.0;
         // Definitions are few and small.
         let segment_bytes = if keep_segments { segment_bytes } else { segment_bytes.min(DEFINITIONS_SEGMENT_BYTES) };
-        Options { segment_bytes, keep_segments, ..Options::default() }
+        Options { segment_bytes, keep_segments, keys: self.keys.clone(), ..Options::default() }
     }
 }
 
@@ -224,6 +228,10 @@ pub(super) fn visit(progress: &JournalProgress, replay: &mut dyn Replay, recover
 fn log_report(journal: &str, report: &RecoveryReport) {
     for note in &report.notes {
         tracing::info!(journal, note, "recovery");
+    }
+    if !report.sealing.sealed.is_empty() {
+        let Sealing { bare, sealed } = &report.sealing;
+        tracing::info!(journal, keys = ?sealed, not_encrypted = bare, "files that are encrypted, by key, and that are not");
     }
     if report.torn_bytes > 0 {
         tracing::info!(journal, bytes = report.torn_bytes, "the torn end of the last write was cut off");

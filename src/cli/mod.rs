@@ -14,9 +14,11 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
+use crossdock_store::{Keyring, OpenError};
 
 use arguments::{Arguments, Command};
 
+use crate::broker::keyring;
 use crate::config::{ConfigurationError, Settings, load, mosquitto_notes};
 
 /// Why a command did not succeed.
@@ -30,6 +32,11 @@ enum Failure {
 
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
+        let is_sealed =
+            |cause: &(dyn std::error::Error + 'static)| matches!(cause.downcast_ref(), Some(OpenError::Sealed { .. }));
+        if error.chain().any(is_sealed) {
+            return Self::Configuration(format!("crossdock: {error:#}"));
+        }
         Self::Run(error)
     }
 }
@@ -122,5 +129,10 @@ fn check_files(settings: &Settings) -> Result<(), Failure> {
         crate::auth::tls::server_config(&settings.tls, &[])
             .map_err(|error| Failure::Configuration(error.to_string()))?;
     }
-    Ok(())
+    keys(settings).map(drop)
+}
+
+/// The keys of the journal's files.
+fn keys(settings: &Settings) -> Result<Keyring, Failure> {
+    keyring(&settings.store.encryption).map_err(|error| Failure::Configuration(error.to_string()))
 }

@@ -10,8 +10,9 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use super::Failure;
 use super::arguments::GlobalArguments;
+use super::{Failure, keys};
+use crate::config::load;
 
 /// What to do with a data directory.
 #[derive(Debug, Subcommand)]
@@ -53,9 +54,10 @@ pub enum StoreCommand {
 
 /// Carries out one of them.
 pub(super) fn store(command: StoreCommand, global: &GlobalArguments) -> Result<(), Failure> {
+    let settings = load(&global.sources(None))?;
     match command {
-        StoreCommand::Check { directory } => check::check(&directory),
-        StoreCommand::Repair { directory, yes } => repair::repair(&directory, yes, global),
-        StoreCommand::Dump { directory, bodies } => dump::dump(&directory, bodies),
+        StoreCommand::Check { directory } => check::check(&directory, &keys(&settings)?),
+        StoreCommand::Repair { directory, yes } => repair::repair(&directory, yes, settings),
+        StoreCommand::Dump { directory, bodies } => dump::dump(&directory, &keys(&settings)?, bodies),
     }
 }

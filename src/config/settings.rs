@@ -289,6 +289,22 @@ section! {
         /// Free space on the data directory's file system below which publishers wait while consumers drain; 0 for no bound.
         /// The default leaves room for some more segments and snapshots, which giving space back may need.
         pub disk_free_bytes_min: ByteSize = ByteSize(128 * MIB);
+        /// Encryption of the journal's files.
+        pub encryption: EncryptionSettings = EncryptionSettings::default();
+    }
+}
+
+section! {
+    /// Encryption of the journal's files.
+    pub struct EncryptionSettings {
+        /// File with the key with which new files of the journal are encrypted (AES-256-GCM; each has a key of its own, which this one
+        /// encrypts): 32 random bytes, as they are, in hexadecimal or in base64. Only the broker's user may read it (mode 0600
+        /// or 0400). Without this setting new files are not encrypted. A copy of the key belongs elsewhere: without it, nobody
+        /// reads the messages again.
+        pub key_file: Option<PathBuf> = None, example "\"/etc/crossdock/journal.key\"";
+        /// Files with keys that only open what was encrypted with them before. A key can go when no file needs it any more:
+        /// `crossdock store check` says which are needed.
+        pub old_key_files: Vec<String> = Vec::new();
     }
 }
 

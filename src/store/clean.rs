@@ -9,10 +9,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::compact::{self, CompactEntry};
-use crate::disk::{Disk, DiskFile, read_whole, write_all_at};
+use crate::disk::{DiskFile, read_whole, write_all_at};
 use crate::housekeeper::GiveUp;
 use crate::names;
 use crate::recovery;
+use crate::sealed::Vault;
 use crate::table::ClosedSegment;
 use crate::types::{BatchSequence, Epoch, FilePlace, Location};
 
@@ -54,7 +55,7 @@ pub(crate) struct Found {
 
 /// What cleaning needs to know of the journal.
 pub(crate) struct Place<'a> {
-    pub(crate) disk: &'a dyn Disk,
+    pub(crate) disk: &'a Vault,
     pub(crate) folder: &'a Path,
     pub(crate) identity: u64,
     pub(crate) epoch: Epoch,
@@ -81,6 +82,10 @@ struct Output {
     length_bytes: u64,
     copied: usize,
     header_copy: [u8; crate::format::HEADER_BYTES],
+    /// What follows what is written.
+    waiting: Vec<u8>,
+    written_bytes: u64,
+    block_bytes: u64,
 }
 
 /// What [`CleanJob::step`] came to.
@@ -176,11 +181,11 @@ impl CleanJob {
         let create = || {
             let file = place.disk.create(&place.folder.join(names::COMPACT_TEMPORARY))?;
             file.allocate(length_bytes)?;
-            write_all_at(file.as_ref(), 0, &mut [IoSlice::new(&head)])?;
             Ok(file)
         };
         let file = create().map_err(|error: io::Error| format!("begin the compact file: {error}"))?;
-        Ok(Output { file, length_bytes, copied: 0, header_copy })
+        let block_bytes = place.disk.block_bytes();
+        Ok(Output { file, length_bytes, copied: 0, header_copy, waiting: head, written_bytes: 0, block_bytes })
     }
 }
 
@@ -188,17 +193,26 @@ impl Output {
     fn copy(&mut self, kept: &[Found], bytes: &[u8]) -> io::Result<()> {
         let rest = &kept[self.copied..];
         let count = portion(rest);
-        let Some(first) = rest.first() else { return Ok(()) };
-        let mut parts: Vec<_> = rest[..count].iter().map(|found| IoSlice::new(found.payload(bytes))).collect();
-        write_all_at(self.file.as_ref(), u64::from(first.entry.new), &mut parts)?;
+        rest[..count].iter().for_each(|found| self.waiting.extend_from_slice(found.payload(bytes)));
         self.copied += count;
-        Ok(())
+        self.write(self.waiting.len() as u64 / self.block_bytes * self.block_bytes)
     }
 
-    fn finish(&self) -> io::Result<()> {
-        let at = self.length_bytes - self.header_copy.len() as u64;
-        write_all_at(self.file.as_ref(), at, &mut [IoSlice::new(&self.header_copy)])?;
+    fn finish(&mut self) -> io::Result<()> {
+        let rest_bytes = (self.length_bytes - self.written_bytes) as usize;
+        self.waiting.resize(rest_bytes - self.header_copy.len(), 0);
+        self.waiting.extend_from_slice(&self.header_copy);
+        self.write(rest_bytes as u64)?;
         self.file.sync_data()
+    }
+
+    /// Writes so much of what waits: whole blocks, or all there is.
+    fn write(&mut self, count: u64) -> io::Result<()> {
+        let bytes = &self.waiting[..count as usize];
+        write_all_at(self.file.as_ref(), self.written_bytes, &mut [IoSlice::new(bytes)])?;
+        self.written_bytes += count;
+        self.waiting.drain(..count as usize);
+        Ok(())
     }
 }
 

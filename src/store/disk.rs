@@ -62,7 +62,7 @@ pub fn put_file(disk: &dyn Disk, folder: &Path, name: &str, contents: &[u8]) -> 
 pub(crate) fn write_all_at(file: &dyn DiskFile, mut offset: u64, mut parts: &mut [IoSlice<'_>]) -> io::Result<()> {
     IoSlice::advance_slices(&mut parts, 0);
     while !parts.is_empty() {
-        let written = file.write_vectored_at(offset, &parts[..parts.len().min(PARTS_PER_CALL_MAX)])?;
+        let written = file.write_vectored_at(offset, parts)?;
         if written == 0 {
             return Err(io::ErrorKind::WriteZero.into());
         }
@@ -71,9 +71,6 @@ pub(crate) fn write_all_at(file: &dyn DiskFile, mut offset: u64, mut parts: &mut
     }
     Ok(())
 }
-
-/// IOV_MAX on Linux.
-const PARTS_PER_CALL_MAX: usize = 1024;
 
 /// True if the error means "no space now, maybe later".
 pub(crate) fn is_full(error: &io::Error) -> bool {
@@ -104,7 +101,8 @@ fn read_pages(file: &dyn DiskFile, offset: u64, chunk: &mut [u8]) {
     }
 }
 
-fn read_full(file: &dyn DiskFile, mut offset: u64, mut buffer: &mut [u8]) -> io::Result<()> {
+/// Fills the buffer; bytes behind the end of the file are zero.
+pub(crate) fn read_full(file: &dyn DiskFile, mut offset: u64, mut buffer: &mut [u8]) -> io::Result<()> {
     while !buffer.is_empty() {
         let read = file.read_at(offset, buffer)?;
         if read == 0 {

@@ -12,6 +12,7 @@ use crate::housekeeper::Housekeeper;
 use crate::journal::{AppendError, CleanError, CloseError, Journal, JournalStatus, Listener, SnapshotError};
 use crate::reader::Reader;
 use crate::recovery::{self, OpenError, RecoveryReport, Visitor};
+use crate::sealed::Vault;
 use crate::shared::{Shared, Wake};
 use crate::types::{BatchPlace, BatchSequence, Epoch, Options, SegmentInfo};
 use crate::writer::{Step, Writer};
@@ -45,7 +46,8 @@ impl SteppedJournal {
         listener: Listener,
         visitor: &mut Visitor<'_>,
     ) -> Result<(SteppedJournal, RecoveryReport), OpenError> {
-        let options = options.normalized();
+        let disk = Arc::new(Vault::new(disk, options.keys.clone()));
+        let options = options.normalized(disk.block_bytes());
         let recovered = recovery::recover(&disk, folder, &options, visitor)?;
         let report = recovered.report;
         let shared = Arc::new(Shared::new(recovered.start, (Arc::clone(&disk), folder.to_path_buf())));

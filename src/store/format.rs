@@ -45,6 +45,8 @@ pub(crate) enum Role {
     Compact = 7,
     /// Copy at its end.
     CompactCopy = 8,
+    /// Start of a sealed file; earlier versions refuse it. The rest of the header is in `sealed/header.rs`.
+    Sealed = 9,
 }
 
 impl Role {

@@ -4,7 +4,7 @@
 use std::io::IoSlice;
 
 use crate::batch::Batch;
-use crate::format::{FORMAT_VERSION, HEADER_BYTES, Header, Role, SECTOR_BYTES, table_crc};
+use crate::format::{FORMAT_VERSION, HEADER_BYTES, Header, Role, table_crc};
 use crate::types::{BatchSequence, Epoch};
 
 /// What the headers of a group have in common.
@@ -15,6 +15,8 @@ pub(crate) struct Framing {
     pub(crate) epoch: Epoch,
     pub(crate) durable: BatchSequence,
     pub(crate) previous_crc: u32,
+    /// Groups are padded to multiples of this.
+    pub(crate) block_bytes: u64,
 }
 
 /// Batches from this size on are not copied.
@@ -29,14 +31,14 @@ pub(crate) struct Frames {
     cuts: Vec<usize>,
     /// Where each batch starts in the file.
     pub(crate) starts: Vec<u64>,
-    /// Bytes the group takes, whole sectors.
+    /// Bytes the group takes, whole blocks.
     pub(crate) length_bytes: u64,
     /// Checksum of the last header, for the chain.
     pub(crate) last_crc: u32,
 }
 
 impl Frames {
-    /// Frames `batches` for a write at `offset`, a sector boundary. The last batch is padded to whole sectors.
+    /// Frames `batches` for a write at `offset`, a block boundary. The last batch is padded to whole blocks.
     pub(crate) fn rebuild<'a>(
         &mut self,
         batches: impl ExactSizeIterator<Item = &'a Batch>,
@@ -57,7 +59,7 @@ impl Frames {
     fn add(&mut self, batch: &Batch, framing: Framing, offset: u64, is_last: bool) {
         self.starts.push(offset);
         let end = offset + batch.len_bytes();
-        let length_bytes = if is_last { end.next_multiple_of(SECTOR_BYTES) - offset } else { end - offset };
+        let length_bytes = if is_last { end.next_multiple_of(framing.block_bytes) - offset } else { end - offset };
         let header = Header {
             version: FORMAT_VERSION,
             role: framing.role,

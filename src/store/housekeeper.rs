@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::clean::{CleanJob, Place, Progress, Survivors};
-use crate::disk::{Disk, is_full};
+use crate::disk::is_full;
 use crate::jobs::{Job, Outcome, Replacement};
 use crate::names::{self, Listing};
+use crate::sealed::Vault;
 use crate::shared::Shared;
 use crate::snapshot::SnapshotJob;
 use crate::table::ClosedSegment;
@@ -17,7 +18,7 @@ use crate::writer::Step;
 /// Writes snapshots and cleans segments, a few MiB per step. It has no thread of its own, like [`Writer`](crate::Writer).
 pub struct Housekeeper {
     pub(crate) shared: Arc<Shared>,
-    disk: Arc<dyn Disk>,
+    disk: Arc<Vault>,
     folder: PathBuf,
     identity: u64,
     epoch: Epoch,
@@ -44,7 +45,7 @@ pub(crate) enum GiveUp {
 impl Housekeeper {
     pub(crate) fn new(
         shared: Arc<Shared>,
-        (disk, folder): (Arc<dyn Disk>, PathBuf),
+        (disk, folder): (Arc<Vault>, PathBuf),
         (identity, epoch): (u64, Epoch),
         options: &Options,
         damaged: Option<BatchSequence>,
@@ -92,7 +93,7 @@ impl Housekeeper {
 
     fn advance_snapshot(&mut self, mut job: SnapshotJob) {
         if !job.is_written() {
-            match job.write((self.identity, self.epoch)) {
+            match job.write((self.identity, self.epoch), self.disk.block_bytes()) {
                 Ok(()) => self.work = Some(Work::Snapshot(job)),
                 // The same part again, now that there is space.
                 Err(error) if is_full(&error) && self.spend_reserve() => self.work = Some(Work::Snapshot(job)),
@@ -153,7 +154,7 @@ impl Housekeeper {
         if let Ok(file) = self.disk.open_to_read(&path) {
             return file.len_bytes();
         }
-        let file = self.disk.create(&path)?;
+        let file = self.disk.create_bare(&path)?;
         file.allocate(self.reserve_bytes).inspect_err(|_| drop(self.disk.remove(&path)))?;
         Ok(self.reserve_bytes)
     }
@@ -225,7 +226,7 @@ impl Housekeeper {
     }
 
     fn place(&self) -> Place<'_> {
-        Place { disk: &*self.disk, folder: &self.folder, identity: self.identity, epoch: self.epoch }
+        Place { disk: &self.disk, folder: &self.folder, identity: self.identity, epoch: self.epoch }
     }
 
     // ---- both ----

@@ -23,6 +23,7 @@ mod names;
 mod reader;
 mod real_disk;
 mod recovery;
+mod sealed;
 mod segments;
 mod shared;
 pub mod simulated;
@@ -41,7 +42,10 @@ pub use housekeeper::Housekeeper;
 pub use journal::{AppendError, CleanError, CloseError, Journal, JournalEvent, JournalStatus, Listener, SnapshotError};
 pub use reader::{ReadError, Reader};
 pub use real_disk::RealDisk;
-pub use recovery::{DAMAGES_LISTED_MAX, Damage, Inspected, OpenError, Recovered, RecoveryReport, Visitor, inspect};
+pub use recovery::{
+    DAMAGES_LISTED_MAX, Damage, Inspected, OpenError, Recovered, RecoveryReport, Sealing, Visitor, inspect,
+};
+pub use sealed::{KEY_BYTES, KeyId, Keyring, MasterKey, SealError};
 pub use types::{
     BatchPlace, BatchSequence, Epoch, FilePlace, Location, Options, Placed, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN,
     SegmentInfo, SyncMode,

@@ -8,9 +8,10 @@ use std::io::{self, IoSlice};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::disk::{Disk, DiskFile, read_whole, write_all_at};
+use crate::disk::{DiskFile, read_whole, write_all_at};
 use crate::format::{FORMAT_VERSION, Header, HeaderError, Role, SECTOR_BYTES};
 use crate::names;
+use crate::sealed::Vault;
 use crate::types::{BatchSequence, Epoch};
 
 const SEAL_OFFSET: u64 = 4096;
@@ -28,7 +29,7 @@ pub(crate) struct Meta {
 }
 
 /// Reads the meta file. `Ok(Err(version))`: written by a newer Crossdock.
-pub(crate) fn read(disk: &dyn Disk, folder: &Path) -> io::Result<Result<Meta, u16>> {
+pub(crate) fn read(disk: &Vault, folder: &Path) -> io::Result<Result<Meta, u16>> {
     let file = match disk.open_to_read(&folder.join(names::META)) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Ok(Meta::default())),
@@ -68,14 +69,14 @@ pub(crate) struct MetaFile {
 impl MetaFile {
     /// Replaces the meta file, atomically and durably.
     pub(crate) fn create(
-        disk: &dyn Disk,
+        disk: &Vault,
         folder: &Path,
         identity: u64,
         epoch: Epoch,
         durable: BatchSequence,
     ) -> io::Result<MetaFile> {
         let temporary = folder.join(names::META_TEMPORARY);
-        let file = disk.create(&temporary)?;
+        let file = disk.create_bare(&temporary)?;
         let mut meta = MetaFile { file, identity, epoch, sealed: durable };
         meta.write(0, Role::Meta, BatchSequence::NONE)?;
         meta.write(SEAL_OFFSET, Role::Seal, durable)?;

@@ -85,6 +85,13 @@ impl Listing {
 }
 
 impl Listing {
+    /// The names of all files that hold records.
+    pub(crate) fn names(&self) -> impl Iterator<Item = String> {
+        let segments = self.segments.iter().map(|first| segment(*first));
+        let snapshots = self.snapshots.iter().map(|at| snapshot(*at));
+        segments.chain(snapshots).chain(self.compacts.iter().map(|first| compact(*first)))
+    }
+
     /// First batches of all segments, ascending, and whether the segment was cleaned.
     pub(crate) fn files(&self) -> Vec<(BatchSequence, bool)> {
         let whole = self.segments.iter().map(|first| (*first, false));

@@ -9,8 +9,9 @@ use bytes::Bytes;
 use thiserror::Error;
 
 use crate::compact::{self, Map};
-use crate::disk::{Disk, DiskFile};
+use crate::disk::DiskFile;
 use crate::names;
+use crate::sealed::Vault;
 use crate::types::{BatchSequence, FilePlace, Location};
 
 /// Reads the payloads of stored records. Each thread that reads has its own.
@@ -117,14 +118,14 @@ impl OpenFile {
 /// The files that readers have open, most recently used last. The journal drops those that it frees or replaces, so that
 /// no forgotten handle holds their space.
 pub(crate) struct OpenFiles {
-    disk: Arc<dyn Disk>,
+    disk: Arc<Vault>,
     folder: PathBuf,
     identity: u64,
     files: Mutex<VecDeque<(BatchSequence, Arc<OpenFile>)>>,
 }
 
 impl OpenFiles {
-    pub(crate) fn new(disk: Arc<dyn Disk>, folder: PathBuf, identity: u64) -> OpenFiles {
+    pub(crate) fn new(disk: Arc<Vault>, folder: PathBuf, identity: u64) -> OpenFiles {
         OpenFiles { disk, folder, identity, files: Mutex::default() }
     }
 

@@ -11,6 +11,9 @@ use rustix::io::Errno;
 
 use crate::disk::{Disk, DiskFile, DiskLock};
 
+/// IOV_MAX on Linux.
+const PARTS_PER_CALL_MAX: usize = 1024;
+
 /// Files of the operating system.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RealDisk;
@@ -101,6 +104,7 @@ impl DiskFile for RealFile {
     }
 
     fn write_vectored_at(&self, offset: u64, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        let parts = &parts[..parts.len().min(PARTS_PER_CALL_MAX)];
         rustix::io::retry_on_intr(|| rustix::io::pwritev(&self.0, parts, offset)).map_err(io::Error::from)
     }
 

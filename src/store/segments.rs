@@ -4,8 +4,9 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::disk::{Disk, DiskFile, is_full};
+use crate::disk::{DiskFile, is_full};
 use crate::names;
+use crate::sealed::Vault;
 use crate::table::ClosedSegment;
 use crate::types::BatchSequence;
 
@@ -34,13 +35,13 @@ impl Trouble {
 pub(crate) struct ActiveSegment {
     pub(crate) first: BatchSequence,
     pub(crate) file: Arc<dyn DiskFile>,
-    /// Where the next group goes, a sector boundary.
+    /// Where the next group goes, a block boundary.
     pub(crate) offset: u64,
 }
 
 /// The files of an open journal's segments; which there are is in the [table](crate::table::SegmentTable).
 pub(crate) struct Segments {
-    disk: Arc<dyn Disk>,
+    disk: Arc<Vault>,
     folder: PathBuf,
     segment_bytes: u64,
     spares_max: usize,
@@ -52,7 +53,7 @@ pub(crate) struct Segments {
 impl Segments {
     /// Continues after recovery, which left no active segment.
     pub(crate) fn new(
-        disk: Arc<dyn Disk>,
+        disk: Arc<Vault>,
         folder: PathBuf,
         (segment_bytes, spares_max): (u64, usize),
         spares: Vec<u64>,
@@ -66,6 +67,11 @@ impl Segments {
         self.active.as_ref().map_or(0, |active| self.segment_bytes - active.offset)
     }
 
+    /// See [`Vault::block_bytes`].
+    pub(crate) fn block_bytes(&self) -> u64 {
+        self.disk.block_bytes()
+    }
+
     /// Space of the spares.
     pub(crate) fn spare_bytes(&self) -> u64 {
         self.spares.len() as u64 * self.segment_bytes
@@ -74,9 +80,8 @@ impl Segments {
     /// Leaves the active segment, which ends before `first`, and starts the next with it. Everything before `first`
     /// must be synced: the new file's name is the proof of it.
     pub(crate) fn rotate(&mut self, first: BatchSequence) -> Result<(), Trouble> {
-        let spare = self.take_spare()?;
+        let (spare, file) = self.take_spare()?;
         let (from, to) = (self.folder.join(names::spare(spare)), self.folder.join(names::segment(first)));
-        let file = self.disk.open(&from).map_err(|error| Trouble::fatal("open a spare segment", &error))?;
         if let Err(error) = self.disk.rename(&from, &to) {
             self.spares.push(spare);
             return Err(Trouble::new("name a segment", &error));
@@ -86,25 +91,28 @@ impl Segments {
         Ok(())
     }
 
-    fn take_spare(&mut self) -> Result<u64, Trouble> {
+    fn take_spare(&mut self) -> Result<(u64, Arc<dyn DiskFile>), Trouble> {
         if let Some(spare) = self.spares.pop() {
-            return Ok(spare);
+            let file = self.disk.renew(&self.folder.join(names::spare(spare)), self.segment_bytes);
+            let file = file.inspect_err(|_| self.spares.push(spare));
+            return file.map(|file| (spare, file)).map_err(|error| Trouble::new("open a spare segment", &error));
         }
         let spare = self.next_spare;
         let path = self.folder.join(names::spare(spare));
-        if let Err(error) = self.preallocate(&path) {
+        let file = self.preallocate(&path).map_err(|error| {
             // Best effort: recovery removes a spare of the wrong size.
             let _ = self.disk.remove(&path);
-            return Err(Trouble::new("preallocate a segment", &error));
-        }
+            Trouble::new("preallocate a segment", &error)
+        })?;
         self.next_spare += 1;
-        Ok(spare)
+        Ok((spare, file))
     }
 
-    fn preallocate(&self, path: &std::path::Path) -> io::Result<()> {
+    fn preallocate(&self, path: &std::path::Path) -> io::Result<Arc<dyn DiskFile>> {
         let file = self.disk.create(path)?;
         file.allocate(self.segment_bytes)?;
-        file.sync_data()
+        file.sync_data()?;
+        Ok(file)
     }
 
     /// Makes changes of names durable.

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use crate::batch::{Batch, Snapshot};
 use crate::clean::Survivors;
-use crate::disk::Disk;
 use crate::growth::Growth;
 use crate::jobs::{Job, Outcome, Replacement, Stage};
 use crate::journal::{AppendError, CleanError, CloseError, Journal, JournalStatus, SnapshotError};
 use crate::reader::{FileReader, OpenFiles, Reader};
+use crate::sealed::Vault;
 use crate::table::{ClosedSegment, SegmentTable};
 use crate::types::{BatchPlace, BatchSequence, Epoch, SegmentInfo};
 
@@ -95,7 +95,7 @@ pub(crate) enum Wake {
 }
 
 impl Shared {
-    pub(crate) fn new(start: Start, (disk, folder): (Arc<dyn Disk>, PathBuf)) -> Shared {
+    pub(crate) fn new(start: Start, (disk, folder): (Arc<Vault>, PathBuf)) -> Shared {
         Shared {
             epoch: start.epoch,
             batch_bytes_max: start.batch_bytes_max,

@@ -35,11 +35,11 @@ impl SnapshotJob {
     }
 
     /// Writes the next part. After an error the same part can be tried again.
-    pub(crate) fn write(&mut self, (identity, epoch): (u64, Epoch)) -> io::Result<()> {
+    pub(crate) fn write(&mut self, (identity, epoch): (u64, Epoch), block_bytes: u64) -> io::Result<()> {
         let rest = &self.snapshot.chunks[self.chunks_done..];
         let chunks = &rest[..rest.len().min(CHUNKS_PER_STEP)];
         let previous_crc = self.previous_crc;
-        let framing = Framing { role: Role::Chunk, identity, epoch, durable: self.at, previous_crc };
+        let framing = Framing { role: Role::Chunk, identity, epoch, durable: self.at, previous_crc, block_bytes };
         let mut frames = Frames::default();
         frames.rebuild(chunks.iter(), framing, self.offset);
         write_all_at(self.file.as_ref(), self.offset, &mut frames.parts(chunks.iter()))?;

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 
+use crate::sealed::Keyring;
+
 /// Position of a batch in the journal. The first batch is 1; 0 means "nothing yet".
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BatchSequence(pub u64);
@@ -134,7 +136,7 @@ pub const SEGMENT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// How a journal is opened.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Size of one segment file, preallocated; rounded to whole sectors and into
+    /// Size of one segment file, preallocated; rounded to whole blocks (sectors, without a key) and into
     /// [`SEGMENT_BYTES_MIN`]..=[`SEGMENT_BYTES_MAX`]. A batch must fit into one segment.
     pub segment_bytes: u64,
     /// Most bytes that share one write and one sync (a larger single batch still goes alone).
@@ -150,6 +152,8 @@ pub struct Options {
     /// Secret of a new journal (an existing one keeps its own): bytes a client chose can't pass for a batch header
     /// without it. The default is random.
     pub identity: u64,
+    /// Master keys: with one to seal with, what is written from now on is encrypted. The default has none.
+    pub keys: Keyring,
 }
 
 impl Default for Options {
@@ -162,15 +166,16 @@ impl Default for Options {
             keep_segments: false,
             reserve_bytes: 4 * 1024 * 1024,
             identity: RandomState::new().hash_one("crossdock journal"),
+            keys: Keyring::default(),
         }
     }
 }
 
 impl Options {
     /// The same options with every limit brought into its range.
-    pub(crate) fn normalized(mut self) -> Options {
+    pub(crate) fn normalized(mut self, block_bytes: u64) -> Options {
         let bytes = self.segment_bytes.clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX);
-        self.segment_bytes = bytes.next_multiple_of(crate::format::SECTOR_BYTES);
+        self.segment_bytes = bytes.next_multiple_of(block_bytes);
         self
     }
 }

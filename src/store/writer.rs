@@ -214,6 +214,7 @@ impl Writer {
             epoch: self.meta.epoch(),
             durable: self.synced,
             previous_crc: self.previous_crc,
+            block_bytes: self.segments.block_bytes(),
         };
         let Some(active) = &mut self.segments.active else {
             return Err(Trouble::Fatal("no segment to write to".to_owned()));

@@ -10,7 +10,9 @@ use crossdock_common::testkit::plain_format;
 use crossdock_common::{Format, Instant, Name, Now, UnixMillis};
 use crossdock_core::{Broker, Location, Paging, Permissions, Policies, ReadRequest, RecordError, RecordKind, Recovery};
 use crossdock_store::simulated::SimulatedDisk;
-use crossdock_store::{JournalStatus, Listener, OpenError, Options, Step, SteppedJournal};
+use crossdock_store::{
+    JournalStatus, KEY_BYTES, Keyring, Listener, MasterKey, OpenError, Options, Step, SteppedJournal,
+};
 
 use super::super::alarms::Alarms;
 use super::super::clock::Clock;
@@ -94,6 +96,11 @@ impl Replay for Strict<'_> {
     }
 }
 
+/// Every other world is encrypted.
+fn keys(seed: u64) -> Keyring {
+    Keyring::new((seed % 2 == 1).then(|| MasterKey::new(&[7; KEY_BYTES]).expect("makes a key")), Vec::new())
+}
+
 impl World {
     /// Small segments and little memory, so that everything happens all the time.
     pub(super) fn new(seed: u64, random: &mut Random) -> Self {
@@ -103,6 +110,7 @@ impl World {
             spare_segments_max: random.below(3) as usize,
             reserve_bytes: random.below(2) * 4_096,
             identity: seed,
+            keys: keys(seed),
             ..Options::default()
         };
         let paging = if random.below(6) == 0 {
@@ -124,6 +132,10 @@ impl World {
         let now = Now { instant: Instant(1_000_000), unix: UnixMillis(1_700_000_000_000) };
         let disk = SimulatedDisk::new(seed);
         Self { disk, now, options, paging, thresholds, settings: Settings::default() }
+    }
+
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.options.keys.seals()
     }
 
     fn formats() -> Vec<&'static dyn Format> {

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::anyhow;
 use crossdock_common::{Format, Name};
 use crossdock_core::{LostPage, RecordError, RecordKind, ShardReplay, describe};
-use crossdock_store::{DAMAGES_LISTED_MAX, Damage, Inspected, RecoveryReport};
+use crossdock_store::{DAMAGES_LISTED_MAX, Damage, Inspected, Keyring, RecoveryReport, Sealing};
 
 use super::journals::{DEFINITIONS, Journals, learn, queue_described};
 use super::references::References;
@@ -45,8 +45,8 @@ pub(super) struct Damages {
 }
 
 /// Prints a verdict for each journal.
-pub(super) fn check(directory: &Path) -> Result<(), Failure> {
-    let verdicts = examine(directory)?;
+pub(super) fn check(directory: &Path, keys: &Keyring) -> Result<(), Failure> {
+    let verdicts = examine(directory, keys)?;
     print(&described(&verdicts))?;
     fail_if_damaged(&verdicts)
 }
@@ -61,8 +61,8 @@ pub(super) fn fail_if_damaged(verdicts: &[Verdict]) -> Result<(), Failure> {
 }
 
 /// Reads everything, and changes nothing.
-pub(super) fn examine(directory: &Path) -> Result<Vec<Verdict>, Failure> {
-    let (journals, formats) = (Journals::open(directory)?, formats());
+pub(super) fn examine(directory: &Path, keys: &Keyring) -> Result<Vec<Verdict>, Failure> {
+    let (journals, formats) = (Journals::open(directory, keys)?, formats());
     let mut recovery = journals.recovery(formats.clone());
     let mut definitions = Verdict { journal: DEFINITIONS.to_owned(), ..Verdict::default() };
     definitions.report = journals.inspect(DEFINITIONS, &mut |inspected| {
@@ -164,9 +164,20 @@ impl Verdict {
         if self.report.torn_bytes > 0 {
             let _ = writeln!(text, "  torn end: {} bytes of a write that was not finished", self.report.torn_bytes);
         }
+        write_sealing(&self.report.sealing, text);
         for note in &self.report.notes {
             let _ = writeln!(text, "  note: {note}");
         }
+    }
+}
+
+/// Which keys are needed, if any.
+fn write_sealing(Sealing { bare, sealed }: &Sealing, text: &mut String) {
+    for (key, files) in sealed {
+        let _ = writeln!(text, "  encrypted with key {key}: {files} files");
+    }
+    if !sealed.is_empty() && *bare > 0 {
+        let _ = writeln!(text, "  not encrypted: {bare} files");
     }
 }
 

@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use crossdock_common::Format;
 use crossdock_core::{Description, Location, PagePlace, QueuePlace, RecordError, RecordKind, Recovery, describe};
-use crossdock_store::{Damage, Inspected};
+use crossdock_store::{Damage, Inspected, Keyring};
 use serde::Serialize;
 
 use super::journals::{DEFINITIONS, Journals, learn};
@@ -18,7 +18,7 @@ use crate::cli::Failure;
 use crate::net::formats;
 
 /// Prints every record and every damage as a line of JSON.
-pub(super) fn dump(directory: &Path, bodies: bool) -> Result<(), Failure> {
+pub(super) fn dump(directory: &Path, keys: &Keyring, bodies: bool) -> Result<(), Failure> {
     let mut out = BufWriter::new(io::stdout().lock());
     let printer = Printer { bodies, formats: formats() };
     let mut written = Ok(());
@@ -27,7 +27,7 @@ pub(super) fn dump(directory: &Path, bodies: bool) -> Result<(), Failure> {
             written = serde_json::to_writer(&mut out, line).map_err(io::Error::from).and_then(|()| writeln!(out));
         }
     };
-    let journals = Journals::open(directory)?;
+    let journals = Journals::open(directory, keys)?;
     let mut definitions = journals.recovery(Vec::new());
     journals.inspect(DEFINITIONS, &mut |inspected| {
         learn(&mut definitions, &inspected);

@@ -1,10 +1,11 @@
 //! The journals of a data directory, looked through and left as they are.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crossdock_common::{Format, Instant, Name, Now, UnixMillis};
 use crossdock_core::{Policies, RecordKind, Recovery};
-use crossdock_store::{Inspected, RealDisk, RecoveryReport, inspect};
+use crossdock_store::{Inspected, Keyring, RealDisk, RecoveryReport, inspect};
 
 use crate::cli::Failure;
 
@@ -14,6 +15,7 @@ pub(super) const DEFINITIONS: &str = "definitions";
 /// The journals of a data directory.
 pub(super) struct Journals {
     directory: PathBuf,
+    keys: Keyring,
     /// The folders of the shards' journals.
     pub(super) shards: Vec<String>,
 }
@@ -21,14 +23,14 @@ pub(super) struct Journals {
 impl Journals {
     /// # Errors
     /// The directory holds no journals.
-    pub(super) fn open(directory: &Path) -> Result<Self, Failure> {
+    pub(super) fn open(directory: &Path, keys: &Keyring) -> Result<Self, Failure> {
         let exists = |name: &String| directory.join(name).is_dir();
         if !exists(&DEFINITIONS.to_owned()) {
             let text = format!("crossdock: {} holds no journals of a broker", directory.display());
             return Err(Failure::Configuration(text));
         }
         let shards = (0..u8::MAX).map(|index| format!("shard-{index}")).filter(exists).collect();
-        Ok(Self { directory: directory.to_owned(), shards })
+        Ok(Self { directory: directory.to_owned(), keys: keys.clone(), shards })
     }
 
     /// A broker that knows nothing yet.
@@ -47,7 +49,7 @@ impl Journals {
         name: &str,
         visitor: &mut dyn FnMut(Inspected<'_>),
     ) -> Result<RecoveryReport, Failure> {
-        let report = inspect(&RealDisk, &self.directory.join(name), visitor);
+        let report = inspect(Arc::new(RealDisk), &self.keys, &self.directory.join(name), visitor);
         report.map_err(|error| Failure::Configuration(format!("crossdock: {error}")))
     }
 }

@@ -6,19 +6,19 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow};
 use crossdock_core::{RecordKind, Recovery, Repaired};
-use crossdock_store::Inspected;
+use crossdock_store::{Inspected, Keyring};
 
 use super::check::{Loss, Verdict, described, examine, fail_if_damaged};
 use super::journals::{DEFINITIONS, Journals, learn, queue_described};
 use crate::broker::{self, Faults, Outcome, location_of};
-use crate::cli::arguments::GlobalArguments;
-use crate::cli::{Failure, print};
-use crate::config::load;
+use crate::cli::{Failure, keys, print};
+use crate::config::Settings;
 use crate::net::formats;
 
 /// Says what is to be done, and with `yes` does it.
-pub(super) fn repair(directory: &Path, yes: bool, global: &GlobalArguments) -> Result<(), Failure> {
-    let verdicts = examine(directory)?;
+pub(super) fn repair(directory: &Path, yes: bool, settings: Settings) -> Result<(), Failure> {
+    let keys = &keys(&settings)?;
+    let verdicts = examine(directory, keys)?;
     let todo: Vec<String> = verdicts.iter().flat_map(to_do).collect();
     if todo.is_empty() {
         return Ok(print("nothing to repair\n")?);
@@ -28,9 +28,9 @@ pub(super) fn repair(directory: &Path, yes: bool, global: &GlobalArguments) -> R
     if !yes {
         return Err(anyhow!("nothing was changed; --yes repairs").into());
     }
-    let outcome = rewrite(directory, verdicts, global)?;
-    print(&told(directory, &outcome)?)?;
-    let verdicts = examine(directory)?;
+    let outcome = rewrite(directory, verdicts, settings)?;
+    print(&told(directory, keys, &outcome)?)?;
+    let verdicts = examine(directory, keys)?;
     print(&described(&verdicts))?;
     fail_if_damaged(&verdicts)
 }
@@ -61,10 +61,9 @@ fn to_do(verdict: &Verdict) -> Vec<String> {
 const AGAIN: &str = "some that were settled may come again";
 
 /// Opens everything as a start does, moves what is readable, and writes snapshots.
-fn rewrite(directory: &Path, verdicts: Vec<Verdict>, global: &GlobalArguments) -> Result<Outcome, Failure> {
-    let mut settings = load(&global.sources(None))?;
+fn rewrite(directory: &Path, verdicts: Vec<Verdict>, mut settings: Settings) -> Result<Outcome, Failure> {
     settings.data_dir = directory.to_owned();
-    let journals = Journals::open(directory)?;
+    let journals = Journals::open(directory, &keys(&settings)?)?;
     let damaged = verdicts.into_iter().filter(Verdict::is_damaged);
     let faults = damaged.map(|verdict| Ok((verdict.journal.clone(), faults(&journals, verdict)?)));
     let faults = faults.collect::<Result<BTreeMap<_, _>, Failure>>()?;
@@ -93,8 +92,8 @@ fn faults(journals: &Journals, verdict: Verdict) -> Result<Faults, Failure> {
     Ok(faults)
 }
 
-fn told(directory: &Path, outcome: &Outcome) -> Result<String, Failure> {
-    let journals = Journals::open(directory)?;
+fn told(directory: &Path, keys: &Keyring, outcome: &Outcome) -> Result<String, Failure> {
+    let journals = Journals::open(directory, keys)?;
     let mut definitions = journals.recovery(formats());
     journals.inspect(DEFINITIONS, &mut |inspected| learn(&mut definitions, &inspected))?;
     let mut text = String::new();

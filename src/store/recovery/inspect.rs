@@ -3,16 +3,18 @@
 use std::cell::Cell;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::compact;
 use super::report::{Damage, OpenError, Recovered, RecoveryReport};
 use super::segments::{Progress, batches};
 use super::walk::{Found, Walk};
-use super::{Context, Delivery, Kept, disk_error, in_use, look, newer, snapshot};
+use super::{Context, Delivery, Kept, disk_error, in_use, look, newer, sealing, snapshot};
 use crate::compact::{MapError, read_map};
 use crate::disk::{Disk, DiskLock, read_whole};
 use crate::format::Role;
 use crate::names;
+use crate::sealed::{Keyring, Vault};
 use crate::types::{BatchSequence, Location, Options};
 
 /// What [`inspect`] shows, in order: the snapshot's records, then those of all segments.
@@ -41,14 +43,17 @@ pub enum Inspected<'a> {
 /// are not noticed.
 ///
 /// # Errors
-/// The journal is open elsewhere, or in a newer format, or the disk does not work. A folder without the right to write is fine.
+/// The journal is open elsewhere, in a newer format, or sealed with a key that `keys` does not have, or the disk does not work. A folder without the right to write is fine.
 pub fn inspect(
-    disk: &dyn Disk,
+    disk: Arc<dyn Disk>,
+    keys: &Keyring,
     folder: &Path,
     visitor: &mut dyn FnMut(Inspected<'_>),
 ) -> Result<RecoveryReport, OpenError> {
+    let disk = &Vault::new(disk, keys.clone());
     let _lock = lock(disk, folder)?;
-    let (mut context, meta) = look(disk, folder, &Options::default())?;
+    let (mut context, meta) = look(disk, folder, Options::default().identity)?;
+    let sealing = sealing(&context)?;
     context.read_only = true;
     let covered_to = Cell::new(BatchSequence::NONE);
     let mut show = |recovered: Recovered<'_>| visitor(inspected(recovered, covered_to.get()));
@@ -61,11 +66,11 @@ pub fn inspect(
     let mut progress = Progress::new(chosen.at, meta.durable);
     progress.inspect(&context, &mut delivery, chosen.at)?;
     let epoch = meta.epoch.max(progress.epoch).max(chosen.epoch);
-    Ok(RecoveryReport { epoch, last: progress.next.previous(), snapshot_at: chosen.at, ..delivery.report })
+    Ok(RecoveryReport { epoch, last: progress.next.previous(), snapshot_at: chosen.at, sealing, ..delivery.report })
 }
 
 /// `None` if there is no right to make the lock file: then nobody writes here.
-fn lock(disk: &dyn Disk, folder: &Path) -> Result<Option<Box<dyn DiskLock>>, OpenError> {
+fn lock(disk: &Vault, folder: &Path) -> Result<Option<Box<dyn DiskLock>>, OpenError> {
     match disk.lock(&folder.join(names::LOCK)) {
         Ok(lock) => Ok(Some(lock)),
         Err(error) => match error.kind() {

@@ -16,17 +16,18 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::disk::{Disk, DiskLock};
+use crate::disk::DiskLock;
 use crate::format::FORMAT_VERSION;
 use crate::meta::{self, Meta, MetaFile};
 use crate::names::{self, Listing};
+use crate::sealed::Vault;
 use crate::segments::Segments;
 use crate::shared::Start;
 use crate::table::SegmentTable;
 use crate::types::{BatchSequence, Epoch, Location, Options};
 use crate::writer::Continuation;
 pub use inspect::{Inspected, inspect};
-pub use report::{DAMAGES_LISTED_MAX, Damage, OpenError, Recovered, RecoveryReport};
+pub use report::{DAMAGES_LISTED_MAX, Damage, OpenError, Recovered, RecoveryReport, Sealing};
 use segments::Progress;
 pub(crate) use segments::records_of_segment;
 use view::BatchView;
@@ -45,7 +46,7 @@ pub(crate) struct Recovery {
 
 /// What every step needs.
 struct Context<'a> {
-    disk: &'a dyn Disk,
+    disk: &'a Vault,
     folder: &'a Path,
     identity: u64,
     listing: Listing,
@@ -55,14 +56,15 @@ struct Context<'a> {
 
 /// Recovers the journal in `folder`, or starts a new one. `options` must be normalized.
 pub(crate) fn recover(
-    disk: &Arc<dyn Disk>,
+    disk: &Arc<Vault>,
     folder: &Path,
     options: &Options,
     visitor: &mut Visitor<'_>,
 ) -> Result<Recovery, OpenError> {
     let lock = prepare(disk.as_ref(), folder)?;
-    let (mut context, meta) = look(disk.as_ref(), folder, options)?;
+    let (mut context, meta) = look(disk.as_ref(), folder, options.identity)?;
     let mut delivery = Delivery::new(visitor);
+    delivery.report.sealing = sealing(&context)?;
     if meta.exists && !meta.intact {
         delivery.report.notes.push(format!("{} was damaged and has been rebuilt", names::META));
     }
@@ -93,7 +95,7 @@ pub(crate) fn recover(
     Ok(Recovery { start, continuation, report, damaged_snapshot: chosen.damaged, lock })
 }
 
-fn prepare(disk: &dyn Disk, folder: &Path) -> Result<Box<dyn DiskLock>, OpenError> {
+fn prepare(disk: &Vault, folder: &Path) -> Result<Box<dyn DiskLock>, OpenError> {
     // One after the other: whatever is confirmed in a folder is lost with the folder's own name.
     disk.create_folder(folder).map_err(disk_error("create the folder", folder))?;
     disk.create_folder(&folder.join(names::QUARANTINE)).map_err(disk_error("create the folder", folder))?;
@@ -103,15 +105,30 @@ fn prepare(disk: &dyn Disk, folder: &Path) -> Result<Box<dyn DiskLock>, OpenErro
     })
 }
 
-fn look<'a>(disk: &'a dyn Disk, folder: &'a Path, options: &Options) -> Result<(Context<'a>, Meta), OpenError> {
+fn look<'a>(disk: &'a Vault, folder: &'a Path, identity_if_new: u64) -> Result<(Context<'a>, Meta), OpenError> {
     let names = disk.list(folder).map_err(disk_error("list the files", folder))?;
     let mut context =
-        Context { disk, folder, identity: options.identity, listing: Listing::new(names), read_only: false };
+        Context { disk, folder, identity: identity_if_new, listing: Listing::new(names), read_only: false };
     let meta = meta::read(disk, folder).map_err(disk_error("read the meta file", folder))?;
     let meta = meta.map_err(|found| newer(names::META, found))?;
     let identity = meta.identity.or_else(|| snapshot::identity_of_files(&context));
-    context.identity = identity.unwrap_or(options.identity);
+    context.identity = identity.unwrap_or(identity_if_new);
     Ok((context, meta))
+}
+
+/// Which keys the files need. Before anything is looked at: what does not open would pass for torn.
+fn sealing(context: &Context<'_>) -> Result<Sealing, OpenError> {
+    let mut sealing = Sealing::default();
+    for name in context.listing.names() {
+        let key =
+            context.disk.key_of(&context.folder.join(&name)).map_err(disk_error("open a file", context.folder))?;
+        let folder = || context.folder.display().to_string();
+        match key.map_err(|reason| OpenError::Sealed { file: name, folder: folder(), reason })? {
+            Some(key) => *sealing.sealed.entry(key).or_default() += 1,
+            None => sealing.bare += 1,
+        }
+    }
+    Ok(sealing)
 }
 
 /// Removes left-overs, and returns the spares worth keeping.

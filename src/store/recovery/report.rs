@@ -1,7 +1,10 @@
 //! What recovery tells its caller.
 
+use std::collections::BTreeMap;
+
 use thiserror::Error;
 
+use crate::sealed::{KeyId, SealError};
 use crate::types::{BatchSequence, Epoch, Location};
 
 /// Most damages kept in a report; all are counted and shown to the visitor.
@@ -54,8 +57,19 @@ pub struct RecoveryReport {
     pub damages: u64,
     /// The first [`DAMAGES_LISTED_MAX`] of them.
     pub damaged: Vec<Damage>,
+    /// How the files are sealed.
+    pub sealing: Sealing,
     /// Damage without loss (a meta file rebuilt, for example), for the log.
     pub notes: Vec<String>,
+}
+
+/// With which keys the files were sealed that hold records, when the journal was opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sealing {
+    /// Files that are not sealed.
+    pub bare: u64,
+    /// Files by master key.
+    pub sealed: BTreeMap<KeyId, u64>,
 }
 
 /// Why a journal can't be opened. Damage is not among the reasons.
@@ -70,6 +84,9 @@ pub enum OpenError {
          start the newer version, or restore a backup made by this one"
     )]
     NewerVersion { file: String, found: u16, supported: u16 },
+    /// A file is encrypted, and what its header names does not open it.
+    #[error("{file} in journal {folder} cannot be read: {reason}")]
+    Sealed { file: String, folder: String, reason: SealError },
     /// The disk refuses to work.
     #[error("{action} in journal {folder}: {source}")]
     Disk { action: &'static str, folder: String, source: std::io::Error },

@@ -115,10 +115,7 @@ impl Snapshot {
 
 /// Identity of the journal if its meta file does not tell: the first readable header of any file does.
 pub(super) fn identity_of_files(context: &Context<'_>) -> Option<u64> {
-    let segments = context.listing.segments.iter().map(|first| names::segment(*first));
-    let snapshots = context.listing.snapshots.iter().map(|at| names::snapshot(*at));
-    let compacts = context.listing.compacts.iter().map(|first| names::compact(*first));
-    segments.chain(snapshots).chain(compacts).find_map(|name| identity_of_file(context, &context.folder.join(name)))
+    context.listing.names().find_map(|name| identity_of_file(context, &context.folder.join(name)))
 }
 
 fn identity_of_file(context: &Context<'_>, path: &Path) -> Option<u64> {

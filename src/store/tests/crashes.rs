@@ -52,6 +52,8 @@ struct Run {
     random: Random,
     disk: SimulatedDisk,
     options: Options,
+    /// Chooses keys, from life to life; `None`: there are none.
+    keys: Option<Random>,
     truth: Truth,
     epoch: Epoch,
 }
@@ -66,8 +68,15 @@ impl Run {
             spare_segments_max: random.below(3) as usize,
             reserve_bytes: random.below(2) * 4096,
             identity: seed,
+            keys: Keyring::default(),
         };
-        Run { random, disk: SimulatedDisk::new(seed), options, truth: Truth::default(), epoch: Epoch(0) }
+        let keys = (seed % 2 == 1).then(|| Random::new(seed));
+        Run { random, disk: SimulatedDisk::new(seed), options, keys, truth: Truth::default(), epoch: Epoch(0) }
+    }
+
+    fn open(&mut self) -> Result<Opened, OpenError> {
+        let keys = self.keys.as_mut().map(any_keys).unwrap_or_default();
+        try_open(&self.disk, Options { keys, ..self.options.clone() })
     }
 
     /// One life of the process.
@@ -75,7 +84,7 @@ impl Run {
         if self.random.chance(2) {
             self.disk.cut_power(1 + self.random.below(50));
         }
-        let Ok(mut opened) = try_open(&self.disk, self.options.clone()) else {
+        let Ok(mut opened) = self.open() else {
             assert!(!self.disk.is_powered(), "only a power cut prevents opening");
             self.truth.required = self.truth.durable;
             return self.disk.crash();
@@ -148,7 +157,7 @@ impl Run {
 
     /// The last life is undisturbed: everything works.
     fn last_life(&mut self) {
-        let mut opened = try_open(&self.disk, self.options.clone()).expect("opens");
+        let mut opened = self.open().expect("opens");
         self.check(&opened);
         let records = vec![record(1, b"still works")];
         opened.append(&records).unwrap();
@@ -158,7 +167,7 @@ impl Run {
         self.truth.required = opened.journal.durable().0;
         drop(opened);
         self.disk.kill();
-        let opened = try_open(&self.disk, self.options.clone()).expect("opens");
+        let opened = self.open().expect("opens");
         self.check(&opened);
     }
 }

@@ -296,7 +296,7 @@ fn flip(bytes: &mut [u8], random: &mut Random) {
     }
 }
 
-fn maim(bytes: &mut Vec<u8>, random: &mut Random) {
+pub(super) fn maim(bytes: &mut Vec<u8>, random: &mut Random) {
     let at = random.below(bytes.len() as u64 + 1) as usize;
     let page = at / 4096 * 4096;
     let page_end = bytes.len().min(page + 4096);

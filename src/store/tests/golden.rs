@@ -20,11 +20,24 @@ fn golden(name: &str, bytes: &[u8], expected: &str) {
     }
 }
 
+/// The golden journal, sealed with a key of 32 bytes 0x5A and with data keys and nonces that anybody can know.
+fn golden_sealed_disk() -> SimulatedDisk {
+    let known: fn(&mut [u8]) -> std::io::Result<()> = |buffer| {
+        buffer.fill(0xC3);
+        Ok(())
+    };
+    golden_disk_with(keys(Some(0x5A), &[]).with_entropy(known))
+}
+
 /// Files of a journal with batch 1 (two records) and 2 (one record) in one group, closed, and a snapshot at 1.
 fn golden_disk() -> SimulatedDisk {
+    golden_disk_with(Keyring::default())
+}
+
+fn golden_disk_with(keys: Keyring) -> SimulatedDisk {
     let disk = SimulatedDisk::new(1);
-    let mut opened =
-        try_open(&disk, Options { segment_bytes: 4096, identity: 0x1122_3344_5566_7788, ..options() }).unwrap();
+    let options = Options { segment_bytes: 4096, identity: 0x1122_3344_5566_7788, keys, ..options() };
+    let mut opened = try_open(&disk, options).unwrap();
     opened.append(&[record(0xAA, b"hello"), record(0xBB, b"")]).unwrap();
     opened.append(&[record(0xCC, b"world!")]).unwrap();
     opened.journal.snapshot(BatchSequence(1), snapshot(&[record(0xDD, b"state")])).unwrap();
@@ -84,25 +97,51 @@ fn compact_bytes_are_fixed() {
     golden("compact", &bytes, include_str!("golden/compact.hex"));
 }
 
+/// Header, its copy, and a block for the group.
 #[test]
-fn golden_files_open() {
-    let today = [include_str!("golden/segment.hex"), include_str!("golden/snapshot.hex")];
-    let version_1 = [include_str!("golden/v1-segment.hex"), include_str!("golden/v1-snapshot.hex")];
-    [today, version_1].into_iter().for_each(golden_files_of_a_version_open);
+fn sealed_segment_bytes_are_fixed() {
+    let bytes = contents(&golden_sealed_disk(), "segment-00000000000000000001");
+    assert_eq!(bytes.len(), 8192 + 9 * 512);
+    assert!(bytes[144..4096].iter().chain(&bytes[4240..8192]).chain(&bytes[8192 + 512..]).all(|byte| *byte == 0));
+    golden("sealed-segment", &without_gaps(&bytes[..8192 + 512]), include_str!("golden/sealed-segment.hex"));
 }
 
-fn golden_files_of_a_version_open([segment, snapshot]: [&str; 2]) {
+#[test]
+fn sealed_snapshot_bytes_are_fixed() {
+    let bytes = contents(&golden_sealed_disk(), "snapshot-00000000000000000001");
+    golden("sealed-snapshot", &without_gaps(&bytes), include_str!("golden/sealed-snapshot.hex"));
+}
+
+fn without_gaps(bytes: &[u8]) -> Vec<u8> {
+    [&bytes[..144], &bytes[4096..4240], &bytes[8192..]].concat()
+}
+
+fn with_gaps(bytes: &[u8]) -> Vec<u8> {
+    [&bytes[..144], &[0; 4096 - 144], &bytes[144..288], &[0; 4096 - 144], &bytes[288..]].concat()
+}
+
+#[test]
+fn golden_files_open() {
+    let today = [include_str!("golden/segment.hex"), include_str!("golden/snapshot.hex")].map(decode);
+    let version_1 = [include_str!("golden/v1-segment.hex"), include_str!("golden/v1-snapshot.hex")].map(decode);
+    let sealed = [include_str!("golden/sealed-segment.hex"), include_str!("golden/sealed-snapshot.hex")].map(decode);
+    let sealed = sealed.map(|bytes| with_gaps(&bytes));
+    [today, version_1, sealed].into_iter().for_each(golden_files_of_a_version_open);
+}
+
+fn decode(text: &str) -> Vec<u8> {
+    let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+    digits.chunks(2).map(byte).collect()
+}
+
+fn golden_files_of_a_version_open([segment, snapshot]: [Vec<u8>; 2]) {
     let disk = SimulatedDisk::new(2);
-    let decode = |text: &str| -> Vec<u8> {
-        let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
-        let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
-        digits.chunks(2).map(byte).collect()
-    };
-    for (name, text) in [("segment-00000000000000000001", segment), ("snapshot-00000000000000000001", snapshot)] {
+    for (name, written) in [("segment-00000000000000000001", segment), ("snapshot-00000000000000000001", snapshot)] {
         Disk::create(&disk, &file(name)).unwrap();
-        disk.corrupt(&file(name), |bytes| *bytes = decode(text)).unwrap();
+        disk.corrupt(&file(name), |bytes| *bytes = written).unwrap();
     }
-    let opened = open(&disk);
+    let opened = try_open(&disk, Options { keys: keys(None, &[0x5A]), ..options() }).unwrap();
     assert_eq!(opened.heard.snapshot, [record(0xDD, b"state")]);
     assert_eq!(opened.heard.batches, [(BatchSequence(2), record(0xCC, b"world!"))]);
     assert_eq!((opened.report.damages, opened.report.last), (0, BatchSequence(2)));

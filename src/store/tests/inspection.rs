@@ -19,9 +19,13 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    pub(super) fn of(disk: &dyn Disk) -> Seen {
+    pub(super) fn of(disk: &(impl Disk + Clone + 'static)) -> Seen {
+        Seen::with(disk.clone(), &Keyring::default())
+    }
+
+    pub(super) fn with(disk: impl Disk + 'static, keys: &Keyring) -> Seen {
         let (mut snapshot, mut batches, mut damages) = (Vec::new(), Vec::new(), Vec::new());
-        let report = inspect(disk, &folder(), &mut |inspected| match inspected {
+        let report = inspect(Arc::new(disk), keys, &folder(), &mut |inspected| match inspected {
             Inspected::SnapshotRecord { kind, stream, payload } => {
                 snapshot.push(Record { kind, stream, payload: payload.to_vec() });
             }
@@ -59,6 +63,7 @@ fn subject() -> (SimulatedDisk, Vec<Location>) {
 }
 
 /// Refuses every change.
+#[derive(Clone)]
 struct ReadOnly(SimulatedDisk);
 
 struct ReadOnlyFile(Arc<dyn DiskFile>);
@@ -141,10 +146,10 @@ fn everything_is_shown_and_nothing_is_changed() {
 fn an_open_journal_is_in_use() {
     let disk = SimulatedDisk::new(1);
     let opened = open(&disk);
-    let inspected = inspect(&disk, &folder(), &mut |_| ());
+    let inspected = inspect(Arc::new(disk.clone()), &Keyring::default(), &folder(), &mut |_| ());
     assert!(matches!(inspected, Err(OpenError::InUse { .. })));
     drop(opened);
-    inspect(&disk, &folder(), &mut |_| ()).unwrap();
+    inspect(Arc::new(disk.clone()), &Keyring::default(), &folder(), &mut |_| ()).unwrap();
     open(&disk);
 }
 

@@ -84,7 +84,7 @@ fn the_builder_knows_its_size_and_empties_itself() {
 
 #[test]
 fn options_are_brought_into_range() {
-    let segment = |segment_bytes| Options { segment_bytes, ..options() }.normalized().segment_bytes;
+    let segment = |segment_bytes| Options { segment_bytes, ..options() }.normalized(512).segment_bytes;
     assert_eq!(segment(0), SEGMENT_BYTES_MIN);
     assert_eq!(segment(SEGMENT_BYTES_MIN + 1), SEGMENT_BYTES_MIN + 512);
     assert_eq!(segment(SEGMENT_BYTES_MAX), SEGMENT_BYTES_MAX);

@@ -9,6 +9,7 @@ mod inspection;
 mod lazy;
 mod limits;
 mod model;
+mod sealed;
 mod stored;
 mod support;
 mod threads;

@@ -78,6 +78,8 @@ struct Run {
     random: Random,
     disk: SimulatedDisk,
     options: Options,
+    /// Chooses keys, from life to life; `None`: there are none.
+    keys: Option<Random>,
     messages: Arc<Mutex<Messages>>,
     durable: BatchSequence,
     /// Segments that became compact files.
@@ -96,13 +98,16 @@ impl Run {
             ..options()
         };
         let disk = SimulatedDisk::new(seed);
-        Run { random, disk, options, messages: Arc::default(), durable: BatchSequence::NONE, cleaned: 0 }
+        let keys = (seed % 2 == 1).then(|| Random::new(seed));
+        Run { random, disk, options, keys, messages: Arc::default(), durable: BatchSequence::NONE, cleaned: 0 }
     }
 
     /// Opens and compares: what the snapshot refers to and the batches deliver is exactly what lived, and all of it can be read.
     fn open(&mut self) -> Option<Opened> {
-        let seen = (self.disk.is_powered() && self.random.chance(4)).then(|| Seen::of(&self.disk));
-        let opened = try_open(&self.disk, self.options.clone()).ok()?;
+        let seen = (self.disk.is_powered() && self.random.chance(4))
+            .then(|| Seen::with(self.disk.clone(), &keys(None, &[1, 2])));
+        let keys = self.keys.as_mut().map(any_keys).unwrap_or_default();
+        let opened = try_open(&self.disk, Options { keys, ..self.options.clone() }).ok()?;
         if let Some(seen) = seen {
             assert_eq!(seen.damages, [], "a power failure is not damage");
             seen.agrees_with(&opened);

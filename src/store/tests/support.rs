@@ -67,6 +67,25 @@ pub(super) fn options() -> Options {
         keep_segments: false,
         reserve_bytes: 0,
         identity: 0x1D,
+        keys: Keyring::default(),
+    }
+}
+
+/// The key of so many equal bytes.
+pub(super) fn master(number: u8) -> MasterKey {
+    MasterKey::new(&[number; KEY_BYTES]).unwrap()
+}
+
+pub(super) fn keys(sealing: Option<u8>, opening: &[u8]) -> Keyring {
+    Keyring::new(sealing.map(master), opening.iter().copied().map(master).collect())
+}
+
+/// What an operator may have configured who has keys 1 and 2: either, or none any more.
+pub(super) fn any_keys(random: &mut Random) -> Keyring {
+    match random.below(4) {
+        0 => keys(None, &[1, 2]),
+        1 => keys(Some(2), &[1]),
+        _ => keys(Some(1), &[2]),
     }
 }
 
