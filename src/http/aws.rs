@@ -2,6 +2,7 @@
 
 mod keys;
 mod session;
+mod turn;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
