@@ -67,6 +67,11 @@ impl Engine {
         self.journals.iter().any(|journal| journal.pending_bytes() > PENDING_BYTES_MAX)
     }
 
+    /// What was appended by [`going_on`](super::going_on) is written now.
+    pub fn wake_journals(&self) {
+        self.journals.iter().for_each(|journal| journal.wake());
+    }
+
     /// Whether it can do its work, or what keeps it from that.
     pub fn health(&self) -> Health {
         if self.broker.is_draining() {

@@ -1,11 +1,31 @@
 //! The core's log over a journal.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use crossdock_core::{Location, Log, Place, Placed, RecordKind, Sequence, Urgency};
 use crossdock_store::{AppendError, BatchBuilder, BatchSequence, Epoch, Journal, SnapshotBuilder, SyncMode};
+
+thread_local! {
+    /// What this thread appends is not all that it is about to append.
+    static GOES_ON: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Does something whose batches need not be written before more have come: the caller wakes the journals
+/// ([`Engine::wake_journals`](super::Engine::wake_journals)) when that is so.
+pub fn going_on<T>(work: impl FnOnce() -> T) -> T {
+    struct End;
+    impl Drop for End {
+        fn drop(&mut self) {
+            GOES_ON.set(false);
+        }
+    }
+    GOES_ON.set(true);
+    let _end = End;
+    work()
+}
 
 /// Builds batches and hands them to a journal.
 pub(super) struct JournalLog {
@@ -64,7 +84,11 @@ impl Log for JournalLog {
             Urgency::Write => SyncMode::Lazy,
         };
         let batch = self.builder.finish(self.next, sync);
-        match self.journal.append(batch, self.next, self.epoch) {
+        let appended = match GOES_ON.get() {
+            true => self.journal.append_on(batch, self.next, self.epoch),
+            false => self.journal.append(batch, self.next, self.epoch),
+        };
+        match appended {
             Ok(()) => {}
             // The journal has said so through its listener already; nothing of this batch will ever be confirmed.
             Err(error @ (AppendError::Failed(_) | AppendError::Closed)) => {

@@ -29,7 +29,7 @@ pub use bell::Bell;
 pub use clock::Clock;
 pub use connections::{Connection, Connections, Newcomer};
 pub use engine::{Engine, Health};
-pub use journal_log::to_core as location_of;
+pub use journal_log::{going_on, to_core as location_of};
 pub use keys::{KeyFileError, keyring};
 pub use rewrite::{Faults, Outcome, rewrite};
 pub use start::start;

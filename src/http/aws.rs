@@ -3,6 +3,7 @@
 mod keys;
 mod namespaces;
 mod session;
+mod turn;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

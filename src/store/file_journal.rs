@@ -159,7 +159,7 @@ impl Pace {
     /// Waits for work. Somebody who publishes the next message when the last one was confirmed is spared a wake-up, which takes as
     /// long as a third of a sync.
     fn wait(&mut self, shared: &Shared, timeout: Option<Duration>) -> Wake {
-        while self.is_brisk && self.synced.is_some_and(|synced| synced.elapsed() < BRISK) {
+        while self.is_brisk && !shared.is_called() && self.synced.is_some_and(|synced| synced.elapsed() < BRISK) {
             if shared.pending_bytes() > 0 {
                 return Wake::Work;
             }
@@ -225,6 +225,14 @@ fn run_housekeeping(mut housekeeper: Housekeeper) {
 impl Journal for FileJournal {
     fn append(&self, batch: Batch, expected: BatchSequence, epoch: Epoch) -> Result<(), AppendError> {
         self.shared.append(batch, expected, epoch)
+    }
+
+    fn append_on(&self, batch: Batch, expected: BatchSequence, epoch: Epoch) -> Result<(), AppendError> {
+        self.shared.append_on(batch, expected, epoch)
+    }
+
+    fn wake(&self) {
+        self.shared.wake();
     }
 
     fn sync(&self) {

@@ -19,6 +19,15 @@ pub trait Journal: Send + Sync {
     /// [`Journal::pending_bytes`].
     fn append(&self, batch: Batch, expected: BatchSequence, epoch: Epoch) -> Result<(), AppendError>;
 
+    /// The same, for a caller who has more to append at once: a journal that sleeps may sleep on until [`Journal::wake`], which the
+    /// caller must not forget.
+    fn append_on(&self, batch: Batch, expected: BatchSequence, epoch: Epoch) -> Result<(), AppendError> {
+        self.append(batch, expected, epoch)
+    }
+
+    /// Ends what [`Journal::append_on`] began. Nothing happens if nothing was appended.
+    fn wake(&self) {}
+
     /// Somebody waits for a [`SyncMode::Lazy`](crate::SyncMode::Lazy) batch after all: what has been appended is synced soon.
     fn sync(&self);
 

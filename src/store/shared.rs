@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -75,6 +75,10 @@ pub(crate) struct Shared {
     durable: AtomicU64,
     written: AtomicU64,
     pending_bytes: AtomicU64,
+    /// More is about to be appended.
+    goes_on: AtomicBool,
+    /// The last batch came from somebody who says when it is to be written.
+    is_called: AtomicBool,
     disk_bytes: AtomicU64,
     /// Size of the reserve file.
     reserve_bytes: AtomicU64,
@@ -102,6 +106,8 @@ impl Shared {
             durable: AtomicU64::new(start.last.0),
             written: AtomicU64::new(start.last.0),
             pending_bytes: AtomicU64::new(0),
+            goes_on: AtomicBool::new(false),
+            is_called: AtomicBool::new(false),
             disk_bytes: AtomicU64::new(0),
             reserve_bytes: AtomicU64::new(0),
             places: start.keep_segments.then(Mutex::default),
@@ -118,7 +124,7 @@ impl Shared {
     }
 
     /// Wakes the journal thread if it sleeps; not before it can have the lock.
-    fn wake(&self, mut state: MutexGuard<'_, State>) {
+    fn rouse(&self, mut state: MutexGuard<'_, State>) {
         let sleeping = std::mem::take(&mut state.sleeping);
         drop(state);
         if sleeping {
@@ -301,7 +307,7 @@ impl Shared {
     pub(crate) fn wait_to_replace(&self, at: BatchSequence, replacement: Replacement) {
         let mut state = self.state();
         state.stage = Stage::Waiting(at, Job::Replace(replacement));
-        self.wake(state);
+        self.rouse(state);
     }
 
     pub(crate) fn end_job(&self, outcome: Outcome) {
@@ -315,6 +321,38 @@ impl Shared {
     pub(crate) fn is_ending(&self) -> bool {
         let state = self.state();
         state.closing || state.failure.is_some()
+    }
+
+    // ---- producers ----
+
+    fn put(&self, batch: Batch, expected: BatchSequence, epoch: Epoch) -> Result<MutexGuard<'_, State>, AppendError> {
+        let batch_bytes = batch.len_bytes();
+        if batch_bytes > self.batch_bytes_max {
+            return Err(AppendError::TooLarge { batch_bytes, limit_bytes: self.batch_bytes_max });
+        }
+        if epoch != self.epoch {
+            return Err(AppendError::WrongEpoch { offered: epoch, current: self.epoch });
+        }
+        let mut state = self.state();
+        if let Some(reason) = state.failure.as_ref().or(state.given_up.as_ref()) {
+            return Err(AppendError::Failed(reason.clone()));
+        }
+        if state.closing {
+            return Err(AppendError::Closed);
+        }
+        if batch.sequence != expected || expected != state.next {
+            return Err(AppendError::WrongSequence { offered: batch.sequence, expected, next: state.next });
+        }
+        state.next = expected.next();
+        state.growth.append(expected, batch_bytes);
+        self.pending_bytes.fetch_add(batch_bytes, Ordering::Relaxed);
+        state.batches.push_back(batch);
+        Ok(state)
+    }
+
+    /// Whoever appends says when to write: nobody needs to look for it.
+    pub(crate) fn is_called(&self) -> bool {
+        self.is_called.load(Ordering::Relaxed)
     }
 
     // ---- closing ----
@@ -365,35 +403,29 @@ impl State {
 
 impl Journal for Shared {
     fn append(&self, batch: Batch, expected: BatchSequence, epoch: Epoch) -> Result<(), AppendError> {
-        let batch_bytes = batch.len_bytes();
-        if batch_bytes > self.batch_bytes_max {
-            return Err(AppendError::TooLarge { batch_bytes, limit_bytes: self.batch_bytes_max });
-        }
-        if epoch != self.epoch {
-            return Err(AppendError::WrongEpoch { offered: epoch, current: self.epoch });
-        }
-        let mut state = self.state();
-        if let Some(reason) = state.failure.as_ref().or(state.given_up.as_ref()) {
-            return Err(AppendError::Failed(reason.clone()));
-        }
-        if state.closing {
-            return Err(AppendError::Closed);
-        }
-        if batch.sequence != expected || expected != state.next {
-            return Err(AppendError::WrongSequence { offered: batch.sequence, expected, next: state.next });
-        }
-        state.next = expected.next();
-        state.growth.append(expected, batch_bytes);
-        self.pending_bytes.fetch_add(batch_bytes, Ordering::Relaxed);
-        state.batches.push_back(batch);
-        self.wake(state);
+        self.is_called.store(false, Ordering::Relaxed);
+        self.put(batch, expected, epoch).map(|state| self.rouse(state))
+    }
+
+    fn append_on(&self, batch: Batch, expected: BatchSequence, epoch: Epoch) -> Result<(), AppendError> {
+        self.is_called.store(true, Ordering::Relaxed);
+        let state = self.put(batch, expected, epoch)?;
+        // Behind the batch and under the lock: whoever takes this back finds the batch.
+        self.goes_on.store(true, Ordering::Relaxed);
+        drop(state);
         Ok(())
+    }
+
+    fn wake(&self) {
+        if self.goes_on.swap(false, Ordering::Relaxed) {
+            self.rouse(self.state());
+        }
     }
 
     fn sync(&self) {
         let mut state = self.state();
         state.sync_to = Some(state.next.previous());
-        self.wake(state);
+        self.rouse(state);
     }
 
     fn durable(&self) -> BatchSequence {
@@ -434,7 +466,7 @@ impl Journal for Shared {
         }
         state.growth.mark(at, newest);
         state.stage = Stage::Waiting(at, Job::Snapshot(at, snapshot));
-        self.wake(state);
+        self.rouse(state);
         Ok(())
     }
 
@@ -455,7 +487,7 @@ impl Journal for Shared {
         let newest = state.next.previous();
         state.segments.release(segment, newest);
         if state.segments.has_freeable(self.durable()) {
-            self.wake(state);
+            self.rouse(state);
         }
     }
 
@@ -499,7 +531,7 @@ impl Journal for Shared {
     fn give_up(&self, reason: &str) {
         let mut state = self.state();
         state.given_up.get_or_insert_with(|| reason.to_owned());
-        self.wake(state);
+        self.rouse(state);
     }
 
     fn close(&self) -> Result<(), CloseError> {

@@ -8,6 +8,7 @@ use crossdock_common::event::Principal;
 use crossdock_common::{Command, Event, RequestId};
 use crossdock_core::Client;
 
+use super::turn::Turn;
 use crate::broker::{Bell, Engine};
 use crate::telemetry::{Protocol, ProtocolMetrics};
 
@@ -42,18 +43,21 @@ impl Session {
             client.authenticated(RequestId(0), Principal { name: caller.user.clone(), tags: Vec::new() });
         }
         let mut call = Call::new(environment, request, caller, self.engine.clock.now(), seed);
-        // Requests that came with this one are read first: what they store goes to the disk together.
-        tokio::task::yield_now().await;
+        Turn::wait(self.engine.clone()).await.take(|| self.step(&mut call));
         loop {
-            if self.client.as_ref().is_some_and(Client::must_leave) {
-                call.leave();
-            }
-            self.round(&mut call);
             if let Some(response) = call.response() {
                 return response;
             }
             self.bell.heard().await;
+            self.step(&mut call);
         }
+    }
+
+    fn step(&mut self, call: &mut Call) {
+        if self.client.as_ref().is_some_and(Client::must_leave) {
+            call.leave();
+        }
+        self.round(call);
     }
 
     /// Lets call and core talk until both are silent.

@@ -74,6 +74,31 @@ fn producers_share_one_journal() {
 }
 
 #[test]
+fn producers_who_go_on_wake_the_journal_at_the_end() {
+    const ROUNDS: u64 = 50;
+    let folder = Folder::new();
+    let (journal, report, _, events) = folder.open().unwrap();
+    let next = Mutex::new(report.last.next());
+    let produce = || {
+        for _ in 0..ROUNDS {
+            for _ in 0..3 {
+                let mut next = next.lock().unwrap();
+                journal.append_on(batch(*next, &[record(1, b"x")]), *next, journal.epoch()).unwrap();
+                *next = next.next();
+            }
+            let last = next.lock().unwrap().previous();
+            journal.wake();
+            while journal.durable() < last {
+                std::thread::yield_now();
+            }
+        }
+    };
+    std::thread::scope(|scope| (0..2).for_each(|_| drop(scope.spawn(produce))));
+    let last = BatchSequence(report.last.0 + 2 * ROUNDS * 3);
+    wait_for(&events, |event| *event == JournalEvent::Durable(last));
+}
+
+#[test]
 fn closing_makes_everything_durable() {
     let folder = Folder::new();
     let (journal, report, _, _) = folder.open().unwrap();

@@ -45,11 +45,10 @@ pub fn send_receive_delete(probe: &mut Probe, body_bytes: usize) {
     });
 }
 
-/// The check that comes before.
+/// The check that comes before, of a caller whose signing key is known.
 pub fn verify(probe: &mut Probe) {
-    let mut request = send(16);
+    let (mut request, keys) = (send(16), sigv4::SigningKeys::default());
     request.headers.push(("authorization".to_owned(), AUTHORIZATION.as_bytes().to_vec()));
-    let keys = sigv4::SigningKeys::default();
     probe.rounds(|probe| {
         for _ in 0..MESSAGES {
             probe.stage(Stage::Verify, || {
