@@ -44,8 +44,8 @@ def does_move_back_to_where_messages_died():
     for body in "abc":
         send(source, body)
     bury(source, 3)
-    letter = receive(dead, VisibilityTimeout=0)[0]
-    assert letter["Attributes"]["DeadLetterQueueSourceArn"] == arn("back"), letter
+    letters = receive(dead, VisibilityTimeout=0, MaxNumberOfMessages=10)
+    assert letters[0]["Attributes"]["DeadLetterQueueSourceArn"] == arn("back"), letters
     time.sleep(0.1)
     handle = ok("StartMessageMoveTask", SourceArn=arn("back-dead"))["TaskHandle"]
     assert handle
@@ -56,6 +56,8 @@ def does_move_back_to_where_messages_died():
     assert abs(last["StartedTimestamp"] / 1000 - time.time()) < 60, last
     back = receive(source, MaxNumberOfMessages=10)
     assert sorted(bodies(back)) == ["a", "b", "c"], back
+    ids = {message["MessageId"] for message in back}
+    assert len(ids) == 3 and ids.isdisjoint(message["MessageId"] for message in letters), "each is another message now"
     assert all(message["Attributes"]["ApproximateReceiveCount"] == "1" for message in back), back
     assert all("DeadLetterQueueSourceArn" not in message["Attributes"] for message in back), back
 

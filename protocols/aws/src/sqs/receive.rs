@@ -166,6 +166,12 @@ pub(crate) fn see(delivery: &Delivery) -> Seen {
     Seen { id, body: foreign.body, attributes: foreign.attributes, properties }
 }
 
+/// A message that was moved is another one in its new queue, and stays that one wherever it dies.
+fn id_after_move(delivery: &Delivery) -> Option<u128> {
+    let moved = delivery.message.rare.as_ref()?.moved?;
+    Some(uuid_of_place(moved.queue.0, moved.position))
+}
+
 fn show(job: &Job, info: &QueueInfo, delivery: &Delivery, selection: &Selection<'_>) -> Shape {
     let mut seen = see(delivery);
     if let Some(notification) = envelope::notification(job, delivery, &seen) {
@@ -178,7 +184,7 @@ fn show(job: &Job, info: &QueueInfo, delivery: &Delivery, selection: &Selection<
     let system = system_attributes(job, info, delivery, &seen.properties);
     let system = system.into_iter().filter(|(name, _)| selection.has_system(name));
     let mut fields = vec![
-        ("MessageId", Shape::text(uuid_text(seen.id))),
+        ("MessageId", Shape::text(uuid_text(id_after_move(delivery).unwrap_or(seen.id)))),
         ("ReceiptHandle", Shape::text(job.receipts().issue(&info.spec.name, delivery.id))),
         ("MD5OfBody", Shape::text(md5_hex(seen.body.as_bytes()))),
         ("Body", Shape::text(&*seen.body)),
