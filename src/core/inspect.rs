@@ -101,7 +101,9 @@ pub fn describe(
             }
             Description { places: places_of(stream, &refs), ..Description::default() }
         }
-        RecordKind::Part | RecordKind::Deduplication | RecordKind::Landings => Description::default(),
+        RecordKind::Part | RecordKind::Deduplication | RecordKind::Landings | RecordKind::Arrivals => {
+            Description::default()
+        }
         RecordKind::Parts => {
             let position = take_u64(&mut payload)?;
             let mut places = Vec::new();
@@ -154,6 +156,7 @@ impl RecordKind {
             Self::Document => "document",
             Self::VhostDeleted => "vhost_deleted",
             Self::Landings => "landings",
+            Self::Arrivals => "arrivals",
         }
     }
 }

@@ -154,6 +154,8 @@ pub enum RecordKind {
     VhostDeleted = 27,
     /// Publications of a session that have come to queues of the shard (in snapshots).
     Landings = 30,
+    /// Places of a queue whose messages were moved to queues of the shard (in snapshots).
+    Arrivals = 31,
 }
 
 impl RecordKind {
@@ -188,6 +190,7 @@ impl RecordKind {
             26 => Self::Document,
             27 => Self::VhostDeleted,
             30 => Self::Landings,
+            31 => Self::Arrivals,
             _ => return None,
         })
     }

@@ -5,6 +5,7 @@
 //! batch is durable ([`Shard::durable`]); until then they wait in `awaiting`, and so does whatever came after them for the
 //! same queue, so that the order of a publisher's messages holds.
 
+pub(crate) mod arrivals;
 mod awaiting;
 pub(crate) mod browse;
 pub(crate) mod command;
@@ -57,6 +58,7 @@ use hashbrown::HashMap;
 
 use crate::log::{Location, Log, RecordKind, Sequence, Urgency};
 use crate::outbox::Outbox;
+use arrivals::Arrivals;
 use awaiting::Waiting;
 use browse::Browsers;
 use command::{Confirmee, Effects, Followup, Publishing, ShardCommand};
@@ -86,8 +88,7 @@ pub(crate) struct Shard {
     waiting: Waiting,
     large: LargeBodies,
     pub(crate) landings: Landings,
-    /// While the log is read: places in other queues that its messages were moved from.
-    pub(crate) moved_here: Vec<(QueueId, u64)>,
+    pub(crate) arrivals: Arrivals,
     /// What the batch being built needs.
     urgency: Urgency,
     segments: Segments,
@@ -137,7 +138,7 @@ impl Shard {
             waiting: Waiting::default(),
             large: LargeBodies::default(),
             landings: Landings::default(),
-            moved_here: Vec::new(),
+            arrivals: Arrivals::default(),
             urgency: Urgency::Write,
             segments: Segments::default(),
             retired: Vec::new(),

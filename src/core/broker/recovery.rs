@@ -117,7 +117,7 @@ impl Recovery {
     /// Tasks that moved messages go on, and know what has arrived.
     fn resume_moves(&mut self) -> Moves {
         let moves = Moves::read(&self.definitions);
-        let arrived: Vec<_> = self.shards.iter_mut().flat_map(|shard| std::mem::take(&mut shard.moved_here)).collect();
+        let arrived: Vec<_> = self.shards.iter().flat_map(|shard| shard.arrivals.iter()).collect();
         moves.resume(self.now, &mut self.shards, &arrived);
         moves
     }

@@ -127,13 +127,15 @@ impl Shard {
         until
     }
 
-    /// Remembers that a publication's message is in these queues.
+    /// Remembers that a publication's message, or one that was moved, is in these queues.
     pub(super) fn note_landing<'a>(
         &mut self,
         message: &Message,
         entries: impl Iterator<Item = &'a (QueueId, Entry, Storing)>,
     ) {
-        if let Some(publication) = message.rare.as_ref().and_then(|rare| rare.publication.as_ref()) {
+        let Some(rare) = &message.rare else { return };
+        rare.moved.into_iter().for_each(|moved| self.arrivals.note(moved));
+        if let Some(publication) = &rare.publication {
             self.landings.note(publication, entries.map(|(queue, _, _)| *queue));
         }
     }

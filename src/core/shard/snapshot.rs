@@ -55,6 +55,7 @@ impl Shard {
         }
         self.write_parts(log);
         self.landings.write(now.instant, log, &mut self.scratch);
+        self.arrivals.write(now.instant, log, &mut self.scratch);
         self.retiring.append(&mut self.retired);
         SnapshotPoint { replay_after: self.waiting.synced_to, usable_after: self.last_sequence() }
     }

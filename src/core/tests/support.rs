@@ -117,6 +117,11 @@ impl World {
         self.broker.add_vhost(&"/".into());
     }
 
+    /// How many batches each log has.
+    pub(super) fn batches(&self) -> Vec<usize> {
+        self.logs.iter().map(|log| log.lock().all.len()).collect()
+    }
+
     /// From now on a start begins with a snapshot.
     pub(super) fn snapshot(&self) {
         (0..self.logs.len()).for_each(|log| self.snapshot_of(log));

@@ -36,6 +36,7 @@ impl Shard {
             RecordKind::Message => self.replay_message(replay, payload, location),
             RecordKind::Retained => self.replay_retained(payload),
             RecordKind::Landings => self.landings.read(id, payload),
+            RecordKind::Arrivals => self.arrivals.read(id, payload),
             RecordKind::Page | RecordKind::Transient | RecordKind::Part => Ok(()),
             _ => {
                 let Some(queue) = self.queues.get_mut(&id) else { return Ok(()) };
@@ -67,8 +68,7 @@ impl Shard {
         if let Some(publication) = &head.publication {
             self.landings.note(publication, places.iter().map(|place| place.queue));
         }
-        let moved = head.rare.as_ref().and_then(|rare| rare.moved);
-        self.moved_here.extend(moved.map(|from| (from.queue, from.position)));
+        head.rare.as_ref().and_then(|rare| rare.moved).into_iter().for_each(|moved| self.arrivals.note(moved));
         // What cannot be read back later has to be kept now.
         let message = match location {
             Some(_) => None,
