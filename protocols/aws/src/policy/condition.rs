@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use super::context::Context;
-use super::pattern::{Pattern, resolve};
+use super::pattern::{Pattern, resolve, resolve_pattern};
 use super::value::{Network, compare_numbers, compare_times, is_number, is_time, truth};
 
 /// One key of one operator.
@@ -115,6 +115,10 @@ impl Operator {
 }
 
 impl Kind {
+    fn has_patterns(self) -> bool {
+        matches!(self, Self::TextLike | Self::Arn)
+    }
+
     fn is(self, wanted: &str, value: &str) -> bool {
         let is_one_of =
             |orderings: &[Ordering], found: Option<Ordering>| found.is_some_and(|found| orderings.contains(&found));
@@ -155,6 +159,7 @@ impl Condition {
         if kind == Kind::IsMissing {
             return self.wanted.iter().any(|wanted| truth(wanted) == Some(values.is_none()));
         }
+        let resolve = if kind.has_patterns() { resolve_pattern } else { resolve };
         let wanted: Vec<String> = self.wanted.iter().map(|wanted| resolve(wanted, context)).collect();
         let is_good = |value: &String| wanted.iter().any(|wanted| kind.is(wanted, value)) != is_negated;
         match (of_many, values) {

@@ -2,6 +2,10 @@
 
 use super::context::Context;
 
+/// Stand for the characters themselves. No name of AWS's has control characters.
+const PLAIN_STAR: &str = "\u{1}";
+const PLAIN_QUESTION_MARK: &str = "\u{2}";
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pattern(String);
 
@@ -12,7 +16,7 @@ impl Pattern {
 
     /// With the values of the request in place of its variables.
     pub(super) fn resolved(&self, context: &Context) -> Self {
-        Self(resolve(&self.0, context))
+        Self(resolve_pattern(&self.0, context))
     }
 
     pub(super) fn matches(&self, text: &str) -> bool {
@@ -34,7 +38,7 @@ fn matches(pattern: &[u8], text: &[u8]) -> bool {
                 star = Some((at, seen));
                 at += 1;
             }
-            Some(byte) if *byte == b'?' || *byte == text[seen] => (at, seen) = (at + 1, seen + 1),
+            Some(byte) if is_of(*byte, text[seen]) => (at, seen) = (at + 1, seen + 1),
             _ => {
                 let Some((star_at, from)) = star else { return false };
                 star = Some((star_at, from + 1));
@@ -45,9 +49,27 @@ fn matches(pattern: &[u8], text: &[u8]) -> bool {
     pattern[at..].iter().all(|byte| *byte == b'*')
 }
 
+fn is_of(pattern: u8, byte: u8) -> bool {
+    match pattern {
+        b'?' => true,
+        1 => byte == b'*',
+        2 => byte == b'?',
+        plain => plain == byte,
+    }
+}
+
 /// Replaces `${key}` and `${key, 'default'}`; `${*}`, `${?}` and `${$}` are the characters themselves. A variable without a value
 /// leaves something that is nobody's.
 pub(super) fn resolve(text: &str, context: &Context) -> String {
+    resolve_with(text, context, |value| value)
+}
+
+/// The same for a pattern: what is special in one is nothing special in values.
+pub(super) fn resolve_pattern(text: &str, context: &Context) -> String {
+    resolve_with(text, context, |value| value.replace('*', PLAIN_STAR).replace('?', PLAIN_QUESTION_MARK))
+}
+
+fn resolve_with(text: &str, context: &Context, change: impl Fn(String) -> String) -> String {
     let mut resolved = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, behind)) = rest.split_once("${") {
@@ -57,7 +79,7 @@ pub(super) fn resolve(text: &str, context: &Context) -> String {
             rest = behind;
             continue;
         };
-        resolved.push_str(&value_of(name, context));
+        resolved.push_str(&change(value_of(name, context)));
         rest = after;
     }
     resolved.push_str(rest);
@@ -104,6 +126,10 @@ mod tests {
         let context = Context::default().with("aws:username", "alice");
         let resolve = |text| resolve(text, &context);
         assert_eq!(resolve("q-${aws:username}-${AWS:UserName}"), "q-alice-alice");
+        let context = context.clone().with("aws:userid", "a*");
+        let matches = |pattern: &str, text| Pattern::new(pattern).resolved(&context).matches(text);
+        assert!(matches("q-${aws:userid}-*", "q-a*-1") && !matches("q-${aws:userid}", "q-abc"));
+        assert!(matches("${*}${?}?", "*?x") && !matches("${*}", "x") && !matches("${?}", "x"));
         assert_eq!(resolve("${aws:none, 'nobody'} ${aws:none} ${*}${ "), "nobody ${aws:none} *${ ");
     }
 }

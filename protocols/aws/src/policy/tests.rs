@@ -130,6 +130,8 @@ fn conditions() {
         ("StringNotEqualsIgnoreCase", "aws:username", json!("ALICE"), false),
         ("StringLike", "aws:username", json!("al*"), true),
         ("StringLike", "aws:username", json!("al"), false),
+        ("StringLike", "aws:username", json!("al${*}"), false),
+        ("StringLike", "aws:username", json!("${aws:username}*"), true),
         ("StringNotLike", "aws:username", json!("b*"), true),
         ("StringEquals", "aws:PrincipalArn", json!("arn:aws:iam::000000000000:user/${aws:username}"), true),
         ("StringEquals", "aws:missing", json!("x"), false),
