@@ -87,7 +87,7 @@ impl Broker {
         let text = format!(
             "vhosts = [\"/\"]\n[[users]]\nname = \"orders\"\npassword = \"secret\"\n\
              permissions = [{{ vhost = \"/\", configure = \".*\", write = \".*\", read = \".*\" }}]\n\
-             [[aws.keys]]\naccess_key_id = \"{access_key}\"\nsecret_access_key = \"{secret}\"\nuser = \"orders\"\n"
+             [aws]\nregion = \"eu-west-1\"\n[[aws.keys]]\naccess_key_id = \"{access_key}\"\nsecret_access_key = \"{secret}\"\nuser = \"orders\"\n"
         );
         std::fs::write(&file, text).expect("writes");
         (Self::start_with(&["--config", file.to_str().expect("UTF-8")], &[]), folder)

@@ -8,19 +8,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossdock_aws::outward::{Addressee, DIRECT_QUEUE, Parcel};
-use crossdock_common::command::{BoundedBy, Outcome as Settlement, Subscribe};
+use crossdock_common::command::Outcome as Settlement;
 use crossdock_common::event::Delivery;
 use crossdock_common::names::DeliveryId;
-use crossdock_common::{Command, ConsumerId, Event, Lane, Message, Name, RequestId, Table};
+use crossdock_common::{Command, Event, Message, Name, Table};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::depot::{Depot, Hidden};
-use super::link::{Actor, Link, Published};
+use super::link::{Actor, CONSUMER, Link, Published};
 use super::web::Outcome;
 use crate::telemetry::events::SnsGivenUp;
 
-const CONSUMER: ConsumerId = ConsumerId(1);
 /// Messages of one subscription that are on their way at the same time.
 const WINDOW_MAX: u32 = 16;
 /// An endpoint that takes longer gets fewer at the same time: the others have to share what is left (`aws.deliveries.concurrent_max`).
@@ -53,7 +52,7 @@ impl Courier {
     /// The subscriber may not read the queue.
     pub(super) async fn run(depot: Arc<Depot>, queue: Hidden, actor: Actor) -> Result<(), String> {
         let mut link = Link::open(&depot.engine, queue.vhost.clone(), actor);
-        link.push(|request| subscribe(request, queue.name.clone()));
+        link.consume(queue.name.clone(), WINDOW_MAX, Table::new());
         let courier = Self {
             depot,
             queue,
@@ -128,21 +127,6 @@ impl Courier {
             self.link.push(|_| Command::Window { consumer: CONSUMER, window });
         }
     }
-}
-
-fn subscribe(request: RequestId, queue: Name) -> Command {
-    let subscribe = Subscribe {
-        consumer: CONSUMER,
-        lane: Lane(0),
-        queue,
-        presettled: false,
-        exclusive: false,
-        priority: 0,
-        window: WINDOW_MAX,
-        bounded_by: BoundedBy::Protocol,
-        arguments: Table::new(),
-    };
-    Command::Subscribe { request, subscribe: Box::new(subscribe) }
 }
 
 /// One attempt, and what follows from it.

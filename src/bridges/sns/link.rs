@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crossdock_common::command::Publish;
+use crossdock_common::command::{BoundedBy, Publish, Subscribe};
 use crossdock_common::definition::Definition;
 use crossdock_common::event::{Principal, Reply};
-use crossdock_common::{Command, Event, Lane, Message, Name, Refusal, RequestId};
+use crossdock_common::{Command, ConsumerId, Event, Lane, Message, Name, Refusal, RequestId, Table};
 use crossdock_core::{Client, cost_bytes};
 
 use crate::broker::{Bell, Engine};
@@ -14,6 +14,8 @@ use crate::broker::{Bell, Engine};
 /// The request that enters the vhost.
 const OPEN: RequestId = RequestId(1);
 const FIRST: u64 = 2;
+/// The only consumer of a connection.
+pub(super) const CONSUMER: ConsumerId = ConsumerId(1);
 
 /// On whose behalf something is done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +70,22 @@ impl Link {
         self.next += 1;
         self.commands.push_back(command(request));
         request
+    }
+
+    /// Begins to consume a queue, with so many deliveries unsettled.
+    pub(super) fn consume(&mut self, queue: Name, window: u32, arguments: Table) {
+        let subscribe = Box::new(Subscribe {
+            consumer: CONSUMER,
+            lane: Lane(0),
+            queue,
+            presettled: false,
+            exclusive: false,
+            priority: 0,
+            window,
+            bounded_by: BoundedBy::Protocol,
+            arguments,
+        });
+        self.push(|request| Command::Subscribe { request, subscribe });
     }
 
     /// Gives the core what it shall do. A refusal to enter is the last that is heard.

@@ -9,16 +9,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use crossdock_aws::outward::{ReplayStatus, ReplayTask};
-use crossdock_common::command::{BoundedBy, Outcome, Subscribe};
+use crossdock_common::command::Outcome;
 use crossdock_common::definition::Definition;
 use crossdock_common::event::{Delivery, Reply};
-use crossdock_common::{Command, ConsumerId, Event, Lane, Message, Name, RequestId, Text, Value};
+use crossdock_common::{Command, Event, Message, Name, Text, Value};
 use tokio::time::{Instant, sleep};
 
 use super::depot::Depot;
 use super::link::{Actor, Link, Published};
 
-const CONSUMER: ConsumerId = ConsumerId(1);
 /// Messages that are copied together.
 const WINDOW: u32 = 64;
 /// Until a queue that takes nothing is tried again.
@@ -106,7 +105,7 @@ impl Replayer {
             None => Value::Timestamp(i64::try_from(self.task.start().0).unwrap_or(i64::MAX)),
         };
         let queue = self.task.archive();
-        self.reads.push(|request| subscribe(request, queue, offset));
+        self.reads.consume(queue, WINDOW, vec![(Text::from_static("x-stream-offset"), offset)]);
     }
 
     /// Puts a mark into the archive, and copies what is before it.
@@ -232,19 +231,4 @@ impl Replayer {
         let change = Definition::SetDocument { name: self.task.document(), document };
         self.writes.define(change).await.map(drop).map_err(|refusal| refusal.to_string())
     }
-}
-
-fn subscribe(request: RequestId, queue: Name, offset: Value) -> Command {
-    let subscribe = Subscribe {
-        consumer: CONSUMER,
-        lane: Lane(0),
-        queue,
-        presettled: false,
-        exclusive: false,
-        priority: 0,
-        window: WINDOW,
-        bounded_by: BoundedBy::Protocol,
-        arguments: vec![(Text::from_static("x-stream-offset"), offset)],
-    };
-    Command::Subscribe { request, subscribe: Box::new(subscribe) }
 }

@@ -71,7 +71,9 @@ impl Namespaces {
         let _ =
             self.engine.administration.put_vhost(record).map_err(|error| Failure::Unavailable(error.to_string()))?;
         let Namespace { vhost, account, region, .. } = namespace;
-        tracing::info!(%vhost, account, region, "a virtual host was made for an account's region");
+        // Whoever looks for what other protocols use has to know.
+        let home = format!("{} in {}", self.rules.account, self.rules.region);
+        tracing::info!(%vhost, account, region, home, "a virtual host was made for an AWS account and region");
         Ok(())
     }
 }
