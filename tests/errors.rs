@@ -21,31 +21,18 @@ fn contains(answer: &[u8], text: &str) {
     assert!(found, "{text:?} is not in {}", String::from_utf8_lossy(answer));
 }
 
-/// A login over AMQP of this user to this vhost.
-fn amqp_login(user: &str, password: &str, vhost: &str) -> Vec<u8> {
-    let plain = format!("\0{user}\0{password}");
-    let mut start_ok = amqp::Arguments::default().long(0).text("PLAIN");
-    start_ok.0.extend(u32::try_from(plain.len()).expect("short").to_be_bytes());
-    start_ok.0.extend(plain.as_bytes());
-    let mut bytes = b"AMQP\0\0\x09\x01".to_vec();
-    bytes.extend(amqp::method(0, 10, 11, start_ok.text("en_US")));
-    bytes.extend(amqp::method(0, 10, 31, amqp::Arguments::default().short(0).long(131_072).short(0)));
-    bytes.extend(amqp::method(0, 10, 40, amqp::Arguments::default().text(vhost).octet(0).octet(0)));
-    bytes
-}
-
 #[test]
 fn amqp_0_9_1() {
     let (broker, _folder) = Broker::start_guarded();
     // A client without the capability is only hung up on, as the specification says.
-    let answer = said(&broker, "amqp", &amqp_login("orders", "wrong", "/"));
+    let answer = said(&broker, "amqp", &amqp::login("orders", "wrong", "/"));
     assert!(!answer.windows(4).any(|window| window == [0, 10, 0, 41]), "no open-ok");
     for (vhost, text) in [
         ("absent", "NOT_ALLOWED - vhost absent not found"),
         ("other", "NOT_ALLOWED - access to vhost 'other' refused for user 'orders'"),
     ] {
         let close_ok = amqp::method(0, 10, 51, amqp::Arguments::default());
-        contains(&said(&broker, "amqp", &[amqp_login("orders", "secret", vhost), close_ok].concat()), text);
+        contains(&said(&broker, "amqp", &[amqp::login("orders", "secret", vhost), close_ok].concat()), text);
     }
     let large = amqp::publish("q", &[0; 65_537]);
     closes_the_channel(
@@ -60,7 +47,7 @@ fn amqp_0_9_1() {
 }
 
 fn closes_the_channel(broker: &Broker, bytes: &[u8], text: &str) {
-    let login = amqp_login("orders", "secret", "/");
+    let login = amqp::login("orders", "secret", "/");
     let mut client = Amqp::open_as(broker.port("amqp"), &login).expect("connects");
     client.send(bytes).expect("sends");
     let answer = client.frame().expect("answers");
@@ -109,11 +96,11 @@ fn sqs() {
 #[test]
 fn none_of_this_disturbs_anybody_else() {
     let (broker, _folder) = Broker::start_guarded();
-    let mut good = Amqp::open_as(broker.port("amqp"), &amqp_login("orders", "secret", "/")).expect("connects");
+    let mut good = Amqp::open_as(broker.port("amqp"), &amqp::login("orders", "secret", "/")).expect("connects");
     good.declare("orders").expect("declares");
     good.select_confirms().expect("selects");
     for _ in 0..20 {
-        said(&broker, "amqp", &amqp_login("orders", "wrong", "/"));
+        said(&broker, "amqp", &amqp::login("orders", "wrong", "/"));
         said(&broker, "mqtt", &mqtt::connect_packet("wrong"));
         said(&broker, "stomp", b"NONSENSE\n\n\0");
         good.send(&amqp::publish("orders", b"fine")).expect("sends");

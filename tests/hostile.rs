@@ -1,4 +1,11 @@
-//! Rows COM-1 to COM-4, COM-7, ST-1, ST-3, ST-4 and A09-8 of `shared/hostile-input.md` on every port, while good clients work.
+//! Rows COM-1 to COM-4, COM-7, ST-1, ST-3, ST-4 and A09-8 of `shared/hostile-input.md` on every port, while good clients work; the
+//! rows of HTTP are in the modules.
+
+mod addresses;
+mod bodies;
+mod http2;
+mod names;
+mod signatures;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -50,7 +57,16 @@ struct Bystander(Amqp);
 
 impl Bystander {
     fn new(broker: &Broker) -> Self {
-        let mut amqp = Amqp::open(broker.port("amqp")).expect("connects");
+        Self::over(Amqp::open(broker.port("amqp")).expect("connects"))
+    }
+
+    /// A user who may do everything.
+    fn new_as(broker: &Broker, user: &str, password: &str) -> Self {
+        let login = amqp::login(user, password, "/");
+        Self::over(Amqp::open_as(broker.port("amqp"), &login).expect("connects"))
+    }
+
+    fn over(mut amqp: Amqp) -> Self {
         amqp.declare("bystander").expect("declares");
         amqp.select_confirms().expect("selects");
         Self(amqp)

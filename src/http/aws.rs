@@ -8,11 +8,10 @@ mod turn;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::{ConnectInfo, State};
 use axum::http::request::Parts;
 use axum::response::Response;
@@ -20,6 +19,7 @@ use crossdock_aws::namespaces::place_of;
 use crossdock_aws::{Caller, Environment, Failure, Quirks, Request, bearer, refuse};
 use crossdock_common::{Name, UnixMillis};
 
+use super::body::{Missing, whole};
 use crate::bridges::sns::Office;
 use crate::broker::Engine;
 use crate::config::Settings;
@@ -30,8 +30,6 @@ use keys::Keys;
 use namespaces::Namespaces;
 use session::Session;
 
-/// Time to send a whole body.
-const BODY_TIME_MAX: Duration = Duration::from_secs(30);
 /// Bytes of one message's body in the longest usual spelling: `%C3` in a form, `\u00e9` in JSON.
 const SPELLING_MAX: usize = 3;
 /// Room for the parameters beside the messages.
@@ -165,13 +163,12 @@ impl Endpoint {
         Some(user.map(|user| Caller { user, account: None, region: None, peer: Some(peer.ip()) }))
     }
 
-    /// The whole body, within its limits of size and time; chunked bodies are counted while they come.
     async fn read(&self, body: Body) -> Result<bytes::Bytes, Failure> {
-        match tokio::time::timeout(BODY_TIME_MAX, to_bytes(body, self.body_bytes_max)).await {
-            Ok(Ok(body)) => Ok(body),
-            Ok(Err(_)) => Err(Failure::TooLarge),
-            Err(_) => Err(Failure::Malformed("The body did not come in time.".to_owned())),
-        }
+        whole(body, self.body_bytes_max).await.map_err(|missing| match missing {
+            Missing::TooLarge => Failure::TooLarge,
+            Missing::TooSlow => Failure::Malformed("The body did not come in time.".to_owned()),
+            Missing::Broken => Failure::Malformed("The body cannot be read.".to_owned()),
+        })
     }
 
     fn refused(&self, peer: SocketAddr, request: &Request) {

@@ -1,6 +1,7 @@
 //! Everything that speaks HTTP: the SQS and SNS APIs, health and metrics.
 
 mod aws;
+mod body;
 mod management;
 
 pub use aws::{GUEST, namespaces_of, router as aws_router};

@@ -1,23 +1,18 @@
 //! HTTP and WebSocket at the doors that lead to messaging protocols; and what a client speaks, by the first byte it says.
 
-use std::convert::Infallible;
-use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::ConnectInfo;
 use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tower_service::Service as _;
 
-use super::http;
+use super::http::{self, Answer, routed};
 use super::shutdown::ShutdownSignal;
 use super::transport::Transport;
 use super::websocket::{Agreement, Gate, Rejection, WebSocket};
@@ -122,13 +117,7 @@ impl HttpDoor<'_> {
             builder.header_read_timeout(self.gate.timeout).max_buf_size(HEAD_BYTES_MAX);
         }
         let mut connection = builder.serve_connection(TokioIo::new(wire), service);
-        let served = tokio::select! {
-            served = poll_fn(|context| connection.poll_without_shutdown(context)) => served,
-            () = shutdown.begun() => {
-                Pin::new(&mut connection).graceful_shutdown();
-                poll_fn(|context| connection.poll_without_shutdown(context)).await
-            }
-        };
+        let served = http::converse(&mut connection, &mut shutdown).await;
         if let Some(&protocol) = spoken.get() {
             let reason = served.as_ref().map_or_else(ToString::to_string, |()| "closed".to_owned());
             ConnectionClosed { protocol, peer, reason: &reason }.emit(self.metrics);
@@ -137,9 +126,8 @@ impl HttpDoor<'_> {
         let mut wire = parts.io.into_inner();
         match (served, agreed.get()) {
             (Ok(()), Some(agreement)) => Some(self.websocket(*agreement, wire, parts.read_buf)),
-            _ => {
-                // Nobody waits for it: the answers are written.
-                let _ = tokio::io::AsyncWriteExt::shutdown(&mut wire).await;
+            (served, _) => {
+                http::part(&mut wire, &parts.read_buf, served.is_ok(), &mut shutdown).await;
                 None
             }
         }
@@ -152,16 +140,8 @@ impl HttpDoor<'_> {
     }
 }
 
-/// Boxed: the connection is polled in place.
-type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
-
 fn ready(response: Response<Body>) -> Answer {
     Box::pin(std::future::ready(Ok(response)))
-}
-
-fn routed(mut router: Router, mut request: Request<Incoming>, peer: SocketAddr) -> Answer {
-    request.extensions_mut().insert(ConnectInfo(peer));
-    Box::pin(async move { router.call(request.map(Body::new)).await })
 }
 
 fn report(rejection: Rejection, peer: SocketAddr, metrics: &Metrics) {

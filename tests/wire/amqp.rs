@@ -91,7 +91,20 @@ pub fn opening() -> Vec<u8> {
     opening_with(b"")
 }
 
-/// The same with these client properties.
+/// A login of this user to this vhost, without a channel.
+pub fn login(user: &str, password: &str, vhost: &str) -> Vec<u8> {
+    let plain = format!("\0{user}\0{password}");
+    let mut start_ok = Arguments::default().long(0).text("PLAIN");
+    start_ok.0.extend(u32::try_from(plain.len()).expect("short").to_be_bytes());
+    start_ok.0.extend(plain.as_bytes());
+    let mut bytes = b"AMQP\0\0\x09\x01".to_vec();
+    bytes.extend(method(0, 10, 11, start_ok.text("en_US")));
+    bytes.extend(method(0, 10, 31, Arguments::default().short(0).long(131_072).short(0)));
+    bytes.extend(method(0, 10, 40, Arguments::default().text(vhost).octet(0).octet(0)));
+    bytes
+}
+
+/// An opening with these client properties.
 fn opening_with(properties: &[u8]) -> Vec<u8> {
     let mut start_ok = Arguments::default().long(u32::try_from(properties.len()).expect("short"));
     start_ok.0.extend(properties);

@@ -3,6 +3,15 @@
 use std::io::{BufRead, BufReader, Read, Result, Write};
 use std::net::TcpStream;
 
+/// Sends bytes on a connection of their own, and gives all that is said until it ends.
+pub fn exchange(port: u16, bytes: &[u8]) -> Result<String> {
+    let mut stream = super::connect(port)?;
+    stream.write_all(bytes)?;
+    let mut heard = Vec::new();
+    stream.read_to_end(&mut heard)?;
+    Ok(String::from_utf8_lossy(&heard).into_owned())
+}
+
 /// A connection.
 pub struct Http {
     reader: BufReader<TcpStream>,

@@ -2,6 +2,7 @@
 //! clients to prove, in `clients`.
 
 pub mod amqp;
+pub mod aws;
 pub mod http;
 pub mod mqtt;
 pub mod stomp;

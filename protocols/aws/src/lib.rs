@@ -14,6 +14,7 @@ mod desk;
 mod digest;
 mod error;
 mod http;
+mod json_text;
 mod memory;
 pub mod namespaces;
 mod office;

@@ -5,7 +5,7 @@
 mod canonical;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
 use crossdock_common::UnixMillis;
@@ -61,8 +61,15 @@ struct Scope<'a> {
 
 /// Who claims to have signed the request, unchecked; `None` if nobody does.
 pub fn claimed(request: &Request) -> Option<Signer> {
-    let claim = Claim::read(request).ok()?;
-    claim.scope().ok().map(|scope| scope.signer())
+    claim(request).ok()
+}
+
+/// The same.
+///
+/// # Errors
+/// Nobody does, or what it says about that cannot be read.
+pub fn claim(request: &Request) -> Result<Signer, Failure> {
+    Claim::read(request)?.scope().map(|scope| scope.signer())
 }
 
 /// Checks the signature with the secret of the access key that the request names.
@@ -200,7 +207,12 @@ impl<'a> Claim<'a> {
         if let Some(unsigned) = MUST_BE_SIGNED.iter().filter(matters).find(|name| !is_signed(name)) {
             return Err(Failure::Signature(format!("'{unsigned}' must be a signed header.")));
         }
-        Ok(())
+        // A header that is named thousands of times would be signed as often, whatever its length.
+        let mut seen = HashSet::new();
+        if signed().all(|name| seen.insert(name.to_ascii_lowercase())) {
+            return Ok(());
+        }
+        Err(Failure::Signature("A header may be signed once only.".to_owned()))
     }
 
     fn check_time(&self, scope: &Scope<'_>, now: UnixMillis) -> Result<(), Failure> {

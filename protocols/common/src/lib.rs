@@ -12,6 +12,7 @@ pub mod envelope;
 pub mod event;
 pub mod filter;
 pub mod hub;
+pub mod json;
 pub mod lane_quota;
 pub mod limits;
 pub mod machine;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use crossdock_aws::namespaces::is_account;
-use crossdock_aws::sigv4::{SigningKeys, claimed, verify};
+use crossdock_aws::sigv4::{SigningKeys, claim, claimed, verify};
 use crossdock_aws::{Caller, Failure, Request};
 use crossdock_common::{Name, UnixMillis};
 
@@ -50,7 +50,7 @@ impl Keys {
         if !self.verify {
             return Ok(());
         }
-        let signer = claimed(request).ok_or(Failure::NotSigned)?;
+        let signer = claim(request)?;
         if self.keys.contains_key(&signer.access_key) { Ok(()) } else { Err(Failure::UnknownKey) }
     }
 

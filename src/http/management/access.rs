@@ -2,9 +2,8 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
@@ -18,11 +17,10 @@ use super::Management;
 use super::answer::Failure;
 use crate::auth::{ADMINISTRATOR, AuthenticationError};
 use crate::broker::Engine;
+use crate::http::body::{Missing, whole};
 use crate::telemetry::Protocol;
 use crate::telemetry::events::AuthenticationFailed;
 
-/// Time to send a whole body.
-const BODY_TIME_MAX: Duration = Duration::from_secs(30);
 const MONITORING: &str = "monitoring";
 const POLICYMAKER: &str = "policymaker";
 const MANAGEMENT: &str = "management";
@@ -115,11 +113,14 @@ pub(super) async fn admit(
     Ok(next.run(received(request, management.body_bytes_max()).await?).await)
 }
 
-/// The request with all of its body, which has limits of size and time.
+/// The request with all of its body.
 async fn received(request: Request, body_bytes_max: usize) -> Result<Request, Failure> {
     let (parts, body) = request.into_parts();
-    let body = tokio::time::timeout(BODY_TIME_MAX, to_bytes(body, body_bytes_max));
-    let body = body.await.map_err(|_| Failure::too_slow())?.map_err(|_| Failure::too_large())?;
+    let body = whole(body, body_bytes_max).await.map_err(|missing| match missing {
+        Missing::TooLarge => Failure::too_large(),
+        Missing::TooSlow => Failure::too_slow(),
+        Missing::Broken => Failure::bad_request("the body is not readable"),
+    })?;
     Ok(Request::from_parts(parts, Body::from(body)))
 }
 

@@ -52,7 +52,9 @@ fn path(path: &str) -> String {
 /// Sorted by name and value, in one spelling; the signature of a presigned request is not part of what it signs.
 fn query(query: &str) -> String {
     let encode = |text: &str| {
-        let bytes: Vec<u8> = percent_decode_str(text).collect();
+        // What is signed is what the parameter means: a plus sign is a space there.
+        let spaced = text.replace('+', "%20");
+        let bytes: Vec<u8> = percent_decode_str(&spaced).collect();
         percent_encoding::percent_encode(&bytes, ENCODED).to_string()
     };
     let mut pairs: Vec<(String, String)> = pairs(query)

@@ -5,7 +5,6 @@ use crossdock_common::definition::{
     BindingSpec, Definition, Destination, ExchangeInfo, QueueSettings, QueueSpec, Stream,
 };
 use crossdock_common::{Name, Table, Text, UnixMillis, Value};
-use serde_json::Value as Json;
 
 use super::replay::Status;
 use super::subscription::Subscription;
@@ -13,6 +12,7 @@ use super::topics::{self, KEPT, kept};
 use crate::calendar::iso8601;
 use crate::call::Job;
 use crate::error::Failure;
+use crate::json_text;
 
 /// The attribute.
 pub(super) const NAME: &str = "ArchivePolicy";
@@ -43,7 +43,7 @@ pub(super) fn days(policy: &str) -> Result<Option<u64>, String> {
     if policy.is_empty() {
         return Ok(None);
     }
-    let json: Json = serde_json::from_str(policy).map_err(|_| format!("{NAME}: failed to parse JSON"))?;
+    let json = json_text::parse(policy).ok_or_else(|| format!("{NAME}: failed to parse JSON"))?;
     let members = json.as_object().ok_or_else(|| format!("{NAME}: must be a JSON object"))?;
     if let Some(unknown) = members.keys().find(|name| *name != PERIOD) {
         return Err(format!("{NAME}: Unknown member {unknown}"));

@@ -7,6 +7,7 @@ mod backoff;
 #[cfg(test)]
 mod tests;
 
+use crate::json_text;
 use serde_json::{Map, Value as Json, json};
 
 pub use backoff::Backoff;
@@ -350,8 +351,8 @@ impl TopicPolicy {
 }
 
 fn object(text: &str) -> Result<Map<String, Json>, String> {
-    match serde_json::from_str(text) {
-        Ok(Json::Object(given)) => Ok(given),
+    match json_text::parse(text) {
+        Some(Json::Object(given)) => Ok(given),
         _ => Err("failed to parse JSON".to_owned()),
     }
 }

@@ -17,6 +17,7 @@ use crate::convert::properties::Properties;
 use crate::desk::Published;
 use crate::digest::uuid_text;
 use crate::error::Failure;
+use crate::json_text;
 use crate::sqs::send::message;
 use crate::wire::{Service, Shape, View, is_legal};
 
@@ -173,7 +174,7 @@ pub(super) fn read_for(job: &Job, view: View<'_>, path: &str, protocol: &str) ->
 /// (`outward.rs`).
 fn structured(given: &str, protocol: &str) -> Result<String, Failure> {
     let refuse = |reason: &str| Failure::SnsInvalid(format!("Message Structure - {reason}"));
-    let Ok(Json::Object(texts)) = serde_json::from_str(given) else {
+    let Some(Json::Object(texts)) = json_text::parse(given) else {
         return Err(refuse("JSON message body failed to parse"));
     };
     let default = texts.get("default").and_then(Json::as_str);

@@ -1,16 +1,15 @@
 //! RedrivePolicy of a subscription: the queue of messages that could not be delivered.
 
-use serde_json::Value as Json;
-
 use super::filter::json_check;
 use crate::arn::Place;
 use crate::call::Job;
+use crate::json_text;
 use crate::sqs::attributes;
 use crate::sqs::fifo;
 
 /// The ARN of a policy that was read before.
 pub(super) fn target(policy: &str) -> Option<String> {
-    let json: Json = serde_json::from_str(policy).ok()?;
+    let json = json_text::parse(policy)?;
     Some(json.get("deadLetterTargetArn")?.as_str()?.to_owned())
 }
 
@@ -26,6 +25,9 @@ pub(super) fn queue(policy: &str, place: &Place) -> Option<String> {
 pub(super) fn check(policy: &str, place: &Place) -> Result<(), String> {
     if policy.is_empty() {
         return Ok(());
+    }
+    if json_text::is_too_much(policy.as_bytes()) {
+        return Err("RedrivePolicy: failed to parse JSON".to_owned());
     }
     json_check(policy).map_err(|problem| format!("RedrivePolicy: {problem}"))?;
     match queue(policy, place) {

@@ -17,6 +17,7 @@ use crate::calendar::unix_seconds;
 use crate::call::Job;
 use crate::digest::uuid_text;
 use crate::error::Failure;
+use crate::json_text;
 pub use task::ReplayTask;
 
 /// The attribute.
@@ -117,7 +118,7 @@ fn read(policy: &str) -> Result<Option<Window>, String> {
     if policy.is_empty() {
         return Ok(None);
     }
-    let json: Json = serde_json::from_str(policy).map_err(|_| format!("{NAME}: failed to parse JSON"))?;
+    let json = json_text::parse(policy).ok_or_else(|| format!("{NAME}: failed to parse JSON"))?;
     let members = json.as_object().ok_or_else(|| format!("{NAME}: must be a JSON object"))?;
     if members.is_empty() {
         return Ok(None);

@@ -8,6 +8,7 @@ use super::pages::{Page, names};
 use super::queue;
 use crate::call::Job;
 use crate::error::Failure;
+use crate::json_text;
 use crate::wire::Shape;
 
 const SOURCES_MAX: usize = 10;
@@ -52,7 +53,7 @@ pub(super) fn allows(target: &QueueInfo, source_arn: &str) -> bool {
 
 fn parse(policy: &str) -> Result<Allowed, Failure> {
     let refuse = |reason: &str| Failure::value(policy, NAME, reason);
-    let Ok(Json::Object(parsed)) = serde_json::from_str(policy) else {
+    let Some(Json::Object(parsed)) = json_text::parse(policy) else {
         return Err(refuse("Redrive allow policy is not a valid JSON map."));
     };
     let permission = parsed.get("redrivePermission").and_then(Json::as_str);

@@ -8,6 +8,7 @@ use serde_json::{Value as Json, json};
 use super::{attributes, dead_letters, fifo};
 use crate::call::Job;
 use crate::error::Failure;
+use crate::json_text;
 
 const RECEIVE_COUNT_MAX: u32 = 1_000;
 
@@ -29,8 +30,8 @@ pub(super) async fn read(
         return Ok(Some(Redrive { dead_letter: None, max_receive_count: None }));
     }
     let refuse = |reason: &str| Failure::value(policy, "RedrivePolicy", reason);
-    let parsed = match serde_json::from_str(policy) {
-        Ok(Json::Object(parsed)) => parsed,
+    let parsed = match json_text::parse(policy) {
+        Some(Json::Object(parsed)) => parsed,
         _ => return Err(refuse("Redrive policy is not a valid JSON map.")),
     };
     let missing = |name: &str| refuse(&format!("Redrive policy does not contain mandatory attribute: {name}."));

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{Decoded, Fields, Protocol, Service, Shape};
 use crate::error::Failure;
 use crate::http::Request;
+use crate::json_text::{VALUES_MAX, is_too_much};
 
 pub(super) const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
 
@@ -16,6 +17,9 @@ pub(super) fn decode(target: &str, request: &Request) -> Result<Decoded, Failure
     let Some(action) = target.strip_prefix(TARGET_PREFIX) else {
         return Err(Failure::UnknownAction(target.to_owned()));
     };
+    if is_too_much(&request.body) {
+        return Err(Failure::Malformed(format!("The body has more than {VALUES_MAX} values.")));
+    }
     // serde_json refuses nesting deeper than 128.
     let body = if request.body.is_empty() { Ok(json!({})) } else { serde_json::from_slice(&request.body) };
     let fields = match body {

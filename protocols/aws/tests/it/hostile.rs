@@ -46,8 +46,10 @@ fn deep_and_wide_bodies_are_refused_or_answered() {
     assert_eq!(Core::default().answer(&json("SendMessage", &deep)).status, 400);
     let nested = format!("{{\"Attributes\":{}{}}}", "{\"a\":".repeat(10_000), "}".repeat(10_000));
     assert_eq!(Core::default().answer(&json("CreateQueue", &nested)).status, 400);
-    let keys: Vec<String> = (0..100_000).map(|key| format!("\"k{key}\":1")).collect();
-    assert_eq!(Core::default().answer(&json("ListQueues", &format!("{{{}}}", keys.join(",")))).status, 200);
+    for (count, status) in [(9_000, 200), (100_000, 400)] {
+        let keys: Vec<String> = (0..count).map(|key| format!("\"k{key}\":1")).collect();
+        assert_eq!(Core::default().answer(&json("ListQueues", &format!("{{{}}}", keys.join(",")))).status, status);
+    }
     let twice = r#"{"QueueName":"a","QueueName":"q","__type":"x"}"#;
     assert_eq!(Core::default().answer(&json("GetQueueUrl", twice)).status, 200);
     let wide = format!("Action=ListQueues&{}", vec!["Attribute.1.Name=a"; 10_000].join("&"));
