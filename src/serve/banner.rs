@@ -41,8 +41,9 @@ fn aws(settings: &Settings, endpoint: &str) -> String {
         Some(key) => (key.access_key_id.as_str(), "SECRET"),
         None => return "no call is accepted until aws.keys has a key in the configuration".to_owned(),
     };
+    let region = &settings.aws.region;
     format!(
-        "AWS_ACCESS_KEY_ID={key} AWS_SECRET_ACCESS_KEY={secret} aws --region us-east-1 --endpoint-url {endpoint} sqs \
+        "AWS_ACCESS_KEY_ID={key} AWS_SECRET_ACCESS_KEY={secret} aws --region {region} --endpoint-url {endpoint} sqs \
          create-queue --queue-name hello"
     )
 }
