@@ -54,7 +54,7 @@ struct Endpoint {
 /// The operating system gives no random numbers.
 pub fn router(engine: Arc<Engine>, office: Arc<Office>, settings: &Settings, seed: u64) -> Result<Router> {
     let message_bytes_max = settings.limits.aws_message_bytes_max.as_usize();
-    let rules = namespaces_of(settings);
+    let rules = settings.aws.namespaces(settings.dev);
     let home = Environment {
         namespace: rules.of(None, None).context("aws.account_id is no account")?,
         message_bytes_max,
@@ -75,13 +75,6 @@ pub fn router(engine: Arc<Engine>, office: Arc<Office>, settings: &Settings, see
         office,
     };
     Ok(Router::new().fallback(serve).with_state(Arc::new(endpoint)))
-}
-
-/// Which accounts and regions there are.
-pub fn namespaces_of(settings: &Settings) -> crossdock_aws::Namespaces {
-    let aws = &settings.aws;
-    let regions_together = aws.quirks.regions_together.unwrap_or(settings.dev);
-    crossdock_aws::Namespaces { account: aws.account_id.clone(), region: aws.region.clone(), regions_together }
 }
 
 /// The key of receipt handles, made at the first start: handles outlive a restart.

@@ -20,7 +20,6 @@ use tokio::sync::Semaphore;
 
 use crate::broker::Engine;
 use crate::config::Settings;
-use crate::http::namespaces_of;
 use depot::{Depot, Keeper};
 use doorway::Doorway;
 pub use mail::check_mail;
@@ -37,7 +36,7 @@ pub fn deliver(engine: Arc<Engine>, office: Arc<Office>, settings: &Settings) {
         web: web(Some(office.rules.clone())),
         sinks: Sinks::new(engine.clone(), &aws.sinks, web(None), timeout),
         permits: Semaphore::new(aws.deliveries.concurrent_max as usize),
-        namespaces: namespaces_of(settings),
+        namespaces: aws.namespaces(settings.dev),
         engine,
         office,
     };

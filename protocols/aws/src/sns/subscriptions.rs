@@ -102,21 +102,14 @@ async fn check_redrive(job: &Job, given: &Given, queue: &str) -> Result<(), Stri
     }
 }
 
-async fn make_outwards(
-    job: &Job,
-    info: &ExchangeInfo,
-    protocol: Protocol,
-    endpoint: &str,
-    (given, others): (Given, &[Subscription]),
-) -> Result<Subscription, Failure> {
-    let id = uuid_text(job.desk.uuid());
-    let pending_since = protocol.needs_confirmation().then(|| job.desk.now().unix);
-    let mut subscription = Subscription {
+/// One that nobody has said anything of yet, and that has no queue.
+fn new(job: &Job, info: &ExchangeInfo, protocol: Protocol, endpoint: &str) -> Subscription {
+    Subscription {
         topic: info.spec.name.clone(),
-        queue: Name::from(format!("{HIDDEN}{id}")),
+        queue: Name::default(),
         protocol,
         key: Subscription::key_for(info),
-        id,
+        id: uuid_text(job.desk.uuid()),
         subscriber: job.user.to_string(),
         endpoint: endpoint.to_owned(),
         raw: false,
@@ -124,8 +117,21 @@ async fn make_outwards(
         scope: Scope::default(),
         replay: None,
         is_replay: false,
-        outward: Outward { region: job.place.region.clone(), pending_since, ..Outward::default() },
-    };
+        outward: Outward::default(),
+    }
+}
+
+async fn make_outwards(
+    job: &Job,
+    info: &ExchangeInfo,
+    protocol: Protocol,
+    endpoint: &str,
+    (given, others): (Given, &[Subscription]),
+) -> Result<Subscription, Failure> {
+    let pending_since = protocol.needs_confirmation().then(|| job.desk.now().unix);
+    let mut subscription = new(job, info, protocol, endpoint);
+    subscription.queue = Name::from(format!("{HIDDEN}{}", subscription.id));
+    subscription.outward = Outward { region: job.place.region.clone(), pending_since, ..Outward::default() };
     given.apply(&mut subscription).map_err(|reason| in_attributes(&reason))?;
     check_limits(job, info, others, &subscription)?;
     let spec = QueueSpec { name: subscription.queue.clone(), durable: true, ..QueueSpec::default() };
@@ -162,21 +168,7 @@ async fn find_or_make(
     if job.desk.inspect_queue(queue).await.is_err() {
         return Err(Failure::SnsInvalid(format!("Endpoint Reason: there is no queue {queue}")));
     }
-    let mut subscription = Subscription {
-        topic: info.spec.name.clone(),
-        queue: Name::from(queue),
-        protocol: Protocol::Sqs,
-        key: Subscription::key_for(&info),
-        id: uuid_text(job.desk.uuid()),
-        subscriber: job.user.to_string(),
-        endpoint: endpoint.to_owned(),
-        raw: false,
-        filter: None,
-        scope: Scope::default(),
-        replay: None,
-        is_replay: false,
-        outward: Outward::default(),
-    };
+    let mut subscription = Subscription { queue: Name::from(queue), ..new(job, &info, Protocol::Sqs, endpoint) };
     given.apply(&mut subscription).map_err(|reason| in_attributes(&reason))?;
     check_limits(job, &info, &known, &subscription)?;
     subscription.save(job).await?;

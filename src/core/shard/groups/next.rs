@@ -47,34 +47,56 @@ pub(super) struct Next {
     by_wish: BTreeMap<u64, BTreeSet<Place>>,
     /// Who has room.
     room: u64,
+    /// Of each wish of theirs the first place: selectors can have very many combinations.
+    open: BTreeSet<Place>,
 }
 
 impl Default for Next {
     fn default() -> Self {
-        Self { by_wish: BTreeMap::new(), room: u64::MAX }
+        Self { by_wish: BTreeMap::new(), room: u64::MAX, open: BTreeSet::new() }
     }
 }
 
 impl Next {
     pub(super) fn insert(&mut self, place: Place, wanted_by: u64) {
-        self.by_wish.entry(wanted_by).or_default().insert(place);
+        self.change(wanted_by, |places| places.insert(place));
     }
 
     pub(super) fn remove(&mut self, place: Place, wanted_by: u64) {
-        let Some(places) = self.by_wish.get_mut(&wanted_by) else { return };
-        places.remove(&place);
-        if places.is_empty() {
+        self.change(wanted_by, |places| places.remove(&place));
+    }
+
+    fn change(&mut self, wanted_by: u64, change: impl FnOnce(&mut BTreeSet<Place>) -> bool) {
+        let places = self.by_wish.entry(wanted_by).or_default();
+        let before = places.first().copied();
+        change(places);
+        let after = places.first().copied();
+        if after.is_none() {
             self.by_wish.remove(&wanted_by);
+        }
+        if before != after && wanted_by & self.room != 0 {
+            if let Some(before) = before {
+                self.open.remove(&before);
+            }
+            self.open.extend(after);
+        }
+    }
+
+    fn open_to(&mut self, room: u64) {
+        if self.room != room {
+            self.room = room;
+            self.open = self.wanted().filter_map(BTreeSet::first).copied().collect();
         }
     }
 
     pub(super) fn clear(&mut self) {
         self.by_wish.clear();
+        self.open.clear();
     }
 
     /// The first place that somebody with room wants.
     pub(super) fn first(&self) -> Option<Place> {
-        self.wanted().filter_map(BTreeSet::first).min().copied()
+        self.open.first().copied()
     }
 
     /// Places that somebody with room wants, for each wish in order.
@@ -112,7 +134,7 @@ impl Groups {
     /// Only these have room now: what others want waits.
     pub(crate) fn open_to(&mut self, room: u64) {
         if self.wishes.is_some() {
-            self.next.room = room;
+            self.next.open_to(room);
         }
     }
 
