@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::support::{Broker, pause, wait_for};
 use crate::wire::amqp::{self, Amqp};
+use crate::wire::http::exchange;
 use crate::wire::mqtt;
 use crate::wire::websocket::{Web, ask, asking, frame, request};
 use crate::wire::{connect, stomp, through_tls};
@@ -346,4 +347,18 @@ fn one_port_leads_to_nothing_that_is_switched_off() {
     assert_eq!(status, 404);
     let (status, ..) = ask(broker.port("any"), "GET /readyz HTTP/1.1\r\nhost: x\r\n\r\n").expect("answers");
     assert_eq!(status, 200);
+}
+
+/// What the AWS APIs remember for a while is the same at their own port and at the one for everything.
+#[test]
+fn both_doors_of_aws_remember_the_same() {
+    let broker = start(&[]);
+    let call = |door: &str, query: &str| {
+        let head = format!("GET /?{query}&Version=2012-11-05 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        exchange(broker.port(door), head.as_bytes()).expect("answers")
+    };
+    assert!(call("aws", "Action=CreateQueue&QueueName=q").starts_with("HTTP/1.1 200 "));
+    assert!(call("aws", "Action=PurgeQueue&QueueUrl=q").starts_with("HTTP/1.1 200 "));
+    let again = call("any", "Action=PurgeQueue&QueueUrl=q");
+    assert!(again.contains("AWS.SimpleQueueService.PurgeQueueInProgress"), "{again}");
 }

@@ -84,7 +84,7 @@ impl Starting {
         http::aws_router(engine.clone(), office.clone(), &self.settings, seed()?)
     }
 
-    /// What answers HTTP at the listener for everything.
+    /// What answers HTTP, at a listener of its own and at the one for everything: what the AWS APIs remember is the same at both.
     fn routers(&self, engine: &Arc<Engine>, office: &Arc<Office>) -> Result<Routers> {
         let is_active = |kind| self.settings.is_active(kind);
         let management = is_active(ListenerKind::Management).then(|| http::management_router(self.management.clone()));
@@ -105,16 +105,16 @@ impl Starting {
         shutdown: &Shutdown,
     ) -> Result<Vec<Listening>> {
         let reception = &self.reception;
+        let routers = self.routers(engine, office)?;
         let mut listening = Vec::new();
         for listener in self.settings.active_listeners() {
             listening.push(match listener.kind {
                 ListenerKind::Management => continue,
                 ListenerKind::Aws => {
-                    listen_http(reception, listener, self.aws_router(engine, office)?, shutdown.signal())?
+                    let Some(router) = routers.aws.clone() else { continue };
+                    listen_http(reception, listener, router, shutdown.signal())?
                 }
-                ListenerKind::Any => {
-                    listen(reception, engine, listener, self.routers(engine, office)?, shutdown.signal())?
-                }
+                ListenerKind::Any => listen(reception, engine, listener, routers.clone(), shutdown.signal())?,
                 _ => listen(reception, engine, listener, Routers::default(), shutdown.signal())?,
             });
         }
