@@ -10,19 +10,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, Result};
-use axum::Router;
 use axum::body::Body;
-use axum::extract::{ConnectInfo, State};
-use axum::http::request::Parts;
-use axum::response::Response;
+use bytes::Bytes;
 use crossdock_aws::namespaces::place_of;
-use crossdock_aws::{Caller, Environment, Failure, Quirks, Request, bearer, refuse};
+use crossdock_aws::sigv4::Claim;
+use crossdock_aws::{Caller, Environment, Failure, Head, Quirks, Request, bearer, refuse};
 use crossdock_common::{Name, UnixMillis};
+use hyper::body::Incoming;
+use hyper::http::request::Parts;
+use hyper::{Method, Response, StatusCode};
 
 use super::body::{Missing, whole};
 use crate::bridges::sns::Office;
 use crate::broker::Engine;
 use crate::config::Settings;
+use crate::net::{Answer, Responder};
 use crate::telemetry::Protocol;
 use crate::telemetry::events::AuthenticationFailed;
 pub use keys::GUEST;
@@ -39,42 +41,14 @@ const DOCUMENT: &str = "aws";
 const RECEIPT_KEY: &str = "receipt-key";
 const RECEIPT_KEY_BYTES: usize = 32;
 
-struct Endpoint {
+/// Everything on one port: `/` and every queue's path, for SQS, SNS and STS.
+pub struct Aws {
     engine: Arc<Engine>,
     namespaces: Namespaces,
     keys: Keys,
     body_bytes_max: usize,
     seeds: AtomicU64,
     office: Arc<Office>,
-}
-
-/// Everything on one port: `/` and every queue's path, for SQS, SNS and STS.
-///
-/// # Errors
-/// The operating system gives no random numbers.
-pub fn router(engine: Arc<Engine>, office: Arc<Office>, settings: &Settings, seed: u64) -> Result<Router> {
-    let message_bytes_max = settings.limits.aws_message_bytes_max.as_usize();
-    let rules = settings.aws.namespaces(settings.dev);
-    let home = Environment {
-        namespace: rules.of(None, None).context("aws.account_id is no account")?,
-        message_bytes_max,
-        receipt_key: receipt_key(&engine)?,
-        quirks: Quirks {
-            recreate_at_once: settings.aws.quirks.recreate_at_once,
-            purge_at_once: settings.aws.quirks.purge_at_once,
-        },
-        memory: Arc::default(),
-        office: Some(office.clone()),
-    };
-    let endpoint = Endpoint {
-        namespaces: Namespaces::new(engine.clone(), rules, home),
-        engine,
-        keys: Keys::new(settings),
-        body_bytes_max: message_bytes_max * SPELLING_MAX + PARAMETERS_BYTES,
-        seeds: AtomicU64::new(seed),
-        office,
-    };
-    Ok(Router::new().fallback(serve).with_state(Arc::new(endpoint)))
 }
 
 /// The key of receipt handles, made at the first start: handles outlive a restart.
@@ -89,39 +63,69 @@ fn receipt_key(engine: &Engine) -> Result<Vec<u8>> {
     Ok(key)
 }
 
-async fn serve(
-    State(endpoint): State<Arc<Endpoint>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    request: axum::extract::Request,
-) -> Response {
-    let seed = endpoint.seeds.fetch_add(1, Ordering::Relaxed);
-    let (parts, body) = request.into_parts();
-    if let Some(pem) = certificate(&endpoint.office, &parts).await {
-        return Response::builder().header("content-type", "application/x-pem-file").body(pem).unwrap_or_default();
-    }
-    let mut request = head(&parts);
-    match endpoint.answer(peer, &mut request, body, seed).await {
-        Ok(response) => to_axum(response),
-        Err(failure) => to_axum(refuse(&request, &failure, seed)),
+impl Responder for Aws {
+    fn respond(self: Arc<Self>, request: hyper::Request<Incoming>, peer: SocketAddr) -> Answer {
+        Box::pin(async move { Ok(self.serve(request, peer).await) })
     }
 }
 
-impl Endpoint {
+impl Aws {
+    /// # Errors
+    /// The operating system gives no random numbers.
+    pub fn new(engine: Arc<Engine>, office: Arc<Office>, settings: &Settings, seed: u64) -> Result<Self> {
+        let message_bytes_max = settings.limits.aws_message_bytes_max.as_usize();
+        let rules = settings.aws.namespaces(settings.dev);
+        let home = Environment {
+            namespace: rules.of(None, None).context("aws.account_id is no account")?,
+            message_bytes_max,
+            receipt_key: receipt_key(&engine)?,
+            quirks: Quirks {
+                recreate_at_once: settings.aws.quirks.recreate_at_once,
+                purge_at_once: settings.aws.quirks.purge_at_once,
+            },
+            memory: Arc::default(),
+            office: Some(office.clone()),
+        };
+        Ok(Self {
+            namespaces: Namespaces::new(engine.clone(), rules, home),
+            engine,
+            keys: Keys::new(settings),
+            body_bytes_max: message_bytes_max * SPELLING_MAX + PARAMETERS_BYTES,
+            seeds: AtomicU64::new(seed),
+            office,
+        })
+    }
+
+    async fn serve(&self, request: hyper::Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+        let seed = self.seeds.fetch_add(1, Ordering::Relaxed);
+        let (Parts { method, uri, headers, .. }, body) = request.into_parts();
+        let mut request = Request { head: Head { method, uri, headers }, body: Bytes::new() };
+        if let Some(pem) = certificate(&self.office, &request.head).await {
+            return Response::builder().header("content-type", "application/x-pem-file").body(pem).unwrap_or_default();
+        }
+        match self.answer(peer, &mut request, body, seed).await {
+            Ok(response) => to_http(response),
+            Err(failure) => to_http(refuse(&request, &failure, seed)),
+        }
+    }
+
     async fn answer(
         &self,
         peer: SocketAddr,
         request: &mut Request,
-        body: Body,
+        body: Incoming,
         seed: u64,
     ) -> Result<crossdock_aws::Response, Failure> {
         let now = self.engine.clock.now();
-        let caller = match self.bearer(request, peer, now.unix) {
+        let claim = Claim::read(&request.head);
+        let caller = match self.bearer(request, claim.is_ok(), peer, now.unix) {
             Some(bearer) => bearer?,
             None => {
                 // Strangers are turned away before their body is read.
-                self.keys.expect(request).inspect_err(|_| self.refused(peer, request))?;
+                let claim = self.keys.expect(claim).inspect_err(|_| self.refused(peer, &request.head))?;
                 request.body = self.read(body).await?;
-                self.keys.caller(request, peer.ip(), now.unix).inspect_err(|_| self.refused(peer, request))?
+                let caller = self.keys.caller(claim, &request.head, &request.body, peer.ip(), now.unix);
+                caller.inspect_err(|_| self.refused(peer, &request.head))?
             }
         };
         let environment = self.environment(request, &caller)?;
@@ -130,33 +134,34 @@ impl Endpoint {
 
     /// Of whose resources the request speaks.
     fn environment(&self, request: &Request, caller: &Caller) -> Result<Arc<Environment>, Failure> {
-        match self.of_link(request) {
-            Some(environment) => Ok(environment),
-            None => self.namespaces.of(caller.account.as_deref(), caller.region.as_deref()),
-        }
+        // Who follows a link of a message signs for no region: what it is about says where that is.
+        let of_link = (!caller.is_signed).then(|| self.of_link(request)).flatten();
+        of_link.map_or_else(|| self.namespaces.of(caller.account.as_deref(), caller.region.as_deref()), Ok)
     }
 
-    /// Who follows a link of a message signs for no region: what it is about says where that is.
     fn of_link(&self, request: &Request) -> Option<Arc<Environment>> {
-        if crossdock_aws::sigv4::claimed(request).is_some() {
-            return None;
-        }
         let (account, region) = place_of(request)?;
         self.namespaces.find(Some(&account), Some(&region))
     }
 
     /// Who follows a link of a message has no key, and acts for the subscriber. A request without a body.
-    fn bearer(&self, request: &Request, peer: SocketAddr, now: UnixMillis) -> Option<Result<Caller, Failure>> {
-        if !self.keys.are_checked() || request.method != "GET" || crossdock_aws::sigv4::claimed(request).is_some() {
+    fn bearer(
+        &self,
+        request: &Request,
+        is_signed: bool,
+        peer: SocketAddr,
+        now: UnixMillis,
+    ) -> Option<Result<Caller, Failure>> {
+        if is_signed || request.head.method != Method::GET || !self.keys.are_checked() {
             return None;
         }
         let environment = self.of_link(request)?;
         let bindings_of = |topic: &Name| self.engine.broker.bindings_from(&environment.namespace.vhost, topic);
         let user = bearer(&environment, request, now, bindings_of)?;
-        Some(user.map(|user| Caller { user, account: None, region: None, peer: Some(peer.ip()) }))
+        Some(user.map(|user| Caller { user, account: None, region: None, peer: Some(peer.ip()), is_signed }))
     }
 
-    async fn read(&self, body: Body) -> Result<bytes::Bytes, Failure> {
+    async fn read(&self, body: Incoming) -> Result<Bytes, Failure> {
         whole(body, self.body_bytes_max).await.map_err(|missing| match missing {
             Missing::TooLarge => Failure::TooLarge,
             Missing::TooSlow => Failure::Malformed("The body did not come in time.".to_owned()),
@@ -164,16 +169,17 @@ impl Endpoint {
         })
     }
 
-    fn refused(&self, peer: SocketAddr, request: &Request) {
-        let user = crossdock_aws::sigv4::claimed(request).map(|signer| signer.access_key).unwrap_or_default();
-        AuthenticationFailed { protocol: Protocol::Aws, peer, user: &user }.emit(&self.engine.metrics);
+    fn refused(&self, peer: SocketAddr, head: &Head) {
+        let claim = Claim::read(head);
+        let user = claim.as_ref().map(Claim::access_key).unwrap_or_default();
+        AuthenticationFailed { protocol: Protocol::Aws, peer, user }.emit(&self.engine.metrics);
     }
 }
 
 /// The certificate, if it is asked for: whoever gets a message checks its signature with it.
-async fn certificate(office: &Arc<Office>, parts: &Parts) -> Option<Body> {
-    let path = parts.uri.path();
-    if parts.method != axum::http::Method::GET || !path.ends_with(".pem") {
+async fn certificate(office: &Arc<Office>, head: &Head) -> Option<Body> {
+    let path = head.path();
+    if head.method != Method::GET || !path.ends_with(".pem") {
         return None;
     }
     let (office, path) = (office.clone(), path.to_owned());
@@ -182,24 +188,9 @@ async fn certificate(office: &Arc<Office>, parts: &Parts) -> Option<Body> {
     found.ok().flatten().map(Body::from)
 }
 
-fn head(parts: &Parts) -> Request {
-    let header = |(name, value): (&axum::http::HeaderName, &axum::http::HeaderValue)| {
-        (name.as_str().to_owned(), value.as_bytes().to_vec())
-    };
-    Request {
-        method: parts.method.as_str().to_owned(),
-        path: parts.uri.path().to_owned(),
-        query: parts.uri.query().unwrap_or_default().to_owned(),
-        headers: parts.headers.iter().map(header).collect(),
-        body: bytes::Bytes::new(),
-    }
-}
-
-fn to_axum(response: crossdock_aws::Response) -> Response {
-    let mut builder = Response::builder().status(response.status);
-    for (name, value) in response.headers {
-        builder = builder.header(name, value);
-    }
-    // Names are constants and values are ASCII: there is nothing that could be refused.
-    builder.body(Body::from(response.body)).unwrap_or_default()
+fn to_http(response: crossdock_aws::Response) -> Response<Body> {
+    let mut answer = Response::new(Body::from(response.body));
+    *answer.status_mut() = StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    answer.headers_mut().extend(response.headers);
+    answer
 }

@@ -4,5 +4,5 @@ mod aws;
 mod body;
 mod management;
 
-pub use aws::{GUEST, router as aws_router};
+pub use aws::{Aws, GUEST};
 pub use management::{Management, router as management_router};

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
 use hyper::body::Incoming;
@@ -12,7 +11,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 
-use super::http::{self, Answer, routed};
+use super::http::{self, Answer, Responder};
 use super::shutdown::ShutdownSignal;
 use super::transport::Transport;
 use super::websocket::{Agreement, Gate, Rejection, WebSocket};
@@ -51,19 +50,19 @@ impl Greeting {
     }
 }
 
-/// What answers HTTP at a door that has it.
+/// Who answers HTTP at a door that has it.
 #[derive(Clone, Default)]
-pub struct Routers {
-    pub management: Option<Router>,
-    pub aws: Option<Router>,
+pub struct Responders {
+    pub management: Option<Arc<dyn Responder>>,
+    pub aws: Option<Arc<dyn Responder>>,
 }
 
-impl Routers {
-    fn of(&self, path: &str) -> Option<(Protocol, &Router)> {
+impl Responders {
+    fn of(&self, path: &str) -> Option<(Protocol, &Arc<dyn Responder>)> {
         let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
         let is_management = OF_MANAGEMENT.contains(&first);
-        let management = self.management.as_ref().map(|router| (Protocol::Management, router));
-        let aws = self.aws.as_ref().map(|router| (Protocol::Aws, router));
+        let management = self.management.as_ref().map(|responder| (Protocol::Management, responder));
+        let aws = self.aws.as_ref().map(|responder| (Protocol::Aws, responder));
         if is_management { management } else { aws.or(management) }
     }
 }
@@ -72,7 +71,7 @@ impl Routers {
 pub(super) struct HttpDoor<'a> {
     pub gate: Arc<Gate>,
     /// Nothing but WebSocket without them.
-    pub routers: Option<Routers>,
+    pub responders: Option<Responders>,
     pub idle_timeout: Duration,
     pub metrics: &'a Arc<Metrics>,
     pub peer: SocketAddr,
@@ -82,25 +81,26 @@ impl HttpDoor<'_> {
     /// Answers requests until one of them makes a WebSocket, which is given then, with what it carries; `None` if the connection is over.
     pub(super) async fn open(self, wire: Transport, mut shutdown: ShutdownSignal) -> Option<(WebProtocol, Transport)> {
         let (agreed, spoken) = (Arc::new(OnceLock::new()), Arc::new(OnceLock::new()));
-        let (gate, routers, metrics, peer) = (self.gate.clone(), self.routers.clone(), self.metrics.clone(), self.peer);
+        let (gate, responders, metrics, peer) =
+            (self.gate.clone(), self.responders.clone(), self.metrics.clone(), self.peer);
         let (of_service, of_requests, is_tls) = (agreed.clone(), spoken.clone(), wire.is_tls());
         let service = service_fn(move |request: Request<Incoming>| -> Answer {
-            match (gate.consider(&request, is_tls), &routers) {
+            match (gate.consider(&request, is_tls), &responders) {
                 (Ok(agreement), _) => {
                     let response = agreement.response(&request);
                     // A connection becomes a WebSocket once.
                     let _ = of_service.set(agreement);
                     ready(response)
                 }
-                (Err(rejection), Some(routers)) if !rejection.is_of_a_websocket() => {
-                    let Some((protocol, router)) = routers.of(request.uri().path()) else {
+                (Err(rejection), Some(responders)) if !rejection.is_of_a_websocket() => {
+                    let Some((protocol, responder)) = responders.of(request.uri().path()) else {
                         return ready(Rejection::Path.response());
                     };
                     // By its first request, the connection is one of SQS and SNS or of the management.
                     if of_requests.set(protocol).is_ok() {
                         ConnectionOpened { protocol, peer }.emit(&metrics);
                     }
-                    routed(router.clone(), request, peer)
+                    responder.clone().respond(request, peer)
                 }
                 (Err(rejection), _) => {
                     report(rejection, peer, &metrics);
@@ -108,10 +108,10 @@ impl HttpDoor<'_> {
                 }
             }
         });
-        let is_routed = self.routers.is_some();
+        let is_answered = self.responders.is_some();
         let mut builder = hyper::server::conn::http1::Builder::new();
-        builder.timer(TokioTimer::new()).keep_alive(is_routed);
-        if is_routed {
+        builder.timer(TokioTimer::new()).keep_alive(is_answered);
+        if is_answered {
             builder.header_read_timeout(self.idle_timeout).max_buf_size(http::HEAD_BYTES_MAX);
         } else {
             builder.header_read_timeout(self.gate.timeout).max_buf_size(HEAD_BYTES_MAX);

@@ -1,4 +1,4 @@
-//! Listening sockets of HTTP: the same places and patience as for every other protocol, then a router answers.
+//! Listening sockets of HTTP: the same places and patience as for every other protocol, then somebody answers.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -38,6 +38,24 @@ const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// SETTINGS without any, and GOAWAY with HTTP_1_1_REQUIRED (RFC 9113, section 7).
 const HTTP2_REFUSAL: &[u8] = b"\0\0\0\x04\0\0\0\0\0\0\0\x15\x07\0\0\0\0\0\0\0\0\0\0\0\0\x0dHTTP/1.1 only";
 
+/// Boxed: the connection is polled in place.
+pub type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+/// What answers requests.
+pub trait Responder: Send + Sync + 'static {
+    /// The answer to one request.
+    fn respond(self: Arc<Self>, request: Request<Incoming>, peer: SocketAddr) -> Answer;
+}
+
+impl Responder for Router {
+    /// The peer is inserted by hand: a layer would copy the whole router for each connection.
+    fn respond(self: Arc<Self>, mut request: Request<Incoming>, peer: SocketAddr) -> Answer {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        let mut router = Self::clone(&self);
+        Box::pin(async move { router.call(request.map(Body::new)).await })
+    }
+}
+
 /// Binds a listener that speaks HTTP/1.1 and accepts from now on. A peer has `limits.http_idle_timeout_ms` for the head of each
 /// request, so neither slow nor forgotten connections pile up.
 ///
@@ -46,14 +64,14 @@ const HTTP2_REFUSAL: &[u8] = b"\0\0\0\x04\0\0\0\0\0\0\0\x15\x07\0\0\0\0\0\0\0\0\
 pub fn listen_http(
     reception: &Arc<Reception>,
     listener: Listener,
-    router: Router,
+    responder: Arc<dyn Responder>,
     shutdown: ShutdownSignal,
 ) -> Result<Listening> {
     let (socket, listening) = bind(reception, listener)?;
     let of_connections = (reception.clone(), shutdown.clone());
     tokio::spawn(accept(reception.clone(), listener.kind, socket, shutdown, move |stream, ends, (_, place)| {
         let (reception, shutdown) = of_connections.clone();
-        let served = serve(reception, listener, router.clone(), stream, ends.peer, shutdown);
+        let served = serve(reception, listener, responder.clone(), stream, ends.peer, shutdown);
         async move {
             served.await;
             drop(place);
@@ -65,29 +83,20 @@ pub fn listen_http(
 async fn serve(
     reception: Arc<Reception>,
     listener: Listener,
-    router: Router,
+    responder: Arc<dyn Responder>,
     stream: TcpStream,
     peer: SocketAddr,
     mut shutdown: ShutdownSignal,
 ) {
     let protocol = super::machines::MachineFactory::protocol(listener.kind);
     ConnectionOpened { protocol, peer }.emit(reception.metrics());
-    let service = service_fn(move |request| routed(router.clone(), request, peer));
+    let service = service_fn(move |request| responder.clone().respond(request, peer));
     let mut connection = server(reception.http_idle_timeout()).serve_connection(TokioIo::new(stream), service);
     let served = converse(&mut connection, &mut shutdown).await;
     let reason = served.as_ref().map_or_else(ToString::to_string, |()| "closed".to_owned());
     ConnectionClosed { protocol, peer, reason: &reason }.emit(reception.metrics());
     let parts = connection.into_parts();
     part(&mut parts.io.into_inner(), &parts.read_buf, served.is_ok(), &mut shutdown).await;
-}
-
-/// Boxed: the connection is polled in place.
-pub(super) type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
-
-/// The router's answer. The peer is inserted by hand: a layer would copy the whole router for each connection.
-pub(super) fn routed(mut router: Router, mut request: Request<Incoming>, peer: SocketAddr) -> Answer {
-    request.extensions_mut().insert(ConnectInfo(peer));
-    Box::pin(async move { router.call(request.map(Body::new)).await })
 }
 
 /// Serves a connection until it is over or becomes something else; the answers are written then, and nothing is closed.

@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 use super::admission::{Admission, NoEntry, Place};
-use super::door::{Greeting, HttpDoor, Routers};
+use super::door::{Greeting, HttpDoor, Responders};
 use super::driver::{Driver, Stay};
 use super::machines::{MachineFactory, Names};
 use super::proxy::{Ends, Proxies};
@@ -84,7 +84,7 @@ impl Reception {
     }
 }
 
-/// Binds a listener of a messaging protocol, or the one for everything, of which HTTP goes to the routers, and accepts from now on.
+/// Binds a listener of a messaging protocol, or the one for everything, of which HTTP goes to the responders, and accepts from now on.
 ///
 /// # Errors
 /// The address cannot be bound.
@@ -92,15 +92,15 @@ pub fn listen(
     reception: &Arc<Reception>,
     engine: &Arc<Engine>,
     listener: Listener,
-    routers: Routers,
+    responders: Responders,
     shutdown: ShutdownSignal,
 ) -> Result<Listening> {
     let (socket, listening) = bind(reception, listener)?;
-    let of_connections = (reception.clone(), engine.clone(), routers, shutdown.clone());
+    let of_connections = (reception.clone(), engine.clone(), responders, shutdown.clone());
     tokio::spawn(accept(reception.clone(), listener.kind, socket, shutdown, move |stream, ends, seat| {
-        let (reception, engine, routers, shutdown) = of_connections.clone();
+        let (reception, engine, responders, shutdown) = of_connections.clone();
         let stay = Stay { workers: reception.workers.clone(), home: seat.0, _place: seat.1, shutdown };
-        serve(reception, engine, listener.kind, routers, stream, ends, stay)
+        serve(reception, engine, listener.kind, responders, stream, ends, stay)
     }));
     Ok(listening)
 }
@@ -173,14 +173,14 @@ async fn serve(
     reception: Arc<Reception>,
     engine: Arc<Engine>,
     kind: ListenerKind,
-    routers: Routers,
+    responders: Responders,
     stream: TcpStream,
     ends: Ends,
     stay: Stay,
 ) {
     // Boxed: other connections should not keep room for what only these go through.
     let spoken = match kind {
-        ListenerKind::Any => Box::pin(reception.recognise(stream, ends.peer, routers, &stay.shutdown)).await,
+        ListenerKind::Any => Box::pin(reception.recognise(stream, ends.peer, responders, &stay.shutdown)).await,
         kind => {
             match (reception.transport(kind, kind.is_tls(), stream, ends.peer).await, MachineFactory::protocol(kind)) {
                 (Some(transport), Protocol::Unknown) => {
@@ -280,9 +280,9 @@ impl Reception {
         Some((protocol_of(opened.0), opened.1))
     }
 
-    fn http_door(&self, peer: SocketAddr, routers: Option<Routers>) -> HttpDoor<'_> {
+    fn http_door(&self, peer: SocketAddr, responders: Option<Responders>) -> HttpDoor<'_> {
         let (gate, idle_timeout) = (self.gate.clone(), self.http_idle_timeout);
-        HttpDoor { gate, routers, idle_timeout, metrics: &self.metrics, peer }
+        HttpDoor { gate, responders, idle_timeout, metrics: &self.metrics, peer }
     }
 
     /// Finds out what a client speaks, with or without TLS, and serves HTTP until it becomes something else.
@@ -290,7 +290,7 @@ impl Reception {
         &self,
         stream: TcpStream,
         peer: SocketAddr,
-        routers: Routers,
+        responders: Responders,
         shutdown: &ShutdownSignal,
     ) -> Option<(Protocol, Transport)> {
         let mut transport = Transport::Plain(stream);
@@ -305,7 +305,7 @@ impl Reception {
             Greeting::Mqtt => WebProtocol::Mqtt,
             Greeting::Stomp => WebProtocol::Stomp,
             Greeting::Http => {
-                let opened = self.http_door(peer, Some(routers)).open(transport, shutdown.clone()).await?;
+                let opened = self.http_door(peer, Some(responders)).open(transport, shutdown.clone()).await?;
                 return Some((protocol_of(opened.0), opened.1));
             }
             Greeting::Tls => return self.turn_away(peer, "TLS, where there is none"),

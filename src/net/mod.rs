@@ -20,8 +20,8 @@ mod websocket;
 mod workers;
 
 pub use admission::NoEntry;
-pub use door::Routers;
-pub use http::listen_http;
+pub use door::Responders;
+pub use http::{Answer, Responder, listen_http};
 pub use listener::{Listening, Reception, listen};
 pub use machines::{formats, limits as machine_limits};
 pub use shutdown::{Shutdown, ShutdownSignal};

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use axum::Router;
 use tokio::time::{Instant, interval_at};
 
 use super::{login, seed};
@@ -13,7 +12,7 @@ use crate::bridges::sns::Office;
 use crate::broker::{Engine, Startup};
 use crate::config::{Listener, ListenerKind, Settings};
 use crate::http::Management;
-use crate::net::{Listening, Reception, Routers, Shutdown, Workers, formats, listen, listen_http};
+use crate::net::{Listening, Reception, Responder, Responders, Shutdown, Workers, formats, listen, listen_http};
 use crate::telemetry::Metrics;
 use crate::{auth, broker, http};
 
@@ -57,8 +56,8 @@ impl Starting {
     pub(super) fn listen_to_management(&self, shutdown: &Shutdown) -> Result<Option<Listening>> {
         let is_management = |listener: &Listener| listener.kind == ListenerKind::Management;
         let Some(listener) = self.settings.active_listeners().into_iter().find(is_management) else { return Ok(None) };
-        let router = http::management_router(self.management.clone());
-        listen_http(&self.reception, listener, router, shutdown.signal()).map(Some)
+        let responder = Arc::new(http::management_router(self.management.clone()));
+        listen_http(&self.reception, listener, responder, shutdown.signal()).map(Some)
     }
 
     /// Replays the journals.
@@ -80,16 +79,17 @@ impl Starting {
         }
     }
 
-    fn aws_router(&self, engine: &Arc<Engine>, office: &Arc<Office>) -> Result<Router> {
-        http::aws_router(engine.clone(), office.clone(), &self.settings, seed()?)
+    fn aws_responder(&self, engine: &Arc<Engine>, office: &Arc<Office>) -> Result<Arc<dyn Responder>> {
+        Ok(Arc::new(http::Aws::new(engine.clone(), office.clone(), &self.settings, seed()?)?))
     }
 
     /// What answers HTTP, at a listener of its own and at the one for everything: what the AWS APIs remember is the same at both.
-    fn routers(&self, engine: &Arc<Engine>, office: &Arc<Office>) -> Result<Routers> {
+    fn responders(&self, engine: &Arc<Engine>, office: &Arc<Office>) -> Result<Responders> {
         let is_active = |kind| self.settings.is_active(kind);
-        let management = is_active(ListenerKind::Management).then(|| http::management_router(self.management.clone()));
-        let aws = is_active(ListenerKind::Aws).then(|| self.aws_router(engine, office)).transpose()?;
-        Ok(Routers { management, aws })
+        let management = || -> Arc<dyn Responder> { Arc::new(http::management_router(self.management.clone())) };
+        let management = is_active(ListenerKind::Management).then(management);
+        let aws = is_active(ListenerKind::Aws).then(|| self.aws_responder(engine, office)).transpose()?;
+        Ok(Responders { management, aws })
     }
 
     fn log_progress(&self) {
@@ -105,17 +105,17 @@ impl Starting {
         shutdown: &Shutdown,
     ) -> Result<Vec<Listening>> {
         let reception = &self.reception;
-        let routers = self.routers(engine, office)?;
+        let responders = self.responders(engine, office)?;
         let mut listening = Vec::new();
         for listener in self.settings.active_listeners() {
             listening.push(match listener.kind {
                 ListenerKind::Management => continue,
                 ListenerKind::Aws => {
-                    let Some(router) = routers.aws.clone() else { continue };
-                    listen_http(reception, listener, router, shutdown.signal())?
+                    let Some(responder) = responders.aws.clone() else { continue };
+                    listen_http(reception, listener, responder, shutdown.signal())?
                 }
-                ListenerKind::Any => listen(reception, engine, listener, routers.clone(), shutdown.signal())?,
-                _ => listen(reception, engine, listener, Routers::default(), shutdown.signal())?,
+                ListenerKind::Any => listen(reception, engine, listener, responders.clone(), shutdown.signal())?,
+                _ => listen(reception, engine, listener, Responders::default(), shutdown.signal())?,
             });
         }
         Ok(listening)

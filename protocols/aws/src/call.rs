@@ -66,6 +66,8 @@ pub struct Caller {
     pub region: Option<String>,
     /// Where it calls from.
     pub peer: Option<IpAddr>,
+    /// It signed the request; the signature was checked, if signatures are.
+    pub is_signed: bool,
 }
 
 /// A request that is being carried out.
@@ -153,8 +155,7 @@ fn run(
 ) -> impl Future<Output = Response> + Send + use<> {
     let guessed = wire::guess(request);
     let decoded = wire::decode(request);
-    let origin = request.origin();
-    let is_signed = crate::sigv4::claimed(request).is_some();
+    let origin = request.head.origin();
     async move {
         let id = crate::digest::uuid_text(desk.uuid());
         let Decoded { service, protocol, action, fields } = match decoded {
@@ -162,7 +163,7 @@ fn run(
             Err(failure) => return wire::encode_failure(guessed, &failure, &id),
         };
         let place = Place::of(&environment.namespace, caller.region.as_deref());
-        let Caller { user, peer, .. } = caller;
+        let Caller { user, peer, is_signed, .. } = caller;
         let job = Job { desk, environment, place, user, peer, action, origin, is_signed, fields };
         match perform(service, &job).await {
             Ok(shape) => wire::encode(service, protocol, &job.action, &shape, &id),

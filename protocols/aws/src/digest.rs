@@ -4,6 +4,9 @@ use ::md5::{Digest, Md5};
 
 use crate::convert::attributes::{Attribute, AttributeValue};
 
+/// A UUID's digits and the lines between them.
+const UUID_BYTES: usize = 36;
+
 /// The sum of some bytes, in hexadecimal.
 pub(crate) fn md5_hex(bytes: &[u8]) -> String {
     hex(&Md5::digest(bytes))
@@ -44,28 +47,38 @@ pub(crate) fn uuid_of_place(queue: u64, position: u64) -> u128 {
 
 /// A UUID as text.
 pub(crate) fn uuid_text(uuid: u128) -> String {
-    let digits = hex(&uuid.to_be_bytes());
-    let mut text = String::with_capacity(36);
-    for (index, part) in
-        [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].iter().enumerate()
-    {
-        if index > 0 {
-            text.push('-');
+    let digits: [u8; 32] = digits(&uuid.to_be_bytes());
+    let mut text = Vec::with_capacity(UUID_BYTES);
+    for (index, digit) in digits.into_iter().enumerate() {
+        if matches!(index, 8 | 12 | 16 | 20) {
+            text.push(b'-');
         }
-        text.push_str(part);
+        text.push(digit);
     }
+    String::from_utf8(text).unwrap_or_default()
+}
+
+/// The digits of a number of bytes that is known, in lower-case hexadecimal: two for each.
+pub(crate) fn digits<const DIGITS: usize>(bytes: &[u8]) -> [u8; DIGITS] {
+    let mut text = [b'0'; DIGITS];
+    write_digits(bytes, &mut text);
     text
 }
 
 /// Lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut text = Vec::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        text.extend([byte >> 4, byte & 15].map(|digit| DIGITS[usize::from(digit)]));
-    }
+    let mut text = vec![0; 2 * bytes.len()];
+    write_digits(bytes, &mut text);
     // Digits are UTF-8.
     String::from_utf8(text).unwrap_or_default()
+}
+
+fn write_digits(bytes: &[u8], text: &mut [u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
+    }
 }
 
 fn put(digest: &mut Md5, bytes: &[u8]) {

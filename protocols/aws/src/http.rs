@@ -2,23 +2,29 @@
 
 pub(crate) mod form;
 
+use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use bytes::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 
 /// Everything but RFC 3986's unreserved characters.
 pub(crate) const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
+/// What comes before a request's body: enough to see who claims to send it.
+#[derive(Clone, Debug, Default)]
+pub struct Head {
+    /// `GET`, `POST` …
+    pub method: Method,
+    /// Path and query as they were sent, percent-encoding included.
+    pub uri: Uri,
+    /// Names and values. Values that are not ASCII are kept as they are.
+    pub headers: HeaderMap,
+}
+
 /// A request with its whole body.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
-    /// `GET`, `POST` …
-    pub method: String,
-    /// The path as it was sent, percent-encoding included.
-    pub path: String,
-    /// What follows `?`, as it was sent.
-    pub query: String,
-    /// Names and values in the order in which they came. Values that are not ASCII are kept as they are.
-    pub headers: Vec<(String, Vec<u8>)>,
+    /// What came before the body.
+    pub head: Head,
     /// The body.
     pub body: Bytes,
 }
@@ -29,22 +35,25 @@ pub struct Response {
     /// The status code.
     pub status: u16,
     /// Names and values.
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The body.
     pub body: Bytes,
 }
 
-impl Request {
-    /// The first header of that name, if it is text.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        let (_, value) = self.headers.iter().find(|(candidate, _)| candidate.eq_ignore_ascii_case(name))?;
-        std::str::from_utf8(value).ok()
+impl Head {
+    /// The first header of that name in lower case, if it is text.
+    pub fn header(&self, name: &'static str) -> Option<&str> {
+        std::str::from_utf8(self.headers.get(name)?.as_bytes()).ok()
     }
 
-    /// All headers of that name.
-    pub(crate) fn headers_named<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
-        let named = self.headers.iter().filter(move |(candidate, _)| candidate.as_bytes().eq_ignore_ascii_case(name));
-        named.map(|(_, value)| value.as_slice())
+    /// The path as it was sent.
+    pub fn path(&self) -> &str {
+        self.uri.path()
+    }
+
+    /// What follows `?`, as it was sent.
+    pub fn query(&self) -> &str {
+        self.uri.query().unwrap_or_default()
     }
 
     /// Whether the body is a form.
@@ -61,7 +70,7 @@ impl Request {
             _ => "http",
         };
         let host = self.header("host").filter(|host| is_host(host)).unwrap_or("localhost");
-        format!("{scheme}://{host}")
+        [scheme, "://", host].concat()
     }
 }
 

@@ -26,11 +26,11 @@ mod sqs;
 mod sts;
 mod wire;
 
+pub use self::http::{Head, Request, Response};
 pub use calendar::iso8601;
 pub use call::{Call, Caller, Environment, Quirks, refuse};
 pub use convert::{AwsFormat, FORMAT};
 pub use error::Failure;
-pub use http::{Request, Response};
 pub use memory::Memory;
 pub use namespaces::{Namespace, Namespaces};
 pub use office::{PostOffice, SignatureVersion};

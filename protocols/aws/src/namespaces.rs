@@ -53,6 +53,12 @@ impl Namespaces {
         Some(Namespace { vhost, account, region, regions_together: self.regions_together })
     }
 
+    /// Whether that is the account and region that the configuration names.
+    pub fn is_home(&self, account: Option<&str>, region: Option<&str>) -> bool {
+        let is_here = |region: &str| self.regions_together || region == self.region;
+        account.is_none_or(|account| account == self.account) && region.is_none_or(is_here)
+    }
+
     /// That of a virtual host, if it is one.
     pub fn of_vhost(&self, vhost: &str) -> Option<Namespace> {
         if vhost == HOME {
@@ -128,6 +134,7 @@ pub(crate) mod tests {
             (Some(OTHER), Some("eu-west-1"), "aws/111111111111/eu-west-1"),
         ] {
             assert_eq!(vhost(&apart, account, region).as_deref(), Some(expected));
+            assert_eq!(apart.is_home(account, region), expected == "/");
             assert_eq!(apart.of_vhost(expected), apart.of(account, region));
         }
         let together = namespaces(true);

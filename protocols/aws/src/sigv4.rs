@@ -5,7 +5,7 @@
 mod canonical;
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use crossdock_common::UnixMillis;
@@ -14,12 +14,16 @@ use percent_encoding::percent_decode_str;
 use sha2::{Digest as _, Sha256};
 
 use crate::calendar::read_basic;
-use crate::digest::hex;
+use crate::digest::digits;
 use crate::error::Failure;
-use crate::http::Request;
+use crate::http::Head;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
+/// The end of every credential.
+const END: &str = "aws4_request";
+/// More than what is signed has: algorithm, date, scope and sum.
+const STRING_BYTES: usize = 256;
 /// How far a client's clock may be off.
 const SKEW_S_MAX: i64 = 15 * 60;
 /// Longest life of a presigned request.
@@ -29,21 +33,16 @@ const KEYS_MAX: usize = 1_000;
 /// Headers that change what a request means: they count only if they are signed.
 const MUST_BE_SIGNED: [&str; 4] = ["host", "x-amz-date", "x-amz-security-token", "x-amz-target"];
 
-/// Who signed a request, and for which region.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Signer {
-    pub access_key: String,
-    pub region: String,
-}
-
 /// Keys of good signatures, by their credential: making one costs as much as all the rest of a check. Secrets may not change while
 /// these are kept. At most 1,000; a caller who signs well is needed to fill them.
 #[derive(Debug, Default)]
 pub struct SigningKeys(Mutex<HashMap<String, Hmac<Sha256>>>);
 
-/// What a request says about its signature.
-struct Claim<'a> {
+/// What the head of a request says about its signature, unchecked.
+#[derive(Clone, Debug)]
+pub struct Claim<'a> {
     credential: Cow<'a, str>,
+    scope: Scope,
     signed_headers: Cow<'a, str>,
     signature: Cow<'a, str>,
     date: Cow<'a, str>,
@@ -51,72 +50,13 @@ struct Claim<'a> {
     expires_s: Option<i64>,
 }
 
-/// The parts of a credential.
-struct Scope<'a> {
-    access_key: &'a str,
-    date: &'a str,
-    region: &'a str,
-    service: &'a str,
-}
-
-/// Who claims to have signed the request, unchecked; `None` if nobody does.
-pub fn claimed(request: &Request) -> Option<Signer> {
-    claim(request).ok()
-}
-
-/// The same.
-///
-/// # Errors
-/// Nobody does, or what it says about that cannot be read.
-pub fn claim(request: &Request) -> Result<Signer, Failure> {
-    Claim::read(request)?.scope().map(|scope| scope.signer())
-}
-
-/// Checks the signature with the secret of the access key that the request names.
-///
-/// # Errors
-/// The refusal for the client.
-pub fn verify(
-    request: &Request,
-    now: UnixMillis,
-    keys: &SigningKeys,
-    secret_of: impl FnOnce(&str) -> Option<String>,
-) -> Result<Signer, Failure> {
-    verify_for(&["sqs", "sns", "sts"], request, now, keys, secret_of)
-}
-
-fn verify_for(
-    services: &[&str],
-    request: &Request,
-    now: UnixMillis,
-    keys: &SigningKeys,
-    secret_of: impl FnOnce(&str) -> Option<String>,
-) -> Result<Signer, Failure> {
-    let claim = Claim::read(request)?;
-    let scope = claim.scope()?;
-    claim.check_form(&scope, services, request)?;
-    let known = keys.get(&claim.credential);
-    let key = match &known {
-        Some(key) => key.clone(),
-        None => {
-            let secret = secret_of(scope.access_key).filter(|secret| !secret.is_empty());
-            scope.key(&secret.ok_or(Failure::UnknownKey)?)
-        }
-    };
-    let mac = key.clone().chain_update(claim.string_to_sign(&scope, request));
-    // Compares in constant time.
-    if unhex(&claim.signature).is_none_or(|signature| mac.verify_slice(&signature).is_err()) {
-        return Err(Failure::Signature(
-            "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access \
-             Key and signing method. Consult the service documentation for details."
-                .to_owned(),
-        ));
-    }
-    claim.check_time(&scope, now)?;
-    if known.is_none() {
-        keys.keep(&claim.credential, key);
-    }
-    Ok(scope.signer())
+/// Where the parts of a credential end: `key/20260102/eu-west-1/sqs/aws4_request`.
+#[derive(Clone, Copy, Debug)]
+struct Scope {
+    access_key: usize,
+    date: usize,
+    region: usize,
+    service: usize,
 }
 
 impl SigningKeys {
@@ -134,14 +74,18 @@ impl SigningKeys {
 }
 
 impl<'a> Claim<'a> {
-    fn read(request: &'a Request) -> Result<Self, Failure> {
-        match request.header("authorization") {
-            Some(header) => Self::of_header(header, request),
-            None => Self::of_query(request),
+    /// Reads what the `Authorization` header says, or the query without one.
+    ///
+    /// # Errors
+    /// Nobody claims to have signed the request, or what is said about that cannot be read.
+    pub fn read(head: &'a Head) -> Result<Self, Failure> {
+        match head.header("authorization") {
+            Some(header) => Self::of_header(header, head),
+            None => Self::of_query(head),
         }
     }
 
-    fn of_header(header: &'a str, request: &'a Request) -> Result<Self, Failure> {
+    fn of_header(header: &'a str, head: &'a Head) -> Result<Self, Failure> {
         let incomplete =
             |what: &str| Failure::IncompleteSignature(format!("Authorization header requires '{what}' parameter."));
         let rest = header.strip_prefix(ALGORITHM).ok_or_else(|| {
@@ -151,15 +95,16 @@ impl<'a> Claim<'a> {
             let value = rest.split(',').find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='));
             value.ok_or_else(|| incomplete(name))
         };
-        let date = request.header("x-amz-date").ok_or_else(|| incomplete("X-Amz-Date"))?;
+        let date = head.header("x-amz-date").ok_or_else(|| incomplete("X-Amz-Date"))?;
         let [credential, signed_headers, signature] =
             [find("Credential")?, find("SignedHeaders")?, find("Signature")?].map(Cow::Borrowed);
-        Ok(Self { credential, signed_headers, signature, date: date.into(), expires_s: None })
+        let scope = Scope::of(&credential)?;
+        Ok(Self { credential, scope, signed_headers, signature, date: date.into(), expires_s: None })
     }
 
-    fn of_query(request: &'a Request) -> Result<Self, Failure> {
+    fn of_query(head: &'a Head) -> Result<Self, Failure> {
         let find = |name: &str| {
-            let value = canonical::pairs(&request.query).find_map(|(key, value)| (key == name).then_some(value))?;
+            let value = canonical::pairs(head.query()).find_map(|(key, value)| (key == name).then_some(value))?;
             percent_decode_str(value).decode_utf8().ok()
         };
         if find("X-Amz-Algorithm").is_none_or(|algorithm| algorithm != ALGORITHM) {
@@ -169,54 +114,101 @@ impl<'a> Claim<'a> {
             find(name).ok_or_else(|| Failure::IncompleteSignature(format!("The query requires '{name}'.")))
         };
         let expires = need("X-Amz-Expires")?.parse().ok().filter(|seconds| (1..=EXPIRES_S_MAX).contains(seconds));
-        let expires = expires.ok_or_else(|| {
+        let expires_s = Some(expires.ok_or_else(|| {
             Failure::IncompleteSignature(format!("X-Amz-Expires must be between 1 and {EXPIRES_S_MAX} seconds."))
-        })?;
+        })?);
         let (credential, signed_headers) = (need("X-Amz-Credential")?, need("X-Amz-SignedHeaders")?);
         let (signature, date) = (need("X-Amz-Signature")?, need("X-Amz-Date")?);
-        Ok(Self { credential, signed_headers, signature, date, expires_s: Some(expires) })
+        let scope = Scope::of(&credential)?;
+        Ok(Self { credential, scope, signed_headers, signature, date, expires_s })
     }
 
-    fn scope(&self) -> Result<Scope<'_>, Failure> {
-        // From the right: nothing forbids a slash in an access key.
-        let mut parts = self.credential.rsplitn(5, '/');
-        let mut part = || parts.next();
-        let (Some(end), Some(service), Some(region), Some(date), Some(access_key)) =
-            (part(), part(), part(), part(), part())
-        else {
-            return Err(Failure::IncompleteSignature(
-                "Credential must have at least 5 slash-delimited elements.".to_owned(),
-            ));
+    /// Whose key it is to be.
+    pub fn access_key(&self) -> &str {
+        &self.credential[..self.scope.access_key]
+    }
+
+    /// The region that the caller signed for.
+    pub fn region(&self) -> &str {
+        &self.credential[self.scope.date + 1..self.scope.region]
+    }
+
+    fn day(&self) -> &str {
+        &self.credential[self.scope.access_key + 1..self.scope.date]
+    }
+
+    fn service(&self) -> &str {
+        &self.credential[self.scope.region + 1..self.scope.service]
+    }
+
+    /// Checks the signature with the secret of the access key that the head names.
+    ///
+    /// # Errors
+    /// The refusal for the client.
+    pub fn verify(
+        &self,
+        head: &Head,
+        body: &[u8],
+        now: UnixMillis,
+        keys: &SigningKeys,
+        secret_of: impl FnOnce(&str) -> Option<String>,
+    ) -> Result<(), Failure> {
+        self.verify_for(&["sqs", "sns", "sts"], (head, body), now, keys, secret_of)
+    }
+
+    fn verify_for(
+        &self,
+        services: &[&str],
+        (head, body): (&Head, &[u8]),
+        now: UnixMillis,
+        keys: &SigningKeys,
+        secret_of: impl FnOnce(&str) -> Option<String>,
+    ) -> Result<(), Failure> {
+        self.check_form(services, head)?;
+        let known = keys.get(&self.credential);
+        let key = match &known {
+            Some(key) => key.clone(),
+            None => {
+                let secret = secret_of(self.access_key()).filter(|secret| !secret.is_empty());
+                self.key(&secret.ok_or(Failure::UnknownKey)?)
+            }
         };
-        if end != "aws4_request" {
+        // Compares in constant time.
+        let mac = self.sign(key.clone(), head, body);
+        if unhex(&self.signature).is_none_or(|signature| mac.verify_slice(&signature).is_err()) {
             return Err(Failure::Signature(
-                "Credential should be scoped with a valid terminator: 'aws4_request'.".into(),
+                "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access \
+                 Key and signing method. Consult the service documentation for details."
+                    .to_owned(),
             ));
         }
-        Ok(Scope { access_key, date, region, service })
+        self.check_time(now)?;
+        if known.is_none() {
+            keys.keep(&self.credential, key);
+        }
+        Ok(())
     }
 
-    fn check_form(&self, scope: &Scope<'_>, services: &[&str], request: &Request) -> Result<(), Failure> {
-        if !services.contains(&scope.service) {
+    fn check_form(&self, services: &[&str], head: &Head) -> Result<(), Failure> {
+        if !services.contains(&self.service()) {
             let text = format!("Credential should be scoped to correct service: '{}'.", services[0]);
             return Err(Failure::Signature(text));
         }
         let signed = || self.signed_headers.as_bytes().split(|byte| *byte == b';');
         let is_signed = |name: &str| signed().any(|signed| signed.eq_ignore_ascii_case(name.as_bytes()));
-        let matters = |name: &&&str| **name == "host" || request.header(name).is_some();
+        let matters = |name: &&&str| **name == "host" || head.headers.contains_key(**name);
         if let Some(unsigned) = MUST_BE_SIGNED.iter().filter(matters).find(|name| !is_signed(name)) {
             return Err(Failure::Signature(format!("'{unsigned}' must be a signed header.")));
         }
         // A header that is named thousands of times would be signed as often, whatever its length.
-        let mut seen = HashSet::new();
-        if signed().all(|name| seen.insert(name.to_ascii_lowercase())) {
+        if canonical::are_sorted(signed()) || canonical::are_different(signed()) {
             return Ok(());
         }
         Err(Failure::Signature("A header may be signed once only.".to_owned()))
     }
 
-    fn check_time(&self, scope: &Scope<'_>, now: UnixMillis) -> Result<(), Failure> {
-        let signed_at = read_basic(&self.date).filter(|_| self.date.starts_with(scope.date));
+    fn check_time(&self, now: UnixMillis) -> Result<(), Failure> {
+        let signed_at = read_basic(&self.date).filter(|_| self.date.starts_with(self.day()));
         let signed_at = signed_at.ok_or_else(|| {
             Failure::IncompleteSignature(
                 "Date must be in ISO-8601 'basic format', of the day in the credential.".to_owned(),
@@ -233,36 +225,57 @@ impl<'a> Claim<'a> {
         Ok(())
     }
 
-    fn string_to_sign(&self, scope: &Scope<'_>, request: &Request) -> String {
-        let given = request.header("x-amz-content-sha256");
-        let payload = match given {
-            Some(UNSIGNED_PAYLOAD) => UNSIGNED_PAYLOAD.to_owned(),
-            _ => hex(&Sha256::digest(&request.body)),
-        };
-        let canonical = canonical::request(request, &self.signed_headers, &payload);
-        let Scope { date, region, service, .. } = scope;
-        let sum = hex(&Sha256::digest(canonical));
-        format!("{ALGORITHM}\n{}\n{date}/{region}/{service}/aws4_request\n{sum}", self.date)
-    }
-}
-
-impl Scope<'_> {
-    fn signer(&self) -> Signer {
-        Signer { access_key: self.access_key.to_owned(), region: self.region.to_owned() }
+    /// Takes in what client and server sign: algorithm, date, scope and the canonical request's sum, a line each.
+    fn sign(&self, key: Hmac<Sha256>, head: &Head, body: &[u8]) -> Hmac<Sha256> {
+        let is_unsigned = head.header("x-amz-content-sha256") == Some(UNSIGNED_PAYLOAD);
+        let payload: &[u8] = if is_unsigned { UNSIGNED_PAYLOAD.as_bytes() } else { &sum(body) };
+        let canonical = canonical::request(head, &self.signed_headers, payload);
+        let scope = &self.credential[self.scope.access_key + 1..];
+        let mut text = Vec::with_capacity(STRING_BYTES);
+        for part in [ALGORITHM, &self.date, scope] {
+            text.extend_from_slice(part.as_bytes());
+            text.push(b'\n');
+        }
+        text.extend(sum(&canonical));
+        key.chain_update(text)
     }
 
     fn key(&self, secret: &str) -> Hmac<Sha256> {
         let mut key = hmac(format!("AWS4{secret}").as_bytes());
-        for part in [self.date, self.region, self.service, "aws4_request"] {
+        for part in [self.day(), self.region(), self.service(), END] {
             key = hmac(&key.chain_update(part.as_bytes()).finalize().into_bytes());
         }
         key
     }
 }
 
+impl Scope {
+    fn of(credential: &str) -> Result<Self, Failure> {
+        // From the right: nothing forbids a slash in an access key.
+        let mut slashes = credential.bytes().enumerate().rev().filter(|(_, byte)| *byte == b'/').map(|(at, _)| at);
+        let mut slash = || slashes.next();
+        let (Some(service), Some(region), Some(date), Some(access_key)) = (slash(), slash(), slash(), slash()) else {
+            return Err(Failure::IncompleteSignature(
+                "Credential must have at least 5 slash-delimited elements.".to_owned(),
+            ));
+        };
+        if &credential[service + 1..] != END {
+            return Err(Failure::Signature(
+                "Credential should be scoped with a valid terminator: 'aws4_request'.".into(),
+            ));
+        }
+        Ok(Self { access_key, date, region, service })
+    }
+}
+
 fn hmac(key: &[u8]) -> Hmac<Sha256> {
     // HMAC takes keys of every length.
     Hmac::new_from_slice(key).unwrap_or_else(|_| Hmac::new(&Default::default()))
+}
+
+/// SHA-256, in hexadecimal.
+fn sum(bytes: &[u8]) -> [u8; 64] {
+    digits(Sha256::digest(bytes).as_ref())
 }
 
 /// The bytes of a signature.

@@ -11,6 +11,8 @@ mod query;
 mod shape;
 mod xml;
 
+use ::http::header::CONTENT_TYPE;
+use ::http::{HeaderName, HeaderValue};
 use bytes::Bytes;
 
 pub(crate) use fields::{Fields, View};
@@ -63,7 +65,7 @@ pub(crate) struct Decoded {
 }
 
 pub(crate) fn decode(request: &Request) -> Result<Decoded, Failure> {
-    match request.header("x-amz-target") {
+    match request.head.header("x-amz-target") {
         Some(target) => json::decode(target, request),
         None => query::decode(request),
     }
@@ -71,7 +73,7 @@ pub(crate) fn decode(request: &Request) -> Result<Decoded, Failure> {
 
 /// How to answer a request that may not be understood.
 pub(crate) fn guess(request: &Request) -> (Service, Protocol) {
-    if request.header("x-amz-target").is_some() {
+    if request.head.header("x-amz-target").is_some() {
         return (Service::Sqs, Protocol::Json);
     }
     (query::service_of(request), Protocol::Query)
@@ -90,16 +92,24 @@ pub(crate) fn encode_failure((service, protocol): (Service, Protocol), failure: 
         Protocol::Json => {
             let mut response = respond(status, json::CONTENT_TYPE, json::encode_failure(failure), id);
             let code = format!("{};{}", failure.query_code(), failure.blame());
-            response.headers.push(("x-amzn-query-error", code));
+            response.headers.push((HeaderName::from_static("x-amzn-query-error"), value(&code)));
             response
         }
         Protocol::Query => respond(status, xml::CONTENT_TYPE, xml::encode_failure(service, failure, id), id),
     }
 }
 
-fn respond(status: u16, content_type: &str, body: Vec<u8>, id: &str) -> Response {
-    let headers = vec![("content-type", content_type.to_owned()), ("x-amzn-requestid", id.to_owned())];
+fn respond(status: u16, content_type: &'static str, body: Vec<u8>, id: &str) -> Response {
+    let headers = vec![
+        (CONTENT_TYPE, HeaderValue::from_static(content_type)),
+        (HeaderName::from_static("x-amzn-requestid"), value(id)),
+    ];
     Response { status, headers, body: Bytes::from(body) }
+}
+
+/// What goes into headers is ours, and ASCII.
+fn value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
 /// Whether XML 1.0 and therefore SQS can carry the character.

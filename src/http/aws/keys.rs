@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use crossdock_aws::namespaces::is_account;
-use crossdock_aws::sigv4::{SigningKeys, claim, claimed, verify};
-use crossdock_aws::{Caller, Failure, Request};
+use crossdock_aws::sigv4::{Claim, SigningKeys};
+use crossdock_aws::{Caller, Failure, Head};
 use crossdock_common::{Name, UnixMillis};
 
 use crate::config::{Secret, Settings};
@@ -45,32 +45,39 @@ impl Keys {
         self.verify
     }
 
-    /// Refuses a request that cannot be good, whatever its body is.
-    pub(super) fn expect(&self, request: &Request) -> Result<(), Failure> {
+    /// Refuses a request that cannot be good, whatever its body is. Who signs nothing goes on where signatures are not checked.
+    pub(super) fn expect<'a>(&self, claim: Result<Claim<'a>, Failure>) -> Result<Option<Claim<'a>>, Failure> {
         if !self.verify {
-            return Ok(());
+            return Ok(claim.ok());
         }
-        let signer = claim(request)?;
-        if self.keys.contains_key(&signer.access_key) { Ok(()) } else { Err(Failure::UnknownKey) }
+        let claim = claim?;
+        if self.keys.contains_key(claim.access_key()) { Ok(Some(claim)) } else { Err(Failure::UnknownKey) }
     }
 
     /// Checks the signature, if signatures are checked.
-    pub(super) fn caller(&self, request: &Request, peer: IpAddr, now: UnixMillis) -> Result<Caller, Failure> {
-        let signer = if self.verify {
+    pub(super) fn caller(
+        &self,
+        claim: Option<Claim<'_>>,
+        head: &Head,
+        body: &[u8],
+        peer: IpAddr,
+        now: UnixMillis,
+    ) -> Result<Caller, Failure> {
+        let claim = claim.as_ref();
+        if self.verify {
             let secret = |access_key: &str| Some(self.keys.get(access_key)?.secret.expose().to_owned());
-            Some(verify(request, now, &self.signing, secret)?)
-        } else {
-            claimed(request)
-        };
-        let key = signer.as_ref().and_then(|signer| self.keys.get(&signer.access_key));
+            claim.ok_or(Failure::NotSigned)?.verify(head, body, now, &self.signing, secret)?;
+        }
+        let access_key = claim.map(Claim::access_key);
+        let key = access_key.and_then(|access_key| self.keys.get(access_key));
         let user = key.map_or_else(|| Name::from(GUEST), |key| key.user.clone());
-        let account = match (key, &signer) {
-            (Some(key), _) => key.account.clone(),
+        let account = match key {
+            Some(key) => key.account.clone(),
             // Nobody has said whose key it is: one that is a number is the account's.
-            (None, signer) => signer.as_ref().map(|signer| signer.access_key.clone()).filter(|key| is_account(key)),
+            None => access_key.filter(|key| is_account(key)).map(str::to_owned),
         };
-        let region = signer.map(|signer| signer.region).filter(|region| is_region(region));
-        Ok(Caller { user, account, region, peer: Some(peer) })
+        let region = claim.map(Claim::region).filter(|region| is_region(region)).map(str::to_owned);
+        Ok(Caller { user, account, region, peer: Some(peer), is_signed: claim.is_some() })
     }
 }
 
@@ -82,6 +89,8 @@ fn is_region(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use hyper::header::HeaderValue;
+
     use super::*;
 
     const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
@@ -98,13 +107,22 @@ mod tests {
         Keys::new(&settings)
     }
 
-    fn request(authorization: &str) -> Request {
-        let header = |name: &str, value: &str| (name.to_owned(), value.as_bytes().to_vec());
-        let headers = vec![header("authorization", authorization), header("x-amz-date", "20260102T030405Z")];
-        Request { headers, ..Request::default() }
+    fn request(authorization: &str) -> Head {
+        let mut head = Head::default();
+        head.headers.insert("authorization", authorization.parse().unwrap());
+        head.headers.insert("x-amz-date", HeaderValue::from_static("20260102T030405Z"));
+        head
     }
 
-    fn signed(key: &str, region: &str) -> Request {
+    fn expect(keys: &Keys, head: &Head) -> Result<(), Failure> {
+        keys.expect(Claim::read(head)).map(drop)
+    }
+
+    fn caller(keys: &Keys, head: &Head) -> Result<Caller, Failure> {
+        keys.caller(keys.expect(Claim::read(head))?, head, b"", PEER, UnixMillis(0))
+    }
+
+    fn signed(key: &str, region: &str) -> Head {
         let scope = format!("{key}/20260102/{region}/sqs/aws4_request");
         request(&format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=00"))
     }
@@ -112,26 +130,25 @@ mod tests {
     #[test]
     fn unchecked_callers_are_guests_or_who_they_say() {
         for keys in [keys(false, false), keys(true, true)] {
-            let caller = |request: &Request| keys.caller(request, PEER, UnixMillis(0)).unwrap();
-            assert_eq!(
-                caller(&Request::default()),
-                Caller { user: GUEST.into(), account: None, region: None, peer: Some(PEER) }
-            );
+            let caller = |head: &Head| caller(&keys, head).unwrap();
+            let unsigned =
+                Caller { user: GUEST.into(), account: None, region: None, peer: Some(PEER), is_signed: false };
+            assert_eq!(caller(&Head::default()), unsigned);
             assert_eq!(caller(&signed("111122223333", "eu-west-1")).account.as_deref(), Some("111122223333"));
             assert_eq!(caller(&signed("any", "eu-west-1")).region.as_deref(), Some("eu-west-1"));
-            assert_eq!(
-                caller(&signed("AKID", "a:b")),
-                Caller { user: "orders".into(), account: None, region: None, peer: Some(PEER) }
-            );
+            let known = Caller { user: "orders".into(), is_signed: true, ..unsigned };
+            assert_eq!(caller(&signed("AKID", "a:b")), known);
         }
     }
 
     #[test]
     fn checked_callers_are_turned_away_before_their_body_is_read() {
         let keys = keys(true, false);
-        assert_eq!(keys.expect(&Request::default()), Err(Failure::NotSigned));
-        assert_eq!(keys.expect(&signed("any", "x")), Err(Failure::UnknownKey));
-        assert_eq!(keys.expect(&signed("AKID", "x")), Ok(()));
-        assert_eq!(keys.caller(&signed("AKID", "x"), PEER, UnixMillis(0)).unwrap_err().status(), 403);
+        assert_eq!(expect(&keys, &Head::default()), Err(Failure::NotSigned));
+        assert_eq!(expect(&keys, &signed("any", "x")), Err(Failure::UnknownKey));
+        assert_eq!(expect(&keys, &signed("AKID", "x")), Ok(()));
+        assert_eq!(caller(&keys, &signed("AKID", "x")).unwrap_err().status(), 403);
+        let nobody = keys.caller(None, &Head::default(), b"", PEER, UnixMillis(0));
+        assert_eq!(nobody, Err(Failure::NotSigned));
     }
 }

@@ -38,6 +38,9 @@ impl Namespaces {
     /// # Errors
     /// There can be no such namespace, or there are too many.
     pub(super) fn of(&self, account: Option<&str>, region: Option<&str>) -> Result<Arc<Environment>, Failure> {
+        if self.rules.is_home(account, region) && self.engine.broker.has_vhost(&self.home.namespace.vhost) {
+            return Ok(self.home.clone());
+        }
         let namespace = self.rules.of(account, region).ok_or_else(wrong_region)?;
         if !self.engine.broker.has_vhost(&namespace.vhost) {
             self.make(&namespace)?;

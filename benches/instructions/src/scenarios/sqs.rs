@@ -4,9 +4,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use crossdock_aws::{Call, Caller, Environment, Namespaces, Quirks, Request, Response, sigv4};
+use crossdock_aws::sigv4::{Claim, SigningKeys};
+use crossdock_aws::{Call, Caller, Environment, Head, Namespaces, Quirks, Request, Response};
 use crossdock_common::event::Principal;
 use crossdock_common::{Name, RequestId};
+use http::{HeaderValue, Method};
 use serde_json::{Value, json};
 
 use crate::peer::USER;
@@ -47,13 +49,14 @@ pub fn send_receive_delete(probe: &mut Probe, body_bytes: usize) {
 
 /// The check that comes before, of a caller whose signing key is known.
 pub fn verify(probe: &mut Probe) {
-    let (mut request, keys) = (send(16), sigv4::SigningKeys::default());
-    request.headers.push(("authorization".to_owned(), AUTHORIZATION.as_bytes().to_vec()));
+    let (mut request, keys) = (send(16), SigningKeys::default());
+    request.head.headers.insert("authorization", HeaderValue::from_static(AUTHORIZATION));
     probe.rounds(|probe| {
         for _ in 0..MESSAGES {
             probe.stage(Stage::Verify, || {
-                let signer = sigv4::verify(&request, NOW.unix, &keys, |_| Some(SECRET.to_owned()));
-                assert_eq!(signer.map(|signer| signer.access_key).as_deref(), Ok(ACCESS_KEY));
+                let claim = Claim::read(&request.head).expect("a claim");
+                let verified = claim.verify(&request.head, &request.body, NOW.unix, &keys, |_| Some(SECRET.to_owned()));
+                assert_eq!((verified, claim.access_key()), (Ok(()), ACCESS_KEY));
             });
         }
     });
@@ -97,7 +100,7 @@ impl Endpoint {
         self.requests += 1;
         let mut client = self.world.connect();
         client.authenticated(RequestId(0), Principal { name: USER.into(), tags: Vec::new() });
-        let caller = Caller { user: Name::from(USER), account: None, region: None, peer: None };
+        let caller = Caller { user: Name::from(USER), account: None, region: None, peer: None, is_signed: true };
         let mut call = Call::new(self.environment.clone(), request, caller, NOW, self.requests);
         let (mut commands, mut events) = (VecDeque::new(), VecDeque::new());
         let response = loop {
@@ -127,11 +130,9 @@ fn request(action: &str, parameters: &Value) -> Request {
         ("x-amz-date", "20260102T030405Z"),
         ("x-amz-target", &format!("AmazonSQS.{action}")),
     ];
-    Request {
-        method: "POST".to_owned(),
-        path: "/".to_owned(),
-        query: String::new(),
-        headers: headers.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect(),
-        body: Bytes::from(parameters.to_string()),
+    let mut head = Head { method: Method::POST, ..Head::default() };
+    for (name, value) in headers {
+        head.headers.insert(name, HeaderValue::from_str(value).expect("a value"));
     }
+    Request { head, body: Bytes::from(parameters.to_string()) }
 }

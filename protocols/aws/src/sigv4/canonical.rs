@@ -1,8 +1,12 @@
 //! The canonical request: what client and server both sign.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use http::HeaderName;
 use percent_encoding::{percent_decode_str, utf8_percent_encode};
 
-use crate::http::{ENCODED, Request};
+use crate::http::{ENCODED, Head};
 
 /// More than the canonical requests of SDKs have.
 const TEXT_BYTES: usize = 1 << 10;
@@ -12,28 +16,44 @@ pub(super) fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
     query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').unwrap_or((pair, "")))
 }
 
-pub(super) fn request(request: &Request, signed_headers: &str, payload: &str) -> Vec<u8> {
+/// Whether the names ascend, as SDKs write them: then there are no two of one.
+pub(super) fn are_sorted<'a>(mut names: impl Iterator<Item = &'a [u8]>) -> bool {
+    let mut last: &[u8] = &[];
+    names.all(|name| {
+        let is_after = !name.iter().any(u8::is_ascii_uppercase) && last < name;
+        last = name;
+        is_after
+    })
+}
+
+/// Whether no name comes twice, in whatever spelling.
+pub(super) fn are_different<'a>(mut names: impl Iterator<Item = &'a [u8]>) -> bool {
+    let mut seen = HashSet::new();
+    names.all(|name| seen.insert(name.to_ascii_lowercase()))
+}
+
+pub(super) fn request(head: &Head, signed_headers: &str, payload: &[u8]) -> Vec<u8> {
     let mut text = Vec::with_capacity(TEXT_BYTES);
-    for part in [&*request.method, &path(&request.path), &query(&request.query)] {
+    for part in [head.method.as_str(), &path(head.path()), &query(head.query())] {
         text.extend_from_slice(part.as_bytes());
         text.push(b'\n');
     }
     for name in signed_headers.as_bytes().split(|byte| *byte == b';') {
         text.extend(name.iter().map(u8::to_ascii_lowercase));
         text.push(b':');
-        push_header(request, name, &mut text);
+        push_header(head, name, &mut text);
         text.push(b'\n');
     }
-    for part in ["\n", signed_headers, "\n", payload] {
-        text.extend_from_slice(part.as_bytes());
+    for part in [b"\n", signed_headers.as_bytes(), b"\n", payload] {
+        text.extend_from_slice(part);
     }
     text
 }
 
 /// Dot segments and repeated slashes go; what was sent is encoded once more, as all services but S3 do it.
-fn path(path: &str) -> String {
+fn path(path: &str) -> Cow<'_, str> {
     if path == "/" {
-        return path.to_owned();
+        return path.into();
     }
     let mut segments: Vec<&str> = Vec::new();
     for segment in path.split('/') {
@@ -46,7 +66,7 @@ fn path(path: &str) -> String {
     let encoded: Vec<String> =
         segments.iter().map(|segment| utf8_percent_encode(segment, ENCODED).to_string()).collect();
     let slash = if path.ends_with('/') && !encoded.is_empty() { "/" } else { "" };
-    format!("/{}{slash}", encoded.join("/"))
+    format!("/{}{slash}", encoded.join("/")).into()
 }
 
 /// Sorted by name and value, in one spelling; the signature of a presigned request is not part of what it signs.
@@ -67,17 +87,26 @@ fn query(query: &str) -> String {
 }
 
 /// All values of a header, each without spaces around it and with single ones in it.
-fn push_header(request: &Request, name: &[u8], text: &mut Vec<u8>) {
-    for (index, value) in request.headers_named(name).enumerate() {
+fn push_header(head: &Head, name: &[u8], text: &mut Vec<u8>) {
+    let Ok(name) = HeaderName::from_bytes(name) else { return };
+    for (index, value) in head.headers.get_all(name).iter().enumerate() {
         if index > 0 {
             text.push(b',');
         }
-        let words = value.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-        for (index, word) in words.enumerate() {
-            if index > 0 {
-                text.push(b' ');
-            }
-            text.extend_from_slice(word);
+        push_value(value.as_bytes(), text);
+    }
+}
+
+fn push_value(value: &[u8], text: &mut Vec<u8>) {
+    if !value.iter().any(u8::is_ascii_whitespace) {
+        text.extend_from_slice(value);
+        return;
+    }
+    let words = value.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    for (index, word) in words.enumerate() {
+        if index > 0 {
+            text.push(b' ');
         }
+        text.extend_from_slice(word);
     }
 }

@@ -49,8 +49,8 @@ pub(super) fn decode(request: &Request) -> Result<Decoded, Failure> {
     let service = service(find("Version"), &action, request);
     let mut root = BTreeMap::new();
     // A request straight to a queue's path names its queue with it.
-    if service == Service::Sqs && request.path.trim_matches('/').contains('/') && find("QueueUrl").is_none() {
-        root.insert("QueueUrl".to_owned(), Node::Leaf(request.path.clone()));
+    if service == Service::Sqs && request.head.path().trim_matches('/').contains('/') && find("QueueUrl").is_none() {
+        root.insert("QueueUrl".to_owned(), Node::Leaf(request.head.path().to_owned()));
     }
     for (name, value) in parameters.into_iter().filter(|(name, _)| !name.starts_with("X-Amz-")) {
         insert(&mut root, &name, value)?;
@@ -69,15 +69,15 @@ fn service(version: Option<&str>, action: &str, request: &Request) -> Service {
     match (version, action) {
         (Some("2010-03-31"), _) => Service::Sns,
         (Some("2011-06-15"), _) | (None, "GetCallerIdentity") => Service::Sts,
-        (None, _) if crate::sns::ACTIONS.contains(&action) && request.path == "/" => Service::Sns,
+        (None, _) if crate::sns::ACTIONS.contains(&action) && request.head.path() == "/" => Service::Sns,
         _ => Service::Sqs,
     }
 }
 
 fn parameters(request: &Request) -> Result<Vec<(String, String)>, Failure> {
     let malformed = || Failure::Malformed("The parameters cannot be read, or are too many.".to_owned());
-    let mut parameters = form::parse(&request.query).ok_or_else(malformed)?;
-    if request.has_form() {
+    let mut parameters = form::parse(request.head.query()).ok_or_else(malformed)?;
+    if request.head.has_form() {
         let body = std::str::from_utf8(&request.body).map_err(|_| malformed())?;
         parameters.extend(form::parse(body).ok_or_else(malformed)?);
     }
@@ -167,10 +167,15 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::http::Head;
+
+    fn asked(query: &str) -> Request {
+        let uri = format!("/?{query}").parse().unwrap();
+        Request { head: Head { uri, ..Head::default() }, ..Request::default() }
+    }
 
     fn read(query: &str) -> Value {
-        let request = Request { path: "/".to_owned(), query: query.to_owned(), ..Request::default() };
-        Value::Object(decode(&request).unwrap().fields.0)
+        Value::Object(decode(&asked(query)).unwrap().fields.0)
     }
 
     #[test]
@@ -202,9 +207,7 @@ mod tests {
 
     #[test]
     fn names_have_a_depth_limit_and_may_not_contradict() {
-        let read = |query: String| {
-            decode(&Request { path: "/".to_owned(), query, ..Request::default() }).map(drop).map_err(|f| f.status())
-        };
+        let read = |query: String| decode(&asked(&query)).map(drop).map_err(|f| f.status());
         let deep = |parts: usize| format!("Action=X&{}=1", vec!["a"; parts].join("."));
         assert_eq!([read(deep(7)), read(deep(8)), read(deep(9))], [Ok(()), Ok(()), Err(400)]);
         assert_eq!(read(deep(10_000)), Err(400));

@@ -16,7 +16,7 @@ fn json_error(action: &str, body: &str) -> (u16, String, String) {
     let code = response.headers.iter().find(|(name, _)| *name == "x-amzn-query-error").expect("a query error");
     let body: serde_json::Value = serde_json::from_slice(&response.body).expect("JSON");
     assert!(body["__type"].as_str().expect("a type").contains('#'));
-    let code = code.1.strip_suffix(";Sender").expect("the sender's fault").to_owned();
+    let code = code.1.to_str().expect("text").strip_suffix(";Sender").expect("the sender's fault").to_owned();
     (response.status, code, body["message"].as_str().expect("a text").to_owned())
 }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use crossdock_aws::{Call, Caller, Environment, Namespaces, Quirks, Request, Response};
+use crossdock_aws::{Call, Caller, Environment, Head, Namespaces, Quirks, Request, Response};
 use crossdock_common::definition::{
     BindingSpec, Definition, Durability, ExchangeInfo, ExchangeSpec, Fifo, QueueInfo, QueueSettings, QueueSpec,
 };
@@ -12,6 +12,7 @@ use crossdock_common::event::{Delivery, Reply};
 use crossdock_common::names::{DeliveryId, QueueId};
 use crossdock_common::refusal::Resource;
 use crossdock_common::{Command, ConsumerId, Event, Instant, Lane, Message, Name, Now, Refusal, RequestId, UnixMillis};
+use http::{HeaderName, Method};
 
 /// 2026-01-02T03:04:05.678Z.
 pub const NOW: Now = Now { instant: Instant(5_000_000), unix: UnixMillis(1_767_323_045_678) };
@@ -64,10 +65,13 @@ pub fn form(path: &str, body: &str) -> Request {
     request(path, &[("host", "localhost:9324"), ("content-type", kind)], body)
 }
 
-fn request(path: &str, headers: &[(&str, &str)], body: &str) -> Request {
-    let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect();
-    let body = Bytes::copy_from_slice(body.as_bytes());
-    Request { method: "POST".into(), path: path.into(), query: String::new(), headers, body }
+pub fn request(path: &str, headers: &[(&str, &str)], body: &str) -> Request {
+    // What is no URI gets no further than the server of HTTP.
+    let mut head = Head { method: Method::POST, uri: path.parse().unwrap_or_default(), ..Head::default() };
+    let header =
+        |(name, value): &(&str, &str)| (name.parse::<HeaderName>().expect("a name"), value.parse().expect("a value"));
+    head.headers.extend(headers.iter().map(header));
+    Request { head, body: Bytes::copy_from_slice(body.as_bytes()) }
 }
 
 pub fn delivery(message: Message, position: u64) -> Delivery {
@@ -91,7 +95,7 @@ pub fn bound(delivery: Delivery, binding: BindingSpec) -> Delivery {
 impl Core {
     /// Carries a request to its response; panics if there is none.
     pub fn answer(&mut self, request: &Request) -> Response {
-        let caller = Caller { user: Name::from("alice"), account: None, region: None, peer: None };
+        let caller = Caller { user: Name::from("alice"), account: None, region: None, peer: None, is_signed: false };
         let mut call = Call::new(environment(), request, caller, NOW, 1);
         if self.blocked {
             call.handle(NOW, Event::Blocked { reason: "memory" });

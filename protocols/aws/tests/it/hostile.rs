@@ -1,9 +1,10 @@
 //! Whatever is sent, a response comes and nothing panics.
 
-use crossdock_aws::{Request, refuse};
+use crossdock_aws::refuse;
+use http::{HeaderName, HeaderValue};
 use proptest::prelude::*;
 
-use crate::core::{Core, form, json};
+use crate::core::{Core, form, json, request};
 
 const ACTIONS: [&str; 17] = [
     "CreateQueue",
@@ -114,9 +115,10 @@ proptest! {
     fn any_request_is_answered(
         path in ".{0,20}", query in ".{0,40}", target in prop::option::of(".{0,20}"), body in prop::collection::vec(any::<u8>(), 0..60),
     ) {
-        let mut request = Request { method: "GET".into(), path, query, body: body.into(), ..Request::default() };
-        request.headers.extend(target.map(|target| ("x-amz-target".to_owned(), target.into_bytes())));
-        request.headers.push(("content-type".to_owned(), b"application/x-www-form-urlencoded".to_vec()));
+        let mut request = request(&format!("/{path}?{query}"), &[("content-type", "application/x-www-form-urlencoded")], "");
+        let target = target.and_then(|target| HeaderValue::from_bytes(target.as_bytes()).ok());
+        request.head.headers.extend(target.map(|target| (HeaderName::from_static("x-amz-target"), target)));
+        request.body = body.into();
         Core::default().answer(&request);
         refuse(&request, &crossdock_aws::Failure::NotSigned, 1);
     }
