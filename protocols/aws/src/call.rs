@@ -153,14 +153,13 @@ fn run(
     request: &Request,
     caller: Caller,
 ) -> impl Future<Output = Response> + Send + use<> {
-    let guessed = wire::guess(request);
-    let decoded = wire::decode(request);
+    let decoded = wire::decode(request).map_err(|failure| (wire::guess(request), failure));
     let origin = request.head.origin();
     async move {
         let id = crate::digest::uuid_text(desk.uuid());
         let Decoded { service, protocol, action, fields } = match decoded {
             Ok(decoded) => decoded,
-            Err(failure) => return wire::encode_failure(guessed, &failure, &id),
+            Err((guessed, failure)) => return wire::encode_failure(guessed, &failure, &id),
         };
         let place = Place::of(&environment.namespace, caller.region.as_deref());
         let Caller { user, peer, is_signed, .. } = caller;

@@ -3,7 +3,7 @@
 //! Actions are straight-line `async` functions without a runtime: [`Call`](crate::Call) polls them when an event came, so
 //! nothing here waits for anything but an event.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
@@ -24,13 +24,37 @@ struct Mail {
     random: Random,
     next_number: u64,
     commands: VecDeque<Command>,
-    replies: BTreeMap<RequestId, Result<Reply, Refusal>>,
-    fetched: BTreeMap<RequestId, Vec<Delivery>>,
-    published: BTreeMap<u64, Published>,
-    placed: BTreeMap<u64, Placed>,
+    replies: Answers<RequestId, Result<Reply, Refusal>>,
+    fetched: Answers<RequestId, Vec<Delivery>>,
+    published: Answers<u64, Published>,
+    placed: Answers<u64, Placed>,
     unroutable: Vec<u64>,
     blocked: bool,
     leaving: bool,
+}
+
+/// What came, by what asked for it. A call asks for no more than a batch has entries, and takes each answer.
+struct Answers<K, V>(Vec<(K, V)>);
+
+impl<K: Copy + PartialEq, V> Answers<K, V> {
+    fn insert(&mut self, key: K, answer: V) {
+        self.0.push((key, answer));
+    }
+
+    fn contains(&self, key: K) -> bool {
+        self.0.iter().any(|(asked, _)| *asked == key)
+    }
+
+    fn take(&mut self, key: K) -> Option<V> {
+        let at = self.0.iter().position(|(asked, _)| *asked == key)?;
+        Some(self.0.swap_remove(at).1)
+    }
+}
+
+impl<K, V> Default for Answers<K, V> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
 }
 
 /// What became of a publish.
@@ -61,10 +85,10 @@ impl Desk {
             random: Random::from_seed(seed),
             next_number: 1,
             commands: VecDeque::new(),
-            replies: BTreeMap::new(),
-            fetched: BTreeMap::new(),
-            published: BTreeMap::new(),
-            placed: BTreeMap::new(),
+            replies: Answers::default(),
+            fetched: Answers::default(),
+            published: Answers::default(),
+            placed: Answers::default(),
             unroutable: Vec::new(),
             blocked: false,
             leaving: false,
@@ -85,14 +109,14 @@ impl Desk {
         let mut mail = self.mail();
         mail.now = now;
         match event {
-            Event::Reply { request, result } => drop(mail.replies.insert(request, result)),
-            Event::Fetched { request, deliveries, .. } => drop(mail.fetched.insert(request, deliveries)),
+            Event::Reply { request, result } => mail.replies.insert(request, result),
+            Event::Fetched { request, deliveries, .. } => mail.fetched.insert(request, deliveries),
             Event::Unroutable { confirm: Some(confirm), .. } => mail.unroutable.push(confirm),
             Event::Confirmed { confirms, .. } => confirms.into_iter().for_each(|confirm| mail.confirm(confirm)),
             Event::Placed { confirm, position, original, .. } => {
                 mail.placed.insert(confirm, Placed { position, original });
             }
-            Event::Rejected { confirm, .. } => drop(mail.published.insert(confirm, Published::Rejected)),
+            Event::Rejected { confirm, .. } => mail.published.insert(confirm, Published::Rejected),
             Event::PublishRefused { confirm: Some(confirm), refusal, .. } => {
                 mail.published.insert(confirm, Published::Refused(refusal));
             }
@@ -155,10 +179,10 @@ impl Desk {
         let request = self.ask(|request| Command::Fetch { request, fetch: Box::new(fetch) });
         poll_fn(|_| {
             let mut mail = self.mail();
-            if let Some(deliveries) = mail.fetched.remove(&request) {
+            if let Some(deliveries) = mail.fetched.take(request) {
                 return Poll::Ready(Ok(deliveries));
             }
-            match mail.replies.remove(&request) {
+            match mail.replies.take(request) {
                 Some(Err(refusal)) => Poll::Ready(Err(refusal)),
                 Some(Ok(_)) => Poll::Ready(Err(unexpected())),
                 None if mail.leaving => Poll::Ready(Ok(Vec::new())),
@@ -185,15 +209,15 @@ impl Desk {
 
     /// Where a FIFO queue has put a message; known when it is confirmed.
     pub(crate) fn placed(&self, confirm: u64) -> Option<Placed> {
-        self.mail().placed.remove(&confirm)
+        self.mail().placed.take(confirm)
     }
 
     /// The same as soon as the queue has put it there; `None` if it was not put anywhere.
     pub(crate) async fn place(&self, confirm: u64) -> Option<Placed> {
         poll_fn(|_| {
             let mut mail = self.mail();
-            match mail.placed.remove(&confirm) {
-                None if !mail.published.contains_key(&confirm) => Poll::Pending,
+            match mail.placed.take(confirm) {
+                None if !mail.published.contains(confirm) => Poll::Pending,
                 placed => Poll::Ready(placed),
             }
         })
@@ -201,11 +225,11 @@ impl Desk {
     }
 
     pub(crate) async fn published(&self, confirm: u64) -> Published {
-        poll_fn(|_| self.mail().published.remove(&confirm).map_or(Poll::Pending, Poll::Ready)).await
+        poll_fn(|_| self.mail().published.take(confirm).map_or(Poll::Pending, Poll::Ready)).await
     }
 
     pub(crate) async fn reply(&self, request: RequestId) -> Result<Reply, Refusal> {
-        poll_fn(|_| self.mail().replies.remove(&request).map_or(Poll::Pending, Poll::Ready)).await
+        poll_fn(|_| self.mail().replies.take(request).map_or(Poll::Pending, Poll::Ready)).await
     }
 
     fn ask(&self, command: impl FnOnce(RequestId) -> Command) -> RequestId {

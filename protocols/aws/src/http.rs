@@ -2,12 +2,17 @@
 
 pub(crate) mod form;
 
+use ::http::header::{CONTENT_TYPE, HOST};
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use bytes::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 
 /// Everything but RFC 3986's unreserved characters.
 pub(crate) const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// What is asked of SQS.
+pub(crate) const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// What comes before a request's body: enough to see who claims to send it.
 #[derive(Clone, Debug, Default)]
@@ -41,8 +46,8 @@ pub struct Response {
 }
 
 impl Head {
-    /// The first header of that name in lower case, if it is text.
-    pub fn header(&self, name: &'static str) -> Option<&str> {
+    /// The first header of that name, if it is text.
+    pub(crate) fn header(&self, name: &HeaderName) -> Option<&str> {
         std::str::from_utf8(self.headers.get(name)?.as_bytes()).ok()
     }
 
@@ -58,18 +63,18 @@ impl Head {
 
     /// Whether the body is a form.
     pub(crate) fn has_form(&self) -> bool {
-        self.header("content-type").is_some_and(|kind| {
+        self.header(&CONTENT_TYPE).is_some_and(|kind| {
             kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
         })
     }
 
     /// `http://host:port` as the client wrote it, for URLs in answers. TLS ends before this listener, if there is any.
     pub(crate) fn origin(&self) -> String {
-        let scheme = match self.header("x-forwarded-proto") {
+        let scheme = match self.header(&FORWARDED_PROTO) {
             Some(proto) if proto.eq_ignore_ascii_case("https") => "https",
             _ => "http",
         };
-        let host = self.header("host").filter(|host| is_host(host)).unwrap_or("localhost");
+        let host = self.header(&HOST).filter(|host| is_host(host)).unwrap_or("localhost");
         [scheme, "://", host].concat()
     }
 }

@@ -10,13 +10,15 @@ use std::sync::{Mutex, PoisonError};
 
 use crossdock_common::UnixMillis;
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use http::HeaderName;
+use http::header::{AUTHORIZATION, HOST};
 use percent_encoding::percent_decode_str;
 use sha2::{Digest as _, Sha256};
 
 use crate::calendar::read_basic;
 use crate::digest::digits;
 use crate::error::Failure;
-use crate::http::Head;
+use crate::http::{Head, TARGET};
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
@@ -31,7 +33,10 @@ const EXPIRES_S_MAX: i64 = 7 * 24 * 3600;
 /// Signing keys that are remembered: callers have one for each day, region and service.
 const KEYS_MAX: usize = 1_000;
 /// Headers that change what a request means: they count only if they are signed.
-const MUST_BE_SIGNED: [&str; 4] = ["host", "x-amz-date", "x-amz-security-token", "x-amz-target"];
+const MUST_BE_SIGNED: [HeaderName; 4] = [HOST, DATE, HeaderName::from_static("x-amz-security-token"), TARGET];
+/// When the request was signed.
+const DATE: HeaderName = HeaderName::from_static("x-amz-date");
+const CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
 
 /// Keys of good signatures, by their credential: making one costs as much as all the rest of a check. Secrets may not change while
 /// these are kept. At most 1,000; a caller who signs well is needed to fill them.
@@ -79,7 +84,7 @@ impl<'a> Claim<'a> {
     /// # Errors
     /// Nobody claims to have signed the request, or what is said about that cannot be read.
     pub fn read(head: &'a Head) -> Result<Self, Failure> {
-        match head.header("authorization") {
+        match head.header(&AUTHORIZATION) {
             Some(header) => Self::of_header(header, head),
             None => Self::of_query(head),
         }
@@ -95,7 +100,7 @@ impl<'a> Claim<'a> {
             let value = rest.split(',').find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='));
             value.ok_or_else(|| incomplete(name))
         };
-        let date = head.header("x-amz-date").ok_or_else(|| incomplete("X-Amz-Date"))?;
+        let date = head.header(&DATE).ok_or_else(|| incomplete("X-Amz-Date"))?;
         let [credential, signed_headers, signature] =
             [find("Credential")?, find("SignedHeaders")?, find("Signature")?].map(Cow::Borrowed);
         let scope = Scope::of(&credential)?;
@@ -195,8 +200,8 @@ impl<'a> Claim<'a> {
             return Err(Failure::Signature(text));
         }
         let signed = || self.signed_headers.as_bytes().split(|byte| *byte == b';');
-        let is_signed = |name: &str| signed().any(|signed| signed.eq_ignore_ascii_case(name.as_bytes()));
-        let matters = |name: &&&str| **name == "host" || head.headers.contains_key(**name);
+        let is_signed = |name: &HeaderName| signed().any(|signed| signed.eq_ignore_ascii_case(name.as_ref()));
+        let matters = |name: &&HeaderName| **name == HOST || head.headers.contains_key(*name);
         if let Some(unsigned) = MUST_BE_SIGNED.iter().filter(matters).find(|name| !is_signed(name)) {
             return Err(Failure::Signature(format!("'{unsigned}' must be a signed header.")));
         }
@@ -227,7 +232,7 @@ impl<'a> Claim<'a> {
 
     /// Takes in what client and server sign: algorithm, date, scope and the canonical request's sum, a line each.
     fn sign(&self, key: Hmac<Sha256>, head: &Head, body: &[u8]) -> Hmac<Sha256> {
-        let is_unsigned = head.header("x-amz-content-sha256") == Some(UNSIGNED_PAYLOAD);
+        let is_unsigned = head.header(&CONTENT_SHA256) == Some(UNSIGNED_PAYLOAD);
         let payload: &[u8] = if is_unsigned { UNSIGNED_PAYLOAD.as_bytes() } else { &sum(body) };
         let canonical = canonical::request(head, &self.signed_headers, payload);
         let scope = &self.credential[self.scope.access_key + 1..];

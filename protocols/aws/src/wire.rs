@@ -19,7 +19,7 @@ pub(crate) use fields::{Fields, View};
 pub(crate) use shape::Shape;
 
 use crate::error::Failure;
-use crate::http::{Request, Response};
+use crate::http::{Request, Response, TARGET};
 
 /// How a request was written, and how its answer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +65,7 @@ pub(crate) struct Decoded {
 }
 
 pub(crate) fn decode(request: &Request) -> Result<Decoded, Failure> {
-    match request.head.header("x-amz-target") {
+    match request.head.header(&TARGET) {
         Some(target) => json::decode(target, request),
         None => query::decode(request),
     }
@@ -73,7 +73,7 @@ pub(crate) fn decode(request: &Request) -> Result<Decoded, Failure> {
 
 /// How to answer a request that may not be understood.
 pub(crate) fn guess(request: &Request) -> (Service, Protocol) {
-    if request.head.header("x-amz-target").is_some() {
+    if request.head.header(&TARGET).is_some() {
         return (Service::Sqs, Protocol::Json);
     }
     (query::service_of(request), Protocol::Query)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crossdock_aws::{Call, Caller, Environment, Request, Response};
 use crossdock_common::event::Principal;
-use crossdock_common::{Command, Event, RequestId};
+use crossdock_common::{Command, Event, Now, RequestId};
 use crossdock_core::Client;
 
 use super::turn::Turn;
@@ -54,17 +54,17 @@ impl Session {
     }
 
     fn step(&mut self, call: &mut Call) {
+        let now = self.engine.clock.now();
         if self.client.as_ref().is_some_and(Client::must_leave) {
             call.leave();
         }
-        self.round(call);
+        self.round(now, call);
     }
 
     /// Lets call and core talk until both are silent.
-    fn round(&mut self, call: &mut Call) {
+    fn round(&mut self, now: Now, call: &mut Call) {
         let Some(client) = &mut self.client else { return };
         loop {
-            let now = self.engine.clock.now();
             let known = self.commands.len();
             call.commands(&mut self.commands);
             self.counters.count_commands(self.commands.iter().skip(known));

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use http::HeaderName;
 use percent_encoding::{percent_decode_str, utf8_percent_encode};
 
 use crate::http::{ENCODED, Head};
@@ -38,8 +37,8 @@ pub(super) fn request(head: &Head, signed_headers: &str, payload: &[u8]) -> Vec<
         text.extend_from_slice(part.as_bytes());
         text.push(b'\n');
     }
-    for name in signed_headers.as_bytes().split(|byte| *byte == b';') {
-        text.extend(name.iter().map(u8::to_ascii_lowercase));
+    for name in signed_headers.split(';') {
+        text.extend(name.bytes().map(|byte| byte.to_ascii_lowercase()));
         text.push(b':');
         push_header(head, name, &mut text);
         text.push(b'\n');
@@ -87,8 +86,7 @@ fn query(query: &str) -> String {
 }
 
 /// All values of a header, each without spaces around it and with single ones in it.
-fn push_header(head: &Head, name: &[u8], text: &mut Vec<u8>) {
-    let Ok(name) = HeaderName::from_bytes(name) else { return };
+fn push_header(head: &Head, name: &str, text: &mut Vec<u8>) {
     for (index, value) in head.headers.get_all(name).iter().enumerate() {
         if index > 0 {
             text.push(b',');
