@@ -5,6 +5,7 @@ mod namespaces;
 mod session;
 mod turn;
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +15,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use crossdock_aws::namespaces::place_of;
 use crossdock_aws::sigv4::Claim;
-use crossdock_aws::{Caller, Environment, Failure, Head, Quirks, Request, bearer, refuse};
+use crossdock_aws::{Call, Caller, Environment, Failure, Head, Quirks, Request, bearer, refuse};
 use crossdock_common::{Name, UnixMillis};
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
@@ -65,7 +66,7 @@ fn receipt_key(engine: &Engine) -> Result<Vec<u8>> {
 
 impl Responder for Aws {
     fn respond(self: Arc<Self>, request: hyper::Request<Incoming>, peer: SocketAddr) -> Answer {
-        Box::pin(async move { Ok(self.serve(request, peer).await) })
+        Box::pin(self.serve(request, peer))
     }
 }
 
@@ -96,40 +97,57 @@ impl Aws {
         })
     }
 
-    async fn serve(&self, request: hyper::Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+    async fn serve(
+        self: Arc<Self>,
+        request: hyper::Request<Incoming>,
+        peer: SocketAddr,
+    ) -> Result<Response<Body>, Infallible> {
         let seed = self.seeds.fetch_add(1, Ordering::Relaxed);
         let (Parts { method, uri, headers, .. }, body) = request.into_parts();
         let mut request = Request { head: Head { method, uri, headers }, body: Bytes::new() };
         if let Some(pem) = certificate(&self.office, &request.head).await {
-            return Response::builder().header("content-type", "application/x-pem-file").body(pem).unwrap_or_default();
+            let answer = Response::builder().header("content-type", "application/x-pem-file").body(pem);
+            return Ok(answer.unwrap_or_default());
         }
-        match self.answer(peer, &mut request, body, seed).await {
-            Ok(response) => to_http(response),
-            Err(failure) => to_http(refuse(&request, &failure, seed)),
-        }
+        let (environment, caller) = match self.admit(peer, &mut request, body).await {
+            Ok(admitted) => admitted,
+            Err(failure) => return Ok(to_http(refuse(&request, &failure, seed))),
+        };
+        let session = Session::new(self.engine.clone(), &caller.user);
+        let call = Call::new(environment, &request, caller, self.engine.clock.now(), seed);
+        // It is a part of the buffer that the connection reads into, which needs no other one without it.
+        drop(request);
+        Ok(to_http(session.run(call).await))
     }
 
-    async fn answer(
+    /// Finds out who asks, and about whose resources.
+    async fn admit(
         &self,
         peer: SocketAddr,
         request: &mut Request,
         body: Incoming,
-        seed: u64,
-    ) -> Result<crossdock_aws::Response, Failure> {
-        let now = self.engine.clock.now();
+    ) -> Result<(Arc<Environment>, Caller), Failure> {
+        let caller = self.caller(peer, request, body, self.engine.clock.now().unix).await?;
+        Ok((self.environment(request, &caller)?, caller))
+    }
+
+    /// Reads the body of a request that may be good, and finds out who has sent it.
+    async fn caller(
+        &self,
+        peer: SocketAddr,
+        request: &mut Request,
+        body: Incoming,
+        now: UnixMillis,
+    ) -> Result<Caller, Failure> {
         let claim = Claim::read(&request.head);
-        let caller = match self.bearer(request, claim.is_ok(), peer, now.unix) {
-            Some(bearer) => bearer?,
-            None => {
-                // Strangers are turned away before their body is read.
-                let claim = self.keys.expect(claim).inspect_err(|_| self.refused(peer, &request.head))?;
-                request.body = self.read(body).await?;
-                let caller = self.keys.caller(claim, &request.head, &request.body, peer.ip(), now.unix);
-                caller.inspect_err(|_| self.refused(peer, &request.head))?
-            }
-        };
-        let environment = self.environment(request, &caller)?;
-        Ok(Session::new(self.engine.clone()).run(environment, request, caller, seed).await)
+        if let Some(bearer) = self.bearer(request, claim.is_ok(), peer, now) {
+            return bearer;
+        }
+        // Strangers are turned away before their body is read.
+        let claim = self.keys.expect(claim).inspect_err(|_| self.refused(peer, &request.head))?;
+        request.body = self.read(body).await?;
+        let caller = self.keys.caller(claim, &request.head, &request.body, peer.ip(), now);
+        caller.inspect_err(|_| self.refused(peer, &request.head))
     }
 
     /// Of whose resources the request speaks.

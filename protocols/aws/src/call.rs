@@ -176,7 +176,7 @@ async fn perform(service: Service, job: &Job) -> Result<Shape, Failure> {
     job.desk.open(job.environment.namespace.vhost.clone()).await.map_err(Failure::of_queue)?;
     match service {
         Service::Sqs => sqs::perform(action, job).await,
-        Service::Sns => sns::perform(action, job).await,
+        Service::Sns => Box::pin(sns::perform(action, job)).await,
         Service::Sts => sts::perform(action, job),
     }
 }

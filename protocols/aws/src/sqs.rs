@@ -24,8 +24,22 @@ use crate::call::Job;
 use crate::error::Failure;
 use crate::wire::{Service, Shape, View};
 
-/// What `perform` calls by name; everything else is an unknown action.
+/// What `perform` calls by name. Each call has memory for the largest of what is not boxed.
 pub(crate) async fn perform(action: &str, job: &Job) -> Result<Shape, Failure> {
+    match action {
+        "SendMessage" => send::send(job).await,
+        "SendMessageBatch" => send::send_batch(job).await,
+        "ReceiveMessage" => receive::receive(job).await,
+        "DeleteMessage" => settle::delete(job).await,
+        "DeleteMessageBatch" => settle::delete_batch(job).await,
+        "ChangeMessageVisibility" => settle::change_visibility(job).await,
+        "ChangeMessageVisibilityBatch" => settle::change_visibility_batch(job).await,
+        _ => Box::pin(administer(action, job)).await,
+    }
+}
+
+/// Everything that is not done to messages; everything else is an unknown action.
+async fn administer(action: &str, job: &Job) -> Result<Shape, Failure> {
     match action {
         "CreateQueue" => queues::create(job).await,
         "DeleteQueue" => queues::delete(job).await,
@@ -34,13 +48,6 @@ pub(crate) async fn perform(action: &str, job: &Job) -> Result<Shape, Failure> {
         "PurgeQueue" => queues::purge(job).await,
         "GetQueueAttributes" => attributes::get(job).await,
         "SetQueueAttributes" => attributes::set(job).await,
-        "SendMessage" => send::send(job).await,
-        "SendMessageBatch" => send::send_batch(job).await,
-        "ReceiveMessage" => receive::receive(job).await,
-        "DeleteMessage" => settle::delete(job).await,
-        "DeleteMessageBatch" => settle::delete_batch(job).await,
-        "ChangeMessageVisibility" => settle::change_visibility(job).await,
-        "ChangeMessageVisibilityBatch" => settle::change_visibility_batch(job).await,
         "TagQueue" => tags::tag(job).await,
         "UntagQueue" => tags::untag(job).await,
         "ListQueueTags" => tags::list(job).await,

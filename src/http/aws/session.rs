@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crossdock_aws::{Call, Caller, Environment, Request, Response};
+use crossdock_aws::{Call, Response};
 use crossdock_common::event::Principal;
-use crossdock_common::{Command, Event, Now, RequestId};
+use crossdock_common::{Command, Event, Name, Now, RequestId};
 use crossdock_core::Client;
 
 use super::turn::Turn;
@@ -23,26 +23,18 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(engine: Arc<Engine>) -> Self {
+    /// On behalf of a user.
+    pub(super) fn new(engine: Arc<Engine>, user: &Name) -> Self {
         let bell = Arc::new(Bell::default());
-        let client = engine.connect(bell.clone().into());
+        let mut client = engine.connect(bell.clone().into());
         client.exempt();
+        client.authenticated(RequestId(0), Principal { name: user.clone(), tags: Vec::new() });
         let counters = engine.metrics.protocol(Protocol::Aws).clone();
         Self { engine, client: Some(client), bell, commands: VecDeque::new(), events: VecDeque::new(), counters }
     }
 
     /// Carries the call to its response.
-    pub(super) async fn run(
-        mut self,
-        environment: Arc<Environment>,
-        request: &Request,
-        caller: Caller,
-        seed: u64,
-    ) -> Response {
-        if let Some(client) = &mut self.client {
-            client.authenticated(RequestId(0), Principal { name: caller.user.clone(), tags: Vec::new() });
-        }
-        let mut call = Call::new(environment, request, caller, self.engine.clock.now(), seed);
+    pub(super) async fn run(mut self, mut call: Call) -> Response {
         Turn::wait(self.engine.clone()).await.take(|| self.step(&mut call));
         loop {
             if let Some(response) = call.response() {
