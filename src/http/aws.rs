@@ -45,7 +45,7 @@ const RECEIPT_KEY_BYTES: usize = 32;
 /// Everything on one port: `/` and every queue's path, for SQS, SNS and STS.
 pub struct Aws {
     engine: Arc<Engine>,
-    namespaces: Namespaces,
+    namespaces: Arc<Namespaces>,
     keys: Keys,
     body_bytes_max: usize,
     seeds: AtomicU64,
@@ -86,6 +86,7 @@ impl Aws {
             },
             memory: Arc::default(),
             office: Some(office.clone()),
+            directory: None,
         };
         Ok(Self {
             namespaces: Namespaces::new(engine.clone(), rules, home),

@@ -143,6 +143,7 @@ async fn perform_mobile(action: &str, job: &Job) -> Result<Shape, Failure> {
 
 pub use confirmation::bearer;
 pub(crate) use subscription::filter_of;
+pub(crate) use topics::policy_in;
 
 fn view(job: &Job) -> View<'_> {
     job.fields.view()

@@ -42,6 +42,10 @@ pub(super) async fn subscribe(job: &Job) -> Result<Shape, Failure> {
     let Some(protocol) = Protocol::from_word(word) else {
         return Err(Failure::SnsInvalid(format!("Amazon SNS does not support this protocol string: {word}")));
     };
+    if job.is_foreign() {
+        let text = "TopicArn Reason: a topic of another account can be published to and not be subscribed";
+        return Err(Failure::SnsInvalid(text.to_owned()));
+    }
     let endpoint = view(job).text("Endpoint")?.unwrap_or_default();
     if protocol != Protocol::Sqs {
         return subscribe_outwards(job, topic, protocol, endpoint).await;
