@@ -37,6 +37,8 @@ use session::Session;
 const SPELLING_MAX: usize = 3;
 /// Room for the parameters beside the messages.
 const PARAMETERS_BYTES: usize = 256 << 10;
+/// What somebody may send who has signed nothing: the ARN of a topic and a token.
+const STRANGERS_BODY_BYTES_MAX: usize = 4 << 10;
 /// The document that keeps the key of receipt handles.
 const DOCUMENT: &str = "aws";
 const RECEIPT_KEY: &str = "receipt-key";
@@ -141,11 +143,13 @@ impl Aws {
         now: UnixMillis,
     ) -> Result<Caller, Failure> {
         let claim = Claim::read(&request.head);
-        if let Some(bearer) = self.bearer(request, claim.is_ok(), peer, now) {
-            return bearer;
-        }
-        // Strangers are turned away before their body is read.
-        let claim = self.keys.expect(claim).inspect_err(|_| self.refused(peer, &request.head))?;
+        let claim = match claim {
+            Err(unsigned) if self.keys.are_checked() => {
+                return self.stranger(request, body, unsigned, peer, now).await;
+            }
+            // Who has no key here is turned away before the body is read.
+            claim => self.keys.expect(claim).inspect_err(|_| self.refused(peer, &request.head))?,
+        };
         request.body = self.read(body).await?;
         let caller = self.keys.caller(claim, &request.head, &request.body, peer.ip(), now);
         caller.inspect_err(|_| self.refused(peer, &request.head))
@@ -163,21 +167,35 @@ impl Aws {
         self.namespaces.find(Some(&account), Some(&region))
     }
 
-    /// Who follows a link of a message has no key, and acts for the subscriber. A request without a body.
-    fn bearer(
+    /// Who has signed nothing can do what a message of a subscription says how to, by its link or by a short form.
+    async fn stranger(
         &self,
-        request: &Request,
-        is_signed: bool,
+        request: &mut Request,
+        body: Incoming,
+        unsigned: Failure,
         peer: SocketAddr,
         now: UnixMillis,
-    ) -> Option<Result<Caller, Failure>> {
-        if is_signed || request.head.method != Method::GET || !self.keys.are_checked() {
+    ) -> Result<Caller, Failure> {
+        if request.head.method == Method::POST && request.head.has_form() {
+            // Whatever else strangers send, the answer is the same.
+            request.body = whole(body, STRANGERS_BODY_BYTES_MAX).await.unwrap_or_default();
+        }
+        self.bearer(request, peer, now).unwrap_or_else(|| {
+            self.refused(peer, &request.head);
+            Err(unsigned)
+        })
+    }
+
+    /// Such a one has no key, and acts for the subscriber.
+    fn bearer(&self, request: &Request, peer: SocketAddr, now: UnixMillis) -> Option<Result<Caller, Failure>> {
+        if ![Method::GET, Method::POST].contains(&request.head.method) {
             return None;
         }
         let environment = self.of_link(request)?;
         let bindings_of = |topic: &Name| self.engine.broker.bindings_from(&environment.namespace.vhost, topic);
         let user = bearer(&environment, request, now, bindings_of)?;
-        Some(user.map(|user| Caller { user, account: None, region: None, peer: Some(peer.ip()), is_signed }))
+        let peer = Some(peer.ip());
+        Some(user.map(|user| Caller { user, account: None, region: None, peer, is_signed: false }))
     }
 
     async fn read(&self, body: Incoming) -> Result<Bytes, Failure> {
