@@ -130,7 +130,7 @@ fn policies_give_what_permissions_do_not() {
         user("owner", home, Some(("/", [".*"; 3]))),
         user("poor", home, None),
         user("eve", home, None),
-        user("half", home, Some(("/", ["", "", "^half$"]))),
+        user("half", home, Some(("/", ["", "^half", "^half"]))),
         user("bills", other, Some((far, [".*"; 3]))),
         user("limited", other, Some((far, ["", "^(orders|amq.default)", "^orders"]))),
     ];

@@ -11,6 +11,7 @@ mod warrants;
 pub(crate) use subject::owner_of;
 
 use crossdock_common::Name;
+use crossdock_common::warrant::Right;
 
 use crate::calendar::iso8601;
 use crate::call::Job;
@@ -167,6 +168,13 @@ fn appeal_for_subject(job: &Job, service: Service) -> Result<(), Failure> {
     match subject::of(job, service)? {
         Some(name) => appeal(job, service, &name),
         None => Err(refusal::not_there(job, service)),
+    }
+}
+
+/// Who has subscribed may end that, whatever has become of the permission to: it may have been a policy's.
+pub(crate) fn let_end(job: &Job, topic: &Name, subscriber: &str) {
+    if job.user.as_str() == subscriber {
+        warrants::give_topic(job, topic, Right::Read);
     }
 }
 

@@ -24,7 +24,7 @@ pub struct Warrant {
 pub enum Right {
     /// To ask what it is like; of a virtual host, which queues it has.
     Look,
-    /// To take messages from a queue, or to bind from an exchange.
+    /// To take messages from a queue; to bind from an exchange, and to end that.
     Read,
     /// To put messages into a queue through the default exchange, or to publish to an exchange.
     Write,

@@ -474,7 +474,7 @@ fn authorise(permissions: &Permissions, caller: &Caller<'_>, definition: &Defini
             }
             let source = exchange(Access::Read, &spec.source);
             let is_warranted = || caller.warrants.read(&caller.who.vhost, Resource::Exchange, &spec.source);
-            source.or_else(|refusal| if is_bind(definition) && is_warranted() { Ok(()) } else { Err(refusal) })
+            source.or_else(|refusal| if is_warranted() { Ok(()) } else { Err(refusal) })
         }
         // Lists name what is there; whoever may enter the vhost may see its names, as in RabbitMQ's management.
         Definition::ListQueues { .. } | Definition::ListExchanges { .. } | Definition::ListBindings { .. } => {
@@ -485,10 +485,6 @@ fn authorise(permissions: &Permissions, caller: &Caller<'_>, definition: &Defini
 
 fn guest_refused(who: &Who) -> Refusal {
     Refusal::VhostRefused { vhost: who.vhost.clone(), user: who.user.clone() }
-}
-
-fn is_bind(definition: &Definition) -> bool {
-    matches!(definition, Definition::Bind(_))
 }
 
 /// What the user may not look at may be what the connection has a warrant for.

@@ -96,7 +96,8 @@ fn a_topic_is_published_to_or_read_from() {
     assert!(subscriber.define(&world, Definition::Bind(binding("t", "q", ""))).is_err(), "not his queue");
     assert!(subscriber.define(&world, Definition::Bind(binding("amq.fanout", "mine", ""))).is_err());
     subscriber.define(&world, Definition::Bind(binding("t", "mine", ""))).expect("his queue, a topic he may read");
-    assert!(subscriber.define(&world, Definition::Unbind(binding("t", "mine", ""))).is_err());
+    subscriber.define(&world, Definition::Unbind(binding("t", "mine", ""))).expect("what he may bind");
+    assert!(subscriber.define(&world, Definition::Unbind(binding("t", "q", ""))).is_err(), "not his queue");
 }
 
 #[test]

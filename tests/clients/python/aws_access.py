@@ -1,6 +1,7 @@
 """Access policies through boto3: what a policy gives to users of the own account and of another one, and to nobody else.
 
-Users: `owner` may do everything in account HOME, `poor` and `eve` of the same account nothing, `half` may read `half`. In account OTHER `bills`
+Users: `owner` may do everything in account HOME, `poor` and `eve` of the same account nothing, `half` what concerns the
+queues called `half…` but to send through SQS. In account OTHER `bills`
 may do everything, and `limited` what concerns queues and topics called `orders…`."""
 
 import json
@@ -280,6 +281,35 @@ def topics():
     refused("InvalidParameter", SNS["bills"].publish, TargetArn=f"arn:aws:sns:us-east-1:{HOME}:endpoint/GCM/app/1", Message="m")
 
 
+def who_may_subscribe_may_end_it():
+    topic = SNS["owner"].create_topic(Name="news")["TopicArn"]
+    queue = Queue("half-news")
+    endpoint = {"TopicArn": topic, "Protocol": "sqs", "Endpoint": queue.arn}
+    text = not_authorized("half", "SNS:Subscribe", topic, "identity")
+    refused("AuthorizationError", SNS["half"].subscribe, text=text, **endpoint)
+    share = lambda condition: SNS["owner"].set_topic_attributes(
+        TopicArn=topic,
+        AttributeName="Policy",
+        AttributeValue=json.dumps({"Statement": [statement("*", "sns:Subscribe", Condition=condition)]}),
+    )
+    share({"StringEquals": {"sns:Protocol": "https"}})
+    refused("AuthorizationError", SNS["half"].subscribe, text=text, **endpoint)
+    share({"StringEquals": {"sns:Protocol": "sqs"}, "StringLike": {"sns:Endpoint": "arn:aws:sqs:*:*:half-*"}})
+    refused("AuthorizationError", SNS["half"].subscribe, **endpoint | {"Endpoint": Queue("other-news").arn})
+    subscription = SNS["half"].subscribe(**endpoint)["SubscriptionArn"]
+    SNS["owner"].publish(TopicArn=topic, Message="to half")
+    assert [json.loads(message["Body"])["Message"] for message in queue.receive("half")] == ["to half"]
+    refused("AuthorizationError", SNS["half"].publish, TopicArn=topic, Message="m")
+    raw = {"AttributeName": "RawMessageDelivery", "AttributeValue": "true"}
+    SNS["owner"].set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue='{"Statement":[]}')
+    # The topic's owner has taken it back: nothing can be changed, but it can be ended by who has begun it, and by nobody else.
+    refused("AuthorizationError", SNS["half"].set_subscription_attributes, SubscriptionArn=subscription, **raw)
+    refused("AuthorizationError", SNS["eve"].unsubscribe, SubscriptionArn=subscription)
+    SNS["half"].unsubscribe(SubscriptionArn=subscription)
+    assert SNS["owner"].list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"] == []
+    refused("AuthorizationError", SNS["half"].subscribe, text=text, **endpoint)
+
+
 def fifo_topics():
     attributes = {"FifoTopic": "true", "ContentBasedDeduplication": "true"}
     topic = SNS["owner"].create_topic(Name="ordered.fifo", Attributes=attributes)["TopicArn"]
@@ -357,6 +387,7 @@ SCENES = [
     what_permissions_give_a_policy_need_not,
     other_protocols_hear_of_no_policy,
     topics,
+    who_may_subscribe_may_end_it,
     fifo_topics,
     queues_of_another_account,
     a_consumer_of_another_account,

@@ -50,6 +50,12 @@ pub(super) fn give(job: &Job, resource: &Resource<'_>, right: Right) {
     }
 }
 
+/// The same for a topic of the caller's own account.
+pub(super) fn give_topic(job: &Job, topic: &Name, right: Right) {
+    let vhost = job.environment.namespace.vhost.clone();
+    job.desk.allow(Warrant { vhost, resource: Kind::Exchange, name: topic.clone(), right });
+}
+
 /// Whether the user might do it at home, with something of that name: the broker's permissions stand for the policies of IAM that the
 /// user's own account has.
 pub(super) fn is_permitted_at_home(job: &Job, resource: &Resource<'_>, right: Right) -> bool {

@@ -14,6 +14,7 @@ use super::replay;
 use super::subscription::{HIDDEN, Outward, Subscription};
 use super::topics::{self, permitted};
 use super::{PAGE, page, read_token, redrive, view};
+use crate::access;
 use crate::call::Job;
 use crate::digest::uuid_text;
 use crate::error::Failure;
@@ -184,6 +185,7 @@ pub(super) async fn unsubscribe(job: &Job) -> Result<Shape, Failure> {
     match find(job).await {
         Ok(subscription) if subscription.outward.locked && !job.is_signed => return Err(Failure::NotSigned),
         Ok(subscription) => {
+            access::let_end(job, &subscription.topic, &subscription.subscriber);
             subscription.remove(job).await?;
             job.environment.memory.unsubscribed(&subscription.topic);
             confirmation::say_goodbye(job, &subscription).await?;
