@@ -15,7 +15,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use crossdock_aws::namespaces::place_of;
 use crossdock_aws::sigv4::Claim;
-use crossdock_aws::{Call, Caller, Environment, Failure, Head, Quirks, Request, bearer, refuse};
+use crossdock_aws::{Call, Caller, Environment, Failure, Head, Quirks, Request, bearer, confirmer, refuse};
 use crossdock_common::{Name, UnixMillis};
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
@@ -152,7 +152,29 @@ impl Aws {
         };
         request.body = self.read(body).await?;
         let caller = self.keys.caller(claim, &request.head, &request.body, peer.ip(), now);
-        caller.inspect_err(|_| self.refused(peer, &request.head))
+        let caller = caller.inspect_err(|_| self.refused(peer, &request.head))?;
+        self.confirming(request, caller, now)
+    }
+
+    /// Whoever has the token of another account's subscription confirms it on behalf of who has subscribed; else the caller acts for
+    /// himself. Looked for in short forms only, so other requests are not read twice.
+    fn confirming(&self, request: &Request, caller: Caller, now: UnixMillis) -> Result<Caller, Failure> {
+        const ACTION: &[u8] = b"ConfirmSubscription";
+        let Request { head, body } = request;
+        let is_short = head.has_form() && body.len() <= STRANGERS_BODY_BYTES_MAX;
+        if !is_short || !body.windows(ACTION.len()).any(|part| part == ACTION) {
+            return Ok(caller);
+        }
+        let Some((account, region)) = place_of(request) else { return Ok(caller) };
+        let own = self.namespaces.of(caller.account.as_deref(), caller.region.as_deref())?;
+        let theirs = self.namespaces.find(Some(&account), Some(&region));
+        let Some(theirs) = theirs.filter(|theirs| theirs.namespace.account != own.namespace.account) else {
+            return Ok(caller);
+        };
+        match confirmer(&theirs, request, now) {
+            Some(user) => Ok(Caller { user: user?, account: Some(account), region: Some(region), ..caller }),
+            None => Ok(caller),
+        }
     }
 
     /// Of whose resources the request speaks.

@@ -136,7 +136,8 @@ fn policies_give_what_permissions_do_not() {
     ];
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("crossdock.toml");
-    std::fs::write(&file, format!("vhosts = [\"/\", \"{far}\"]\n{}", users.concat())).expect("writes");
+    let deliveries = "[aws.deliveries]\nallow = [\"127.0.0.1\"]\n";
+    std::fs::write(&file, format!("vhosts = [\"/\", \"{far}\"]\n{}{deliveries}", users.concat())).expect("writes");
     let data = folder.path().join("data");
     let start = || {
         let arguments = ["--config", file.to_str().expect("UTF-8"), "--data-dir", data.to_str().expect("UTF-8")];

@@ -7,9 +7,12 @@ may do everything, and `limited` what concerns queues and topics called `ordersâ
 import json
 import os
 import sys
+import threading
 import urllib.error
 import urllib.parse
 import urllib.request
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from queue import SimpleQueue
 
 import boto3
 import pika
@@ -310,6 +313,40 @@ def who_may_subscribe_may_end_it():
     refused("AuthorizationError", SNS["half"].subscribe, text=text, **endpoint)
 
 
+def who_has_the_token_confirms():
+    asked = SimpleQueue()
+
+    class Receiver(BaseHTTPRequestHandler):
+        def do_POST(self):
+            asked.put(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Receiver)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    topic = SNS["owner"].create_topic(Name="confirmed")["TopicArn"]
+    endpoint = f"http://127.0.0.1:{server.server_port}/"
+    SNS["owner"].subscribe(TopicArn=topic, Protocol="http", Endpoint=endpoint)
+    token = asked.get(timeout=20)["Token"]
+    confirm = SNS["bills"].confirm_subscription
+    invalid = lambda text, **more: refused("InvalidParameter", confirm, text=text, **{"TopicArn": topic, "Token": token} | more)
+    invalid("Invalid token", Token="randomtoken")
+    invalid("Invalid parameter: Token", Token="ab" * 144)
+    invalid("Invalid parameter: Token", TopicArn=SNS["owner"].create_topic(Name="unconfirmed")["TopicArn"])
+    subscription = confirm(TopicArn=topic, Token=token)["SubscriptionArn"]
+    attributes = SNS["owner"].get_subscription_attributes(SubscriptionArn=subscription)["Attributes"]
+    assert attributes["PendingConfirmation"] == "false" and attributes["SubscriptionPrincipal"] == arn_of("owner")
+    SNS["owner"].publish(TopicArn=topic, Message="confirmed from another account")
+    assert asked.get(timeout=20)["Message"] == "confirmed from another account"
+    # The token confirms, and gives nothing else.
+    refused("AuthorizationError", SNS["bills"].list_subscriptions_by_topic, TopicArn=topic)
+    refused("NotFound", SNS["bills"].get_subscription_attributes, SubscriptionArn=subscription)
+    server.shutdown()
+
+
 def fifo_topics():
     attributes = {"FifoTopic": "true", "ContentBasedDeduplication": "true"}
     topic = SNS["owner"].create_topic(Name="ordered.fifo", Attributes=attributes)["TopicArn"]
@@ -388,6 +425,7 @@ SCENES = [
     other_protocols_hear_of_no_policy,
     topics,
     who_may_subscribe_may_end_it,
+    who_has_the_token_confirms,
     fifo_topics,
     queues_of_another_account,
     a_consumer_of_another_account,

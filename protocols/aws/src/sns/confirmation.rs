@@ -77,6 +77,16 @@ fn token(environment: &Environment, view: View<'_>, now: UnixMillis) -> Result<T
     Token::read(&environment.receipt_key, text, now).ok_or_else(|| Failure::SnsInvalid("Token".to_owned()))
 }
 
+/// On whose behalf somebody of another account confirms a subscription, by its token. `None` if that is not what is asked.
+///
+/// # Errors
+/// The token is none.
+pub fn confirmer(environment: &Environment, request: &Request, now: UnixMillis) -> Option<Result<Name, Failure>> {
+    let Decoded { service: Service::Sns, action, fields, .. } = decode(request).ok()? else { return None };
+    let is_it = action == "ConfirmSubscription";
+    is_it.then(|| token(environment, fields.view(), now).map(|token| token.subscriber))
+}
+
 /// On whose behalf a request is carried out that nobody has signed: that of the subscriber, where the request says something that
 /// only who has got a message of the subscription knows. `None` where a signature is needed.
 ///
