@@ -253,15 +253,20 @@ impl Broker {
         self.definitions.read()
     }
 
-    /// A connection enters a vhost; gives what it shares with the user's other connections.
-    pub(crate) fn enter(&self, connection: ConnectionId, who: &Who) -> Result<Option<Arc<LaneQuota>>, Refusal> {
+    /// A connection enters a vhost, a guest without permission; gives what it shares with the user's other connections.
+    pub(crate) fn enter(
+        &self,
+        connection: ConnectionId,
+        who: &Who,
+        is_guest: bool,
+    ) -> Result<Option<Arc<LaneQuota>>, Refusal> {
         // Held, so that a vhost that is deleted meanwhile finds the connection.
         let definitions = self.definitions.read();
         definitions.vhost(&who.vhost)?;
         let rules = self.rules();
         let mut connections = self.connections.lock();
         connections.has_room(connection, who, &rules)?;
-        if !who.is_broker && !self.permissions().may_enter(&who.user, &who.vhost) {
+        if !who.is_broker && !is_guest && !self.permissions().may_enter(&who.user, &who.vhost) {
             return Err(Refusal::VhostRefused { vhost: who.vhost.clone(), user: who.user.clone() });
         }
         Ok(connections.entered(connection, who, &rules))

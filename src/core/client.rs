@@ -15,7 +15,7 @@ use crossdock_common::command::Credentials;
 use crossdock_common::definition::Definition;
 use crossdock_common::event::{Principal, Reply};
 use crossdock_common::names::{ConnectionId, QueueId};
-use crossdock_common::{Command, ConsumerId, Event, Lane, Name, Now, Refusal, RequestId};
+use crossdock_common::{Command, ConsumerId, Event, Lane, Name, Now, Refusal, RequestId, Warrant};
 use hashbrown::{HashMap, HashSet};
 
 use crate::broker::Broker;
@@ -23,7 +23,7 @@ use crate::broker::define::Caller;
 use crate::definitions::traffic::Counting;
 use crate::log::Sequence;
 use crate::outbox::{Item, Outbox, cost_bytes};
-use crate::permissions::Who;
+use crate::permissions::{Warrants, Who};
 use crate::rarely::Rarely;
 use crate::shard::command::ShardCommand;
 use crate::window::LaneWindow;
@@ -38,6 +38,7 @@ pub struct Client {
     broker: Arc<Broker>,
     outbox: Arc<Outbox>,
     who: Who,
+    warrants: Rarely<Warrants>,
     entered: bool,
     /// Commands for each shard, sent as one batch; nothing where there are none.
     pending: Vec<Vec<ShardCommand>>,
@@ -114,6 +115,7 @@ impl Client {
             broker,
             outbox,
             who: Who::default(),
+            warrants: Rarely::default(),
             entered: false,
             pending: Vec::new(),
             routes: None,
@@ -170,6 +172,11 @@ impl Client {
     /// It is a part of the broker and nobody's: it may do everything. Before it enters a vhost.
     pub fn trust(&mut self) {
         self.who.is_broker = true;
+    }
+
+    /// Lets the connection do one thing more than its user's permissions say, until it ends. Whoever calls this has asked the owner.
+    pub fn allow(&mut self, warrant: Warrant) {
+        self.warrants.give(warrant);
     }
 
     /// The driver has checked the credentials and they are good.
@@ -362,12 +369,22 @@ impl Client {
 
     fn open(&mut self, request: RequestId, vhost: Name) {
         self.who.vhost = vhost;
-        let result = self.broker.enter(self.outbox.connection, &self.who);
+        let is_guest = self.is_guest();
+        let result = self.broker.enter(self.outbox.connection, &self.who, is_guest);
         self.entered = result.is_ok();
         if let Ok(Some(quota)) = &result {
             self.outbox.push(Event::LaneQuota(quota.clone()));
         }
         self.answer(request, result.map(|_| Reply::Done));
+    }
+
+    /// Only a warrant leads to the vhost.
+    fn is_guest(&mut self) -> bool {
+        let Some(warrants) = self.warrants.present() else { return false };
+        let Who { user, vhost, .. } = &self.who;
+        let is_guest = warrants.lead_to(vhost) && !self.broker.may_enter(user, vhost);
+        warrants.enter(is_guest);
+        is_guest
     }
 
     fn define(&mut self, now: Now, request: RequestId, definition: Definition) {
@@ -411,7 +428,7 @@ impl Client {
 
     fn caller(&self) -> Caller<'_> {
         let session_queue = self.session.as_ref().map(|session| &session.queue_name);
-        Caller { who: &self.who, connection: self.outbox.connection, session_queue }
+        Caller { who: &self.who, warrants: &self.warrants, connection: self.outbox.connection, session_queue }
     }
 
     fn answer(&mut self, request: RequestId, result: Result<Reply, Refusal>) {

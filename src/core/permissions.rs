@@ -1,6 +1,7 @@
 //! Who may do what: the one place that decides. Every path that reads or writes a resource asks here.
 
 mod topic;
+mod warrants;
 
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use hashbrown::HashMap;
 use regex::bytes::Regex;
 
 pub use topic::{TopicGrant, TopicRules};
+pub(crate) use warrants::Warrants;
 
 /// What a user may do in one vhost: a name is allowed when the expression matches it from end to end or in part, as
 /// RabbitMQ does; an empty expression allows nothing.

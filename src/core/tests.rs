@@ -32,3 +32,4 @@ mod sessions;
 mod simulation;
 mod streams;
 mod support;
+mod warrants;

@@ -15,7 +15,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use crossdock_aws::namespaces::place_of;
 use crossdock_aws::sigv4::Claim;
-use crossdock_aws::{Call, Caller, Environment, Failure, Head, Quirks, Request, bearer, refuse};
+use crossdock_aws::{Call, Caller, Environment, Failure, Head, Quirks, Request, bearer, confirmer, refuse};
 use crossdock_common::{Name, UnixMillis};
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
@@ -37,6 +37,8 @@ use session::Session;
 const SPELLING_MAX: usize = 3;
 /// Room for the parameters beside the messages.
 const PARAMETERS_BYTES: usize = 256 << 10;
+/// What somebody may send who has signed nothing: the ARN of a topic and a token.
+const STRANGERS_BODY_BYTES_MAX: usize = 4 << 10;
 /// The document that keeps the key of receipt handles.
 const DOCUMENT: &str = "aws";
 const RECEIPT_KEY: &str = "receipt-key";
@@ -45,7 +47,7 @@ const RECEIPT_KEY_BYTES: usize = 32;
 /// Everything on one port: `/` and every queue's path, for SQS, SNS and STS.
 pub struct Aws {
     engine: Arc<Engine>,
-    namespaces: Namespaces,
+    namespaces: Arc<Namespaces>,
     keys: Keys,
     body_bytes_max: usize,
     seeds: AtomicU64,
@@ -86,6 +88,7 @@ impl Aws {
             },
             memory: Arc::default(),
             office: Some(office.clone()),
+            directory: None,
         };
         Ok(Self {
             namespaces: Namespaces::new(engine.clone(), rules, home),
@@ -140,14 +143,38 @@ impl Aws {
         now: UnixMillis,
     ) -> Result<Caller, Failure> {
         let claim = Claim::read(&request.head);
-        if let Some(bearer) = self.bearer(request, claim.is_ok(), peer, now) {
-            return bearer;
-        }
-        // Strangers are turned away before their body is read.
-        let claim = self.keys.expect(claim).inspect_err(|_| self.refused(peer, &request.head))?;
+        let claim = match claim {
+            Err(unsigned) if self.keys.are_checked() => {
+                return self.stranger(request, body, unsigned, peer, now).await;
+            }
+            // Who has no key here is turned away before the body is read.
+            claim => self.keys.expect(claim).inspect_err(|_| self.refused(peer, &request.head))?,
+        };
         request.body = self.read(body).await?;
         let caller = self.keys.caller(claim, &request.head, &request.body, peer.ip(), now);
-        caller.inspect_err(|_| self.refused(peer, &request.head))
+        let caller = caller.inspect_err(|_| self.refused(peer, &request.head))?;
+        self.confirming(request, caller, now)
+    }
+
+    /// Whoever has the token of another account's subscription confirms it on behalf of who has subscribed; else the caller acts for
+    /// himself. Looked for in short forms only, so other requests are not read twice.
+    fn confirming(&self, request: &Request, caller: Caller, now: UnixMillis) -> Result<Caller, Failure> {
+        const ACTION: &[u8] = b"ConfirmSubscription";
+        let Request { head, body } = request;
+        let is_short = head.has_form() && body.len() <= STRANGERS_BODY_BYTES_MAX;
+        if !is_short || !body.windows(ACTION.len()).any(|part| part == ACTION) {
+            return Ok(caller);
+        }
+        let Some((account, region)) = place_of(request) else { return Ok(caller) };
+        let own = self.namespaces.of(caller.account.as_deref(), caller.region.as_deref())?;
+        let theirs = self.namespaces.find(Some(&account), Some(&region));
+        let Some(theirs) = theirs.filter(|theirs| theirs.namespace.account != own.namespace.account) else {
+            return Ok(caller);
+        };
+        match confirmer(&theirs, request, now) {
+            Some(user) => Ok(Caller { user: user?, account: Some(account), region: Some(region), ..caller }),
+            None => Ok(caller),
+        }
     }
 
     /// Of whose resources the request speaks.
@@ -162,21 +189,35 @@ impl Aws {
         self.namespaces.find(Some(&account), Some(&region))
     }
 
-    /// Who follows a link of a message has no key, and acts for the subscriber. A request without a body.
-    fn bearer(
+    /// Who has signed nothing can do what a message of a subscription says how to, by its link or by a short form.
+    async fn stranger(
         &self,
-        request: &Request,
-        is_signed: bool,
+        request: &mut Request,
+        body: Incoming,
+        unsigned: Failure,
         peer: SocketAddr,
         now: UnixMillis,
-    ) -> Option<Result<Caller, Failure>> {
-        if is_signed || request.head.method != Method::GET || !self.keys.are_checked() {
+    ) -> Result<Caller, Failure> {
+        if request.head.method == Method::POST && request.head.has_form() {
+            // Whatever else strangers send, the answer is the same.
+            request.body = whole(body, STRANGERS_BODY_BYTES_MAX).await.unwrap_or_default();
+        }
+        self.bearer(request, peer, now).unwrap_or_else(|| {
+            self.refused(peer, &request.head);
+            Err(unsigned)
+        })
+    }
+
+    /// Such a one has no key, and acts for the subscriber.
+    fn bearer(&self, request: &Request, peer: SocketAddr, now: UnixMillis) -> Option<Result<Caller, Failure>> {
+        if ![Method::GET, Method::POST].contains(&request.head.method) {
             return None;
         }
         let environment = self.of_link(request)?;
         let bindings_of = |topic: &Name| self.engine.broker.bindings_from(&environment.namespace.vhost, topic);
         let user = bearer(&environment, request, now, bindings_of)?;
-        Some(user.map(|user| Caller { user, account: None, region: None, peer: Some(peer.ip()), is_signed }))
+        let peer = Some(peer.ip());
+        Some(user.map(|user| Caller { user, account: None, region: None, peer, is_signed: false }))
     }
 
     async fn read(&self, body: Incoming) -> Result<Bytes, Failure> {

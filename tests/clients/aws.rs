@@ -106,6 +106,48 @@ fn users_of_an_account_may_do_the_same_in_every_region() {
     run_against(&start(), "aws_namespaces.py", command.arg("restarted"));
 }
 
+/// A user with the rights to configure, write and read in a virtual host, and a key of an account.
+fn user(name: &str, account: &str, rights: Option<(&str, [&str; 3])>) -> String {
+    let permissions = rights.map_or_else(String::new, |(vhost, [configure, write, read])| {
+        format!("{{ vhost = \"{vhost}\", configure = \"{configure}\", write = \"{write}\", read = \"{read}\" }}")
+    });
+    let key = name.to_uppercase();
+    format!(
+        "[[users]]\nname = \"{name}\"\npassword = \"secret\"\npermissions = [{permissions}]\n\
+         [[aws.keys]]\naccess_key_id = \"AKID{key}\"\nsecret_access_key = \"secret\"\nuser = \"{name}\"\n\
+         account_id = \"{account}\"\n"
+    )
+}
+
+#[test]
+fn policies_give_what_permissions_do_not() {
+    let (interpreter, mut command) = python_program("aws_access.py");
+    if !is_there("aws_access.py", &[interpreter]) {
+        return;
+    }
+    let (home, other, far) = ("000000000000", "111111111111", "aws/111111111111");
+    let users = [
+        user("owner", home, Some(("/", [".*"; 3]))),
+        user("poor", home, None),
+        user("eve", home, None),
+        user("half", home, Some(("/", ["", "^half", "^half"]))),
+        user("bills", other, Some((far, [".*"; 3]))),
+        user("limited", other, Some((far, ["", "^(orders|amq.default)", "^orders"]))),
+    ];
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("crossdock.toml");
+    let deliveries = "[aws.deliveries]\nallow = [\"127.0.0.1\"]\n";
+    std::fs::write(&file, format!("vhosts = [\"/\", \"{far}\"]\n{}{deliveries}", users.concat())).expect("writes");
+    let data = folder.path().join("data");
+    let start = || {
+        let arguments = ["--config", file.to_str().expect("UTF-8"), "--data-dir", data.to_str().expect("UTF-8")];
+        Broker::start_with(&arguments, &[])
+    };
+    run_against(&start(), "aws_access.py", command.arg("first"));
+    let (_, mut command) = python_program("aws_access.py");
+    run_against(&start(), "aws_access.py", command.arg("restarted"));
+}
+
 #[test]
 fn aws_cli() {
     signed_python("aws_cli.py");

@@ -41,11 +41,6 @@ impl Place {
         format!("arn:aws:sqs:{}:{}:{}", self.region, self.account, escape(queue))
     }
 
-    /// A user of the broker is a user of the account.
-    pub(crate) fn user_arn(&self, user: &str) -> String {
-        format!("arn:aws:iam::{}:user/{user}", self.account)
-    }
-
     pub(crate) fn topic_arn(&self, topic: &str) -> String {
         format!("arn:aws:sns:{}:{}:{topic}", self.region, self.account)
     }
@@ -177,14 +172,25 @@ fn split(arn: &str) -> Option<Vec<&str>> {
 /// Any host is accepted: `http://host/{account}/{queue}`, `http://host/queue/{queue}`,
 /// `http://sqs.{region}.host/{account}/{queue}`.
 pub(crate) fn queue_of_url<'a>(url: &'a str, account: &str) -> Option<Cow<'a, str>> {
-    let path = url.split_once("://").map_or(url, |(_, rest)| rest.split_once('/').map_or("", |(_, path)| path));
-    let mut segments = path.trim_matches('/').rsplit('/');
+    let mut segments = path_of(url).rsplit('/');
     let queue = segments.next()?;
     match segments.next() {
         None | Some("queue") => unescape(queue),
         Some(owner) if owner == account => unescape(queue),
         Some(_) => None,
     }
+}
+
+/// The account of a queue URL that names one.
+pub(crate) fn account_of_url(url: &str) -> Option<&str> {
+    path_of(url).rsplit('/').nth(1)
+}
+
+fn path_of(url: &str) -> &str {
+    // Looking for one character is quick; every request does it.
+    let host_and_path = url.split_once(':').and_then(|(_, rest)| rest.strip_prefix("//"));
+    let path = host_and_path.map_or(url, |rest| rest.split_once('/').map_or("", |(_, path)| path));
+    path.trim_matches('/')
 }
 
 /// A queue's name as a part of a URL or an ARN: what SQS can say stays as it is, everything else is percent-encoded.
@@ -228,6 +234,15 @@ mod tests {
             assert_eq!(queue_of_url(url, "000000000000").as_deref(), Some("orders"), "{url}");
         }
         assert_eq!(queue_of_url("http://localhost/111111111111/orders", "000000000000"), None);
+        for (url, account) in [
+            ("http://localhost/111111111111/orders/", Some("111111111111")),
+            ("/111111111111/orders", Some("111111111111")),
+            ("http://localhost/orders", None),
+            ("orders", None),
+            ("", None),
+        ] {
+            assert_eq!(account_of_url(url), account, "{url}");
+        }
         assert_eq!(queue_of_url("", "000000000000"), None);
     }
 

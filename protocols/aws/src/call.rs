@@ -7,11 +7,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use crossdock_common::{Command, Event, Name, Now};
+use crossdock_common::{Command, Event, Name, Now, Warrant};
 
 use crate::arn::{Place, escape};
 use crate::convert::attributes::Attribute;
 use crate::desk::Desk;
+use crate::directory::Directory;
 use crate::error::Failure;
 use crate::http::{Request, Response};
 use crate::memory::Memory;
@@ -19,7 +20,7 @@ use crate::namespaces::Namespace;
 use crate::office::PostOffice;
 use crate::receipt::Receipts;
 use crate::wire::{Decoded, Fields, Service, Shape};
-use crate::{sns, sqs, sts, wire};
+use crate::{access, sns, sqs, sts, wire};
 
 /// What all calls of a namespace share.
 #[derive(Clone, Debug)]
@@ -36,6 +37,8 @@ pub struct Environment {
     pub memory: Arc<Memory>,
     /// Sends messages outwards; without it nothing is sent.
     pub office: Option<Arc<dyn PostOffice>>,
+    /// Knows the other accounts; without it there are none, and policies give nothing.
+    pub directory: Option<Arc<dyn Directory>>,
 }
 
 impl Environment {
@@ -84,7 +87,10 @@ pub struct Call {
 /// What an action needs beside its parameters.
 pub(crate) struct Job {
     pub desk: Desk,
+    /// Whose resources the request is about.
     pub environment: Arc<Environment>,
+    /// The caller's own, where those are another account's.
+    pub home: Option<Arc<Environment>>,
     pub place: Place,
     pub user: Name,
     pub peer: Option<IpAddr>,
@@ -107,9 +113,11 @@ impl Call {
         call
     }
 
-    /// Moves the commands that the core shall carry out.
-    pub fn commands(&mut self, into: &mut VecDeque<Command>) {
-        self.desk.take_commands(into);
+    /// Moves the commands that the core shall carry out. It has to be given the warrants first: what they are for, the owner of the
+    /// queue or topic allows this request.
+    #[must_use]
+    pub fn commands(&mut self, into: &mut VecDeque<Command>) -> Vec<Warrant> {
+        self.desk.take_commands(into)
     }
 
     /// Takes one event of the core.
@@ -161,19 +169,40 @@ fn run(
             Ok(decoded) => decoded,
             Err((guessed, failure)) => return wire::encode_failure(guessed, &failure, &id),
         };
-        let place = Place::of(&environment.namespace, caller.region.as_deref());
-        let Caller { user, peer, is_signed, .. } = caller;
-        let job = Job { desk, environment, place, user, peer, action, origin, is_signed, fields };
+        let Caller { user, peer, region, is_signed, .. } = caller;
+        let region = region.as_deref();
+        let owner = access::owner_of(service, &action, fields.view());
+        let (environment, home) = owned_by(owner, region, environment);
+        let place = Place::of(&environment.namespace, region);
+        let job = Job { desk, environment, home, place, user, peer, action, origin, is_signed, fields };
         match perform(service, &job).await {
             Ok(shape) => wire::encode(service, protocol, &job.action, &shape, &id),
-            Err(failure) => wire::encode_failure((service, protocol), &failure, &id),
+            Err(failure) => {
+                let failure = access::reworded(&job, service, failure);
+                wire::encode_failure((service, protocol), &failure, &id)
+            }
         }
+    }
+}
+
+/// The resources of the account that is named, if they are not the caller's own; then his, too.
+fn owned_by(
+    owner: Option<&str>,
+    region: Option<&str>,
+    own: Arc<Environment>,
+) -> (Arc<Environment>, Option<Arc<Environment>>) {
+    let other = owner.filter(|owner| *owner != own.namespace.account);
+    let found = other.and_then(|owner| own.directory.as_ref()?.find(owner, region));
+    match found {
+        Some(found) => (found, Some(own)),
+        // What nobody has used has nothing: it is not found.
+        None => (own, None),
     }
 }
 
 async fn perform(service: Service, job: &Job) -> Result<Shape, Failure> {
     let action = job.action.as_str();
-    job.desk.open(job.environment.namespace.vhost.clone()).await.map_err(Failure::of_queue)?;
+    access::enter(job, service).await?;
     match service {
         Service::Sqs => sqs::perform(action, job).await,
         Service::Sns => Box::pin(sns::perform(action, job)).await,
@@ -182,6 +211,26 @@ async fn perform(service: Service, job: &Job) -> Result<Shape, Failure> {
 }
 
 impl Job {
+    /// The request is about another account's queue or topic.
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.home.is_some()
+    }
+
+    /// The caller's own resources.
+    pub(crate) fn home(&self) -> &Environment {
+        self.home.as_ref().unwrap_or(&self.environment)
+    }
+
+    /// The caller's account.
+    pub(crate) fn account(&self) -> &str {
+        &self.home().namespace.account
+    }
+
+    /// A user of the broker is a user of the account.
+    pub(crate) fn user_arn(&self) -> String {
+        format!("arn:aws:iam::{}:user/{}", self.account(), self.user)
+    }
+
     pub(crate) fn receipts(&self) -> Receipts<'_> {
         Receipts(&self.environment.receipt_key)
     }

@@ -13,7 +13,7 @@ use crossdock_common::definition::{Definition, QueueInfo};
 use crossdock_common::event::{Delivery, Reply};
 use crossdock_common::names::DeliveryId;
 use crossdock_common::random::Random;
-use crossdock_common::{Command, Event, Lane, Message, Name, Now, Refusal, RequestId};
+use crossdock_common::{Command, Event, Lane, Message, Name, Now, Refusal, RequestId, Warrant};
 
 /// The shared half of a call. Clones are the same desk.
 #[derive(Clone)]
@@ -23,6 +23,7 @@ struct Mail {
     now: Now,
     random: Random,
     next_number: u64,
+    warrants: Vec<Warrant>,
     commands: VecDeque<Command>,
     replies: Answers<RequestId, Result<Reply, Refusal>>,
     fetched: Answers<RequestId, Vec<Delivery>>,
@@ -84,6 +85,7 @@ impl Desk {
             now,
             random: Random::from_seed(seed),
             next_number: 1,
+            warrants: Vec::new(),
             commands: VecDeque::new(),
             replies: Answers::default(),
             fetched: Answers::default(),
@@ -101,8 +103,10 @@ impl Desk {
 
     // The caller's side.
 
-    pub(crate) fn take_commands(&self, into: &mut VecDeque<Command>) {
-        into.append(&mut self.mail().commands);
+    pub(crate) fn take_commands(&self, into: &mut VecDeque<Command>) -> Vec<Warrant> {
+        let mut mail = self.mail();
+        into.append(&mut mail.commands);
+        std::mem::take(&mut mail.warrants)
     }
 
     pub(crate) fn put_event(&self, now: Now, event: Event) {
@@ -138,6 +142,11 @@ impl Desk {
 
     pub(crate) fn uuid(&self) -> u128 {
         self.mail().random.uuid()
+    }
+
+    /// The core shall let the commands through that come now, as far as the warrant says.
+    pub(crate) fn allow(&self, warrant: Warrant) {
+        self.mail().warrants.push(warrant);
     }
 
     /// Publishers must stop.

@@ -12,6 +12,8 @@ pub enum Failure {
     // SQS
     /// No such queue, or not this account's.
     NoQueue,
+    /// GetQueueUrl: another account has no such queue, or it is not the caller's to know.
+    NoQueueOrNoAccess,
     /// CreateQueue: it exists and this attribute is different.
     QueueExists(String),
     /// A parameter is missing.
@@ -93,6 +95,8 @@ pub enum Failure {
     TooLarge,
     /// The user may not.
     AccessDenied(String),
+    /// The user may not, in the words of the core.
+    Refused(String),
     /// The request is not signed.
     NotSigned,
     /// An access key that is not known.
@@ -147,7 +151,7 @@ impl Failure {
     fn code(&self) -> Code {
         let code = |status, query, json| Code { status, query, json };
         match self {
-            Self::NoQueue => {
+            Self::NoQueue | Self::NoQueueOrNoAccess => {
                 code(400, "AWS.SimpleQueueService.NonExistentQueue", "com.amazonaws.sqs#QueueDoesNotExist")
             }
             Self::QueueExists(_) => code(400, "QueueAlreadyExists", "com.amazonaws.sqs#QueueNameExists"),
@@ -220,7 +224,9 @@ impl Failure {
             Self::TooLarge => {
                 code(413, "RequestEntityTooLarge", "com.amazon.coral.service#RequestEntityTooLargeException")
             }
-            Self::AccessDenied(_) => code(403, "AccessDenied", "com.amazon.coral.service#AccessDeniedException"),
+            Self::AccessDenied(_) | Self::Refused(_) => {
+                code(403, "AccessDenied", "com.amazon.coral.service#AccessDeniedException")
+            }
             Self::NotSigned => {
                 code(403, "MissingAuthenticationToken", "com.amazon.coral.service#MissingAuthenticationTokenException")
             }
@@ -244,6 +250,7 @@ impl Failure {
     pub fn text(&self) -> String {
         match self {
             Self::NoQueue => "The specified queue does not exist.".to_owned(),
+            Self::NoQueueOrNoAccess => "The specified queue does not exist or you do not have access to it.".to_owned(),
             Self::QueueExists(attribute) => {
                 format!("A queue already exists with the same name and a different value for attribute {attribute}")
             }
@@ -302,6 +309,7 @@ impl Failure {
             | Self::SnsOther { text, .. }
             | Self::Malformed(text)
             | Self::AccessDenied(text)
+            | Self::Refused(text)
             | Self::Signature(text)
             | Self::IncompleteSignature(text)
             | Self::Unavailable(text) => return text.clone(),
@@ -358,7 +366,7 @@ impl Failure {
         match refusal {
             Refusal::Unavailable(_) | Refusal::LimitReached(_) => Self::Unavailable(refusal.to_string()),
             Refusal::InvalidCredentials => Self::UnknownKey,
-            refusal => Self::AccessDenied(refusal.to_string()),
+            refusal => Self::Refused(refusal.to_string()),
         }
     }
 }

@@ -62,7 +62,7 @@ impl Head {
     }
 
     /// Whether the body is a form.
-    pub(crate) fn has_form(&self) -> bool {
+    pub fn has_form(&self) -> bool {
         self.header(&CONTENT_TYPE).is_some_and(|kind| {
             kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
         })

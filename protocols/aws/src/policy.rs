@@ -81,6 +81,8 @@ pub(crate) enum Caller {
 #[derive(Clone, Debug)]
 pub(crate) struct Question<'a> {
     pub caller: &'a Caller,
+    /// The account of the resource.
+    pub owner: &'a str,
     /// With its service: `sqs:SendMessage`.
     pub action: &'a str,
     /// An ARN.
@@ -91,6 +93,7 @@ pub(crate) struct Question<'a> {
 /// What a policy says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Decision {
+    /// A statement gives it to the caller.
     Allowed,
     /// A statement denies it, whatever others say.
     Denied,
@@ -112,7 +115,8 @@ impl Policy {
         for statement in self.statements.iter().filter(|statement| statement.applies(question)) {
             match statement.effect {
                 Effect::Deny => return Decision::Denied,
-                Effect::Allow => decision = Decision::Allowed,
+                Effect::Allow if statement.gives(question) => decision = Decision::Allowed,
+                Effect::Allow => {}
             }
         }
         decision
@@ -121,13 +125,25 @@ impl Policy {
 
 impl Statement {
     fn applies(&self, question: &Question<'_>) -> bool {
-        let Question { caller, action, resource, context } = question;
+        let Question { caller, action, resource, context, .. } = question;
         let is_action = |pattern: &Pattern| pattern.matches_ignoring_case(action);
         let is_resource = |pattern: &Pattern| pattern.resolved(context).matches(resource);
         self.principals.has(|principals| principals.iter().any(|principal| principal.is(caller)))
             && self.actions.has(|actions| actions.iter().any(is_action))
             && self.resources.as_ref().is_none_or(|resources| resources.has(|all| all.iter().any(is_resource)))
             && self.conditions.iter().all(|condition| condition.holds(context))
+    }
+
+    /// Whether a statement that applies gives something by itself. One that names the owner's own account leaves it to that account's
+    /// permissions; one with a condition that nobody here can judge gives nothing.
+    fn gives(&self, question: &Question<'_>) -> bool {
+        let Question { caller, owner, .. } = question;
+        let gives = |principal: &Principal| principal.is(caller) && !principal.is_account(owner);
+        let names_caller = match &self.principals {
+            Except::Only(principals) => principals.iter().any(gives),
+            Except::AllBut(_) => true,
+        };
+        names_caller && self.conditions.iter().all(Condition::can_be_judged)
     }
 }
 
@@ -149,6 +165,10 @@ impl Principal {
             (Self::Service(named), Caller::Service(service)) => named.matches(service),
             _ => false,
         }
+    }
+
+    fn is_account(&self, account: &str) -> bool {
+        matches!(self, Self::Account(named) if named == account)
     }
 }
 

@@ -141,8 +141,9 @@ async fn perform_mobile(action: &str, job: &Job) -> Result<Shape, Failure> {
     }
 }
 
-pub use confirmation::bearer;
+pub use confirmation::{bearer, confirmer};
 pub(crate) use subscription::filter_of;
+pub(crate) use topics::policy_in;
 
 fn view(job: &Job) -> View<'_> {
     job.fields.view()

@@ -16,9 +16,10 @@ mod tags;
 
 use std::borrow::Cow;
 
+use crossdock_common::Refusal;
 use crossdock_common::definition::QueueInfo;
 
-use crate::access::Resource;
+use crate::access::{Resource, appeal};
 use crate::arn::queue_of_url;
 use crate::call::Job;
 use crate::error::Failure;
@@ -64,7 +65,19 @@ async fn administer(action: &str, job: &Job) -> Result<Shape, Failure> {
 /// The queue that the request names, as it is now, unless its policy denies the caller what is asked.
 async fn queue(job: &Job) -> Result<Box<QueueInfo>, Failure> {
     let name = queue_name(job)?;
-    let info = job.desk.inspect_queue(&name).await.map_err(Failure::of_queue)?;
+    permitted(job, &name).await
+}
+
+/// The same for a queue of that name.
+async fn permitted(job: &Job, name: &str) -> Result<Box<QueueInfo>, Failure> {
+    let info = match job.desk.inspect_queue(name).await {
+        Err(Refusal::AccessRefused { .. }) => {
+            appeal(job, Service::Sqs, name)?;
+            job.desk.inspect_queue(name).await
+        }
+        found => found,
+    };
+    let info = info.map_err(Failure::of_queue)?;
     guarded(&info).check(job)?;
     Ok(info)
 }

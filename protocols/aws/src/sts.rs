@@ -8,10 +8,10 @@ pub(crate) fn perform(action: &str, job: &Job) -> Result<Shape, Failure> {
     if action != "GetCallerIdentity" {
         return Err(Failure::UnknownAction(action.to_owned()));
     }
-    let (account, user) = (&job.place.account, &job.user);
+    let user = &job.user;
     Ok(Shape::fields([
-        ("Arn", Shape::text(format!("arn:aws:iam::{account}:user/{user}"))),
+        ("Arn", Shape::text(job.user_arn())),
         ("UserId", Shape::text(user.as_str())),
-        ("Account", Shape::text(account.as_str())),
+        ("Account", Shape::text(job.account())),
     ]))
 }

@@ -28,6 +28,7 @@ pub mod testkit;
 pub mod time;
 pub mod value;
 pub mod value_text;
+pub mod warrant;
 
 pub use bytestring::ByteString as Text;
 pub use command::Command;
@@ -44,3 +45,4 @@ pub use refusal::Refusal;
 pub use shared::Shared;
 pub use time::{Instant, Now, UnixMillis};
 pub use value::{Table, Value};
+pub use warrant::Warrant;

@@ -13,8 +13,9 @@ use super::Broker;
 use super::define::Caller;
 use crate::definitions::shard_of;
 use crate::log::{Sequence, Urgency};
-use crate::permissions::{Permissions, Who};
+use crate::permissions::{Permissions, Warrants, Who};
 use crate::policies::Policies;
+use crate::rarely::Rare as _;
 use crate::rules::Rules;
 use crate::shard::command::Effects;
 
@@ -137,7 +138,7 @@ impl Broker {
         definition: Definition,
     ) -> (Result<Reply, Refusal>, Sequence) {
         let who = Who { vhost: vhost.clone(), ..Who::default() };
-        let caller = Caller { who: &who, connection: OPERATOR, session_queue: None };
+        let caller = Caller { who: &who, warrants: Warrants::NONE, connection: OPERATOR, session_queue: None };
         let (result, wait) = self.define_authorised(now, &caller, definition);
         (result, wait.unwrap_or_default())
     }

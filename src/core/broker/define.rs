@@ -17,7 +17,7 @@ use super::declare::reply_address;
 use crate::definitions::exchange::Exchange;
 use crate::definitions::{Definitions, QueueEntry, Vhost, not_found, shard_of};
 use crate::log::{Sequence, Urgency};
-use crate::permissions::{Permissions, Who};
+use crate::permissions::{Permissions, Warrants, Who};
 use crate::record::can_be_kept;
 use crate::settings::is_stream;
 use crate::shard::Shard;
@@ -29,6 +29,8 @@ const DOCUMENT_BYTES_MAX: usize = 256 << 10;
 /// On whose behalf a definition is asked about or changed.
 pub(crate) struct Caller<'a> {
     pub who: &'a Who,
+    /// What it may do beyond that user's permissions.
+    pub warrants: &'a Warrants,
     pub connection: ConnectionId,
     /// The queue of the connection's own session, which needs no permission.
     pub session_queue: Option<&'a Name>,
@@ -75,7 +77,7 @@ impl Broker {
 
     fn authorise(&self, caller: &Caller<'_>, definition: &Definition) -> Result<(), Refusal> {
         let permissions = self.permissions();
-        authorise(&permissions, caller, definition)?;
+        authorise(&permissions, caller, definition).or_else(|refusal| warranted(caller, definition, refusal))?;
         let (Definition::Bind(spec) | Definition::Unbind(spec)) = definition else { return Ok(()) };
         if self.is_topic_exchange(&caller.who.vhost, &spec.source) {
             permissions.check_topic_binding(caller.who, &spec.source, &spec.key)?;
@@ -470,11 +472,33 @@ fn authorise(permissions: &Permissions, caller: &Caller<'_>, definition: &Defini
                 Destination::Queue(name) => queue(Access::Write, name)?,
                 Destination::Exchange(name) => exchange(Access::Write, name)?,
             }
-            exchange(Access::Read, &spec.source)
+            let source = exchange(Access::Read, &spec.source);
+            let is_warranted = || caller.warrants.read(&caller.who.vhost, Resource::Exchange, &spec.source);
+            source.or_else(|refusal| if is_warranted() { Ok(()) } else { Err(refusal) })
         }
         // Lists name what is there; whoever may enter the vhost may see its names, as in RabbitMQ's management.
-        Definition::ListQueues { .. } | Definition::ListExchanges { .. } | Definition::ListBindings { .. } => Ok(()),
+        Definition::ListQueues { .. } | Definition::ListExchanges { .. } | Definition::ListBindings { .. } => {
+            if caller.warrants.are_all() { Err(guest_refused(caller.who)) } else { Ok(()) }
+        }
     }
+}
+
+fn guest_refused(who: &Who) -> Refusal {
+    Refusal::VhostRefused { vhost: who.vhost.clone(), user: who.user.clone() }
+}
+
+/// What the user may not look at may be what the connection has a warrant for.
+fn warranted(caller: &Caller<'_>, definition: &Definition, refusal: Refusal) -> Result<(), Refusal> {
+    let Caller { who: Who { vhost, .. }, warrants, .. } = caller;
+    let is_warranted = match definition {
+        Definition::InspectQueue { name } => warrants.look(vhost, Resource::Queue, name),
+        Definition::InspectExchange { name } | Definition::ListBindings { source: Some(name) } => {
+            warrants.look(vhost, Resource::Exchange, name)
+        }
+        Definition::ListQueues { .. } => warrants.look(vhost, Resource::Vhost, vhost),
+        _ => false,
+    };
+    if is_warranted { Ok(()) } else { Err(refusal) }
 }
 
 fn any_access(check: impl Fn(Access) -> Result<(), Refusal>) -> Result<(), Refusal> {

@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use crossdock_common::definition::{BindingSpec, Destination, ExchangeSpec, Inner, QueueSpec};
 use crossdock_common::names::{ConnectionId, QueueId};
-use crossdock_common::{Name, Now, UnixMillis};
+use crossdock_common::refusal::{Access, Resource};
+use crossdock_common::{Name, Now, Table, UnixMillis};
 
 use super::Broker;
 use crate::definitions::binding::Binding;
 use crate::definitions::exchange::Exchange;
 use crate::definitions::traffic::ExchangeSample;
 use crate::definitions::{Vhost, shard_of};
+use crate::permissions::Who;
 use crate::policies::{Applied, Policy, QueueKind};
 use crate::shard::view::{QueueFigures, QueueSample};
 
@@ -54,6 +56,22 @@ impl Broker {
     /// Whether the user may use the vhost at all.
     pub fn may_enter(&self, user: &Name, vhost: &Name) -> bool {
         self.permissions().may_enter(user, vhost)
+    }
+
+    /// Whether the permissions let the user do that.
+    pub fn may(&self, user: &Name, vhost: &Name, access: Access, resource: Resource, name: &Name) -> bool {
+        let who = Who { user: user.clone(), vhost: vhost.clone(), ..Who::default() };
+        self.permissions().check(&who, access, resource, name).is_ok()
+    }
+
+    /// What protocols keep with a queue, whoever asks.
+    pub fn queue_attributes(&self, vhost: &Name, queue: &Name) -> Option<Table> {
+        self.in_vhost(vhost, |entry| entry.queues.get(queue).map(|queue| queue.spec.attributes.clone())).flatten()
+    }
+
+    /// What protocols keep with an exchange, whoever asks.
+    pub fn exchange_attributes(&self, vhost: &Name, exchange: &Name) -> Option<Table> {
+        self.in_vhost(vhost, |entry| Some(entry.exchanges.get(exchange)?.spec.attributes.clone())).flatten()
     }
 
     /// Channels that are open.

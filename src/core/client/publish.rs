@@ -12,7 +12,8 @@ use super::Client;
 use crate::broker::Broker;
 use crate::broker::followup::{routing_keys, share_count, split_by_shard};
 use crate::definitions::route::{Route, route};
-use crate::permissions::Who;
+use crate::permissions::{Warrants, Who};
+use crate::rarely::Rare as _;
 use crate::shard::command::{Confirmee, ShardCommand, Share, Shares};
 use crate::shard::runs::{EnqueueRun, RunConfirmee};
 
@@ -123,7 +124,7 @@ impl Client {
     /// Looks the route up, and makes of the message what goes there.
     fn find_route(&mut self, message: &mut Arc<Message>) -> Result<Arc<Route>, Refusal> {
         self.readdress(message);
-        let found = Arc::new(self.broker.find_route(&self.who, message)?);
+        let found = Arc::new(self.broker.find_route(&self.who, &self.warrants, message)?);
         self.routes().keep(message, &found);
         *message = found.prepare(message.clone());
         Ok(found)
@@ -198,12 +199,16 @@ fn retained_shard(key: &[u8], shards: usize) -> usize {
 
 impl Broker {
     /// The route of a message that this user publishes, after permission was asked.
-    pub(crate) fn find_route(&self, who: &Who, message: &Message) -> Result<Route, Refusal> {
+    pub(crate) fn find_route(&self, who: &Who, warrants: &Warrants, message: &Message) -> Result<Route, Refusal> {
         let definitions = self.definitions();
         let vhost = definitions.vhost(&who.vhost)?;
         let exchange = vhost.exchange(&who.vhost, &message.exchange)?;
-        self.permissions().check(who, Access::Write, Resource::Exchange, &message.exchange)?;
         let keys = routing_keys(message);
+        let checked = self.permissions().check(who, Access::Write, Resource::Exchange, &message.exchange);
+        checked.or_else(|refusal| {
+            let is_warranted = warrants.publish(&who.vhost, &message.exchange, &keys);
+            if is_warranted { Ok(()) } else { Err(refusal) }
+        })?;
         if exchange.is_topic() {
             let permissions = self.permissions();
             let check = |key: &Bytes| permissions.check_topic(who, Access::Write, &message.exchange, key);
@@ -222,7 +227,7 @@ impl Broker {
 
     /// Publishes on behalf of a user whose connection is gone.
     pub(crate) fn publish_for(self: &Arc<Self>, now: Now, who: &Who, message: Arc<Message>, retain: bool) {
-        let Ok(found) = self.find_route(who, &message) else { return };
+        let Ok(found) = self.find_route(who, Warrants::NONE, &message) else { return };
         let message = found.prepare(message);
         if retain {
             let index = retained_shard(&message.routing_key, self.shard_count());

@@ -1,11 +1,12 @@
 //! The namespaces that callers ask for: their virtual hosts are made when they are first asked for.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use crossdock_aws::namespaces::VHOST_PREFIX;
-use crossdock_aws::{Environment, Failure, Memory, Namespace};
-use crossdock_common::Name;
+use crossdock_aws::{Directory, Environment, Failure, Memory, Namespace};
+use crossdock_common::refusal::{Access, Resource};
+use crossdock_common::{Name, Table};
 use parking_lot::Mutex;
 
 use crate::administration::VhostRecord;
@@ -23,8 +24,11 @@ pub(super) struct Namespaces {
 }
 
 impl Namespaces {
-    pub(super) fn new(engine: Arc<Engine>, rules: crossdock_aws::Namespaces, home: Environment) -> Self {
-        Self { engine, rules, home: Arc::new(home), others: Mutex::default() }
+    pub(super) fn new(engine: Arc<Engine>, rules: crossdock_aws::Namespaces, home: Environment) -> Arc<Self> {
+        Arc::new_cyclic(|all: &Weak<Self>| {
+            let home = Environment { directory: Some(Arc::new(Known(all.clone()))), ..home };
+            Self { engine, rules, home: Arc::new(home), others: Mutex::default() }
+        })
     }
 
     /// That of an account and a region that somebody has used already.
@@ -78,6 +82,33 @@ impl Namespaces {
         let home = format!("{} in {}", self.rules.account, self.rules.region);
         tracing::info!(%vhost, account, region, home, "a virtual host was made for an AWS account and region");
         Ok(())
+    }
+}
+
+/// What calls may ask about all namespaces.
+struct Known(Weak<Namespaces>);
+
+impl Directory for Known {
+    fn attributes(&self, vhost: &Name, resource: Resource, name: &Name) -> Option<Table> {
+        let broker = &self.0.upgrade()?.engine.broker;
+        match resource {
+            Resource::Exchange => broker.exchange_attributes(vhost, name),
+            _ => broker.queue_attributes(vhost, name),
+        }
+    }
+
+    fn may(&self, user: &Name, vhost: &Name, access: Access, resource: Resource, name: &Name) -> bool {
+        self.0.upgrade().is_some_and(|all| all.engine.broker.may(user, vhost, access, resource, name))
+    }
+
+    fn find(&self, account: &str, region: Option<&str>) -> Option<Arc<Environment>> {
+        self.0.upgrade()?.find(Some(account), region)
+    }
+}
+
+impl std::fmt::Debug for Known {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Known").finish()
     }
 }
 

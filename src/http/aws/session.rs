@@ -58,7 +58,7 @@ impl Session {
         let Some(client) = &mut self.client else { return };
         loop {
             let known = self.commands.len();
-            call.commands(&mut self.commands);
+            call.commands(&mut self.commands).into_iter().for_each(|warrant| client.allow(warrant));
             self.counters.count_commands(self.commands.iter().skip(known));
             // What has to wait stays in the queue.
             let _ = client.execute(now, &mut self.commands);

@@ -73,8 +73,12 @@ def same_names_are_other_queues():
     sqs, sns, url, _, _ = places[HOME, "us-east-1"]
     _, _, other_url, other_queue, other_topic = places[OTHER, "us-east-1"]
     _, _, _, far_queue, far_topic = places[HOME, "eu-west-1"]
-    refused("AWS.SimpleQueueService.NonExistentQueue", sqs.send_message, QueueUrl=other_url, MessageBody="x")
-    refused("NotFound", sns.publish, TopicArn=other_topic, Message="x")
+    # Another account's has to be shared (aws_access.py).
+    refused("AccessDenied", sqs.send_message, QueueUrl=other_url, MessageBody="x")
+    refused("AuthorizationError", sns.publish, TopicArn=other_topic, Message="x")
+    for missing in (other_url + "-not", other_url.replace(OTHER, "222222222222")):
+        refused("AWS.SimpleQueueService.NonExistentQueue", sqs.send_message, QueueUrl=missing, MessageBody="x")
+    refused("NotFound", sns.publish, TopicArn=other_topic + "-not", Message="x")
     refused("InvalidParameter", sns.publish, TopicArn=far_topic, Message="x")
     topic = places[HOME, "us-east-1"][4]
     for endpoint in (other_queue, far_queue):

@@ -267,6 +267,9 @@ def subscriptions():
         yield invalid(*of(**to_fifo), None)
     for token in ("", "51b2ff3", "a" * 288):
         yield invalid("ConfirmSubscription", {"TopicArn": "{plain}", "Token": token}, "Token")
+    for token in ("randomtoken", "51b2ff3g", "51 b2"):
+        yield "ConfirmSubscription", {"TopicArn": "{plain}", "Token": token}, "InvalidParameter", "Invalid token"
+    yield invalid("ConfirmSubscription", {"TopicArn": "{plain}-not", "Token": "a" * 288}, "Token")
     yield invalid("ConfirmSubscription", {"TopicArn": "nonsense", "Token": "t"}, "Topic")
 
 

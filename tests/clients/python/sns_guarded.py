@@ -6,6 +6,7 @@ import queue
 import threading
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -48,6 +49,15 @@ def status_of(url):
         return urllib.request.urlopen(url).status
     except urllib.error.HTTPError as error:
         return error.code
+
+
+def posted(kind="application/x-www-form-urlencoded", **parameters):
+    """Status and code of a form that nobody has signed."""
+    form = urllib.parse.urlencode(parameters).encode()
+    try:
+        return urllib.request.urlopen(urllib.request.Request(BASE, form, {"content-type": kind})).status, None
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode().split("<Code>")[1].split("</Code>")[0]
 
 
 def refused(code, call, **arguments):
@@ -99,12 +109,33 @@ assert b"BEGIN CERTIFICATE" in urllib.request.urlopen(message["SigningCertURL"])
 assert status_of(message["UnsubscribeURL"]) == 200
 assert json.loads(allowed.requests.get(timeout=20))["Type"] == "UnsubscribeConfirmation"
 
+# The same as forms, which are short and say nothing else.
+orders.subscribe(TopicArn=arn, Protocol="http", Endpoint=endpoint)
+token = json.loads(allowed.requests.get(timeout=20))["Token"]
+confirmation = {"Action": "ConfirmSubscription", "Version": "2010-03-31", "TopicArn": arn, "Token": token}
+assert posted(Action="ListTopics", Version="2010-03-31") == (403, "MissingAuthenticationToken")
+assert posted(Action="Publish", TopicArn=arn, Message="x", Token=token) == (403, "MissingAuthenticationToken")
+assert posted(**confirmation, AuthenticateOnUnsubscribe="true") == (403, "MissingAuthenticationToken")
+assert posted(**confirmation, Padding="x" * 4096) == (403, "MissingAuthenticationToken")
+assert posted(**confirmation | {"Token": "randomtoken"}) == (400, "InvalidParameter")
+assert posted(**confirmation | {"Token": token[:-1] + ("1" if token[-1] == "0" else "0")}) == (400, "InvalidParameter")
+assert posted(**confirmation | {"TopicArn": arn + "-not"}) == (400, "InvalidParameter")
+assert posted(**confirmation, kind="application/x-amz-json-1.0") == (403, "MissingAuthenticationToken")
+assert posted(**confirmation) == (200, None)
+confirmed = orders.list_subscriptions_by_topic(TopicArn=arn)["Subscriptions"]
+confirmed = [one["SubscriptionArn"] for one in confirmed if one["SubscriptionArn"].startswith(arn)]
+assert len(confirmed) == 1, confirmed
+assert posted(Action="Unsubscribe", SubscriptionArn=confirmed[0] + "0") == (404, "NotFound")
+assert posted(Action="Unsubscribe", SubscriptionArn=confirmed[0]) == (200, None)
+assert json.loads(allowed.requests.get(timeout=20))["Type"] == "UnsubscribeConfirmation"
+
 # One that only its owner may end.
 orders.subscribe(TopicArn=arn, Protocol="http", Endpoint=endpoint)
 token = json.loads(allowed.requests.get(timeout=20))["Token"]
 locked = orders.confirm_subscription(TopicArn=arn, Token=token, AuthenticateOnUnsubscribe="true")["SubscriptionArn"]
 assert orders.get_subscription_attributes(SubscriptionArn=locked)["Attributes"]["ConfirmationWasAuthenticated"] == "true"
 assert status_of(f"{BASE}/?Action=Unsubscribe&SubscriptionArn={locked}") == 403
+assert posted(Action="Unsubscribe", SubscriptionArn=locked) == (403, "MissingAuthenticationToken")
 orders.unsubscribe(SubscriptionArn=locked)
 allowed.requests.get(timeout=20)
 

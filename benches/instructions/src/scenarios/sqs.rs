@@ -77,6 +77,7 @@ impl Endpoint {
             quirks: Quirks::default(),
             memory: Arc::default(),
             office: None,
+            directory: None,
         };
         Self { world: World::new(), environment: Arc::new(environment), requests: 0 }
     }
@@ -104,7 +105,7 @@ impl Endpoint {
         let mut call = Call::new(self.environment.clone(), request, caller, NOW, self.requests);
         let (mut commands, mut events) = (VecDeque::new(), VecDeque::new());
         let response = loop {
-            call.commands(&mut commands);
+            call.commands(&mut commands).into_iter().for_each(|warrant| client.allow(warrant));
             client.execute(NOW, &mut commands);
             self.world.make_durable();
             client.take_events(NOW, &mut events);

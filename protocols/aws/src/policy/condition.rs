@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::context::Context;
+use super::context::{Context, is_known};
 use super::pattern::{Pattern, resolve, resolve_pattern};
 use super::value::{Network, compare_numbers, compare_times, is_number, is_time, truth};
 
@@ -151,6 +151,11 @@ impl Condition {
     pub(super) fn new(operator: Operator, key: &str, wanted: Vec<String>) -> Option<Self> {
         let is_good = !key.is_empty() && wanted.iter().all(|value| operator.can_want(value));
         is_good.then(|| Self { operator, key: key.to_owned(), wanted })
+    }
+
+    /// Whether requests are known to have the key or not.
+    pub(super) fn can_be_judged(&self) -> bool {
+        is_known(&self.key)
     }
 
     pub(super) fn holds(&self, context: &Context) -> bool {

@@ -2,10 +2,16 @@ use serde_json::{Value as Json, json};
 
 use super::*;
 
+const OWNER: &str = "000000000000";
 const QUEUE: &str = "arn:aws:sqs:us-east-1:000000000000:orders";
 
 fn alice() -> Caller {
     Caller::User { account: "000000000000".to_owned(), arn: "arn:aws:iam::000000000000:user/alice".to_owned() }
+}
+
+/// Somebody of another account.
+fn carol() -> Caller {
+    Caller::User { account: "111111111111".to_owned(), arn: "arn:aws:iam::111111111111:user/carol".to_owned() }
 }
 
 fn context() -> Context {
@@ -24,7 +30,7 @@ fn context() -> Context {
 fn decide_for(caller: &Caller, policy: &Json) -> Decision {
     let policy = Policy::parse(&policy.to_string(), Service::Sqs).expect("a policy");
     let context = context();
-    policy.decide(&Question { caller, action: "sqs:SendMessage", resource: QUEUE, context: &context })
+    policy.decide(&Question { caller, owner: OWNER, action: "sqs:SendMessage", resource: QUEUE, context: &context })
 }
 
 /// A policy with one statement: what is usual, except for these elements (`null` takes one away).
@@ -40,8 +46,17 @@ fn statement(changes: Json) -> Json {
     statement
 }
 
+fn decide(caller: &Caller, changes: Json) -> Decision {
+    decide_for(caller, &json!({ "Version": "2012-10-17", "Statement": [statement(changes)] }))
+}
+
 fn allows(changes: Json) -> bool {
-    decide_for(&alice(), &json!({ "Version": "2012-10-17", "Statement": [statement(changes)] })) == Decision::Allowed
+    decide(&alice(), changes) == Decision::Allowed
+}
+
+fn denies(mut changes: Json) -> bool {
+    changes["Effect"] = json!("Deny");
+    decide(&alice(), changes) == Decision::Denied
 }
 
 #[test]
@@ -79,9 +94,9 @@ fn who_is_named() {
         (json!({ "CanonicalUser": "79a59df900b949e55d96a1e698fbacedfd6e09d98eacf8f8d5218e7cd47ef2be" }), false),
         (json!({ "Service": "sns.amazonaws.com", "AWS": alice }), true),
     ] {
-        assert_eq!(allows(json!({ "Principal": principal })), expected, "{principal}");
+        assert_eq!(denies(json!({ "Principal": principal })), expected, "{principal}");
         let opposite = json!({ "Principal": null, "NotPrincipal": principal });
-        assert_eq!(allows(opposite), !expected, "{principal}");
+        assert_eq!(denies(opposite), !expected, "{principal}");
     }
     let policy = json!({ "Statement": statement(json!({ "Principal": { "Service": "sns.amazonaws.com" } })) });
     assert_eq!(decide_for(&Caller::Service("sns.amazonaws.com"), &policy), Decision::Allowed);
@@ -179,13 +194,66 @@ fn conditions() {
         ("ForAllValues:StringNotLike", "aws:TagKeys", json!("t*"), false),
     ] {
         let condition = json!({ "Condition": { operator: { key: wanted } } });
-        assert_eq!(allows(condition), expected, "{operator} {key} {wanted}");
+        assert_eq!(denies(condition), expected, "{operator} {key} {wanted}");
     }
     let both = json!({ "Condition": {
         "StringEquals": { "aws:username": "alice", "aws:missing": "x" },
         "Bool": { "aws:SecureTransport": "false" },
     } });
-    assert!(!allows(both), "all conditions have to hold");
+    assert!(!denies(both), "all conditions have to hold");
+}
+
+#[test]
+fn who_is_given_something() {
+    let root = |account: &str| format!("arn:aws:iam::{account}:root");
+    let (alice_arn, carol_arn) = ("arn:aws:iam::000000000000:user/alice", "arn:aws:iam::111111111111:user/carol");
+    for (principal, to_alice, to_carol) in [
+        (json!("*"), true, true),
+        (json!({ "AWS": "*" }), true, true),
+        // An account's own users have what its permissions give them.
+        (json!({ "AWS": OWNER }), false, false),
+        (json!({ "AWS": root(OWNER) }), false, false),
+        (json!({ "AWS": [root(OWNER), alice_arn] }), true, false),
+        (json!({ "AWS": "111111111111" }), false, true),
+        (json!({ "AWS": root("111111111111") }), false, true),
+        (json!({ "AWS": alice_arn }), true, false),
+        (json!({ "AWS": carol_arn }), false, true),
+        (json!({ "AWS": "arn:aws:iam::000000000000:user/carol" }), false, false),
+        (json!({ "Service": "sns.amazonaws.com" }), false, false),
+        (json!({ "Service": "*" }), false, false),
+    ] {
+        let decided = [alice(), carol()].map(|who| decide(&who, json!({ "Principal": principal })));
+        let expected = [to_alice, to_carol].map(|gives| if gives { Decision::Allowed } else { Decision::Silent });
+        assert_eq!(decided, expected, "{principal}");
+    }
+    let but = |named: &str| json!({ "Principal": null, "NotPrincipal": { "AWS": named } });
+    assert_eq!(decide(&alice(), but(carol_arn)), Decision::Allowed);
+    assert_eq!(decide(&alice(), but(OWNER)), Decision::Silent);
+    assert_eq!(decide(&carol(), but(carol_arn)), Decision::Silent);
+}
+
+#[test]
+fn what_nobody_can_judge_gives_nothing() {
+    for (operator, key) in [
+        ("StringEquals", "aws:PrincipalOrgID"),
+        ("StringNotEquals", "aws:PrincipalOrgID"),
+        ("StringNotEqualsIfExists", "aws:SourceVpce"),
+        ("StringEqualsIfExists", "aws:PrincipalTag/team"),
+        ("ForAllValues:StringEquals", "aws:TagKeys"),
+        ("Null", "aws:MultiFactorAuthAge"),
+        ("StringNotEquals", "aws:SourceOwner"),
+        ("StringEquals", "aws:SourceOwner"),
+        ("StringNotLike", "whatever"),
+    ] {
+        let wanted = if operator == "Null" { "true" } else { "team" };
+        let condition = json!({ "Condition": { operator: { key: wanted } } });
+        assert_eq!(decide(&carol(), condition), Decision::Silent, "{operator} {key}");
+    }
+    let judged = |key: &str| json!({ "Condition": { "StringNotEquals": { key: "arn:aws:sns:r:000000000000:t" } } });
+    assert!(allows(judged("aws:SourceAccount")), "it is known that the request has none");
+    assert!(!allows(
+        json!({ "Condition": { "StringEquals": { "aws:username": "alice", "aws:PrincipalOrgID": "o" } } })
+    ));
 }
 
 #[test]

@@ -56,18 +56,35 @@ pub(super) async fn confirm(job: &Job) -> Result<Shape, Failure> {
     })?;
     let mut subscription = all.into_iter().find(|one| one.id == token.id).ok_or_else(unknown)?;
     if subscription.is_pending() {
-        let locked = view(job).text("AuthenticateOnUnsubscribe")?;
         subscription.outward.pending_since = None;
         subscription.outward.unauthenticated = !job.is_signed;
-        subscription.outward.locked = job.is_signed && locked.is_some_and(|text| text.eq_ignore_ascii_case("true"));
+        subscription.outward.locked = job.is_signed && locks(view(job));
         subscription.save(job).await?;
     }
     Ok(Shape::fields([("SubscriptionArn", Shape::text(subscription.arn(job)))]))
 }
 
+fn locks(view: View<'_>) -> bool {
+    let text = view.text("AuthenticateOnUnsubscribe").ok().flatten();
+    text.is_some_and(|text| text.eq_ignore_ascii_case("true"))
+}
+
 fn token(environment: &Environment, view: View<'_>, now: UnixMillis) -> Result<Token, Failure> {
     let text = view.text("Token")?.unwrap_or_default();
+    if !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(Failure::SnsInvalidText("Invalid token".to_owned()));
+    }
     Token::read(&environment.receipt_key, text, now).ok_or_else(|| Failure::SnsInvalid("Token".to_owned()))
+}
+
+/// On whose behalf somebody of another account confirms a subscription, by its token. `None` if that is not what is asked.
+///
+/// # Errors
+/// The token is none.
+pub fn confirmer(environment: &Environment, request: &Request, now: UnixMillis) -> Option<Result<Name, Failure>> {
+    let Decoded { service: Service::Sns, action, fields, .. } = decode(request).ok()? else { return None };
+    let is_it = action == "ConfirmSubscription";
+    is_it.then(|| token(environment, fields.view(), now).map(|token| token.subscriber))
 }
 
 /// On whose behalf a request is carried out that nobody has signed: that of the subscriber, where the request says something that
@@ -83,6 +100,8 @@ pub fn bearer(
 ) -> Option<Result<Name, Failure>> {
     let Decoded { service: Service::Sns, action, fields, .. } = decode(request).ok()? else { return None };
     match action.as_str() {
+        // Whether only the owner may unsubscribe is for those to say who sign.
+        "ConfirmSubscription" if locks(fields.view()) => None,
         "ConfirmSubscription" => Some(token(environment, fields.view(), now).map(|token| token.subscriber)),
         "Unsubscribe" => Some(unsubscriber(fields.view(), bindings_of)),
         _ => None,

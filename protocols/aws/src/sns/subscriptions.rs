@@ -14,6 +14,7 @@ use super::replay;
 use super::subscription::{HIDDEN, Outward, Subscription};
 use super::topics::{self, permitted};
 use super::{PAGE, page, read_token, redrive, view};
+use crate::access;
 use crate::call::Job;
 use crate::digest::uuid_text;
 use crate::error::Failure;
@@ -42,6 +43,10 @@ pub(super) async fn subscribe(job: &Job) -> Result<Shape, Failure> {
     let Some(protocol) = Protocol::from_word(word) else {
         return Err(Failure::SnsInvalid(format!("Amazon SNS does not support this protocol string: {word}")));
     };
+    if job.is_foreign() {
+        let text = "TopicArn Reason: a topic of another account can be published to and not be subscribed";
+        return Err(Failure::SnsInvalid(text.to_owned()));
+    }
     let endpoint = view(job).text("Endpoint")?.unwrap_or_default();
     if protocol != Protocol::Sqs {
         return subscribe_outwards(job, topic, protocol, endpoint).await;
@@ -180,6 +185,7 @@ pub(super) async fn unsubscribe(job: &Job) -> Result<Shape, Failure> {
     match find(job).await {
         Ok(subscription) if subscription.outward.locked && !job.is_signed => return Err(Failure::NotSigned),
         Ok(subscription) => {
+            access::let_end(job, &subscription.topic, &subscription.subscriber);
             subscription.remove(job).await?;
             job.environment.memory.unsubscribed(&subscription.topic);
             confirmation::say_goodbye(job, &subscription).await?;

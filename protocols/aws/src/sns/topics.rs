@@ -14,11 +14,12 @@ use super::subscription::Subscription;
 use super::subscriptions::check_large;
 use super::topic_attributes::Refusal as AttributeRefusal;
 use super::{PAGE, archive, data_protection, fifo, page, read_token, refuse_null, tags, topic_attributes, view};
-use crate::access::Resource;
+use crate::access::{Resource, appeal};
 use crate::arn::is_topic_name;
 use crate::call::Job;
 use crate::error::Failure;
 use crate::wire::{Service, Shape};
+pub(crate) use values::policy_in;
 pub(super) use values::{
     all_kept, delivery_policy, is_large, kept, kept_with, message_bytes_max, put, remove, signature_version,
 };
@@ -226,7 +227,15 @@ pub(super) fn policy_of(job: &Job, info: &ExchangeInfo) -> String {
 }
 
 async fn inspect(job: &Job, name: &str) -> Result<ExchangeInfo, Failure> {
-    match job.desk.define(Definition::InspectExchange { name: Name::from(name) }).await {
+    let question = || Definition::InspectExchange { name: Name::from(name) };
+    let found = match job.desk.define(question()).await {
+        Err(Refusal::AccessRefused { .. }) => {
+            appeal(job, Service::Sns, name)?;
+            job.desk.define(question()).await
+        }
+        found => found,
+    };
+    match found {
         Ok(Reply::ExchangeInfo(info)) => Ok(*info),
         Ok(_) => Err(Failure::Internal),
         Err(Refusal::NotFound { .. }) => Err(Failure::SnsNotFound("Topic")),

@@ -135,8 +135,17 @@ pub(super) fn keep(attributes: &mut Table, name: &str, value: &str) {
     attributes.push((Text::from_static(KEPT), Value::Map(kept)));
 }
 
+/// The access policy among a queue's attributes.
+pub(crate) fn policy_in(attributes: &Table) -> Option<&str> {
+    kept_in(attributes, "Policy")
+}
+
 pub(super) fn kept<'a>(info: &'a QueueInfo, name: &str) -> Option<&'a str> {
-    match lookup(&info.spec.attributes, KEPT)? {
+    kept_in(&info.spec.attributes, name)
+}
+
+fn kept_in<'a>(attributes: &'a Table, name: &str) -> Option<&'a str> {
+    match lookup(attributes, KEPT)? {
         Value::Map(kept) => lookup(kept, name)?.as_str(),
         _ => None,
     }

@@ -5,7 +5,7 @@ use crossdock_common::definition::{Definition, QueueSpec};
 use crossdock_common::refusal::Refusal;
 
 use super::pages::Page;
-use super::{attributes, fifo, guarded, queue, redrive, tags, view};
+use super::{attributes, fifo, permitted, queue, redrive, tags, view};
 use crate::call::{Environment, Job};
 use crate::error::Failure;
 use crate::wire::Shape;
@@ -52,8 +52,7 @@ pub(super) async fn url(job: &Job) -> Result<Shape, Failure> {
     if owner.is_some_and(|owner| owner != job.place.account) {
         return Err(Failure::NoQueue);
     }
-    let info = job.desk.inspect_queue(name).await.map_err(Failure::of_queue)?;
-    guarded(&info).check(job)?;
+    permitted(job, name).await?;
     Ok(Shape::fields([("QueueUrl", Shape::text(job.queue_url(name)))]))
 }
 

@@ -22,7 +22,7 @@ pub(super) fn encode(service: Service, action: &str, shape: &Shape, id: &str) ->
 pub(super) fn encode_failure(service: Service, failure: &Failure, id: &str) -> Vec<u8> {
     let mut xml = Xml { writer: Writer::new(Vec::new()), service };
     let code = match (service, failure) {
-        (Service::Sns, Failure::AccessDenied(_)) => "AuthorizationError",
+        (Service::Sns, Failure::AccessDenied(_) | Failure::Refused(_)) => "AuthorizationError",
         _ => failure.query_code(),
     };
     xml.root("ErrorResponse", |xml| {

@@ -11,7 +11,9 @@ use crossdock_common::definition::{
 use crossdock_common::event::{Delivery, Reply};
 use crossdock_common::names::{DeliveryId, QueueId};
 use crossdock_common::refusal::Resource;
-use crossdock_common::{Command, ConsumerId, Event, Instant, Lane, Message, Name, Now, Refusal, RequestId, UnixMillis};
+use crossdock_common::{
+    Command, ConsumerId, Event, Instant, Lane, Message, Name, Now, Refusal, RequestId, UnixMillis, Warrant,
+};
 use http::{HeaderName, Method};
 
 /// 2026-01-02T03:04:05.678Z.
@@ -27,6 +29,8 @@ pub struct Core {
     pub in_flight: u64,
     /// Memory is short.
     pub blocked: bool,
+    /// What it was told to let through.
+    pub warrants: Vec<Warrant>,
     /// Every command that was asked for, as text.
     pub commands: Vec<String>,
 }
@@ -45,6 +49,7 @@ pub fn environment() -> Arc<Environment> {
         quirks: Quirks::default(),
         memory: Arc::default(),
         office: None,
+        directory: None,
     })
 }
 
@@ -105,7 +110,7 @@ impl Core {
             if let Some(response) = call.response() {
                 return response;
             }
-            call.commands(&mut commands);
+            self.warrants.extend(call.commands(&mut commands));
             assert!(!commands.is_empty(), "the call waits for nothing");
             for command in commands.drain(..) {
                 self.commands.push(format!("{command:?}"));
@@ -165,7 +170,7 @@ fn define(definition: Definition) -> Result<Reply, Refusal> {
     }
 }
 
-fn queue_info() -> QueueInfo {
+pub fn queue_info() -> QueueInfo {
     let settings = QueueSettings { delay_ms: Some(5_000), ..QueueSettings::default() };
     let spec = QueueSpec { name: Name::from("q"), durable: true, settings: settings.into(), ..QueueSpec::default() };
     let (ready, unsettled, delayed, consumers) = (3, 2, 1, 0);
@@ -173,7 +178,7 @@ fn queue_info() -> QueueInfo {
     QueueInfo { spec, ready, unsettled, delayed, consumers, durability, created_at: NOW.unix, changed_at: NOW.unix }
 }
 
-fn topic_info() -> ExchangeInfo {
+pub fn topic_info() -> ExchangeInfo {
     let spec = ExchangeSpec {
         name: Name::from("t"),
         kind: Name::from("fanout"),

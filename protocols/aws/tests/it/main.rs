@@ -1,5 +1,6 @@
 //! The crate from outside: HTTP requests as SDKs send them, a core that says what the test wants, HTTP responses.
 
+mod access;
 mod catalogue;
 mod core;
 mod hostile;

@@ -33,11 +33,16 @@ pub(in crate::sns) fn remove(attributes: &mut Table, entry: &str, names: &[&str]
 
 /// A value of an entry.
 pub(in crate::sns) fn kept<'a>(info: &'a ExchangeInfo, entry: &str, name: &str) -> Option<&'a str> {
-    kept_in(&info.spec, entry, name)
+    kept_in(&info.spec.attributes, entry, name)
 }
 
-fn kept_in<'a>(spec: &'a ExchangeSpec, entry: &str, name: &str) -> Option<&'a str> {
-    match lookup(&spec.attributes, entry)? {
+/// The access policy among an exchange's attributes.
+pub(crate) fn policy_in(attributes: &Table) -> Option<&str> {
+    kept_in(attributes, KEPT, "Policy")
+}
+
+fn kept_in<'a>(attributes: &'a Table, entry: &str, name: &str) -> Option<&'a str> {
+    match lookup(attributes, entry)? {
         Value::Map(kept) => lookup(kept, name)?.as_str(),
         _ => None,
     }
@@ -71,5 +76,5 @@ pub(in crate::sns) fn signature_version(info: &ExchangeInfo) -> Option<&str> {
 
 /// One of these attributes of an exchange as it was declared.
 pub(in crate::sns) fn kept_with<'a>(spec: &'a ExchangeSpec, name: &str) -> Option<&'a str> {
-    kept_in(spec, KEPT, name)
+    kept_in(&spec.attributes, KEPT, name)
 }

@@ -1,0 +1,21 @@
+//! What calls ask about users and about what is another account's, before the core is asked in the user's name.
+
+use core::fmt::Debug;
+use std::sync::Arc;
+
+use crossdock_common::refusal::{Access, Resource};
+use crossdock_common::{Name, Table};
+
+use crate::call::Environment;
+
+/// Knows all accounts. What it says goes into decisions, and never into answers.
+pub trait Directory: Debug + Send + Sync {
+    /// The attributes of a queue or an exchange; `None` if there is none of that name.
+    fn attributes(&self, vhost: &Name, resource: Resource, name: &Name) -> Option<Table>;
+
+    /// Whether the broker's permissions let the user do that.
+    fn may(&self, user: &Name, vhost: &Name, access: Access, resource: Resource, name: &Name) -> bool;
+
+    /// The resources of an account in a region (its own where the caller signed for none), if there are any.
+    fn find(&self, account: &str, region: Option<&str>) -> Option<Arc<Environment>>;
+}
