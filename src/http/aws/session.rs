@@ -43,7 +43,8 @@ impl Session {
             client.authenticated(RequestId(0), Principal { name: caller.user.clone(), tags: Vec::new() });
         }
         let mut call = Call::new(environment, request, caller, self.engine.clock.now(), seed);
-        Turn::wait(self.engine.clone()).await.take(|| self.step(&mut call));
+        let engine = self.engine.clone();
+        Turn::wait(move || engine.wake_journals()).await.take(|| self.step(&mut call));
         loop {
             if let Some(response) = call.response() {
                 return response;
