@@ -167,6 +167,76 @@ fn it_is_turned_on_rotated_and_turned_off_for_a_folder_that_exists() {
 }
 
 #[test]
+fn a_folder_is_encrypted_rotated_and_decrypted_at_once() {
+    let (keys, folder) = (Keys::new(), tempfile::tempdir().expect("a folder"));
+    let data = folder.path().join("data");
+    let settings = |more: &[String]| -> Vec<String> {
+        SMALL.iter().map(|&setting| setting.to_owned()).chain(more.iter().cloned()).collect()
+    };
+    let start = |more: &[String]| {
+        let settings = settings(more);
+        Broker::start_in(&data, &settings.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let command = |name: &str, settings: &[String]| {
+        let settings = settings.iter().flat_map(|setting| ["--set", setting]);
+        let arguments: Vec<&str> = std::iter::once(name).chain(settings).collect();
+        run(&arguments, &data)
+    };
+    let mut broker = start(&[]);
+    publish(&broker, 3_000);
+    let (code, text) = command("encrypt", &[keys.sealing("one")]);
+    assert!(code == 2 && text.contains("is in use by another process"), "{text}");
+    broker.kill();
+    let before = files(&data);
+    let (code, text) = command("encrypt", &[]);
+    assert!(code == 2 && text.contains("there is no key to encrypt with"), "{text}");
+    let (code, text) = command("decrypt", &[keys.sealing("one")]);
+    assert!(code == 2 && text.contains("name the file in store.encryption.old_key_files instead"), "{text}");
+    assert!(files(&data) == before, "nothing has changed");
+    let lives = [
+        ("encrypt", vec![keys.sealing("one")]),
+        ("encrypt", vec![keys.sealing("two"), keys.opening(&["one"])]),
+        ("decrypt", vec![keys.opening(&["two"])]),
+    ];
+    for ((name, settings), count) in lives.into_iter().zip([3_010, 3_020, 3_030]) {
+        let (code, text) = command(name, &settings);
+        assert!(code == 0 && text.contains("shard-0") && !text.contains(" 0 files "), "{text}");
+        let (code, text) = command(name, &settings);
+        assert!(code == 0 && text.matches(" 0 files ").count() == 2, "{text}");
+        assert!([BODY, QUEUE].iter().all(|text| files_with(&data, text).is_empty() == (name == "encrypt")));
+        // The key that was needed before is not any more.
+        let broker_settings = if name == "encrypt" { settings[..1].to_vec() } else { Vec::new() };
+        let mut broker = start(&broker_settings);
+        publish(&broker, 10);
+        if count == 3_030 {
+            assert_eq!(drain(&broker), count);
+        }
+        broker.kill();
+    }
+}
+
+#[test]
+fn what_is_damaged_is_not_encrypted() {
+    let (keys, folder) = (Keys::new(), tempfile::tempdir().expect("a folder"));
+    let data = folder.path().join("data");
+    let mut broker = Broker::start_in(&data, &["core.shards=1"]);
+    publish(&broker, 100);
+    stop(&mut broker);
+    let (path, mut bytes) = files(&data)
+        .into_iter()
+        .find(|(path, bytes)| {
+            path.to_string_lossy().contains("segment-") && bytes.windows(4).any(|four| four == b"body")
+        })
+        .expect("there is one");
+    let at = bytes.windows(4).position(|four| four == b"body").expect("it is there");
+    bytes[at] ^= 1;
+    std::fs::write(&path, bytes).expect("writes");
+    let (code, text) = run(&["encrypt", "--set", &keys.sealing("one")], &data);
+    assert!(code == 1 && text.contains("has to be repaired first (crossdock store repair)"), "{text}");
+    assert!(!files_with(&data, BODY).is_empty());
+}
+
+#[test]
 fn a_key_that_is_none_is_a_mistake_in_the_configuration() {
     let keys = Keys::new();
     std::fs::set_permissions(keys.path("two"), PermissionsExt::from_mode(0o644)).expect("sets");

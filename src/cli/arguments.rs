@@ -76,7 +76,7 @@ pub enum Command {
         #[command(subcommand)]
         command: ImportCommand,
     },
-    /// Look into the data directory of a broker that does not run, and repair it
+    /// Look into the data directory of a broker that does not run, repair and encrypt it
     Store {
         #[command(subcommand)]
         command: StoreCommand,

@@ -23,6 +23,7 @@ mod names;
 mod reader;
 mod real_disk;
 mod recovery;
+mod reseal;
 mod sealed;
 mod segments;
 mod shared;
@@ -45,6 +46,7 @@ pub use real_disk::RealDisk;
 pub use recovery::{
     DAMAGES_LISTED_MAX, Damage, Inspected, OpenError, Recovered, RecoveryReport, Sealing, Visitor, inspect,
 };
+pub use reseal::{Resealed, Resealing};
 pub use sealed::{KEY_BYTES, KeyId, Keyring, MasterKey, SealError};
 pub use types::{
     BatchPlace, BatchSequence, Epoch, FilePlace, Location, Options, Placed, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN,

@@ -12,6 +12,9 @@ pub(crate) const META_TEMPORARY: &str = "journal.meta.temporary";
 pub(crate) const SNAPSHOT_TEMPORARY: &str = "snapshot.temporary";
 /// A compact file on its way to becoming one.
 pub(crate) const COMPACT_TEMPORARY: &str = "compact.temporary";
+/// A file on its way to being encrypted in another way.
+pub(crate) const RESEALED_TEMPORARY: &str = "resealed.temporary";
+const TEMPORARY: [&str; 4] = [META_TEMPORARY, SNAPSHOT_TEMPORARY, COMPACT_TEMPORARY, RESEALED_TEMPORARY];
 /// Locked while the journal is open.
 pub(crate) const LOCK: &str = "lock";
 /// Space for a snapshot on a full disk.
@@ -72,7 +75,7 @@ impl Listing {
                 listing.snapshots.push(BatchSequence(at));
             } else if let Some(spare) = number(&name, SPARE) {
                 listing.spares.push(spare);
-            } else if [META_TEMPORARY, SNAPSHOT_TEMPORARY, COMPACT_TEMPORARY].contains(&&*name) {
+            } else if TEMPORARY.contains(&&*name) {
                 listing.temporary.push(name);
             }
         }

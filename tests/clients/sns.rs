@@ -1,7 +1,8 @@
 //! What goes out of SNS, through boto3 and servers that receive.
 
 use super::{is_there, python, python_over_kills, python_program, run_against};
-use crate::support::Broker;
+use crate::support::{Broker, binary};
+use std::process::Command;
 
 #[test]
 fn sns_delivers_to_http_endpoints() {
@@ -53,6 +54,51 @@ fn sns_delivers_to_webhooks_files_and_by_mail() {
     command.env("CROSSDOCK_SINK_FOLDER", &sink).env("CROSSDOCK_WEBHOOK_PORT", port.to_string());
     command.env("CROSSDOCK_MAIL_PORT", mail.to_string());
     run_against(&broker, "sns_sinks.py", &mut command);
+}
+
+#[test]
+fn sns_sends_mail_over_starttls() {
+    mail("starttls", "smtp", "?tls=required", true);
+}
+
+#[test]
+fn sns_sends_mail_over_tls_from_the_first_byte() {
+    mail("wrapped", "smtps", "", true);
+}
+
+#[test]
+fn sns_sends_no_mail_to_a_server_of_an_unknown_authority() {
+    mail("stranger", "smtp", "?tls=required", false);
+}
+
+#[test]
+fn sns_sends_no_mail_without_tls_where_it_is_wanted() {
+    mail("without", "smtp", "?tls=required", true);
+}
+
+/// `case` is what the server is like.
+fn mail(case: &str, scheme: &str, query: &str, knows_the_authority: bool) {
+    let (interpreter, mut command) = python_program("sns_mail.py");
+    if !is_there("sns_mail.py", &[interpreter]) {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let made = Command::new(binary()).arg("dev-certs").arg(folder.path()).output().expect("runs");
+    assert!(made.status.success(), "{made:?}");
+    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|one| one.local_addr()).expect("a port").port();
+    let mut text = format!(
+        "[aws.sinks.email]\nto = \"smtp\"\nurl = \"{scheme}://localhost:{port}{query}\"\nfrom = \"no-reply@example.com\"\n\
+         user = \"crossdock\"\npassword = \"a secret\"\n"
+    );
+    if knows_the_authority {
+        text += &format!("[aws.deliveries]\nauthorities = {:?}\n", folder.path().join("ca.pem"));
+    }
+    let file = folder.path().join("crossdock.toml");
+    std::fs::write(&file, text).expect("writes");
+    let broker = Broker::start_with(&["--dev", "--config", file.to_str().expect("UTF-8")], &[]);
+    command.env("MAIL_CASE", case).env("MAIL_PORT", port.to_string()).env("MAIL_CERTIFICATES", folder.path());
+    run_against(&broker, "sns_mail.py", &mut command);
+    assert!(!broker.log().contains("a secret"), "{}", broker.log());
 }
 
 #[test]

@@ -183,6 +183,7 @@ impl From<Refusal> for Fault {
             Refusal::PreconditionFailed(_)
             | Refusal::Invalid(_)
             | Refusal::LimitReached(_)
+            | Refusal::Changed
             | Refusal::UnknownDelivery(_) => ReplyCode::PreconditionFailed,
             Refusal::NotImplemented(_) => ReplyCode::NotImplemented,
             Refusal::Unavailable(_) => ReplyCode::InternalError,

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
 use crossdock_common::command::{Fetch, Outcome, Publish};
-use crossdock_common::definition::{Definition, QueueInfo};
+use crossdock_common::definition::{Definition, Kept, QueueInfo};
 use crossdock_common::event::{Delivery, Reply};
 use crossdock_common::names::DeliveryId;
 use crossdock_common::random::Random;
@@ -160,6 +160,11 @@ impl Desk {
 
     pub(crate) async fn define(&self, definition: Definition) -> Result<Reply, Refusal> {
         self.reply(self.ask(|request| Command::Define { request, definition: Box::new(definition) })).await
+    }
+
+    /// Changes what is still kept as it was read; without a change waits until what was read is durable.
+    pub(crate) async fn define_if(&self, kept: Kept, change: Option<Definition>) -> Result<Reply, Refusal> {
+        self.define(Definition::IfKept { kept, change: change.map(Box::new) }).await
     }
 
     pub(crate) async fn purge(&self, queue: Name) -> Result<Reply, Refusal> {

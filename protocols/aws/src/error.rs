@@ -107,6 +107,8 @@ pub enum Failure {
     IncompleteSignature(String),
     /// Stop publishing for a while, or come back later.
     Unavailable(String),
+    /// Somebody else has changed meanwhile what the request changes: it is carried out anew.
+    Changed,
     /// A bug of ours.
     Internal,
 }
@@ -239,7 +241,7 @@ impl Failure {
             Self::IncompleteSignature(_) => {
                 code(403, "IncompleteSignature", "com.amazon.coral.service#IncompleteSignatureException")
             }
-            Self::Unavailable(_) => {
+            Self::Unavailable(_) | Self::Changed => {
                 code(503, "ServiceUnavailable", "com.amazon.coral.service#ServiceUnavailableException")
             }
             _ => code(500, "InternalFailure", "com.amazon.coral.service#InternalFailure"),
@@ -313,6 +315,7 @@ impl Failure {
             | Self::Signature(text)
             | Self::IncompleteSignature(text)
             | Self::Unavailable(text) => return text.clone(),
+            Self::Changed => "Other requests change the same all the time.",
             Self::SnsEmptyBatch => "The batch request doesn't contain any entries.",
             Self::SnsBatchEntries => "The batch request contains more entries than permissible.",
             Self::SnsBatchIdRepeated => "Two or more batch entries in the request have the same Id.",
@@ -364,6 +367,7 @@ impl Failure {
 
     fn of_any(refusal: Refusal) -> Self {
         match refusal {
+            Refusal::Changed => Self::Changed,
             Refusal::Unavailable(_) | Refusal::LimitReached(_) => Self::Unavailable(refusal.to_string()),
             Refusal::InvalidCredentials => Self::UnknownKey,
             refusal => Self::Refused(refusal.to_string()),

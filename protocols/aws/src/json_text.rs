@@ -13,7 +13,12 @@ pub(crate) fn is_too_much(text: &[u8]) -> bool {
 
 /// What a text says; `None` if it is no JSON, or too much of it.
 pub(crate) fn parse(text: &str) -> Option<Json> {
-    if is_too_much(text.as_bytes()) { None } else { serde_json::from_str(text).ok() }
+    parse_bytes(text.as_bytes())
+}
+
+/// The same of what may be no text.
+pub(crate) fn parse_bytes(bytes: &[u8]) -> Option<Json> {
+    if is_too_much(bytes) { None } else { serde_json::from_slice(bytes).ok() }
 }
 
 #[cfg(test)]

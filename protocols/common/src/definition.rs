@@ -254,6 +254,17 @@ pub struct BindingSpec {
     pub attributes: Table,
 }
 
+/// What a protocol has read before it changes it: somebody else may have changed it meanwhile.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kept {
+    /// The attributes of an exchange that exists.
+    Exchange { name: Name, attributes: Table },
+    /// The attributes of a binding, whatever those of `binding` are; `None` if there is no such binding.
+    Binding { binding: BindingSpec, attributes: Option<Table> },
+    /// A protocol's document, if there is one.
+    Document { name: Name, document: Option<Bytes> },
+}
+
 /// What can be asked about or changed in a vhost's definitions.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Definition {
@@ -288,6 +299,9 @@ pub enum Definition {
     /// Keep a document that is a protocol's own, of at most 256 KiB, in place of an earlier one; `None` forgets it. To permissions it is
     /// an exchange of that name.
     SetDocument { name: Name, document: Option<Bytes> },
+    /// Carry `change` out if something is kept as it is said here, else refuse with [`Refusal::Changed`](crate::Refusal::Changed). Without
+    /// a change it is only asked about, and the answer waits until what is kept is durable.
+    IfKept { kept: Kept, change: Option<Box<Definition>> },
     /// Documents whose names begin so, in name order, after `after`, `count_max` at most.
     ListDocuments { prefix: Name, after: Option<Name>, count_max: usize },
     /// Move messages from queue to queue; one such task of a queue at a time. Answered with the task when it has begun.

@@ -85,6 +85,9 @@ pub enum Refusal {
     /// AMQP 503 / 406: a value that no rule allows.
     #[error("{0}")]
     Invalid(String),
+    /// What was to be changed is not kept as it was said to be ([`Definition::IfKept`](crate::definition::Definition::IfKept)).
+    #[error("it was changed meanwhile")]
+    Changed,
     /// A named limit is reached.
     #[error("{0}")]
     LimitReached(String),

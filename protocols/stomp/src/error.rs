@@ -67,7 +67,9 @@ impl From<Refusal> for Fault {
             | Refusal::TopicRefused { .. }
             | Refusal::Forbidden(_)
             | Refusal::ExclusiveUse { .. } => "access_refused",
-            Refusal::PreconditionFailed(_) | Refusal::Invalid(_) | Refusal::UnknownDelivery(_) => PRECONDITION,
+            Refusal::PreconditionFailed(_) | Refusal::Invalid(_) | Refusal::Changed | Refusal::UnknownDelivery(_) => {
+                PRECONDITION
+            }
             Refusal::ResourceLocked { .. } => "resource_locked",
             Refusal::LimitReached(_) => "resource_error",
             Refusal::NotImplemented(_) => "not_implemented",

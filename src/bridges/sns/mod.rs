@@ -34,7 +34,7 @@ pub fn deliver(engine: Arc<Engine>, office: Arc<Office>, settings: &Settings) {
     let web = |rules| Web::new(Doorway::new(rules, authorities.clone()), timeout);
     let depot = Depot {
         web: web(Some(office.rules.clone())),
-        sinks: Sinks::new(engine.clone(), &aws.sinks, web(None), timeout),
+        sinks: Sinks::new(engine.clone(), aws, web(None)),
         permits: Semaphore::new(aws.deliveries.concurrent_max as usize),
         namespaces: aws.namespaces(settings.dev),
         engine,

@@ -10,9 +10,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use crossdock_aws::outward::{ReplayStatus, ReplayTask};
 use crossdock_common::command::Outcome;
-use crossdock_common::definition::Definition;
+use crossdock_common::definition::{Definition, Kept};
 use crossdock_common::event::{Delivery, Reply};
-use crossdock_common::{Command, Event, Message, Name, Text, Value};
+use crossdock_common::{Command, Event, Message, Name, Refusal, Text, Value};
 use tokio::time::{Instant, sleep};
 
 use super::depot::Depot;
@@ -201,14 +201,21 @@ impl Replayer {
 
     /// A replay that somebody has changed meanwhile is not changed back.
     async fn set_status(&mut self, status: ReplayStatus) -> Result<(), String> {
-        let bindings = self.depot.engine.broker.bindings_from(&self.vhost, self.task.topic());
-        let tasks = bindings.iter().filter_map(|binding| ReplayTask::of(binding));
-        let Some(known) = tasks.into_iter().find(|task| task.id() == self.task.id()) else { return Ok(()) };
-        let binding = known.with_status(status);
-        if let Some(task) = ReplayTask::of(&binding) {
-            self.task = task;
+        loop {
+            let bindings = self.depot.engine.broker.bindings_from(&self.vhost, self.task.topic());
+            let mut tasks = bindings.iter().filter_map(|binding| Some((ReplayTask::of(binding)?, binding)));
+            let Some((known, kept)) = tasks.find(|(task, _)| task.id() == self.task.id()) else { return Ok(()) };
+            let binding = known.with_status(status);
+            if let Some(task) = ReplayTask::of(&binding) {
+                self.task = task;
+            }
+            let kept = Kept::Binding { binding: (**kept).clone(), attributes: Some(kept.attributes.clone()) };
+            let change = Some(Box::new(Definition::Bind(binding)));
+            match self.writes.define(Definition::IfKept { kept, change }).await {
+                Err(Refusal::Changed) => {}
+                result => return result.map(drop).map_err(|refusal| refusal.to_string()),
+            }
         }
-        self.writes.define(Definition::Bind(binding)).await.map(drop).map_err(|refusal| refusal.to_string())
     }
 
     async fn kept_position(&mut self) -> Option<u64> {

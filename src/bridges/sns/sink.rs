@@ -16,7 +16,7 @@ use super::link::{Actor, Link, Published};
 use super::mail::Mail;
 use super::web::{Outcome, Web};
 use crate::broker::Engine;
-use crate::config::{AwsSink, AwsSinkSettings, AwsSinksSettings};
+use crate::config::{AwsDeliveriesSettings, AwsSettings, AwsSink, AwsSinkSettings};
 
 /// What nobody is configured for is kept here, so that it can be looked at.
 const OUTBOX: &str = "aws.sns.outbox";
@@ -33,13 +33,15 @@ enum Sink {
 }
 
 impl Sink {
-    fn of(settings: &AwsSinkSettings, timeout: Duration) -> Self {
+    fn of(settings: &AwsSinkSettings, authorities: Option<PathBuf>, timeout: Duration) -> Self {
         // That all is there is one of the configuration's rules.
         match settings.to {
             AwsSink::Outbox => Self::Outbox,
             AwsSink::Webhook => Self::Webhook(settings.url.clone().unwrap_or_default()),
             AwsSink::Directory => Self::Directory(settings.path.clone().unwrap_or_default()),
-            AwsSink::Smtp => Mail::new(settings, timeout).map_or(Self::Outbox, |mail| Self::Mail(Box::new(mail))),
+            AwsSink::Smtp => {
+                Mail::new(settings, authorities, timeout).map_or(Self::Outbox, |mail| Self::Mail(Box::new(mail)))
+            }
         }
     }
 }
@@ -57,8 +59,10 @@ pub(super) struct Sinks {
 }
 
 impl Sinks {
-    pub(super) fn new(engine: Arc<Engine>, settings: &AwsSinksSettings, web: Web, timeout: Duration) -> Self {
-        let sink = |settings: &AwsSinkSettings| Sink::of(settings, timeout);
+    pub(super) fn new(engine: Arc<Engine>, settings: &AwsSettings, web: Web) -> Self {
+        let AwsDeliveriesSettings { timeout_ms, authorities, .. } = &settings.deliveries;
+        let sink = |settings: &AwsSinkSettings| Sink::of(settings, authorities.clone(), timeout_ms.duration());
+        let settings = &settings.sinks;
         Self {
             engine,
             web,

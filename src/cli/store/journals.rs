@@ -33,6 +33,11 @@ impl Journals {
         Ok(Self { directory: directory.to_owned(), keys: keys.clone(), shards })
     }
 
+    /// The folders of all journals.
+    pub(super) fn names(&self) -> Vec<String> {
+        std::iter::once(DEFINITIONS.to_owned()).chain(self.shards.iter().cloned()).collect()
+    }
+
     /// A broker that knows nothing yet.
     pub(super) fn recovery(&self, formats: Vec<&'static dyn Format>) -> Recovery {
         let shards = u8::try_from(self.shards.len()).unwrap_or(u8::MAX);

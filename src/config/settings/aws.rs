@@ -45,7 +45,8 @@ section! {
         pub timeout_ms: Milliseconds = Milliseconds(15_000), in 100..=60_000;
         /// Messages that are on their way at the same time, to all endpoints together. One endpoint has 16 of them, one that fails has 1.
         pub concurrent_max: u32 = 256, in 1..=10_000;
-        /// Authorities that HTTPS endpoints' certificates may come from, beside those of the machine: a PEM file.
+        /// Authorities that certificates of HTTPS endpoints and of the server of `aws.sinks.email` may come from, beside those of the
+        /// machine: a PEM file.
         pub authorities: Option<PathBuf> = None, example "\"certs/ca.pem\"";
     }
 }

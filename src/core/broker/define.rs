@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use crossdock_common::definition::{
-    BindingSpec, Definition, Destination, ExchangeInfo, Inner, QueueInfo, REPLY_ADDRESS,
+    BindingSpec, Definition, Destination, ExchangeInfo, Inner, Kept, QueueInfo, REPLY_ADDRESS,
 };
 use crossdock_common::event::Reply;
 use crossdock_common::names::{ConnectionId, QueueId};
@@ -78,6 +78,10 @@ impl Broker {
     fn authorise(&self, caller: &Caller<'_>, definition: &Definition) -> Result<(), Refusal> {
         let permissions = self.permissions();
         authorise(&permissions, caller, definition).or_else(|refusal| warranted(caller, definition, refusal))?;
+        let definition = match definition {
+            Definition::IfKept { change: Some(change), .. } => change,
+            other => other,
+        };
         let (Definition::Bind(spec) | Definition::Unbind(spec)) = definition else { return Ok(()) };
         if self.is_topic_exchange(&caller.who.vhost, &spec.source) {
             permissions.check_topic_binding(caller.who, &spec.source, &spec.key)?;
@@ -133,6 +137,13 @@ impl Broker {
                     document.map(|document| Bytes::copy_from_slice(&document)),
                 );
                 Ok(Reply::Done)
+            }
+            Definition::IfKept { kept, change } => {
+                check_kept(definitions, vhost, &kept)?;
+                match change {
+                    Some(change) => self.change(now, definitions, caller, *change, effects),
+                    None => Ok(Reply::Done),
+                }
             }
             Definition::StartMove(spec) => self.start_move(now, definitions, caller, spec),
             Definition::CancelMove { source, number } => self.cancel_move(now, definitions, caller, &source, number),
@@ -324,8 +335,26 @@ fn arguments(definition: &Definition) -> Option<&Table> {
         Definition::DeclareExchange { spec, .. } => Some(&spec.arguments),
         Definition::DeclareQueue { spec, .. } => Some(&spec.arguments),
         Definition::Bind(spec) => Some(&spec.arguments),
+        Definition::IfKept { change: Some(change), .. } => arguments(change),
         _ => None,
     }
+}
+
+/// Refuses to change what is not kept as whoever changes it believes.
+fn check_kept(definitions: &Definitions, vhost: &Name, kept: &Kept) -> Result<(), Refusal> {
+    let entry = definitions.vhost(vhost)?;
+    let is_so = match kept {
+        Kept::Exchange { name, attributes } => entry.exchange(vhost, name)?.spec.attributes == *attributes,
+        Kept::Binding { binding, attributes } => {
+            let known = entry.exchange(vhost, &binding.source)?.find(binding);
+            known.map(|known| &known.spec.attributes) == attributes.as_ref()
+        }
+        Kept::Document { name, document } => {
+            let known = definitions.protocol_documents(vhost, name, None).next().filter(|(known, _)| *known == name);
+            known.map(|(_, document)| document) == document.as_ref()
+        }
+    };
+    if is_so { Ok(()) } else { Err(Refusal::Changed) }
 }
 
 fn delete_exchange(
@@ -433,6 +462,16 @@ fn authorise(permissions: &Permissions, caller: &Caller<'_>, definition: &Defini
         Definition::InspectExchange { name } => any_access(|access| exchange(access, name)),
         Definition::ListDocuments { prefix, .. } => any_access(|access| exchange(access, prefix)),
         Definition::SetDocument { name, .. } => exchange(Access::Configure, name),
+        Definition::IfKept { kept, change } => {
+            match kept {
+                Kept::Exchange { name, .. } | Kept::Document { name, .. } => {
+                    any_access(|access| exchange(access, name))?;
+                }
+                // Who may enter the vhost may see its bindings.
+                Kept::Binding { .. } => {}
+            }
+            change.as_ref().map_or(Ok(()), |change| authorise(permissions, caller, change))
+        }
         Definition::DeclareExchange { spec, passive: false } => {
             exchange(Access::Configure, &spec.name)?;
             let Some(alternate) = named(&spec.arguments, "alternate-exchange") else { return Ok(()) };

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use crossdock_common::command::{Lease, Outcome, Publish};
-use crossdock_common::definition::{Definition, Overflow};
+use crossdock_common::definition::{BindingSpec, Definition, Kept, Overflow};
 use crossdock_common::event::{Principal, Reply};
 use crossdock_common::lane_quota::LaneShare;
-use crossdock_common::{Command, Event, Lane, Name, Refusal, RequestId};
+use crossdock_common::{Command, Event, Lane, Name, Refusal, RequestId, Table, Value};
 
 use super::support::{Tester, World, binding, bodies, fetch_retained, message};
 use crate::{
@@ -255,6 +255,45 @@ fn protocols_keep_documents_by_name() {
     let large = |bytes: usize| Definition::SetDocument { name: "c".into(), document: Some(vec![b'x'; bytes].into()) };
     assert!(client.define(&world, large(256 << 10)).is_ok());
     assert!(client.define(&world, large((256 << 10) + 1)).is_err());
+}
+
+#[test]
+fn what_was_read_is_changed_only_if_it_is_still_so() {
+    let world = World::new();
+    let mut client = world.client("u");
+    let document = |text: Option<&'static str>| Kept::Document { name: "a".into(), document: text.map(Into::into) };
+    let set = |text: &'static str| Definition::SetDocument { name: "a".into(), document: Some(text.into()) };
+    let ask = |client: &mut Tester, kept: Kept, change: Option<Definition>| {
+        client.define(&world, Definition::IfKept { kept, change: change.map(Box::new) }).map(drop)
+    };
+    let later = Definition::SetDocument { name: "a.b".into(), document: Some("later".into()) };
+    assert!(client.define(&world, later).is_ok());
+    assert_eq!(ask(&mut client, document(Some("none")), Some(set("1"))), Err(Refusal::Changed));
+    assert_eq!(ask(&mut client, document(None), Some(set("1"))), Ok(()));
+    assert_eq!(ask(&mut client, document(None), Some(set("2"))), Err(Refusal::Changed));
+    assert_eq!(ask(&mut client, document(Some("1")), None), Ok(()));
+    let exchange = |attributes: Table| Kept::Exchange { name: "amq.fanout".into(), attributes };
+    let labelled = |label: &str| vec![("a".into(), Value::string(label))];
+    let update = |label: &str| Definition::UpdateExchange { name: "amq.fanout".into(), attributes: labelled(label) };
+    assert_eq!(ask(&mut client, exchange(Table::new()), Some(update("1"))), Ok(()));
+    assert_eq!(ask(&mut client, exchange(Table::new()), Some(update("2"))), Err(Refusal::Changed));
+    assert_eq!(ask(&mut client, exchange(labelled("1")), None), Ok(()));
+    client.queue(&world, "q", &[]);
+    let spec = BindingSpec { attributes: labelled("1"), ..binding("amq.fanout", "q", "") };
+    let bound = |attributes: Option<Table>| Kept::Binding { binding: spec.clone(), attributes };
+    assert_eq!(ask(&mut client, bound(None), Some(Definition::Bind(spec.clone()))), Ok(()));
+    assert_eq!(ask(&mut client, bound(None), Some(Definition::Bind(spec.clone()))), Err(Refusal::Changed));
+    assert_eq!(ask(&mut client, bound(Some(labelled("1"))), None), Ok(()));
+    assert_eq!(ask(&mut client, bound(Some(Table::new())), None), Err(Refusal::Changed));
+    let mut permissions = Permissions::default();
+    permissions.grant("other".into(), "/".into(), Grant::new("", "", "^a").expect("patterns"));
+    world.broker.set_permissions(permissions);
+    let mut other = world.client("other");
+    let mut ask = |kept: Kept, change| other.define(&world, Definition::IfKept { kept, change }).map(drop);
+    assert_eq!(ask(document(Some("1")), None), Ok(()));
+    assert!(matches!(ask(document(Some("1")), Some(Box::new(set("2")))), Err(Refusal::AccessRefused { .. })));
+    let foreign = Kept::Document { name: "b".into(), document: None };
+    assert!(matches!(ask(foreign, None), Err(Refusal::AccessRefused { .. })));
 }
 
 #[test]

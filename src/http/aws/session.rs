@@ -35,7 +35,8 @@ impl Session {
 
     /// Carries the call to its response.
     pub(super) async fn run(mut self, mut call: Call) -> Response {
-        Turn::wait(self.engine.clone()).await.take(|| self.step(&mut call));
+        let engine = self.engine.clone();
+        Turn::wait(move || engine.wake_journals()).await.take(|| self.step(&mut call));
         loop {
             if let Some(response) = call.response() {
                 return response;

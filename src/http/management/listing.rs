@@ -10,6 +10,9 @@ use super::answer::{Answer, Failure, json_text};
 
 const PAGE_SIZE_DEFAULT: usize = 100;
 const PAGE_SIZE_MAX: usize = 500;
+/// Most columns of a row, and parts of the name of one: an object has fewer of either.
+const COLUMNS_MAX: usize = 256;
+const PARTS_MAX: usize = 16;
 /// Compiled size of a name's expression, in bytes: it comes from outside.
 const EXPRESSION_BYTES_MAX: usize = 1 << 20;
 
@@ -102,8 +105,8 @@ impl Listing {
     pub(super) fn of(query: &Query) -> Result<Self, Failure> {
         Ok(Self {
             page: Page::of(query)?,
-            columns: columns(query),
-            sort: query.get("sort").filter(|sort| !sort.is_empty()).map(path).unwrap_or_default(),
+            columns: columns(query)?,
+            sort: query.get("sort").filter(|sort| !sort.is_empty()).map(path).transpose()?.unwrap_or_default(),
             reverse: query.is_true("sort_reverse"),
         })
     }
@@ -196,13 +199,22 @@ impl<T> Selected<T> {
     }
 }
 
-fn columns(query: &Query) -> Option<Vec<Vec<String>>> {
-    Some(query.get("columns")?.split(',').filter(|column| !column.is_empty()).map(path).collect())
+fn columns(query: &Query) -> Result<Option<Vec<Vec<String>>>, Failure> {
+    let Some(text) = query.get("columns") else { return Ok(None) };
+    let names = || text.split(',').filter(|column| !column.is_empty());
+    // They are looked up in every row.
+    if names().count() > COLUMNS_MAX {
+        return Err(Failure::bad_request(format!("columns: at most {COLUMNS_MAX} can be asked for")));
+    }
+    names().map(path).collect::<Result<_, _>>().map(Some)
 }
 
 /// `a.b` is `b` within `a`.
-fn path(column: &str) -> Vec<String> {
-    column.split('.').map(str::to_owned).collect()
+fn path(column: &str) -> Result<Vec<String>, Failure> {
+    if column.split('.').count() > PARTS_MAX {
+        return Err(Failure::bad_request(format!("a column's name has at most {PARTS_MAX} parts")));
+    }
+    Ok(column.split('.').map(str::to_owned).collect())
 }
 
 fn lookup<'a>(value: &'a Value, path: &[String]) -> Option<&'a Value> {

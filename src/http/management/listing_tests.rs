@@ -67,6 +67,23 @@ async fn columns_may_be_nested() {
 }
 
 #[tokio::test]
+async fn columns_are_bounded() {
+    let many = |count: usize| format!("columns={}", vec!["name"; count].join(","));
+    let deep = |word: &str, parts: usize| format!("{word}={}", vec!["a"; parts].join("."));
+    for (good, bad) in [
+        (many(255), many(257)),
+        (many(256), many(60_000)),
+        (deep("columns", 16), deep("columns", 17)),
+        (deep("sort", 16), deep("sort", 17)),
+    ] {
+        assert_eq!(ask(&good).await.0, 200);
+        let (status, body) = ask(&bad).await;
+        assert_eq!((status, body["error"].as_str()), (400, Some("bad_request")));
+        assert!(body["reason"].as_str().is_some_and(|reason| reason.contains("at most")), "{body}");
+    }
+}
+
+#[tokio::test]
 async fn bad_pages_are_refused_in_rabbitmqs_words() {
     for (text, error, reason) in [
         (

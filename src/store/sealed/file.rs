@@ -19,7 +19,7 @@ const TAG_BYTES: usize = 16;
 /// What a block needs beside its contents.
 const EXTRA_BYTES: u64 = (COUNTER_BYTES + TAG_BYTES) as u64;
 /// Contents of a block: a multiple of the journal's alignment.
-pub(super) const PLAIN_BYTES: u64 = SECTOR_BYTES - EXTRA_BYTES;
+pub(crate) const PLAIN_BYTES: u64 = SECTOR_BYTES - EXTRA_BYTES;
 /// Blocks that are sealed and written at once.
 const BLOCKS_PER_WRITE: usize = 512;
 /// Blocks that are read and opened at once.

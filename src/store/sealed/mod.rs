@@ -18,6 +18,7 @@ pub use keys::{KEY_BYTES, KeyId, Keyring, MasterKey};
 
 use crate::disk::{Disk, DiskFile, DiskLock};
 use crate::format::SECTOR_BYTES;
+pub(crate) use file::PLAIN_BYTES;
 use file::SealedFile;
 use header::DataKey;
 
@@ -34,7 +35,7 @@ impl Vault {
 
     /// What is written starts at multiples of this in a file, and only its end may lie elsewhere.
     pub(crate) fn block_bytes(&self) -> u64 {
-        if self.keys.seals() { file::PLAIN_BYTES } else { SECTOR_BYTES }
+        if self.keys.seals() { PLAIN_BYTES } else { SECTOR_BYTES }
     }
 
     pub(crate) fn create_folder(&self, folder: &Path) -> io::Result<()> {
@@ -53,6 +54,12 @@ impl Vault {
     pub(crate) fn key_of(&self, path: &Path) -> io::Result<Result<Option<KeyId>, SealError>> {
         let file = self.disk.open_to_read(path)?;
         Ok(header::read(file.as_ref(), &self.keys).map(|found| found.and_then(|(_, id)| id)))
+    }
+
+    /// Whether a file is sealed with the key that new ones are sealed with, or not sealed as they are not.
+    pub(crate) fn is_as_it_should_be(&self, path: &Path) -> io::Result<bool> {
+        let key = self.key_of(path)?.map_err(io::Error::other)?;
+        Ok(key == self.keys.sealing().map(MasterKey::id))
     }
 
     /// Opens a file to look at it and to cut it; nothing is ever written into a sealed file that was opened.

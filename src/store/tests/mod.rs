@@ -9,6 +9,7 @@ mod inspection;
 mod lazy;
 mod limits;
 mod model;
+mod resealing;
 mod sealed;
 mod stored;
 mod support;

@@ -16,17 +16,17 @@ const BLOCKS_AT: usize = 8192;
 const BLOCK: usize = 512;
 const PLAIN: u32 = 488;
 
-fn with(keys: Keyring) -> Options {
+pub(super) fn with(keys: Keyring) -> Options {
     Options { keep_segments: true, keys, ..options() }
 }
 
 /// Something that is easy to find again.
-fn readable(number: u64) -> Record {
+pub(super) fn readable(number: u64) -> Record {
     record(number, format!("the number of this very secret account is {number:06}").repeat(10).as_bytes())
 }
 
 /// A folder with a snapshot, several segments and a compact file, closed.
-fn full_folder(keys: Keyring) -> SimulatedDisk {
+pub(super) fn full_folder(keys: Keyring) -> SimulatedDisk {
     let disk = SimulatedDisk::new(1);
     let mut opened = try_open(&disk, with(keys)).unwrap();
     append(&mut opened, 1..=100);
@@ -58,7 +58,7 @@ impl Survivors for KeepThirds {
     }
 }
 
-fn files_with(disk: &SimulatedDisk, text: &[u8]) -> Vec<PathBuf> {
+pub(super) fn files_with(disk: &SimulatedDisk, text: &[u8]) -> Vec<PathBuf> {
     let holds = |bytes: &[u8]| bytes.windows(text.len()).any(|window| window == text);
     disk.contents().into_iter().filter(|(_, bytes)| holds(bytes)).map(|(path, _)| path).collect()
 }

@@ -1,7 +1,11 @@
 """What SNS actions do: one function for each behaviour."""
 
+import base64
+import concurrent.futures
 import datetime
+import http.client
 import json
+import os
 import time
 
 import sns_direct
@@ -313,6 +317,65 @@ def does_tag():
     assert tags() == {"a": "2", "b": ""}, tags()
     ok("UntagResource", ResourceArn=where, TagKeys=["b", "none"])
     assert tags() == {"a": "2"}, tags()
+
+
+def together(actions):
+    """Does all of them at the same time; gives what they give."""
+    with concurrent.futures.ThreadPoolExecutor(len(actions)) as threads:
+        return [one.result() for one in [threads.submit(action) for action in actions]]
+
+
+def does_not_lose_what_others_change_at_the_same_time():
+    keys = [f"k{number}" for number in range(12)]
+    for turn in range(10):
+        where = topic(f"busy-{turn}")
+        tag = lambda key: lambda: ok("TagResource", ResourceArn=where, Tags=[{"Key": key, "Value": "v"}])
+        name = lambda: ok("SetTopicAttributes", TopicArn=where, AttributeName="DisplayName", AttributeValue="busy")
+        together([tag(key) for key in keys] + [name])
+        assert {one["Key"] for one in ok("ListTagsForResource", ResourceArn=where)["Tags"]} == set(keys)
+        assert ok("GetTopicAttributes", TopicArn=where)["Attributes"]["DisplayName"] == "busy"
+
+
+def does_subscribe_once_what_is_subscribed_twice_at_the_same_time():
+    for turn in range(10):
+        where, name = topic(f"asked-twice-{turn}"), f"asked-twice-sns-{turn}"
+        queue(name)
+        number = {"TopicArn": where, "Protocol": "sms", "Endpoint": "+15550003001", "ReturnSubscriptionArn": True}
+        arns = together([lambda: subscribe(where, name)] * 6)
+        others = together([lambda: ok("Subscribe", **number)["SubscriptionArn"]] * 6)
+        assert len(set(arns)) == 1 and len(set(others)) == 1, (arns, others)
+        listed = {one["SubscriptionArn"] for one in ok("ListSubscriptionsByTopic", TopicArn=where)["Subscriptions"]}
+        assert listed == {arns[0], others[0]}, listed
+
+
+def does_leave_nothing_of_topics_whose_names_are_too_long():
+    limits = [("n" * 255, {}), ("n" * 237 + ".fifo", {"FifoTopic": "true"})]
+    limits.append(("n" * 234 + ".fifo", {"FifoTopic": "true", "ArchivePolicy": '{"MessageRetentionPeriod":"1"}'}))
+    for name, attributes in limits:
+        answer = call("CreateTopic", Name="x" + name, Attributes=attributes)
+        assert answer.code == "InvalidParameter" and call("GetTopicAttributes", TopicArn=arn("x" + name)).code == "NotFound", answer
+        ok("CreateTopic", Name=name, Attributes=attributes)
+
+
+def does_make_an_archive_that_is_missing():
+    policy = {"FifoTopic": "true", "ArchivePolicy": '{"MessageRetentionPeriod":"1"}'}
+    ports = json.loads(os.environ["CROSSDOCK_PORTS"])
+    headers = {"Authorization": "Basic " + base64.b64encode(b"guest:guest").decode()}
+    for name, mend in (
+        ("half-made.fifo", lambda: topic("half-made.fifo", **policy)),
+        ("half-kept.fifo", lambda: ok("SetTopicAttributes", TopicArn=arn("half-kept.fifo"), AttributeName="ArchivePolicy", AttributeValue='{"MessageRetentionPeriod":"2"}')),
+    ):
+        archive = f"/api/queues/%2F/aws.sns.archive.{name}"
+
+        def management(method):
+            connection = http.client.HTTPConnection("127.0.0.1", ports["management"], timeout=60)
+            connection.request(method, archive, headers=headers)
+            return connection.getresponse().status
+
+        topic(name, **policy)
+        assert management("DELETE") == 204 and management("GET") == 404
+        mend()
+        assert management("GET") == 200
 
 
 def check_actions():

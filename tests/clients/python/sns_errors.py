@@ -19,6 +19,7 @@ TOKEN = (
 ELEMENTS = "{} Reason: An ARN must have at least 6 elements, not {}"
 NULL = "1 validation error detected: Value null at '{}' failed to satisfy constraint: Member must not be null"
 DIFFERENT = "Attributes Reason: Subscription already exists with different attributes"
+ANYTHING_BUT = "Inside anything-but list, either all values are number or string, mixed type is not supported"
 FIFO_ENDPOINT = "Invalid parameter: Endpoint Reason: FIFO SQS Queues can not be subscribed to standard SNS topics"
 LONG = "a" * 257
 IDENTIFIERS = "arn:aws:dataprotection::aws:data-identifier/"
@@ -307,6 +308,9 @@ def filter_policies():
         ("Unsupported anything-but pattern: suffix", '{"key":[{"anything-but":{"suffix":"test"}}]}', 36),
         ("Unsupported anything-but pattern: exists", '{"key":[{"anything-but":{"exists":false}}]}', 40),
         ("prefix match pattern must be a string", '{"key":[{"anything-but":{"prefix":false}}]}', 40),
+        (ANYTHING_BUT, '{"key":[{"anything-but":[]}]}', 27),
+        (ANYTHING_BUT, '{"key":[{"anything-but":[1,"a"]}]}', 32),
+        (ANYTHING_BUT, '{"key":[{"anything-but":[true]}]}', 30),
         ('"key_a" must be an object or an array', '{"key_a":"value_one"}', 11),
     ]
     table = [(policy, f'FilterPolicy: {text}\n at [Source: (String)"{policy}"; line: 1, column: {at}]') for text, policy, at in sourced]
@@ -365,6 +369,9 @@ def messages():
     yield invalid(*of(Message="m" * 262_145), "Message too long")
     yield invalid(*of(TopicArn="{small}", Message="m" * 1_025), "Message too long")
     yield invalid(*of(TopicArn="{small}", Message="m" * 1_020, MessageAttributes={"a": STRING}), "Message too long")
+    many = json.dumps({"default": "m", "http": "m" * 262_144})
+    yield invalid(*of(Message=many, MessageStructure="json"), "Message too long")
+    yield invalid("Publish", {"PhoneNumber": "+15551234567", "Message": many, "MessageStructure": "json"}, "Message too long")
     yield invalid(*of(Message='{"sqs": "x"}', MessageStructure="json"), "Message Structure - No default entry in JSON message body")
     yield invalid(*of(Message='{"default": {"a": "b"}}', MessageStructure="json"), "Message Structure - No default entry in JSON message body")
     for text in ("nonsense", "[]", '"text"', '{"default": "a"'):

@@ -53,7 +53,9 @@ pub(super) async fn create(job: &Job) -> Result<Shape, Failure> {
     check_credentials(platform, &given)?;
     let resource = resource(platform, name);
     match kept::find(job, &resource).await? {
-        Some(known) if given.iter().all(|(name, value)| known.get(name) == Some(value)) => {}
+        Some(known) if given.iter().all(|(name, value)| known.get(name) == Some(value)) => {
+            kept::change(job, &resource, Some(&known), &known).await?;
+        }
         Some(_) => {
             let text = "Attributes Reason: PlatformApplication already exists with different attributes";
             return Err(Failure::SnsInvalid(text.to_owned()));
@@ -61,7 +63,7 @@ pub(super) async fn create(job: &Job) -> Result<Shape, Failure> {
         None => {
             let mut attributes = given;
             attributes.entry("Enabled".to_owned()).or_insert("true".to_owned());
-            kept::keep(job, &resource, &attributes).await?;
+            kept::change(job, &resource, None, &attributes).await?;
         }
     }
     Ok(Shape::fields([("PlatformApplicationArn", Shape::Text(job.place.sns_arn(&resource)))]))
@@ -142,9 +144,10 @@ pub(super) async fn attributes(job: &Job) -> Result<Shape, Failure> {
 pub(super) async fn set_attributes(job: &Job) -> Result<Shape, Failure> {
     let resource = named(job)?;
     let given = given(job)?;
-    let mut attributes = find(job, &resource).await?;
+    let known = find(job, &resource).await?;
+    let mut attributes = known.clone();
     attributes.extend(given);
-    kept::keep(job, &resource, &attributes).await?;
+    kept::change(job, &resource, Some(&known), &attributes).await?;
     Ok(Shape::Nothing)
 }
 

@@ -20,7 +20,7 @@ pub(super) const NAME: &str = "ArchivePolicy";
 const ARCHIVE: &str = "sns-archive";
 const SINCE: &str = "since-ms";
 /// What the names of archives begin with.
-const PREFIX: &str = "aws.sns.archive.";
+pub(super) const PREFIX: &str = "aws.sns.archive.";
 const PERIOD: &str = "MessageRetentionPeriod";
 const DAYS: core::ops::RangeInclusive<u64> = 1..=365;
 const DAY_MS: u64 = 86_400_000;
@@ -93,20 +93,26 @@ pub(super) async fn declare(job: &Job, topic: &Name, days: u64) -> Result<(), Fa
     job.desk.define(Definition::Bind(binding)).await.map(drop).map_err(Failure::of_topic)
 }
 
-/// Does what a new policy of a topic asks for. Gives the policy as it is kept: none is an empty text.
-pub(super) async fn follow<'a>(job: &Job, info: &mut ExchangeInfo, policy: &'a str) -> Result<&'a str, Failure> {
-    let topic = info.spec.name.clone();
+/// Does what a new policy of a topic asks for, and notes it in the attributes. Gives the policy as it is kept: none is an empty text.
+pub(super) async fn follow<'a>(
+    job: &Job,
+    info: &ExchangeInfo,
+    attributes: &mut Table,
+    policy: &'a str,
+) -> Result<&'a str, Failure> {
+    let topic = &info.spec.name;
     match (days_of(info), days(policy).map_err(Failure::SnsInvalid)?) {
         (None, Some(days)) => {
-            declare(job, &topic, days).await?;
-            note_beginning(job, &mut info.spec.attributes);
+            declare(job, topic, days).await?;
+            note_beginning(job, attributes);
         }
         (Some(_), Some(days)) => {
-            let (name, settings) = (queue_of(&topic), settings(days).into());
+            declare(job, topic, days).await?;
+            let (name, settings) = (queue_of(topic), settings(days).into());
             let update = Definition::UpdateQueue { name, settings, attributes: Table::new() };
             job.desk.define(update).await.map_err(Failure::of_topic)?;
         }
-        (Some(_), None) => stop(job, &topic).await?,
+        (Some(_), None) => stop(job, topic).await?,
         (None, None) => {}
     }
     Ok(if days(policy).is_ok_and(|days| days.is_some()) { policy } else { "" })

@@ -31,7 +31,7 @@ pub(super) async fn put(job: &Job) -> Result<Shape, Failure> {
     let policy = view(job).text("DataProtectionPolicy")?.ok_or_else(|| refuse_null("dataProtectionPolicy"))?;
     check(policy)?;
     let info = topic(job).await?;
-    topics::keep_attribute(job, info, NAME, policy).await
+    topics::keep_attribute(job, &info, NAME, policy).await
 }
 
 async fn topic(job: &Job) -> Result<ExchangeInfo, Failure> {

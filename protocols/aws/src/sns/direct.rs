@@ -64,9 +64,11 @@ pub(super) async fn publish(job: &Job, target: &Target<'_>) -> Result<Shape, Fai
         }
         Target::Endpoint(arn) => endpoints::check_enabled(job, arn).await.map(|()| true)?,
     };
-    let Entry { body, mut properties, .. } = publish::read_for(job, view(job), "", target.protocol()?)?;
+    let entry = publish::read_for(job, view(job), "", target.protocol()?)?;
+    let is_too_long = entry.cost_bytes() > publish::MESSAGE_BYTES_MAX;
+    let Entry { body, mut properties, .. } = entry;
     let is_text = matches!(target, Target::Phone(_));
-    if body.len() > publish::MESSAGE_BYTES_MAX || (is_text && body.chars().count() > SMS_CHARS_MAX) {
+    if is_too_long || (is_text && body.chars().count() > SMS_CHARS_MAX) {
         return Err(Failure::SnsInvalid("Message too long".to_owned()));
     }
     properties.target = Some(target.text().into());

@@ -31,6 +31,7 @@ pub(super) async fn create(job: &Job) -> Result<Shape, Failure> {
     let resource = match find_by_token(job, &application, &owner, token).await? {
         Some((resource, known)) => {
             check_same(job, &resource, &known, &wanted)?;
+            kept::change(job, &resource, Some(&known), &known).await?;
             resource
         }
         None => make(job, &application, owner, wanted).await?,
@@ -89,17 +90,16 @@ async fn make(job: &Job, application: &str, owner: Attributes, mut wanted: Attri
     if kept::find(job, &resource).await?.is_some() {
         // It has another token by now.
         resource = resource_of(application, job.desk.uuid());
-        note_changed_tokens(job, application, owner).await?;
+        note_changed_tokens(job, application, &owner).await?;
     }
-    kept::keep(job, &resource, &wanted).await?;
+    kept::change(job, &resource, None, &wanted).await?;
     Ok(resource)
 }
 
-async fn note_changed_tokens(job: &Job, application: &str, mut owner: Attributes) -> Result<(), Failure> {
-    if owner.insert(TOKENS_CHANGED.to_owned(), "true".to_owned()).is_none() {
-        kept::keep(job, application, &owner).await?;
-    }
-    Ok(())
+async fn note_changed_tokens(job: &Job, application: &str, known: &Attributes) -> Result<(), Failure> {
+    let mut owner = known.clone();
+    owner.insert(TOKENS_CHANGED.to_owned(), "true".to_owned());
+    kept::change(job, application, Some(known), &owner).await
 }
 
 async fn find_by_token(
@@ -182,14 +182,15 @@ pub(super) async fn set_attributes(job: &Job) -> Result<Shape, Failure> {
     if given.is_empty() {
         return Err(refuse_null("attributes"));
     }
-    let mut attributes = find(job, &resource).await?;
+    let known = find(job, &resource).await?;
+    let mut attributes = known.clone();
     if given.get(TOKEN).is_some_and(|token| attributes.get(TOKEN) != Some(token)) {
         let application = application_of(&resource);
         let owner = applications::find(job, &application).await?;
-        note_changed_tokens(job, &application, owner).await?;
+        note_changed_tokens(job, &application, &owner).await?;
     }
     attributes.extend(given);
-    kept::keep(job, &resource, &attributes).await?;
+    kept::change(job, &resource, Some(&known), &attributes).await?;
     Ok(Shape::Nothing)
 }
 

@@ -28,6 +28,8 @@ use crate::wire::{Shape, View};
 
 /// What leads from the topic to its hidden queue; subscriptions have the empty key.
 const KEY: &[u8] = b"aws.sns.fifo";
+/// What the names of those queues begin with.
+pub(super) const PREFIX: &str = "aws.sns.fifo.";
 /// How long a message's place stays in that queue, in milliseconds. It knows the message for five minutes all the same.
 const STAY_MS: u64 = 1;
 const IDENTIFIER_BYTES_MAX: usize = 128;
@@ -39,7 +41,7 @@ pub(super) fn is_fifo(info: &ExchangeInfo) -> bool {
 }
 
 fn order_queue(topic: &str) -> Name {
-    format!("aws.sns.fifo.{topic}").into()
+    format!("{PREFIX}{topic}").into()
 }
 
 /// Within what an id stands for one message.

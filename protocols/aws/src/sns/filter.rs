@@ -13,6 +13,7 @@ use serde_json::Value as Json;
 use crate::convert::attributes::{Attribute, AttributeValue};
 use crate::convert::from_hub;
 use crate::convert::properties::Properties;
+use crate::json_text;
 use document::Node;
 
 /// Refuses what is no JSON, as SNS does.
@@ -71,8 +72,9 @@ impl Filter for FilterPolicy {
         match self.scope {
             Scope::MessageAttributes => self.root.matches(&attributes_of(message)),
             Scope::MessageBody => {
-                let body = serde_json::from_slice(&message.body).unwrap_or(Json::Null);
-                body.is_object() && self.root.matches(&body)
+                // A body of too many values is to a policy what is no JSON.
+                let body = json_text::parse_bytes(&message.body);
+                body.is_some_and(|body| body.is_object() && self.root.matches(&body))
             }
         }
     }
@@ -95,7 +97,7 @@ fn value_of(attribute: &Attribute) -> Json {
         // It is there, and nothing is like it.
         AttributeValue::Binary(_) => return Json::Object(serde_json::Map::new()),
     };
-    let parsed = || serde_json::from_str(text).ok();
+    let parsed = || json_text::parse(text);
     match &*attribute.data_type {
         "String.Array" => parsed().filter(Json::is_array).unwrap_or_else(|| Json::from(text)),
         kind if kind.starts_with("Number") => parsed().filter(Json::is_number).unwrap_or_else(|| Json::from(text)),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use crossdock_common::Name;
-use crossdock_common::definition::Definition;
+use crossdock_common::definition::{Definition, Kept};
 use crossdock_common::event::Reply;
 
 use crate::call::Job;
@@ -35,6 +35,22 @@ pub(super) async fn list(
         return Err(Failure::Internal);
     };
     Ok(found.iter().filter_map(read).collect())
+}
+
+/// Keeps a document in place of the one that was read, if there was one and that is still there; it is durable then. The same again is
+/// not written.
+pub(super) async fn change(
+    job: &Job,
+    resource: &str,
+    known: Option<&Attributes>,
+    attributes: &Attributes,
+) -> Result<(), Failure> {
+    let encode = |attributes: &Attributes| serde_json::to_vec(attributes).map_err(|_| Failure::Internal);
+    let document = known.map(encode).transpose()?.map(Bytes::from);
+    let set = Definition::SetDocument { name: name(resource), document: Some(encode(attributes)?.into()) };
+    let change = Some(set).filter(|_| known != Some(attributes));
+    let kept = Kept::Document { name: name(resource), document };
+    job.desk.define_if(kept, change).await.map(drop).map_err(Failure::of_topic)
 }
 
 /// Keeps a document; it is durable then.

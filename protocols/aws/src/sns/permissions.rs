@@ -51,7 +51,7 @@ pub(super) async fn add(job: &Job) -> Result<Shape, Failure> {
     let policy = with_permission(known(job, &info), &permission);
     let policy = policy.ok_or_else(|| Failure::SnsInvalid("Statement already exists".to_owned()))?.to_string();
     check(&policy)?;
-    keep_attribute(job, info, "Policy", &policy).await
+    keep_attribute(job, &info, "Policy", &policy).await
 }
 
 /// A label that is not there is no error.
@@ -62,7 +62,7 @@ pub(super) async fn remove(job: &Job) -> Result<Shape, Failure> {
     if !is_gone {
         return Ok(Shape::Nothing);
     }
-    keep_attribute(job, info, "Policy", &policy.to_string()).await
+    keep_attribute(job, &info, "Policy", &policy.to_string()).await
 }
 
 fn label(job: &Job) -> Result<&str, Failure> {

@@ -33,6 +33,8 @@ pub(super) struct Entry {
     pub properties: Properties,
     /// What a FIFO topic knows it by.
     pub deduplication: Option<Text>,
+    /// Bytes of what was given: of a message that has a text for each protocol, all of them.
+    given_bytes: usize,
 }
 
 pub(super) async fn publish(job: &Job) -> Result<Shape, Failure> {
@@ -167,7 +169,7 @@ pub(super) fn read_for(job: &Job, view: View<'_>, path: &str, protocol: &str) ->
     }
     let properties =
         Properties { message_id: job.desk.uuid(), attributes, subject: subject(view)?, ..Properties::default() };
-    Ok(Entry { body, properties, deduplication: None })
+    Ok(Entry { body, properties, deduplication: None, given_bytes: given.len() })
 }
 
 /// One text for each protocol: that of the one that is asked for, or the default one. A topic keeps the others beside it
@@ -222,7 +224,8 @@ pub(super) fn outcome(published: Published) -> Result<(), Failure> {
 }
 
 impl Entry {
-    fn cost_bytes(&self) -> usize {
-        cost_bytes(&self.body, &self.properties.attributes)
+    /// What it counts for in the topic's limit.
+    pub(super) fn cost_bytes(&self) -> usize {
+        cost_bytes("", &self.properties.attributes) + self.given_bytes.max(self.body.len())
     }
 }

@@ -143,8 +143,8 @@ fn time(point: &Json, name: &str) -> Result<UnixMillis, String> {
     let refused = || format!("{NAME}: {name} must be a time as in 2026-01-02T03:04:05.678Z");
     let text = point.as_str().ok_or_else(refused)?;
     let seconds = unix_seconds(text).and_then(|seconds| u64::try_from(seconds).ok()).ok_or_else(refused)?;
-    let digits: String = text.split_once('.').map(|(_, rest)| rest).unwrap_or_default().chars().take(3).collect();
-    let fraction = digits.trim_end_matches(|digit: char| !digit.is_ascii_digit());
+    let fraction = text.split_once('.').map(|(_, rest)| rest).unwrap_or_default();
+    let fraction: String = fraction.chars().take_while(char::is_ascii_digit).take(3).collect();
     let ms = format!("{fraction:0<3}").parse::<u64>().map_err(|_| refused())?;
     Ok(UnixMillis(seconds * 1_000 + ms))
 }
@@ -191,6 +191,8 @@ mod tests {
         assert_eq!(window(&with("")), Ok(Some((1_767_323_045_600, None))));
         let both = with(r#","EndingPoint":"2026-01-02T03:04:06+00:00""#);
         assert_eq!(window(&both), Ok(Some((1_767_323_045_600, Some(1_767_323_046_000)))));
+        let offset = both.replace(start, "2026-01-02T03:04:05.6+00:00");
+        assert_eq!(window(&offset), Ok(Some((1_767_323_045_600, Some(1_767_323_046_000)))));
         assert_eq!((window(""), window("{}")), (Ok(None), Ok(None)));
         for wrong in [
             "nonsense".to_owned(),

@@ -35,9 +35,10 @@ pub(super) async fn set_attributes(job: &Job) -> Result<Shape, Failure> {
     for (name, value) in &given {
         check(name, value)?;
     }
-    let mut settings = settings(job).await?;
+    let known = kept::find(job, SETTINGS).await?;
+    let mut settings = known.clone().unwrap_or_default();
     settings.extend(given.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())));
-    kept::keep(job, SETTINGS, &settings).await?;
+    kept::change(job, SETTINGS, known.as_ref(), &settings).await?;
     Ok(Shape::Fields(Vec::new()))
 }
 
@@ -134,8 +135,9 @@ pub(super) async fn opt_in(job: &Job) -> Result<Shape, Failure> {
         let text = "A phone number can be opted in only once every 30 days.";
         return Err(Failure::sns(429, "Throttled", text));
     }
-    kept::keep(job, &resource, &Attributes::from([(AT.to_owned(), now.to_string())])).await?;
+    // In this order: a kill in between lets the number in, and not lock it out for 30 days.
     kept::forget(job, &format!("{OPTED_OUT}{number}")).await?;
+    kept::keep(job, &resource, &Attributes::from([(AT.to_owned(), now.to_string())])).await?;
     Ok(Shape::Fields(Vec::new()))
 }
 

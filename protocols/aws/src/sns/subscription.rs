@@ -1,7 +1,7 @@
 //! A subscription as it is kept with its binding.
 
 use bytes::Bytes;
-use crossdock_common::definition::{BindingSpec, Definition, Destination, ExchangeInfo};
+use crossdock_common::definition::{BindingSpec, Definition, Destination, ExchangeInfo, Kept};
 use crossdock_common::event::Reply;
 use crossdock_common::value::lookup;
 use crossdock_common::{Filter, Message, Name, Refusal, Table, Text, UnixMillis, Value};
@@ -12,6 +12,7 @@ use super::protocol::{Protocol, without_password};
 use super::replay::{self, Replay};
 use crate::arn::Place;
 use crate::call::Job;
+use crate::digest::uuid_text;
 use crate::error::Failure;
 
 /// The entry of a binding's attributes that makes it a subscription.
@@ -37,7 +38,7 @@ const MARK: &str = "x-crossdock-sns";
 pub(super) const HIDDEN: &str = "aws.sns.";
 
 /// A topic's messages go to a queue, and from a hidden one to an endpoint.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Subscription {
     pub topic: Name,
     /// The subscriber's own with the protocol sqs, else hidden.
@@ -59,6 +60,8 @@ pub(crate) struct Subscription {
     /// It is the other binding of a subscription, through which that comes.
     pub is_replay: bool,
     pub outward: Outward,
+    /// What is kept of it, where it was read to be changed.
+    pub known: Option<Table>,
 }
 
 /// What only subscriptions to something else than a queue have, and what queues' have without effect.
@@ -135,8 +138,28 @@ pub(crate) fn filter_of(attributes: &Table) -> Option<Box<dyn Filter>> {
 }
 
 impl Subscription {
+    /// One that nobody has said anything of yet, and that has no queue.
+    pub(super) fn new(job: &Job, topic: &ExchangeInfo, protocol: Protocol, endpoint: &str) -> Self {
+        Self {
+            topic: topic.spec.name.clone(),
+            queue: Name::default(),
+            protocol,
+            key: Self::key_for(topic),
+            id: uuid_text(job.desk.uuid()),
+            subscriber: job.user.to_string(),
+            endpoint: endpoint.to_owned(),
+            raw: false,
+            filter: None,
+            scope: Scope::default(),
+            replay: None,
+            is_replay: false,
+            outward: Outward::default(),
+            known: None,
+        }
+    }
+
     /// The key that lets everything through an exchange of that type.
-    pub(super) fn key_for(topic: &ExchangeInfo) -> Bytes {
+    fn key_for(topic: &ExchangeInfo) -> Bytes {
         Bytes::from_static(if topic.spec.kind.as_str() == "topic" { b"#" } else { b"" })
     }
 
@@ -160,6 +183,7 @@ impl Subscription {
             replay: Replay::read(kept),
             is_replay: lookup(kept, IS_REPLAY).is_some(),
             outward: Outward::read(kept),
+            known: None,
         })
     }
 
@@ -205,20 +229,35 @@ impl Subscription {
     pub(super) async fn list(job: &Job, source: Option<Name>) -> Result<Vec<Self>, Failure> {
         match job.desk.define(Definition::ListBindings { source }).await.map_err(Failure::of_topic)? {
             Reply::Bindings(bindings) => {
-                Ok(bindings.iter().filter_map(Self::of_binding).filter(|one| !one.is_replay).collect())
+                let read = |binding: BindingSpec| {
+                    let subscription = Self::of_binding(&binding)?;
+                    Some(Self { known: Some(binding.attributes), ..subscription })
+                };
+                Ok(bindings.into_iter().filter_map(read).filter(|one| !one.is_replay).collect())
             }
             _ => Err(Failure::Internal),
         }
     }
 
+    /// Makes it, or changes it if it is still as it was read.
     pub(super) async fn save(&self, job: &Job) -> Result<(), Failure> {
         if self.replay.is_some() {
             let binding = self.for_replays().to_binding();
             job.desk.define(Definition::Bind(binding)).await.map(drop).map_err(Failure::of_topic)?;
         }
-        job.desk.define(Definition::Bind(self.to_binding())).await.map(drop).map_err(Failure::of_topic)?;
+        let change = Definition::Bind(self.to_binding());
+        job.desk.define_if(self.kept(), Some(change)).await.map(drop).map_err(Failure::of_topic)?;
         job.environment.subscriptions_changed();
         Ok(())
+    }
+
+    /// Waits until it is durable: it may be another request's.
+    pub(super) async fn confirm(&self, job: &Job) -> Result<(), Failure> {
+        job.desk.define_if(self.kept(), None).await.map(drop).map_err(Failure::of_topic)
+    }
+
+    fn kept(&self) -> Kept {
+        Kept::Binding { binding: self.to_binding(), attributes: self.known.clone() }
     }
 
     pub(super) async fn remove(&self, job: &Job) -> Result<(), Failure> {

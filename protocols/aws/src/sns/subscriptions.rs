@@ -8,7 +8,6 @@ use crossdock_common::definition::{Definition, ExchangeInfo, QueueSpec};
 
 use super::confirmation::{self, PENDING};
 use super::delivery_policy::DeliveryPolicy;
-use super::filter::Scope;
 use super::protocol::{Protocol, address_of};
 use super::replay;
 use super::subscription::{HIDDEN, Outward, Subscription};
@@ -16,7 +15,6 @@ use super::topics::{self, permitted};
 use super::{PAGE, page, read_token, redrive, view};
 use crate::access;
 use crate::call::Job;
-use crate::digest::uuid_text;
 use crate::error::Failure;
 use crate::sqs::{attributes, guarded};
 use crate::wire::Shape;
@@ -79,7 +77,10 @@ async fn subscribe_outwards(job: &Job, topic: &str, protocol: Protocol, endpoint
     let known = all.iter().find(|known| known.protocol == protocol && known.endpoint == endpoint);
     let subscription = match known {
         Some(known) if !given.is_as(known) => return Err(in_attributes(DIFFERENT)),
-        Some(known) => known.clone(),
+        Some(known) => {
+            known.confirm(job).await?;
+            known.clone()
+        }
         None => make_outwards(job, &info, protocol, endpoint, (given, &all)).await?,
     };
     if subscription.is_pending() {
@@ -107,25 +108,6 @@ async fn check_redrive(job: &Job, given: &Given, queue: &str) -> Result<(), Stri
     }
 }
 
-/// One that nobody has said anything of yet, and that has no queue.
-fn new(job: &Job, info: &ExchangeInfo, protocol: Protocol, endpoint: &str) -> Subscription {
-    Subscription {
-        topic: info.spec.name.clone(),
-        queue: Name::default(),
-        protocol,
-        key: Subscription::key_for(info),
-        id: uuid_text(job.desk.uuid()),
-        subscriber: job.user.to_string(),
-        endpoint: endpoint.to_owned(),
-        raw: false,
-        filter: None,
-        scope: Scope::default(),
-        replay: None,
-        is_replay: false,
-        outward: Outward::default(),
-    }
-}
-
 async fn make_outwards(
     job: &Job,
     info: &ExchangeInfo,
@@ -134,7 +116,7 @@ async fn make_outwards(
     (given, others): (Given, &[Subscription]),
 ) -> Result<Subscription, Failure> {
     let pending_since = protocol.needs_confirmation().then(|| job.desk.now().unix);
-    let mut subscription = new(job, info, protocol, endpoint);
+    let mut subscription = Subscription::new(job, info, protocol, endpoint);
     subscription.queue = Name::from(format!("{HIDDEN}{}", subscription.id));
     subscription.outward = Outward { region: job.place.region.clone(), pending_since, ..Outward::default() };
     given.apply(&mut subscription).map_err(|reason| in_attributes(&reason))?;
@@ -142,7 +124,20 @@ async fn make_outwards(
     let spec = QueueSpec { name: subscription.queue.clone(), durable: true, ..QueueSpec::default() };
     job.desk.define(Definition::DeclareQueue { spec, passive: false }).await.map_err(Failure::of_topic)?;
     subscription.save(job).await?;
+    check_only(job, &subscription).await?;
     Ok(subscription)
+}
+
+/// Of two that were made for one endpoint at the same time, the older one stays.
+async fn check_only(job: &Job, subscription: &Subscription) -> Result<(), Failure> {
+    let is_like_it =
+        |one: &&Subscription| one.protocol == subscription.protocol && one.endpoint == subscription.endpoint;
+    let all = Subscription::of_topic(job, &subscription.topic).await?;
+    if all.iter().find(is_like_it).is_some_and(|first| first.id != subscription.id) {
+        subscription.remove(job).await?;
+        return Err(Failure::Changed);
+    }
+    Ok(())
 }
 
 /// A queue whose policy denies it to SNS gets nothing from the topic.
@@ -168,12 +163,16 @@ async fn find_or_make(
     check_redrive(job, &given, queue).await.map_err(|reason| in_attributes(&reason))?;
     let known = Subscription::of_topic(job, &info.spec.name).await?;
     if let Some(known) = known.iter().find(|known| known.queue.as_str() == queue) {
-        return if given.is_as(known) { Ok(known.clone()) } else { Err(in_attributes(DIFFERENT)) };
+        if !given.is_as(known) {
+            return Err(in_attributes(DIFFERENT));
+        }
+        return known.confirm(job).await.map(|()| known.clone());
     }
     if job.desk.inspect_queue(queue).await.is_err() {
         return Err(Failure::SnsInvalid(format!("Endpoint Reason: there is no queue {queue}")));
     }
-    let mut subscription = Subscription { queue: Name::from(queue), ..new(job, &info, Protocol::Sqs, endpoint) };
+    let mut subscription =
+        Subscription { queue: Name::from(queue), ..Subscription::new(job, &info, Protocol::Sqs, endpoint) };
     given.apply(&mut subscription).map_err(|reason| in_attributes(&reason))?;
     check_limits(job, &info, &known, &subscription)?;
     subscription.save(job).await?;

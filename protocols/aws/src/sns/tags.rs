@@ -1,6 +1,7 @@
 //! TagResource, UntagResource, ListTagsForResource: the tags of topics.
 
-use crossdock_common::definition::{Definition, ExchangeInfo};
+use crossdock_common::Table;
+use crossdock_common::definition::ExchangeInfo;
 
 use super::topics::{self, permitted};
 use super::{refuse_null, view};
@@ -62,12 +63,13 @@ pub(super) async fn tag(job: &Job) -> Result<Shape, Failure> {
         return Err(refuse_null("tags"));
     }
     let given = given(job)?;
-    let mut info = resource(job).await?;
-    topics::put(&mut info.spec.attributes, KEPT, &given);
-    if topics::all_kept(&info, KEPT).len() > TAGS_MAX {
+    let info = resource(job).await?;
+    let mut changed = info.clone();
+    topics::put(&mut changed.spec.attributes, KEPT, &given);
+    if topics::all_kept(&changed, KEPT).len() > TAGS_MAX {
         return Err(too_many());
     }
-    keep(job, info).await
+    keep(job, &info, changed.spec.attributes).await
 }
 
 /// Taking away what is not there is fine.
@@ -76,9 +78,10 @@ pub(super) async fn untag(job: &Job) -> Result<Shape, Failure> {
     if keys.is_empty() {
         return Err(refuse_null("tagKeys"));
     }
-    let mut info = resource(job).await?;
-    topics::remove(&mut info.spec.attributes, KEPT, &keys);
-    keep(job, info).await
+    let info = resource(job).await?;
+    let mut attributes = info.spec.attributes.clone();
+    topics::remove(&mut attributes, KEPT, &keys);
+    keep(job, &info, attributes).await
 }
 
 pub(super) async fn list(job: &Job) -> Result<Shape, Failure> {
@@ -97,8 +100,7 @@ async fn resource(job: &Job) -> Result<ExchangeInfo, Failure> {
     })
 }
 
-async fn keep(job: &Job, info: ExchangeInfo) -> Result<Shape, Failure> {
-    let update = Definition::UpdateExchange { name: info.spec.name, attributes: info.spec.attributes };
-    job.desk.define(update).await.map_err(Failure::of_topic)?;
+async fn keep(job: &Job, info: &ExchangeInfo, attributes: Table) -> Result<Shape, Failure> {
+    topics::keep(job, info, attributes).await?;
     Ok(Shape::Fields(Vec::new()))
 }

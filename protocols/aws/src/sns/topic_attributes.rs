@@ -5,9 +5,12 @@ use serde_json::Value as Json;
 use super::delivery_policy::TopicPolicy;
 use super::{archive, permissions};
 use crate::error::Failure;
+use crate::json_text;
 
 /// Texts of any content; README.md says which of them have an effect.
 const TEXTS: [&str; 1] = ["KmsMasterKeyId"];
+/// Longest of those, and longest name of a role: as long as KMS and IAM make them.
+const TEXT_BYTES_MAX: usize = 2_048;
 /// Whose deliveries are reported.
 const REPORTED: [&str; 5] = ["Application", "Firehose", "HTTP", "Lambda", "SQS"];
 const DISPLAY_CHARS_MAX: usize = 100;
@@ -73,16 +76,23 @@ pub(super) fn check(name: &str, value: &str, is_fifo: bool) -> Result<(), Refusa
             Err(Refusal::Value("FifoThroughputScope can only be set for FIFO topics".to_owned()))
         }
         "FifoThroughputScope" => one_of(&["Topic", "MessageGroup"]),
-        name if TEXTS.contains(&name) => Ok(()),
+        name if TEXTS.contains(&name) => check_length(name, value),
         name => check_report(name, value),
     }
+}
+
+fn check_length(name: &str, value: &str) -> Result<(), Refusal> {
+    if value.len() <= TEXT_BYTES_MAX {
+        return Ok(());
+    }
+    Err(Refusal::Value(format!("{name}: It can have at most {TEXT_BYTES_MAX} bytes.")))
 }
 
 /// `SQSSuccessFeedbackRoleArn` and its like.
 fn check_report(name: &str, value: &str) -> Result<(), Refusal> {
     let what = REPORTED.iter().find_map(|protocol| name.strip_prefix(protocol)).ok_or(Refusal::Unknown)?;
     match what {
-        "SuccessFeedbackRoleArn" | "FailureFeedbackRoleArn" => Ok(()),
+        "SuccessFeedbackRoleArn" | "FailureFeedbackRoleArn" => check_length(name, value),
         "SuccessFeedbackSampleRate" if value.parse::<u8>().is_ok_and(|rate| rate <= 100) => Ok(()),
         "SuccessFeedbackSampleRate" => Err(wrong(name, value, "It must be a whole number from 0 to 100")),
         _ => Err(Refusal::Unknown),
@@ -108,7 +118,7 @@ pub(super) fn is_same(name: &str, known: Option<&str>, asked: &str) -> bool {
     let signature = [("SignatureVersion", "1")];
     let default = || defaults(true).chain(signature).find(|(with, _)| *with == name).map(|(_, value)| value);
     let Some(known) = known.or_else(default) else { return asked.is_empty() };
-    let json = |text: &str| serde_json::from_str::<Json>(text).ok().filter(Json::is_object);
+    let json = |text: &str| json_text::parse(text).filter(Json::is_object);
     known == asked || json(known).is_some_and(|known| json(asked).is_some_and(|asked| known == asked))
 }
 
@@ -131,7 +141,9 @@ mod tests {
         }
         assert!(check("DisplayName", &"ä".repeat(100), false).is_ok());
         assert!(check("DisplayName", &"ä".repeat(101), false).is_err());
-        assert!(check("LambdaFailureFeedbackRoleArn", "arn", false).is_ok());
+        for text in ["KmsMasterKeyId", "LambdaFailureFeedbackRoleArn"] {
+            assert!(check(text, &"k".repeat(2_048), false).is_ok() && check(text, &"k".repeat(2_049), false).is_err());
+        }
         for unknown in ["FifoTopic", "Owner", "SMTPFailureFeedbackRoleArn", "SQSFeedback", "DataProtectionPolicy"] {
             assert!(matches!(check(unknown, "true", true), Err(Refusal::Unknown)), "{unknown}");
         }

@@ -2,7 +2,7 @@
 
 mod values;
 
-use crossdock_common::definition::{Definition, ExchangeInfo, ExchangeSpec, QueueSpec};
+use crossdock_common::definition::{Definition, ExchangeInfo, ExchangeSpec, Kept, QueueSpec};
 use crossdock_common::event::Reply;
 use crossdock_common::{Name, Refusal, Table};
 use serde_json::json;
@@ -24,6 +24,8 @@ pub(super) use values::{
     all_kept, delivery_policy, is_large, kept, kept_with, message_bytes_max, put, remove, signature_version,
 };
 
+/// Longest name of an exchange or a queue.
+const EXCHANGE_NAME_MAX: usize = 255;
 /// The entry of an exchange's attributes that holds what was set.
 pub(super) const KEPT: &str = "sns";
 
@@ -41,9 +43,13 @@ pub(super) async fn create(job: &Job) -> Result<Shape, Failure> {
     let protection = view(job).text("DataProtectionPolicy")?.map(|policy| (data_protection::NAME, policy));
     protection.map_or(Ok(()), |(_, policy)| data_protection::check(policy))?;
     let attributes: Vec<_> = attributes.into_iter().chain(fifo).chain(protection).collect();
+    check_room(name, is_fifo, attributes.iter().any(|(name, _)| *name == archive::NAME))?;
     let tags = tags::given(job)?;
     match inspect(job, name).await {
-        Ok(info) => same(&info, &attributes, &tags)?,
+        Ok(info) => {
+            same(&info, &attributes, &tags)?;
+            complete(job, info).await?;
+        }
         Err(Failure::SnsNotFound(_)) => declare(job, name, &attributes, &tags).await?,
         Err(failure) => return Err(failure),
     }
@@ -62,6 +68,22 @@ fn check_name(name: &str, is_fifo: bool) -> Result<(), Failure> {
     Err(Failure::SnsInvalid("Topic Name".to_owned()))
 }
 
+/// Beside a topic there may be queues called after it; their names have room for fewer characters than AWS allows for topics.
+fn check_room(name: &str, is_fifo: bool, is_archived: bool) -> Result<(), Failure> {
+    let prefix = match (is_fifo, is_archived) {
+        (true, true) => archive::PREFIX.len(),
+        (true, false) => fifo::PREFIX.len(),
+        (false, _) => 0,
+    };
+    let max = EXCHANGE_NAME_MAX - prefix;
+    if name.len() > max {
+        return Err(Failure::SnsInvalid(format!(
+            "Topic Name Reason: such a topic's name has at most {max} characters"
+        )));
+    }
+    Ok(())
+}
+
 /// An existing exchange of any type is adopted; what SNS keeps with it has to be what is asked for.
 fn same(info: &ExchangeInfo, attributes: &[(&str, &str)], tags: &[(&str, &str)]) -> Result<(), Failure> {
     let has = |name: &str, value: &str| topic_attributes::is_same(name, kept(info, KEPT, name), value);
@@ -75,6 +97,14 @@ fn same(info: &ExchangeInfo, attributes: &[(&str, &str)], tags: &[(&str, &str)])
         return Err(Failure::SnsInvalid("Tags Reason: Topic already exists with different tags".to_owned()));
     }
     Ok(())
+}
+
+/// What is there may be another request's: not durable yet, or, if the broker was killed, without its archive.
+async fn complete(job: &Job, info: ExchangeInfo) -> Result<(), Failure> {
+    if let Some(days) = archive::days_of(&info) {
+        archive::declare(job, &info.spec.name, days).await?;
+    }
+    job.desk.define_if(known(&info), None).await.map(drop).map_err(Failure::of_topic)
 }
 
 async fn declare(job: &Job, name: &str, attributes: &[(&str, &str)], tags: &[(&str, &str)]) -> Result<(), Failure> {
@@ -184,26 +214,38 @@ pub(super) async fn set_attribute(job: &Job) -> Result<Shape, Failure> {
     let value = view(job).text("AttributeValue")?.unwrap_or_default();
     let topic = job.place.topic_of(view(job).text("TopicArn")?.unwrap_or_default(), "TopicArn")?;
     topic_attributes::check(name, value, topic.ends_with(".fifo")).map_err(AttributeRefusal::alone)?;
-    let mut info = permitted_topic(job).await?;
+    let info = permitted_topic(job).await?;
     match name {
         archive::NAME => {
-            let value = archive::follow(job, &mut info, value).await?;
-            return keep_attribute(job, info, name, value).await;
+            let mut attributes = info.spec.attributes.clone();
+            let value = archive::follow(job, &info, &mut attributes, value).await?;
+            put(&mut attributes, KEPT, &[(name, value)]);
+            return keep(job, &info, attributes).await;
         }
         "FifoThroughputScope" => fifo::set_scope(job, &info.spec.name, fifo::scope_of(Some(value))).await?,
         "MaximumMessageSize" => check_size(job, &info.spec.name, value).await?,
         _ => {}
     }
-    keep_attribute(job, info, name, value).await
+    keep_attribute(job, &info, name, value).await
 }
 
 /// Keeps a value of an attribute with its topic.
-pub(super) async fn keep_attribute(job: &Job, info: ExchangeInfo, name: &str, value: &str) -> Result<Shape, Failure> {
-    let mut attributes = info.spec.attributes;
+pub(super) async fn keep_attribute(job: &Job, info: &ExchangeInfo, name: &str, value: &str) -> Result<Shape, Failure> {
+    let mut attributes = info.spec.attributes.clone();
     put(&mut attributes, KEPT, &[(name, value)]);
-    let update = Definition::UpdateExchange { name: info.spec.name, attributes };
-    job.desk.define(update).await.map_err(Failure::of_topic)?;
+    keep(job, info, attributes).await
+}
+
+/// Keeps other attributes with a topic, if those are still there that were read.
+pub(super) async fn keep(job: &Job, info: &ExchangeInfo, attributes: Table) -> Result<Shape, Failure> {
+    let update = Definition::UpdateExchange { name: info.spec.name.clone(), attributes };
+    job.desk.define_if(known(info), Some(update)).await.map_err(Failure::of_topic)?;
     Ok(Shape::Nothing)
+}
+
+/// A topic as it was read.
+fn known(info: &ExchangeInfo) -> Kept {
+    Kept::Exchange { name: info.spec.name.clone(), attributes: info.spec.attributes.clone() }
 }
 
 /// The topic that the request names, as it is now, unless its policy denies the caller what is asked.

@@ -16,6 +16,7 @@ const KEYS_MAX: usize = 5;
 const COMBINATIONS_MAX: usize = 150;
 const OR: &str = "$or";
 pub(super) const NESTED: &str = "Filter policy scope MessageAttributes does not support nested filter policy";
+const EMPTY_OBJECT: &str = "Empty objects are not allowed";
 const TOO_COMPLEX: &str = "Filter policy is too complex";
 
 pub(super) fn policy(text: &str, scope: Scope) -> Result<Node, String> {
@@ -81,7 +82,11 @@ impl Parser<'_> {
         let mut node = Node::default();
         loop {
             let token = self.next()?;
-            let Kind::Field(name) = token.kind else { return Ok(node) };
+            let Kind::Field(name) = token.kind else {
+                let is_empty = node.keys.is_empty() && node.either.is_empty();
+                // A policy that wants nothing lets everything through.
+                return if is_empty && depth > 1 { Err(self.complain(EMPTY_OBJECT, token.seen_at)) } else { Ok(node) };
+            };
             let value = self.next()?;
             match value.kind {
                 Kind::ArrayStart if name == OR && self.has_objects() => node.either.push(self.alternatives(depth)?),
@@ -144,7 +149,7 @@ impl Parser<'_> {
     fn expression(&mut self) -> Result<Match, String> {
         let token = self.next()?;
         let Kind::Field(operator) = token.kind else {
-            return Err(self.complain("Empty objects are not allowed", token.seen_at));
+            return Err(self.complain(EMPTY_OBJECT, token.seen_at));
         };
         if !is_operator(&operator) {
             return Err(self.complain(&format!("Unrecognized match type {operator}"), token.seen_at));
@@ -189,26 +194,29 @@ impl Parser<'_> {
     fn anything_but(&mut self) -> Result<Match, String> {
         let token = self.next()?;
         match token.kind {
-            Kind::Scalar(scalar) => Ok(Match::AnythingBut(vec![scalar])),
-            Kind::ArrayStart => {
-                let mut all = Vec::new();
-                loop {
-                    let token = self.next()?;
-                    match token.kind {
-                        Kind::Scalar(scalar) => all.push(scalar),
-                        Kind::ArrayEnd => return Ok(Match::AnythingBut(all)),
-                        _ => {
-                            let text = "Inside anything-but list, either all values are number or string, mixed type is \
-                                        not supported";
-                            return Err(self.complain(text, token.seen_at));
-                        }
-                    }
-                }
-            }
+            Kind::Scalar(scalar) if scalar.is_string() || scalar.is_number() => Ok(Match::AnythingBut(vec![scalar])),
+            Kind::ArrayStart => self.anything_but_list(),
             Kind::ObjectStart => self.anything_but_prefix(),
             _ => {
                 Err(self
                     .complain("Value of anything-but must be an array or single string/number value.", token.seen_at))
+            }
+        }
+    }
+
+    fn anything_but_list(&mut self) -> Result<Match, String> {
+        let mut all = Vec::new();
+        loop {
+            let token = self.next()?;
+            let is_whole = !all.is_empty() && (all.iter().all(Json::is_string) || all.iter().all(Json::is_number));
+            match token.kind {
+                Kind::Scalar(scalar) if scalar.is_string() || scalar.is_number() => all.push(scalar),
+                Kind::ArrayEnd if is_whole => return Ok(Match::AnythingBut(all)),
+                _ => {
+                    let text = "Inside anything-but list, either all values are number or string, mixed type is not \
+                                supported";
+                    return Err(self.complain(text, token.seen_at));
+                }
             }
         }
     }
@@ -224,7 +232,7 @@ impl Parser<'_> {
             Kind::Field(other) => {
                 Err(self.complain(&format!("Unsupported anything-but pattern: {other}"), token.seen_at))
             }
-            _ => Err(self.complain("Empty objects are not allowed", token.seen_at)),
+            _ => Err(self.complain(EMPTY_OBJECT, token.seen_at)),
         }
     }
 

@@ -56,6 +56,11 @@ fn complaints_are_sns_to_the_letter() {
         (r#"{"key":[{"cidr":"1.2.3.4/xx"}]}"#, "Malformed CIDR, mask bits must be an integer"),
         (r#"{"key":[{"cidr":"xx.11.xx/8"}]}"#, "Nonstandard IP address: xx.11.xx"),
         (
+            r#"{"key":[{"anything-but":[]}]}"#,
+            "Inside anything-but list, either all values are number or string, mixed type is not supported\n at [Source: \
+             (String)\"{\"key\":[{\"anything-but\":[]}]}\"; line: 1, column: 27]",
+        ),
+        (
             "invalid",
             "failed to parse JSON. Unrecognized token 'invalid': was expecting (JSON String, Number, Array, Object or token \
              'null', 'true' or 'false')\n at [Source: REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled); \
@@ -70,6 +75,9 @@ fn complaints_are_sns_to_the_letter() {
         assert_eq!(FilterPolicy::parse(policy, Scope::MessageAttributes), Err(complaint.to_owned()), "{policy}");
     }
     for bad in [
+        r#"{"key":[{"anything-but":[1,"a"]}]}"#,
+        r#"{"key":[{"anything-but":[true]}]}"#,
+        r#"{"key":[{"anything-but":null}]}"#,
         "",
         "[]",
         "{",
@@ -204,4 +212,20 @@ fn bodies_are_matched() {
         let other = self::message(Vec::new(), body);
         assert!(!passes(&json!({ "a": [{ "exists": false }] }), Scope::MessageBody, &other), "{body}");
     }
+}
+
+#[test]
+fn a_body_of_too_many_values_passes_no_policy() {
+    let policy = json!({ "store": ["example"] });
+    // The object and its members are five values, the list has the others.
+    let body = |count: usize| json!({ "store": "example", "all": vec![1; count] }).to_string();
+    let body = |values: usize| message(Vec::new(), &body(values - 5));
+    let limit = [19_999, 20_000, 20_001].map(|values| passes(&policy, Scope::MessageBody, &body(values)));
+    assert_eq!(limit, [true, true, false]);
+    let list = |count: usize| {
+        let text = json!(vec!["example"; count]).to_string();
+        let message = message(vec![Attribute::text("store", "String.Array", text)], "");
+        passes(&policy, Scope::MessageAttributes, &message)
+    };
+    assert_eq!([list(19_999), list(20_001)], [true, false], "a list of too many values is a text");
 }

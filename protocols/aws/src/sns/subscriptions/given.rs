@@ -9,6 +9,9 @@ use super::in_attributes;
 use crate::call::Job;
 use crate::error::Failure;
 
+/// Longest name of a role, as IAM makes them.
+const ROLE_BYTES_MAX: usize = 2_048;
+
 /// What a request says of a subscription; `None` where it says nothing.
 #[derive(Default)]
 pub(super) struct Given {
@@ -42,6 +45,9 @@ impl Given {
             "RedrivePolicy" => {
                 redrive::check(value, &job.place)?;
                 self.redrive_policy = Some(value.to_owned());
+            }
+            "SubscriptionRoleArn" if value.len() > ROLE_BYTES_MAX => {
+                return Err(format!("SubscriptionRoleArn: It can have at most {ROLE_BYTES_MAX} bytes."));
             }
             "SubscriptionRoleArn" => self.role = Some(value.to_owned()),
             replay::NAME => self.replay = Some(Replay::new(job, value)?),
