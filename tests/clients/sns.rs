@@ -61,6 +61,11 @@ fn sns_delivers_what_was_published_over_kills() {
 }
 
 #[test]
+fn messages_that_a_queue_cannot_have_go_to_the_dead_letter_queue() {
+    python_over_kills("sns_letters_restart.py");
+}
+
+#[test]
 fn what_sns_keeps_survives_kills_and_a_replay_goes_on() {
     python_over_kills("sns_kept_restart.py");
 }

@@ -93,6 +93,12 @@ impl Place {
     }
 }
 
+/// Where the queue of an SQS ARN is, whoever's it is.
+pub(crate) fn place_of_queue(arn: &str) -> Option<Place> {
+    let [_, _, "sqs", region, account, _] = split(arn)?[..] else { return None };
+    Some(Place { region: region.to_owned(), account: account.to_owned(), regions_together: false })
+}
+
 /// The topic of an SNS ARN, or SNS's complaint about `parameter`.
 fn topic_of<'a>(arn: &'a str, parameter: &str) -> Result<&'a str, Failure> {
     let parts = sns_parts(arn, parameter)?;

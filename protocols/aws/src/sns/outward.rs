@@ -44,6 +44,13 @@ fn is_uuid(text: &str) -> bool {
     text.len() == 36 && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
 }
 
+/// The ARN of a subscription, if the binding is the one that stands for it. `namespace` says where it is if it does not say so itself.
+pub fn subscription_arn(binding: &BindingSpec, namespace: &Namespace) -> Option<String> {
+    let subscription = Subscription::of_binding(binding).filter(|one| !one.is_replay)?;
+    let place = subscription.place_in(&Place::of(namespace, None));
+    Some(place.subscription_arn(&subscription.topic, &subscription.id))
+}
+
 /// Where messages go.
 #[derive(Clone, Debug)]
 pub struct Addressee {

@@ -18,7 +18,6 @@ use crate::access;
 use crate::call::Job;
 use crate::digest::uuid_text;
 use crate::error::Failure;
-use crate::sqs::{attributes, guarded};
 use crate::wire::Shape;
 use given::{Given, given};
 pub(super) use limits::check_large;
@@ -57,7 +56,6 @@ pub(super) async fn subscribe(job: &Job) -> Result<Shape, Failure> {
         return Err(Failure::SnsInvalid(text.to_owned()));
     }
     let given = given(job)?;
-    check_policy(job, topic, queue).await?;
     let subscription = find_or_make(job, topic, queue, endpoint, given).await?;
     Ok(Shape::fields([("SubscriptionArn", Shape::text(subscription.arn(job)))]))
 }
@@ -143,14 +141,6 @@ async fn make_outwards(
     job.desk.define(Definition::DeclareQueue { spec, passive: false }).await.map_err(Failure::of_topic)?;
     subscription.save(job).await?;
     Ok(subscription)
-}
-
-/// A queue whose policy denies it to SNS gets nothing from the topic.
-async fn check_policy(job: &Job, topic: &str, queue: &str) -> Result<(), Failure> {
-    match attributes::find(job, queue).await? {
-        Some(info) => guarded(&info).check_delivery(job, &job.place.topic_arn(topic)),
-        None => Ok(()),
-    }
 }
 
 fn in_attributes(reason: &str) -> Failure {
