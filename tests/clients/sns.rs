@@ -66,6 +66,11 @@ fn messages_that_a_queue_cannot_have_go_to_the_dead_letter_queue() {
 }
 
 #[test]
+fn topics_deliver_to_other_accounts_over_kills() {
+    python_over_kills("sns_far_restart.py");
+}
+
+#[test]
 fn what_sns_keeps_survives_kills_and_a_replay_goes_on() {
     python_over_kills("sns_kept_restart.py");
 }

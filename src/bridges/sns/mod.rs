@@ -10,6 +10,7 @@ mod doorway;
 mod link;
 mod mail;
 mod office;
+mod queues;
 mod replayer;
 mod signing;
 mod sink;

@@ -1,6 +1,7 @@
 //! What goes out of a subscription's hidden queue, for the part of the broker that sends it. Pure: no sockets, no clock.
 
 mod parcel;
+mod queue;
 
 use bytes::Bytes;
 use crossdock_common::definition::{BindingSpec, ExchangeSpec};
@@ -18,6 +19,7 @@ pub use super::protocol::Protocol;
 pub use super::replay::{ReplayTask, Status as ReplayStatus};
 use super::subscription::{HIDDEN, Subscription};
 pub use parcel::{Parcel, Post, Record};
+pub use queue::FarQueue;
 
 pub use super::token::TOKEN_MS_MAX as PENDING_MS_MAX;
 use super::{redrive, topics};
@@ -156,13 +158,9 @@ impl Addressee {
 
     fn control_parcel(&self, delivery: &Delivery, seen: &Seen, control: &Control, office: &dyn PostOffice) -> Parcel {
         let origin = office.public_url();
-        let mut members = control.members(seen.id, iso8601(delivery.message.received_at), &origin);
         if !self.protocol.is_http() {
             let text = format!("{}\n\n{}", control.text(), control.subscribe_url(&origin));
-            let envelope = self.email_json(|| {
-                envelope::sign(&mut members, office, control.version);
-                envelope::object(&members)
-            });
+            let envelope = self.email_json(|| control_body(delivery, seen, control, office));
             return Parcel::Record(self.record_of(
                 control.kind.word(),
                 seen,
@@ -175,8 +173,7 @@ impl Addressee {
                 ],
             ));
         }
-        envelope::sign(&mut members, office, control.version);
-        let body = Bytes::from(envelope::object(&members));
+        let body = Bytes::from(control_body(delivery, seen, control, office));
         let headers = self.headers(control.kind.word(), seen, CONTENT_TYPE);
         Parcel::Post(Post { url: self.endpoint.clone(), headers, body })
     }
@@ -230,7 +227,9 @@ impl Addressee {
 
     fn members(&self, delivery: &Delivery, seen: &Seen, office: &dyn PostOffice) -> Members {
         let mut members = envelope::message(&self.topic_arn, delivery, seen, &self.text(seen));
-        envelope::sign(&mut members, office, self.version);
+        if self.protocol != Protocol::Sqs {
+            envelope::sign(&mut members, office, self.version);
+        }
         envelope::finish(&mut members, &office.public_url(), &self.subscription_arn, seen);
         members
     }
@@ -296,19 +295,27 @@ impl Addressee {
         }
     }
 
-    /// What goes to a dead-letter queue: the message as it would have arrived.
+    /// What goes to a queue, be it the dead-letter queue: the message as it arrives.
     pub fn letter(&self, delivery: &Delivery, office: &dyn PostOffice, queue: &Name) -> Message {
         let seen = see(delivery);
         let message = &delivery.message;
         let key = Bytes::copy_from_slice(queue.as_bytes());
-        let mut letter = if self.raw {
+        let control = seen.properties.control.as_deref().and_then(Control::decode);
+        let mut letter = if self.raw && control.is_none() {
             let (properties, body) = (message.properties.clone(), message.body.clone());
             Message::new(message.format, Name::default(), key, properties, body)
         } else {
-            let properties = Properties { message_id: seen.id, ..Properties::default() };
-            let body = Bytes::from(self.envelope(delivery, &seen, office));
+            let group = seen.properties.group.clone();
+            let properties = Properties { message_id: seen.id, group, ..Properties::default() };
+            let body = Bytes::from(match control {
+                Some(control) => control_body(delivery, &seen, &control, office),
+                None => self.envelope(delivery, &seen, office),
+            });
             Message::new(&FORMAT, Name::default(), key, properties.encode(), body)
         };
+        if let Some(known) = message.rare.as_ref().and_then(|rare| rare.deduplication.clone()) {
+            letter.rare_mut().deduplication = Some(known);
+        }
         letter.durable = true;
         letter.user = message.user.clone();
         letter.received_at = message.received_at;
@@ -324,6 +331,12 @@ impl Addressee {
     pub fn is_control(delivery: &Delivery) -> bool {
         see(delivery).properties.control.is_some()
     }
+}
+
+fn control_body(delivery: &Delivery, seen: &Seen, control: &Control, office: &dyn PostOffice) -> String {
+    let mut members = control.members(seen.id, iso8601(delivery.message.received_at), &office.public_url());
+    envelope::sign(&mut members, office, control.version);
+    envelope::object(&members)
 }
 
 fn retries(protocol: Protocol, http: RetryPolicy) -> RetryPolicy {

@@ -6,9 +6,8 @@
 use crossdock_common::Name;
 use crossdock_common::definition::{BindingSpec, QueueSpec, Standing};
 
-use super::protocol::Protocol;
 use super::redrive;
-use super::subscription::{HIDDEN, Subscription};
+use super::subscription::Subscription;
 use crate::access::SNS;
 use crate::arn::{Place, place_of_queue};
 use crate::policy::{Caller, Context, Decision, Policy, Question};
@@ -17,8 +16,7 @@ use crate::wire::Service;
 
 /// A subscription of a queue of its own place; what goes out goes with its hidden queue.
 fn of_queue(binding: &BindingSpec) -> Option<Subscription> {
-    let is_of_queue = |one: &Subscription| one.protocol == Protocol::Sqs && !one.queue.starts_with(HIDDEN);
-    Subscription::of_binding(binding).filter(is_of_queue)
+    Subscription::of_binding(binding).filter(|subscription| !subscription.has_hidden_queue())
 }
 
 /// What is to be done when the queue is gone or does not take the topic's messages: the RedrivePolicy says it.
@@ -33,23 +31,29 @@ pub(crate) fn standing(binding: &BindingSpec) -> Option<Standing> {
 pub(crate) fn admits(binding: &BindingSpec, queue: &QueueSpec) -> bool {
     // Most policies of queues allow SNS something, and nothing more.
     let denies = |policy: &&str| policy.contains("Deny") || policy.contains('\\');
-    let Some(policy) = policy_in(&queue.attributes).filter(denies) else { return true };
-    let Some(subscription) = of_queue(binding) else { return true };
-    let (Some(place), Ok(policy)) = (place_of_queue(&subscription.endpoint), Policy::parse(policy, Service::Sqs))
-    else {
+    if policy_in(&queue.attributes).filter(denies).is_none() {
         return true;
-    };
-    let arn = place.queue_arn(&queue.name);
-    let context = context(&place, &place.topic_arn(&subscription.topic));
-    let (caller, action) = (&Caller::Service(SNS), "sqs:SendMessage");
-    policy.decide(&Question { caller, owner: &place.account, action, resource: &arn, context: &context }) != Decision::Denied
+    }
+    let Some(subscription) = of_queue(binding) else { return true };
+    let Some(place) = place_of_queue(&subscription.endpoint) else { return true };
+    let topic_arn = place.topic_arn(&subscription.topic);
+    decide(queue, &place, &topic_arn, Context::default()) != Decision::Denied
+}
+
+/// What the policy of a queue of that place says of SNS's deliveries of a topic.
+pub(super) fn decide(queue: &QueueSpec, place: &Place, topic_arn: &str, context: Context) -> Decision {
+    let policy = policy_in(&queue.attributes).and_then(|policy| Policy::parse(policy, Service::Sqs).ok());
+    let Some(policy) = policy else { return Decision::Silent };
+    let context = circumstances(context, place, topic_arn);
+    let (caller, action, resource) = (&Caller::Service(SNS), "sqs:SendMessage", &place.queue_arn(&queue.name));
+    policy.decide(&Question { caller, owner: &place.account, action, resource, context: &context })
 }
 
 /// A delivery inside the broker crosses no network that somebody could listen to.
-fn context(place: &Place, topic_arn: &str) -> Context {
-    Context::default()
+fn circumstances(context: Context, place: &Place, topic_arn: &str) -> Context {
+    context
         .with("aws:SourceArn", topic_arn)
-        .with("aws:SourceAccount", place.account.as_str())
+        .with("aws:SourceAccount", topic_arn.split(':').nth(4).unwrap_or_default())
         .with("aws:ResourceAccount", place.account.as_str())
         .with("aws:RequestedRegion", place.region.as_str())
         .with("aws:PrincipalIsAWSService", "true")
@@ -65,6 +69,7 @@ mod tests {
 
     use super::*;
     use crate::sns::filter::Scope;
+    use crate::sns::protocol::Protocol;
     use crate::sns::subscription::Outward;
     use crate::sqs::attributes::keep;
 
