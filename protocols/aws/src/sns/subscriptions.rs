@@ -152,7 +152,7 @@ async fn make_outwards(
     subscription.queue = Name::from(format!("{HIDDEN}{}", subscription.id));
     subscription.outward = Outward { region: job.place.region.clone(), pending_since, ..Outward::default() };
     given.apply(&mut subscription).map_err(|reason| in_attributes(&reason))?;
-    check_limits(job, info, others, &subscription)?;
+    check_limits(job, info, others, &subscription).await?;
     let settings = if fifo::is_fifo(info) { fifo::outward_settings() } else { QueueSettings::default() };
     let (name, settings) = (subscription.queue.clone(), settings.into());
     let spec = QueueSpec { name, durable: true, settings, ..QueueSpec::default() };
@@ -183,7 +183,7 @@ async fn find_or_make(
     }
     let mut subscription = Subscription { queue: Name::from(queue), ..new(job, &info, Protocol::Sqs, endpoint) };
     given.apply(&mut subscription).map_err(|reason| in_attributes(&reason))?;
-    check_limits(job, &info, &known, &subscription)?;
+    check_limits(job, &info, &known, &subscription).await?;
     subscription.save(job).await?;
     Ok(subscription)
 }
@@ -287,7 +287,7 @@ pub(super) async fn set_attribute(job: &Job) -> Result<Shape, Failure> {
     given.apply(&mut subscription).map_err(Failure::SnsInvalid)?;
     if ["FilterPolicy", replay::NAME].contains(&name) {
         let others = Subscription::of_topic(job, &subscription.topic).await?;
-        check_limits(job, &permitted(job, &subscription.topic).await?, &others, &subscription)?;
+        check_limits(job, &permitted(job, &subscription.topic).await?, &others, &subscription).await?;
     }
     subscription.save(job).await?;
     Ok(Shape::Nothing)
