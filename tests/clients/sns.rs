@@ -31,6 +31,15 @@ fn sns_asks_for_signatures_and_refuses_addresses() {
 }
 
 #[test]
+fn notifications_in_queues_are_signed_if_wanted() {
+    let (interpreter, mut command) = python_program("sns_signed.py");
+    if is_there("sns_signed.py", &[interpreter]) {
+        let broker = Broker::start(&["aws.sign_queue_notifications=true"]);
+        run_against(&broker, "sns_signed.py", &mut command);
+    }
+}
+
+#[test]
 fn sns_delivers_to_webhooks_files_and_by_mail() {
     let (interpreter, mut command) = python_program("sns_sinks.py");
     if !is_there("sns_sinks.py", &[interpreter]) {

@@ -46,6 +46,11 @@ fn is_uuid(text: &str) -> bool {
     text.len() == 36 && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
 }
 
+/// How the messages of a topic are signed.
+pub fn signature_version(topic: &ExchangeSpec) -> SignatureVersion {
+    SignatureVersion::of_attribute(topics::kept_with(topic, "SignatureVersion"))
+}
+
 /// The ARN of a subscription, if the binding is the one that stands for it. `namespace` says where it is if it does not say so itself.
 pub fn subscription_arn(binding: &BindingSpec, namespace: &Namespace) -> Option<String> {
     let subscription = Subscription::of_binding(binding).filter(|one| !one.is_replay)?;
@@ -97,7 +102,7 @@ impl Addressee {
             raw: subscription.raw,
             topic_arn: place.topic_arn(&subscription.topic),
             subscription_arn: place.subscription_arn(&subscription.topic, &subscription.id),
-            version: SignatureVersion::of_attribute(of_topic("SignatureVersion")),
+            version: topic.map(signature_version).unwrap_or_default(),
             endpoint: subscription.endpoint,
         })
     }
@@ -227,7 +232,7 @@ impl Addressee {
 
     fn members(&self, delivery: &Delivery, seen: &Seen, office: &dyn PostOffice) -> Members {
         let mut members = envelope::message(&self.topic_arn, delivery, seen, &self.text(seen));
-        if self.protocol != Protocol::Sqs {
+        if self.protocol != Protocol::Sqs || office.signs_in_queues() {
             envelope::sign(&mut members, office, self.version);
         }
         envelope::finish(&mut members, &office.public_url(), &self.subscription_arn, seen);
