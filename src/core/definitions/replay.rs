@@ -113,6 +113,17 @@ impl Definitions {
         announced.map(|binding| (binding.serial, binding.spec.clone())).collect()
     }
 
+    /// The same, and the standing ones of these numbers that its messages came through before they came to this queue.
+    pub(crate) fn announced_among(&self, queue: QueueId, serials: &[u64]) -> hashbrown::HashMap<u64, Arc<BindingSpec>> {
+        let mut announced = self.announced_bindings_of(queue);
+        let vhost = self.queue_name(queue).and_then(|(vhost, _)| self.vhosts.get(vhost));
+        let standing = vhost.into_iter().flat_map(|vhost| {
+            serials.iter().filter_map(|serial| Some((*serial, vhost.standing.spec(*serial)?.clone())))
+        });
+        announced.extend(standing);
+        announced
+    }
+
     fn replay_exchange(&mut self, table: &Table) -> Result<(), RecordError> {
         let (vhost, spec, created_at) = exchange_from_table(table);
         self.add_vhost(&vhost);

@@ -56,6 +56,8 @@ pub struct Astray {
 pub(crate) struct StandingBindings {
     /// By the queues that concern them.
     by_queue: HashMap<Name, Vec<Arc<Binding>>>,
+    /// By their numbers: messages name them wherever they have gone since.
+    by_serial: HashMap<u64, Arc<Binding>>,
     /// By their numbers, those whose messages do not go to their queue.
     astray: BTreeMap<u64, Arc<Binding>>,
     /// Messages that went nowhere.
@@ -68,7 +70,15 @@ impl StandingBindings {
         self.by_queue.get(name).map(Vec::as_slice).unwrap_or_default()
     }
 
+    /// The one of that number, if it is announced.
+    pub(crate) fn spec(&self, serial: u64) -> Option<&Arc<BindingSpec>> {
+        self.by_serial.get(&serial).map(|binding| &binding.spec).filter(|spec| spec.announced)
+    }
+
     pub(super) fn insert(&mut self, binding: &Arc<Binding>) {
+        if binding.aim().is_some() {
+            self.by_serial.insert(binding.serial, binding.clone());
+        }
         for name in binding.concerns() {
             self.by_queue.entry(name.clone()).or_default().push(binding.clone());
         }
@@ -82,6 +92,10 @@ impl StandingBindings {
                     self.by_queue.remove(name);
                 }
             }
+        }
+        // Who binds again has the same number.
+        if self.by_serial.get(&binding.serial).is_some_and(|kept| Arc::ptr_eq(kept, binding)) {
+            self.by_serial.remove(&binding.serial);
         }
         if self.astray.get(&binding.serial).is_some_and(|kept| Arc::ptr_eq(kept, binding)) {
             self.astray.remove(&binding.serial);

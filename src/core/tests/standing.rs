@@ -1,9 +1,9 @@
 //! Standing bindings: they outlive their queue, and lead to another one meanwhile.
 
-use crossdock_common::command::Lease;
-use crossdock_common::definition::{BindingSpec, Definition, QueueSettings, QueueSpec};
+use crossdock_common::command::{Lease, Outcome};
+use crossdock_common::definition::{BindingSpec, DeadLetter, Definition, QueueSettings, QueueSpec};
 use crossdock_common::testkit::{CLOSED, STANDING};
-use crossdock_common::{Refusal, Table, Value};
+use crossdock_common::{Name, Refusal, Table, Value};
 
 use super::support::{Tester, World, binding, table};
 use crate::{Grant, Permissions};
@@ -128,10 +128,42 @@ fn letters_tell_by_which_binding_they_came() {
     let mut message = super::support::message(&world, "amq.fanout", "", "m");
     message.durable = true;
     client.publish_message(&world, message, Some(1));
+    // Where they go now is nothing to those that are there.
+    client.define(&world, Definition::Bind(standing(""))).expect("binds again");
     world.restart();
     let mut client = world.client("u");
     let deliveries = client.fetch(&world, "other", 1, Lease::Timed { lease_ms: 1_000 });
     assert_eq!(deliveries[0].binding.as_ref().map(|spec| spec.key.as_ref()), Some(&b"k"[..]));
+}
+
+#[test]
+fn messages_that_go_on_keep_the_binding() {
+    let mut world = World::new();
+    let mut client = world.client("u");
+    declare_both(&world, &mut client);
+    let dead_letter = Some(DeadLetter { exchange: Name::default(), routing_key: Some("other".into()) });
+    let settings = QueueSettings { dead_letter, ..QueueSettings::default() }.into();
+    let update = Definition::UpdateQueue { name: "own".into(), settings, attributes: Table::new() };
+    client.define(&world, update).expect("updates");
+    client.define(&world, Definition::Bind(standing(""))).expect("binds");
+    let usual = BindingSpec { announced: true, ..binding("amq.direct", "own", "usual") };
+    client.define(&world, Definition::Bind(usual)).expect("binds");
+    for exchange in ["amq.fanout", "amq.direct"] {
+        let mut message = super::support::message(&world, exchange, "usual", "m");
+        message.durable = true;
+        client.publish_message(&world, message, Some(1));
+    }
+    let lease = Lease::Timed { lease_ms: 1_000 };
+    let deliveries = client.fetch(&world, "own", 2, lease);
+    client.settle(&world, &deliveries, Outcome::Rejected);
+    let keys = |client: &mut Tester, world: &World, queue: &str| -> Vec<Option<Vec<u8>>> {
+        let deliveries = client.fetch(world, queue, 2, lease);
+        deliveries.iter().map(|delivery| delivery.binding.as_ref().map(|spec| spec.key.to_vec())).collect()
+    };
+    assert_eq!(keys(&mut client, &world, "other"), [Some(b"k".to_vec()), None], "standing ones only");
+    world.restart();
+    let mut client = world.client("u");
+    assert_eq!(keys(&mut client, &world, "other"), [Some(b"k".to_vec()), None]);
 }
 
 #[test]

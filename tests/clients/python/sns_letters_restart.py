@@ -1,14 +1,14 @@
 """Subscriptions whose queue is gone or denies them, over kills: says "kill", and is told the new port."""
 
 import json
-import os
 import sys
 import urllib.request
 
 import boto3
 import pika
 
-PORTS = json.loads(os.environ["CROSSDOCK_PORTS"])
+from ports import PORTS, wait_for
+
 ACCOUNT = "000000000000"
 
 
@@ -186,6 +186,32 @@ sns.unsubscribe(SubscriptionArn=plain)
 publish("after Unsubscribe")
 assert not received("letters")
 assert plain not in {one["SubscriptionArn"] for one in sns.list_subscriptions()["Subscriptions"]}
+
+# A notification that dies in its queue keeps its envelope, and so does one that is moved back.
+policy = json.dumps({**letters_to("dead"), "maxReceiveCount": 1})
+queue("dead"), queue("back")
+fragile = sqs.create_queue(QueueName="fragile", Attributes={"RedrivePolicy": policy})["QueueUrl"]
+news = sns.create_topic(Name="news")["TopicArn"]
+subscribe(news, "fragile")
+
+
+def die(text):
+    publish(text, news)
+    body = sqs.receive_message(QueueUrl=fragile, VisibilityTimeout=0)["Messages"][0]["Body"]
+    assert json.loads(body)["Message"] == text
+
+
+die("here")
+letter = json.loads(received("dead", 5)[0]["Body"])
+assert (letter["Type"], letter["Message"], letter["TopicArn"]) == ("Notification", "here", news), letter
+die("over a kill")
+dead = {"QueueUrl": sqs.get_queue_url(QueueName="dead")["QueueUrl"], "AttributeNames": ["All"]}
+wait_for("a letter", lambda: sqs.get_queue_attributes(**dead)["Attributes"]["ApproximateNumberOfMessages"] == "1")
+
+sns, sqs = kill()
+sqs.start_message_move_task(SourceArn=arn("dead"), DestinationArn=arn("back"))
+(moved,) = bodies("back", 10)
+assert json.loads(moved)["Message"] == "over a kill", moved
 
 # FIFO: the letters keep group, identity and place.
 fifo = sns.create_topic(Name="lines.fifo", Attributes={"FifoTopic": "true"})["TopicArn"]
