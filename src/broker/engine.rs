@@ -94,6 +94,8 @@ impl Engine {
         self.metrics.set_drops("queue_full", ledger.dropped);
         self.metrics.set_drops("expired", ledger.expired);
         self.metrics.set_drops("rejected", ledger.rejected);
+        // Nobody else makes such bindings.
+        self.metrics.count_sns_drops("sqs", self.broker.take_lost_by_standing_bindings());
         let Counts { ready, unsettled, delayed, unreadable, .. } = self.broker.counts();
         let memory_bytes = self.broker.messages_memory_bytes();
         let letters_withheld = self.broker.letters_withheld();

@@ -13,6 +13,7 @@ mod replay;
 pub(crate) mod route;
 pub(crate) mod session;
 mod sessions;
+pub(crate) mod standing;
 pub(crate) mod traffic;
 mod trie;
 mod vhost;
@@ -23,7 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::{Bytes, BytesMut};
-use crossdock_common::definition::{BindingSpec, Durability, ExchangeSpec, Inner, QueueSettings, QueueSpec};
+use crossdock_common::definition::{BindingSpec, Durability, ExchangeSpec, Inner, QueueSettings, QueueSpec, Standing};
 use crossdock_common::names::{ConnectionId, QueueId};
 use crossdock_common::random::Random;
 use crossdock_common::refusal::Resource;
@@ -218,8 +219,8 @@ impl Definitions {
         entry.forget_source(name, &exchange.bindings());
         for source in exchange.sources.keys() {
             let bindings = entry.exchanges.get(source).map(Exchange::bindings).unwrap_or_default();
-            let here = Target::Exchange(name.clone());
-            doomed.extend(bindings.into_iter().filter(|binding| binding.target == here).map(|b| b.spec.clone()));
+            let leads_here = |binding: &Arc<Binding>| matches!(&binding.target, Target::Exchange(to) if to == name);
+            doomed.extend(bindings.into_iter().filter(leads_here).map(|binding| binding.spec.clone()));
         }
         if exchange.spec.durable {
             push_table(&mut *self.log, RecordKind::ExchangeDeleted, 0, &persist::key_table(vhost, name));
@@ -257,13 +258,20 @@ impl Definitions {
         queue.spec.settings.share(&mut self.last_settings);
         let name = queue.spec.name.clone();
         self.queue_names.insert(queue.id, (vhost.clone(), name.clone()));
+        let formats = self.formats.clone();
         let entry = self.vhost_mut(vhost)?;
+        if queue.bindings.is_empty() {
+            queue.bindings = entry.bindings_that_wait_for(&name);
+        }
         if let Some(Inner::Delays { exchange }) = &queue.spec.settings.inner
             && let Some(exchange) = entry.exchanges.get_mut(exchange)
         {
             exchange.delays = Some(queue.id);
         }
-        entry.queues.insert(name, Box::new(queue));
+        entry.queues.insert(name.clone(), Box::new(queue));
+        if entry.aim(&name, &formats) {
+            self.routes_changed();
+        }
         Ok(())
     }
 
@@ -291,6 +299,10 @@ impl Definitions {
         if let Some(table) = table {
             push_table(&mut *self.log, RecordKind::Queue, id.0, &table);
         }
+        let formats = self.formats.clone();
+        if self.vhost_mut(vhost)?.aim(name, &formats) {
+            self.routes_changed();
+        }
         Ok((id, settings))
     }
 
@@ -299,13 +311,14 @@ impl Definitions {
         std::mem::take(&mut self.orphans)
     }
 
-    /// Removes a queue and its bindings, and auto-delete exchanges that this leaves unused.
+    /// Removes a queue and its bindings but standing ones, and auto-delete exchanges that this leaves unused.
     pub(crate) fn remove_queue(&mut self, vhost: &Name, name: &Name) -> Result<Option<QueueId>, Refusal> {
-        let replaying = self.replaying;
+        let (replaying, formats) = (self.replaying, self.formats.clone());
         let entry = self.vhost_mut(vhost)?;
         let Some(queue) = entry.queues.remove(name) else { return Ok(None) };
         let mut unused = Vec::new();
-        for binding in &queue.bindings {
+        let is_routed_to = queue.is_routed_to() | entry.aim(name, &formats);
+        for binding in queue.bindings.iter().filter(|binding| binding.aim().is_none()) {
             let source = &binding.spec.source;
             let Some(exchange) = entry.exchanges.get_mut(source) else { continue };
             exchange.remove(&binding.spec);
@@ -314,7 +327,7 @@ impl Definitions {
             }
         }
         self.queue_names.remove(&queue.id);
-        if queue.is_routed_to() {
+        if is_routed_to {
             self.routes_changed();
         }
         if queue.spec.durable {
@@ -339,6 +352,11 @@ impl Definitions {
         Ok(())
     }
 
+    /// What makes it a standing binding, if it is one.
+    pub(crate) fn standing(&self, spec: &BindingSpec) -> Option<Standing> {
+        standing::standing(&self.formats, spec)
+    }
+
     /// Whether there is such a binding.
     pub(crate) fn is_bound(&self, vhost: &Name, spec: &BindingSpec) -> bool {
         let source = self.vhosts.get(vhost).and_then(|entry| entry.exchanges.get(&spec.source));
@@ -348,11 +366,10 @@ impl Definitions {
     /// Removes a binding if it is there, and its source if that is an auto-delete exchange and now unused.
     pub(crate) fn unbind(&mut self, vhost: &Name, spec: &BindingSpec) -> Result<(), Refusal> {
         let entry = self.vhost_mut(vhost)?;
-        let target_survives = entry.survives(spec);
         let Some(exchange) = entry.exchanges.get_mut(&spec.source) else { return Ok(()) };
         let Some(removed) = exchange.remove(spec) else { return Ok(()) };
-        let unused = exchange.is_unused();
-        let durable = exchange.spec.durable && target_survives;
+        let (unused, is_durable) = (exchange.is_unused(), exchange.spec.durable);
+        let durable = is_durable && entry.survives(&removed);
         entry.forget_target(&removed);
         self.routes_changed();
         if durable {

@@ -32,6 +32,7 @@ pub use broker::recovery::{Recovery, ShardReplay};
 pub use broker::view::{AppliedNames, ObjectCounts, QueueView};
 pub use broker::{Broker, BrokerOptions, Needs, Partition, SessionLimits};
 pub use client::{Client, Execution, Hurried};
+pub use definitions::standing::Astray;
 pub use definitions::traffic::ExchangeSample;
 pub use inspect::{Description, PagePlace, QueuePlace, describe};
 pub use log::{Location, Log, Place, Placed, RecordKind, Sequence, Urgency};

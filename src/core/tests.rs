@@ -30,6 +30,7 @@ mod runs;
 mod selectors;
 mod sessions;
 mod simulation;
+mod standing;
 mod streams;
 mod support;
 mod warrants;

@@ -53,6 +53,8 @@ fn topology(administration: &Administration, now: Now, vhost: &str, entries: &mu
     }
     let of_sessions = broker.session_queues(&Name::from(vhost));
     let is_a_clients = |name: &Name| of_sessions.contains(name);
+    // Others know no bindings to queues that are not there.
+    let is_waited_for = |binding: &BindingSpec| matches!(&binding.destination, Destination::Queue(name) if !broker.has_queue(&Name::from(vhost), name));
     let (prefix, after) = (Name::default(), None);
     if let Ok(Reply::Queues(queues)) = ask(Definition::ListQueues { prefix, after, count_max }) {
         let own = queues.into_iter().filter(|info| !info.spec.exclusive && !is_a_clients(&info.spec.name));
@@ -61,7 +63,8 @@ fn topology(administration: &Administration, now: Now, vhost: &str, entries: &mu
     if let Ok(Reply::Bindings(bindings)) = ask(Definition::ListBindings { source: None }) {
         let own = bindings
             .into_iter()
-            .filter(|binding| !matches!(&binding.destination, Destination::Queue(name) if is_a_clients(name)));
+            .filter(|binding| !matches!(&binding.destination, Destination::Queue(name) if is_a_clients(name)))
+            .filter(|binding| !is_waited_for(binding));
         entries.extend(own.map(|spec| binding(vhost, &spec)));
     }
 }

@@ -394,6 +394,13 @@ impl Metrics {
         self.sns_deliveries.get_or_create(&SnsLabel { protocol, outcome }).inc();
     }
 
+    /// Subscriptions had nowhere to deliver so many messages more to.
+    pub fn count_sns_drops(&self, protocol: &'static str, messages: u64) {
+        if messages > 0 {
+            self.sns_deliveries.get_or_create(&SnsLabel { protocol, outcome: "dropped" }).inc_by(messages);
+        }
+    }
+
     /// So many messages were dropped for a reason that is counted elsewhere.
     pub fn set_drops(&self, reason: &'static str, messages: u64) {
         self.drops.get_or_create(&DropLabel { reason }).inner().store(messages, Ordering::Relaxed);

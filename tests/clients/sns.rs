@@ -32,6 +32,15 @@ fn sns_asks_for_signatures_and_refuses_addresses() {
 }
 
 #[test]
+fn notifications_in_queues_are_signed_if_wanted() {
+    let (interpreter, mut command) = python_program("sns_signed.py");
+    if is_there("sns_signed.py", &[interpreter]) {
+        let broker = Broker::start(&["aws.sign_queue_notifications=true"]);
+        run_against(&broker, "sns_signed.py", &mut command);
+    }
+}
+
+#[test]
 fn sns_delivers_to_webhooks_files_and_by_mail() {
     let (interpreter, mut command) = python_program("sns_sinks.py");
     if !is_there("sns_sinks.py", &[interpreter]) {
@@ -104,6 +113,16 @@ fn mail(case: &str, scheme: &str, query: &str, knows_the_authority: bool) {
 #[test]
 fn sns_delivers_what_was_published_over_kills() {
     python_over_kills("sns_restart.py");
+}
+
+#[test]
+fn messages_that_a_queue_cannot_have_go_to_the_dead_letter_queue() {
+    python_over_kills("sns_letters_restart.py");
+}
+
+#[test]
+fn topics_deliver_to_other_accounts_over_kills() {
+    python_over_kills("sns_far_restart.py");
 }
 
 #[test]

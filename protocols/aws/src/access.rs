@@ -52,21 +52,6 @@ impl Resource<'_> {
         }
     }
 
-    /// Refuses a topic whose messages the policy of the queue denies SNS to deliver.
-    pub(crate) fn check_delivery(&self, job: &Job, topic_arn: &str) -> Result<(), Failure> {
-        let context = || {
-            common_context(job)
-                .with("aws:SourceArn", topic_arn)
-                .with("aws:SourceAccount", job.place.account.as_str())
-                .with("aws:PrincipalIsAWSService", "true")
-                .with("aws:PrincipalServiceName", SNS)
-        };
-        if self.decide(job, (&Caller::Service(SNS), "SendMessage"), context) != Decision::Denied {
-            return Ok(());
-        }
-        Err(refusal::of_service(job, self, SNS, "SendMessage"))
-    }
-
     /// What the user's permissions refuse is for the policy to give, if it does.
     fn appeal(&self, job: &Job) -> Result<(), Failure> {
         match self.decide_for_user(job, &job.action) {

@@ -6,7 +6,7 @@ use percent_encoding::{percent_decode_str, utf8_percent_encode};
 
 use crate::error::Failure;
 use crate::http::ENCODED;
-use crate::namespaces::Namespace;
+use crate::namespaces::{Namespace, is_account, is_region};
 
 /// Longest queue name.
 const QUEUE_NAME_MAX: usize = 80;
@@ -91,6 +91,26 @@ impl Place {
             (false, _) => Err(Failure::SnsInvalid(parameter.to_owned())),
         }
     }
+}
+
+/// Somebody's queue, wherever it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AnyQueue<'a> {
+    pub place: Place,
+    pub name: &'a str,
+}
+
+/// The queue of an SQS ARN of any account and region, if SQS can call it so.
+pub(crate) fn any_queue(arn: &str) -> Option<AnyQueue<'_>> {
+    let name = arn.rsplit(':').next().filter(|name| is_queue_name(name))?;
+    let place = place_of_queue(arn).filter(|place| is_account(&place.account) && is_region(&place.region))?;
+    Some(AnyQueue { place, name })
+}
+
+/// Where the queue of an SQS ARN is, whoever's it is.
+pub(crate) fn place_of_queue(arn: &str) -> Option<Place> {
+    let [_, _, "sqs", region, account, _] = split(arn)?[..] else { return None };
+    Some(Place { region: region.to_owned(), account: account.to_owned(), regions_together: false })
 }
 
 /// The topic of an SNS ARN, or SNS's complaint about `parameter`.
@@ -278,6 +298,19 @@ mod tests {
         let place = Place::of(&crate::namespaces::tests::home(), None);
         assert_eq!(place.queue_of(&place.queue_arn("q")), Some("q"));
         assert_eq!(place.queue_of("arn:aws:sqs:us-east-1:111111111111:q"), None);
+        let far = |arn| any_queue(arn).map(|queue| (queue.place.region, queue.place.account, queue.name));
+        let expected = Some(("eu-west-1".to_owned(), "111111111111".to_owned(), "q"));
+        assert_eq!(far("arn:aws:sqs:eu-west-1:111111111111:q"), expected);
+        for wrong in [
+            "arn:aws:sqs:eu-west-1:1:q",
+            "arn:aws:sqs:EU:111111111111:q",
+            "arn:aws:sqs:eu-west-1:111111111111:a.b",
+            "arn:aws:sns:eu-west-1:111111111111:q",
+            "arn:aws:sqs:eu-west-1:111111111111:q:q",
+            "q",
+        ] {
+            assert_eq!(far(wrong), None, "{wrong}");
+        }
         assert_eq!(topic_of(&place.topic_arn("t"), "TopicArn").unwrap(), "t");
         assert_eq!(subscription_of(&place.subscription_arn("t", "u")).unwrap(), ("t", "u"));
         assert_eq!(application_of(&place.sns_arn("app/GCM/a")).unwrap(), ("GCM", "a"));

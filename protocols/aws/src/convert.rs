@@ -22,6 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
+use crossdock_common::definition::{BindingSpec, QueueSpec, Standing};
 use crossdock_common::hub::Field;
 use crossdock_common::value_text::{from_text, to_text, type_code};
 use crossdock_common::{Filter, Format, FormatTag, Hub, Message, Table, Text, Value, envelope};
@@ -60,6 +61,14 @@ impl Format for AwsFormat {
 
     fn filter(&self, attributes: &Table) -> Option<Box<dyn Filter>> {
         crate::sns::filter_of(attributes)
+    }
+
+    fn standing(&self, binding: &BindingSpec) -> Option<Standing> {
+        crate::sns::standing::standing(binding)
+    }
+
+    fn admits(&self, binding: &BindingSpec, queue: &QueueSpec) -> bool {
+        crate::sns::standing::admits(binding, queue)
     }
 }
 

@@ -22,6 +22,8 @@ const NAMES_MAX: usize = 100_000;
 /// Most receives, and bytes of their messages.
 const ATTEMPTS_MAX: usize = 10_000;
 const ATTEMPTS_BYTES_MAX: usize = 64 << 20;
+/// How long nobody looks again after there were too many filter policies.
+const FILTERS_FULL_MS: u64 = 1_000;
 /// Most policies that are kept as they were read.
 const POLICIES_MAX: usize = 1_000;
 
@@ -38,6 +40,25 @@ struct Known {
     publications: Publications,
     /// Subscriptions that were deleted, by topic.
     unsubscribed: BTreeMap<Name, u64>,
+    filters: FilterPolicies,
+}
+
+/// How many filter policies there are. Only those that are made are counted; when there could be too many, somebody looks.
+#[derive(Debug, Default)]
+struct FilterPolicies {
+    /// There are no more.
+    count_max: Option<usize>,
+    /// Somebody looked, and there were too many.
+    full_at: Option<Instant>,
+}
+
+/// Whether there can be one filter policy more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FilterRoom {
+    Enough,
+    None,
+    /// They have to be counted.
+    Unknown,
 }
 
 /// Names with the time at which something was done to them.
@@ -159,6 +180,27 @@ impl Memory {
         self.known().unsubscribed.get(topic).copied().unwrap_or_default()
     }
 
+    /// Whether there can be one filter policy more, of at most so many. If so, it counts.
+    pub(crate) fn take_filter_room(&self, most: usize, now: Instant) -> FilterRoom {
+        let filters = &mut self.known().filters;
+        if filters.full_at.is_some_and(|at| now.ms_since(at) < FILTERS_FULL_MS) {
+            return FilterRoom::None;
+        }
+        match &mut filters.count_max {
+            Some(count) if *count < most => {
+                *count += 1;
+                FilterRoom::Enough
+            }
+            _ => FilterRoom::Unknown,
+        }
+    }
+
+    /// Somebody has counted the filter policies.
+    pub(crate) fn filters_counted(&self, count: usize, most: usize, now: Instant) {
+        let full_at = (count >= most).then_some(now);
+        self.known().filters = FilterPolicies { count_max: Some(count), full_at };
+    }
+
     /// The policy of that text: policies are many times asked and seldom changed. `None` if it is none.
     pub(crate) fn policy(&self, service: Service, text: &str) -> Option<Arc<Policy>> {
         let policies = &mut self.known().policies;
@@ -220,6 +262,21 @@ mod tests {
         assert!(!memory.was_deleted("q", at(60_000)));
         let purges = [0, 59_999, 60_000, 119_999].map(|ms| memory.purged(&name, at(ms)));
         assert_eq!(purges, [true, false, true, false]);
+    }
+
+    #[test]
+    fn filter_policies_are_counted_when_there_could_be_too_many() {
+        let memory = Memory::default();
+        let at = |ms: u64| Instant(1).after_ms(ms);
+        let take = |now| memory.take_filter_room(3, now);
+        assert_eq!(take(at(0)), FilterRoom::Unknown, "nobody has counted yet");
+        memory.filters_counted(1, 3, at(0));
+        assert_eq!([0; 3].map(|ms| take(at(ms))), [FilterRoom::Enough, FilterRoom::Enough, FilterRoom::Unknown]);
+        memory.filters_counted(2, 3, at(0));
+        assert_eq!(take(at(0)), FilterRoom::Enough, "one was taken away meanwhile");
+        memory.filters_counted(3, 3, at(10));
+        assert_eq!(take(at(1_009)), FilterRoom::None);
+        assert_eq!(take(at(1_010)), FilterRoom::Unknown, "it is looked at again");
     }
 
     #[test]

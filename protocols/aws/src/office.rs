@@ -3,6 +3,8 @@
 use core::fmt::Debug;
 use core::net::IpAddr;
 
+use crossdock_common::Name;
+
 /// How a message is signed (`SignatureVersion`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum SignatureVersion {
@@ -38,6 +40,12 @@ pub trait PostOffice: Debug + Send + Sync {
 
     /// The signature of a text in base64; takes milliseconds. `None` if there is no key.
     fn sign(&self, version: SignatureVersion, text: &str) -> Option<String>;
+
+    /// Whether notifications in queues are signed, too.
+    fn signs_in_queues(&self) -> bool;
+
+    /// How the messages of a topic are signed.
+    fn signature_version(&self, vhost: &Name, topic: &Name) -> SignatureVersion;
 
     /// Whether messages may go to that address.
     ///

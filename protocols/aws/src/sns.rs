@@ -21,6 +21,7 @@ mod redrive;
 mod replay;
 mod sandbox;
 mod sms;
+pub(crate) mod standing;
 mod subscription;
 mod subscriptions;
 mod tags;

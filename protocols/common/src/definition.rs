@@ -265,6 +265,14 @@ pub enum Kept {
     Document { name: Name, document: Option<Bytes> },
 }
 
+/// What makes a binding a standing one. It stays when its queue goes, and leads to the next queue of that name. While there is none, or
+/// the queue does not admit its messages ([`crate::Format::admits`]), they go to another queue.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// That queue, which need not exist; without one they go nowhere.
+    pub otherwise: Option<Name>,
+}
+
 /// What can be asked about or changed in a vhost's definitions.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Definition {

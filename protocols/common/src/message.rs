@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 
+use crate::definition::{BindingSpec, QueueSpec, Standing};
 use crate::names::QueueId;
 use crate::{Filter, Hub, Name, Table, Text, UnixMillis};
 
@@ -41,6 +42,16 @@ pub trait Format: Sync + fmt::Debug {
     /// What a binding with these attributes lets through, if this protocol keeps a rule there.
     fn filter(&self, _attributes: &Table) -> Option<Box<dyn Filter>> {
         None
+    }
+
+    /// How a binding to a queue outlives that queue, if this protocol keeps such a rule with it.
+    fn standing(&self, _binding: &BindingSpec) -> Option<Standing> {
+        None
+    }
+
+    /// Whether a standing binding's messages may go to that queue, as its attributes are now.
+    fn admits(&self, _binding: &BindingSpec, _queue: &QueueSpec) -> bool {
+        true
     }
 }
 

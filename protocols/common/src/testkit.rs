@@ -7,4 +7,4 @@ mod values;
 
 pub use capture::{assert_cut_anywhere, assert_survives_random_bytes, outcome_of};
 pub use link::{Link, Peer};
-pub use values::{any_message, any_value, plain_format};
+pub use values::{CLOSED, STANDING, any_message, any_value, plain_format};

@@ -11,12 +11,13 @@ use crossdock_aws::outward::{Addressee, DIRECT_QUEUE, Parcel};
 use crossdock_common::command::Outcome as Settlement;
 use crossdock_common::event::Delivery;
 use crossdock_common::names::DeliveryId;
-use crossdock_common::{Command, Event, Message, Name, Table};
+use crossdock_common::{Command, Event, Name, Table};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::depot::{Depot, Hidden};
 use super::link::{Actor, CONSUMER, Link, Published};
+use super::queues::{hand_over, letter};
 use super::web::Outcome;
 use crate::telemetry::events::SnsGivenUp;
 
@@ -153,6 +154,9 @@ async fn deliver(depot: &Arc<Depot>, vhost: &Name, addressee: &Addressee, delive
 }
 
 async fn attempt(depot: &Arc<Depot>, vhost: &Name, addressee: &Addressee, delivery: &Arc<Delivery>) -> Outcome {
+    if let Some(queue) = addressee.far_queue() {
+        return hand_over(depot, addressee, &queue, delivery).await;
+    }
     let parcel = {
         let (addressee, delivery, office) = (addressee.clone(), delivery.clone(), depot.office.clone());
         // Signing takes milliseconds.
@@ -199,16 +203,11 @@ async fn bury(
     delivery: &Arc<Delivery>,
     queue: &Name,
 ) -> Published {
-    let made: Result<Message, _> = {
-        let (addressee, delivery) = (addressee.clone(), delivery.clone());
-        let (office, queue) = (depot.office.clone(), queue.clone());
-        tokio::task::spawn_blocking(move || addressee.letter(&delivery, &*office, &queue)).await
-    };
-    match made {
+    match letter(depot, addressee, delivery, queue).await {
         Ok(letter) => {
             let actor = Actor::User(addressee.subscriber.clone());
             Link::open(&depot.engine, vhost.clone(), actor).publish(letter).await
         }
-        Err(error) => Published::Rejected(format!("a defect: {error}")),
+        Err(reason) => Published::Rejected(reason),
     }
 }

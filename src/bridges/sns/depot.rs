@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::astray::Astrays;
 use super::courier::Courier;
 use super::link::{Actor, Link};
 use super::office::Office;
@@ -89,12 +90,20 @@ pub(super) struct Keeper {
     orphans: BTreeMap<Hidden, Instant>,
     /// Queues that their subscriber may not read: told once.
     refused: BTreeSet<Hidden>,
+    astray: Astrays,
 }
 
 impl Keeper {
     pub(super) fn new(depot: Arc<Depot>) -> Self {
         let (couriers, replayers) = (BTreeMap::new(), BTreeMap::new());
-        Self { depot, couriers, replayers, orphans: BTreeMap::new(), refused: BTreeSet::new() }
+        Self {
+            depot,
+            couriers,
+            replayers,
+            orphans: BTreeMap::new(),
+            refused: BTreeSet::new(),
+            astray: Astrays::default(),
+        }
     }
 
     pub(super) async fn keep(mut self) {
@@ -107,6 +116,7 @@ impl Keeper {
 
     async fn look(&mut self) {
         self.forget_ended().await;
+        self.astray.look(&self.depot);
         let queues = self.depot.queues();
         self.look_for_replays(&queues);
         let hidden: BTreeSet<Hidden> = queues.into_iter().filter(|queue| is_outgoing(&queue.name)).collect();

@@ -3,12 +3,14 @@
 //! has it. What a message looks like, and when it is sent again, is in `protocols/aws` (`sns/outward.rs`, `sns/delivery_policy.rs`).
 
 mod address;
+mod astray;
 mod courier;
 mod depot;
 mod doorway;
 mod link;
 mod mail;
 mod office;
+mod queues;
 mod replayer;
 mod signing;
 mod sink;

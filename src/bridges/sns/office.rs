@@ -4,7 +4,9 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
+use crossdock_aws::outward::signature_version;
 use crossdock_aws::{PostOffice, SignatureVersion};
+use crossdock_common::Name;
 
 use super::address::AddressRules;
 use super::signing::Signer;
@@ -16,6 +18,8 @@ pub struct Office {
     pub(super) signer: Signer,
     pub(super) rules: AddressRules,
     pub(super) bell: Arc<Bell>,
+    engine: Arc<Engine>,
+    signs_in_queues: bool,
     configured_url: Option<String>,
     listener_url: OnceLock<String>,
 }
@@ -25,7 +29,9 @@ impl Office {
     pub fn new(engine: Arc<Engine>, settings: &Settings) -> Arc<Self> {
         let url = settings.aws.public_url.as_ref().map(|url| url.trim_end_matches('/').to_owned());
         Arc::new(Self {
-            signer: Signer::new(engine),
+            signer: Signer::new(engine.clone()),
+            engine,
+            signs_in_queues: settings.aws.sign_queue_notifications,
             rules: AddressRules::new(settings.aws.deliveries.allow.clone(), settings.dev),
             bell: Arc::default(),
             configured_url: url,
@@ -59,6 +65,15 @@ impl PostOffice for Office {
 
     fn sign(&self, version: SignatureVersion, text: &str) -> Option<String> {
         self.signer.sign(version, text)
+    }
+
+    fn signs_in_queues(&self) -> bool {
+        self.signs_in_queues
+    }
+
+    fn signature_version(&self, vhost: &Name, topic: &Name) -> SignatureVersion {
+        let topic = self.engine.broker.exchange_view(vhost, topic);
+        topic.map(|(spec, _)| signature_version(&spec)).unwrap_or_default()
     }
 
     fn check_address(&self, address: IpAddr) -> Result<(), String> {

@@ -23,6 +23,9 @@ section! {
         /// Where whoever gets messages from SNS reaches this API, for the URLs in them: http or https, host and port. Without this
         /// setting it is the address of the listener.
         pub public_url: Option<String> = None, in 1..=1024, example "\"https://sns.example.com\"";
+        /// Sign notifications in SQS queues, too, as AWS does: SignatureVersion, Signature and SigningCertURL. The signature of a
+        /// message is made when it is received first, and costs more than all else that a receive does.
+        pub sign_queue_notifications: bool = false;
         /// Access keys and the users they act for.
         pub keys: Vec<AwsKeySettings> = Vec::new();
         /// Rules of AWS that are in the way of local development: with true, a rule does not hold.

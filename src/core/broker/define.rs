@@ -86,6 +86,11 @@ impl Broker {
         if self.is_topic_exchange(&caller.who.vhost, &spec.source) {
             permissions.check_topic_binding(caller.who, &spec.source, &spec.key)?;
         }
+        if let Definition::Bind(spec) = definition
+            && let Some(otherwise) = self.definitions.read().standing(spec).and_then(|standing| standing.otherwise)
+        {
+            permissions.check(caller.who, Access::Write, Resource::Queue, &otherwise)?;
+        }
         Ok(())
     }
 
@@ -386,6 +391,7 @@ fn unbind(definitions: &mut Definitions, caller: &Caller<'_>, spec: &BindingSpec
     forbid_default(&spec.source)?;
     if let Destination::Queue(name) = &spec.destination
         && definitions.is_bound(&caller.who.vhost, spec)
+        && !is_waited_for(definitions, caller, spec)
     {
         accessible(definitions, caller, name)?;
     }
@@ -396,6 +402,7 @@ fn check_ends(definitions: &Definitions, caller: &Caller<'_>, spec: &BindingSpec
     forbid_default(&spec.source)?;
     let vhost = &caller.who.vhost;
     match &spec.destination {
+        Destination::Queue(_) if is_waited_for(definitions, caller, spec) => {}
         Destination::Queue(name) => accessible(definitions, caller, name).map(drop)?,
         Destination::Exchange(name) => {
             forbid_default(name)?;
@@ -403,6 +410,13 @@ fn check_ends(definitions: &Definitions, caller: &Caller<'_>, spec: &BindingSpec
         }
     }
     definitions.vhost(vhost)?.exchange(vhost, &spec.source).map(drop)
+}
+
+/// It is a standing binding to a queue that is not there.
+fn is_waited_for(definitions: &Definitions, caller: &Caller<'_>, spec: &BindingSpec) -> bool {
+    let Destination::Queue(name) = &spec.destination else { return false };
+    let has_queue = definitions.vhosts.get(&caller.who.vhost).is_some_and(|entry| entry.queues.contains_key(name));
+    !has_queue && definitions.standing(spec).is_some()
 }
 
 pub(super) fn forbid_default(exchange: &Name) -> Result<(), Refusal> {

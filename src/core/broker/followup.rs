@@ -143,6 +143,11 @@ impl Broker {
             let name = definitions.queue_name(target.queue).map(|(_, name)| name);
             name.is_none_or(|name| !is_cycle(&letter.message, name))
         });
+        // Others' bindings say something of the queue that they lead to.
+        let binding = letter.binding.as_ref().filter(|binding| vhost.standing.spec(binding.serial).is_some());
+        for target in found.targets.iter_mut().filter(|target| target.binding.is_none()) {
+            target.binding = binding.cloned();
+        }
         Some(found)
     }
 }

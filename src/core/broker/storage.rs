@@ -32,7 +32,7 @@ impl Broker {
 
     /// Something that a shard wanted was read. Gives how many of the messages it still wanted cannot be read.
     pub fn take_read(self: &Arc<Self>, index: usize, mut result: ReadResult, now: Now) -> u64 {
-        result.find_bindings(|queue| self.definitions().announced_bindings_of(queue));
+        result.find_bindings(|queue, serials| self.definitions().announced_among(queue, serials));
         let mut damaged = 0;
         self.run(now, index, |shard, effects| damaged = shard.take_read(now, result, effects));
         damaged

@@ -2,6 +2,7 @@
 //! a user's. Nothing here changes anything, and no lock is held for longer than one object takes.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crossdock_common::definition::{BindingSpec, Destination, ExchangeSpec, Inner, QueueSpec};
 use crossdock_common::names::{ConnectionId, QueueId};
@@ -11,6 +12,7 @@ use crossdock_common::{Name, Now, Table, UnixMillis};
 use super::Broker;
 use crate::definitions::binding::Binding;
 use crate::definitions::exchange::Exchange;
+use crate::definitions::standing::Astray;
 use crate::definitions::traffic::ExchangeSample;
 use crate::definitions::{Vhost, shard_of};
 use crate::permissions::Who;
@@ -177,6 +179,17 @@ impl Broker {
     pub fn bindings_from(&self, vhost: &Name, source: &Name) -> Vec<Arc<BindingSpec>> {
         let find = |entry: &Vhost| entry.exchanges.get(source).map(|exchange| specs(&exchange.bindings()));
         self.in_vhost(vhost, find).flatten().unwrap_or_default()
+    }
+
+    /// The standing bindings of a vhost whose messages do not go to their queue.
+    pub fn astray(&self, vhost: &Name) -> Vec<Astray> {
+        self.in_vhost(vhost, Vhost::astray).unwrap_or_default()
+    }
+
+    /// Messages that standing bindings had no queue for since this was asked last.
+    pub fn take_lost_by_standing_bindings(&self) -> u64 {
+        let definitions = self.definitions.read();
+        definitions.vhosts.values().map(|vhost| vhost.standing.lost.swap(0, Ordering::Relaxed)).sum()
     }
 
     /// The bindings to a queue or an exchange, without those of the default exchange.

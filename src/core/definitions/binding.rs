@@ -8,6 +8,7 @@ use crossdock_common::{Filter, Message, Name, Refusal, Value};
 
 use crossdock_common::value::lookup;
 
+use super::standing::Aim;
 use crate::selector::{self, Selector};
 use crate::shard::Formats;
 use crate::wording::type_name;
@@ -29,10 +30,12 @@ pub(crate) struct Binding {
 }
 
 /// Where a binding leads.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Target {
     Queue(QueueId),
     Exchange(Name),
+    /// A queue that need not exist.
+    Standing(Aim),
 }
 
 /// RabbitMQ's `x-match`.

@@ -8,6 +8,7 @@ use crossdock_common::definition::BindingSpec;
 use crossdock_common::names::QueueId;
 use crossdock_common::{Name, Table};
 
+use super::binding::Binding;
 use super::exchange::Exchange;
 use super::persist::{
     binding_from_table, binding_to_table, document_from_table, document_to_table, exchange_from_table,
@@ -85,7 +86,7 @@ impl Definitions {
                 push_table(log, RecordKind::Queue, queue.id.0, &queue_to_table(name, queue));
             }
             for binding in vhost.exchanges.values().filter(|e| e.spec.durable).flat_map(Exchange::bindings) {
-                if vhost.survives(&binding.spec) {
+                if vhost.survives(&binding) {
                     push_table(log, RecordKind::Binding, 0, &binding_to_table(name, &binding.spec, binding.serial));
                 }
             }
@@ -102,10 +103,25 @@ impl Definitions {
 
     /// The announced bindings that lead to a queue, by number.
     pub(crate) fn announced_bindings_of(&self, queue: QueueId) -> hashbrown::HashMap<u64, Arc<BindingSpec>> {
-        let entry = self.queue_name(queue).and_then(|(vhost, name)| self.vhosts.get(vhost)?.queues.get(name));
-        let Some(queue) = entry else { return hashbrown::HashMap::default() };
-        let announced = queue.bindings.iter().filter(|binding| binding.spec.announced);
+        let find = |(vhost, name): &(Name, Name)| {
+            let vhost = self.vhosts.get(vhost)?;
+            Some((vhost, vhost.queues.get(name)?))
+        };
+        let Some((vhost, queue)) = self.queue_name(queue).and_then(find) else { return hashbrown::HashMap::default() };
+        let standing = vhost.standing.of_queue(&queue.spec.name);
+        let announced = queue.bindings.iter().chain(standing).filter(|binding| binding.spec.announced);
         announced.map(|binding| (binding.serial, binding.spec.clone())).collect()
+    }
+
+    /// The same, and the standing ones of these numbers that its messages came through before they came to this queue.
+    pub(crate) fn announced_among(&self, queue: QueueId, serials: &[u64]) -> hashbrown::HashMap<u64, Arc<BindingSpec>> {
+        let mut announced = self.announced_bindings_of(queue);
+        let vhost = self.queue_name(queue).and_then(|(vhost, _)| self.vhosts.get(vhost));
+        let standing = vhost.into_iter().flat_map(|vhost| {
+            serials.iter().filter_map(|serial| Some((*serial, vhost.standing.spec(*serial)?.clone())))
+        });
+        announced.extend(standing);
+        announced
     }
 
     fn replay_exchange(&mut self, table: &Table) -> Result<(), RecordError> {
@@ -165,9 +181,10 @@ impl Definitions {
 }
 
 impl super::Vhost {
-    pub(super) fn survives(&self, spec: &BindingSpec) -> bool {
+    pub(super) fn survives(&self, binding: &Binding) -> bool {
         use crossdock_common::definition::Destination;
-        match &spec.destination {
+        match &binding.spec.destination {
+            _ if binding.aim().is_some() => true,
             Destination::Queue(name) => self.queues.get(name).is_some_and(|queue| queue.spec.durable),
             Destination::Exchange(name) => self.exchanges.get(name).is_some_and(|exchange| exchange.spec.durable),
         }

@@ -173,14 +173,22 @@ impl Walk<'_> {
     fn take(&mut self, binding: &Arc<Binding>, pending: &mut Vec<Name>) {
         match &binding.target {
             Target::Exchange(name) => pending.push(name.clone()),
-            Target::Queue(queue) => {
-                let announced = binding
-                    .spec
-                    .announced
-                    .then(|| AnnouncedBinding { serial: binding.serial, spec: binding.spec.clone() });
-                self.route.targets.push(RouteTarget { queue: *queue, binding: announced });
-            }
+            Target::Standing(aim) => match aim.queue() {
+                Some(queue) => self.take_queue(queue, binding),
+                None => {
+                    // Not kept, so that each message is counted.
+                    self.route.cacheable = false;
+                    self.vhost.standing.lost.fetch_add(1, Ordering::Relaxed);
+                }
+            },
+            Target::Queue(queue) => self.take_queue(*queue, binding),
         }
+    }
+
+    fn take_queue(&mut self, queue: QueueId, binding: &Arc<Binding>) {
+        let announced =
+            binding.spec.announced.then(|| AnnouncedBinding { serial: binding.serial, spec: binding.spec.clone() });
+        self.route.targets.push(RouteTarget { queue, binding: announced });
     }
 
     fn alternate(&self, name: &Name) -> Option<Name> {

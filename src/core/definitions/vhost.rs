@@ -11,6 +11,7 @@ use hashbrown::HashSet;
 use super::binding::{Binding, Target};
 use super::exchange::Exchange;
 use super::sessions::Sessions;
+use super::standing::{Aim, StandingBindings, standing};
 use super::{QueueEntry, not_found};
 use crate::broker::followers::Follower;
 use crate::shard::Formats;
@@ -23,6 +24,7 @@ pub(crate) struct Vhost {
     pub queues: BTreeMap<Name, Box<QueueEntry>>,
     pub sessions: Sessions,
     pub followers: Vec<Follower>,
+    pub standing: StandingBindings,
 }
 
 impl Vhost {
@@ -54,12 +56,15 @@ impl Vhost {
         serial: u64,
         formats: &Formats,
     ) -> Result<(Arc<BindingSpec>, bool), Refusal> {
-        let (target, target_durable) = match &spec.destination {
-            Destination::Queue(name) => {
+        let (target, target_durable) = match (&spec.destination, standing(formats, &spec)) {
+            (Destination::Queue(_), Some(standing)) => (Target::Standing(Aim::new(standing)), true),
+            (Destination::Queue(name), None) => {
                 let queue = self.queue(vhost, name)?;
                 (Target::Queue(queue.id), queue.spec.durable)
             }
-            Destination::Exchange(name) => (Target::Exchange(name.clone()), self.exchange(vhost, name)?.spec.durable),
+            (Destination::Exchange(name), _) => {
+                (Target::Exchange(name.clone()), self.exchange(vhost, name)?.spec.durable)
+            }
         };
         let exchange = self.exchange_mut(vhost, &spec.source)?;
         exchange.check_binding(&spec)?;
@@ -71,7 +76,16 @@ impl Vhost {
             self.forget_target(&replaced);
         }
         self.remember_target(&binding);
+        self.standing.insert(&binding);
+        self.aim_one(&binding, formats);
         Ok((binding.spec.clone(), durable))
+    }
+
+    /// The standing bindings to a queue that comes.
+    pub(super) fn bindings_that_wait_for(&self, queue: &Name) -> Vec<Arc<Binding>> {
+        let leads_there =
+            |binding: &&Arc<Binding>| matches!(&binding.spec.destination, Destination::Queue(name) if name == queue);
+        self.standing.of_queue(queue).iter().filter(leads_there).cloned().collect()
     }
 
     fn remember_target(&mut self, binding: &Arc<Binding>) {
@@ -94,6 +108,7 @@ impl Vhost {
 
     /// An exchange goes with all its bindings. Each target is looked at once: a queue may have a hundred thousand of them.
     pub(super) fn forget_source(&mut self, source: &Name, bindings: &[Arc<Binding>]) {
+        bindings.iter().for_each(|binding| self.standing.remove(binding));
         let targets: HashSet<&Destination> = bindings.iter().map(|binding| &binding.spec.destination).collect();
         for target in targets {
             match target {
@@ -112,6 +127,7 @@ impl Vhost {
     }
 
     pub(super) fn forget_target(&mut self, binding: &Arc<Binding>) {
+        self.standing.remove(binding);
         match &binding.spec.destination {
             Destination::Queue(name) => {
                 if let Some(queue) = self.queues.get_mut(name) {

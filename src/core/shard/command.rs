@@ -16,7 +16,7 @@ use super::letters::Posted;
 use super::move_task::Ended;
 use super::runs::EnqueueRun;
 use super::stream::cursor::Reading;
-use crate::definitions::route::RouteTarget;
+use crate::definitions::route::{AnnouncedBinding, RouteTarget};
 use crate::log::Sequence;
 use crate::outbox::Outbox;
 use crate::selector::Selector;
@@ -221,6 +221,8 @@ pub(crate) struct DeadLetterOut {
     pub message: Arc<Message>,
     pub keys: Vec<Bytes>,
     pub source: QueueId,
+    /// The announced binding that the original came through. A standing one tells readers of the copy what they see, too.
+    pub binding: Option<AnnouncedBinding>,
     /// Set when the original is kept until the copy is safe.
     pub position: Option<u64>,
     /// The queue keeps it until somebody takes it; these have it already.

@@ -114,6 +114,7 @@ fn dead_letter(queue: &Queue, dying: &Dying, now: Now) -> Option<DeadLetterOut> 
         message: Arc::new(message),
         keys,
         source: queue.id,
+        binding: entry.binding.clone(),
         position: (entry.logged || is_kept).then_some(entry.position),
         kept: is_kept.then(|| taken.clone()),
     })

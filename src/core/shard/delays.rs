@@ -111,6 +111,7 @@ pub(super) fn due_letter(queue: &Queue, entry: &Entry, now: Now) -> Option<DeadL
         keys: keys_of(&message),
         message: Arc::new(message),
         source: queue.id,
+        binding: None,
         position: entry.logged.then_some(entry.position),
         kept: None,
     })

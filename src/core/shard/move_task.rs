@@ -270,6 +270,7 @@ fn moved_letter(queue: &Queue, entry: &Entry, destination: Name, now: Now) -> Op
         keys: vec![message.routing_key.clone()],
         message: Arc::new(message),
         source: queue.id,
+        binding: entry.binding.clone(),
         position: Some(entry.position),
         kept: Some(Vec::new()),
     })

@@ -88,16 +88,16 @@ impl Queue {
 }
 
 impl ReadResult {
-    /// Finds the bindings that messages came through: by their number among those of the queue.
-    pub(crate) fn find_bindings(&mut self, of: impl FnOnce(QueueId) -> HashMap<u64, Arc<BindingSpec>>) {
+    /// Finds the bindings that messages came through: by their numbers.
+    pub(crate) fn find_bindings(&mut self, of: impl FnOnce(QueueId, &[u64]) -> HashMap<u64, Arc<BindingSpec>>) {
         let Found::Messages(found) = &mut self.found else { return };
-        let mut announced =
-            found.iter_mut().filter_map(|(_, read)| read.as_mut()).filter(|read| read.serial != 0).peekable();
-        if announced.peek().is_none() {
+        let announced = || found.iter().filter_map(|(_, read)| read.as_ref()).map(|read| read.serial);
+        let serials: Vec<u64> = announced().filter(|serial| *serial != 0).collect();
+        if serials.is_empty() {
             return;
         }
-        let specs = of(self.queue);
-        for read in announced {
+        let specs = of(self.queue, &serials);
+        for read in found.iter_mut().filter_map(|(_, read)| read.as_mut()).filter(|read| read.serial != 0) {
             let serial = read.serial;
             read.binding = specs.get(&serial).map(|spec| AnnouncedBinding { serial, spec: spec.clone() });
         }

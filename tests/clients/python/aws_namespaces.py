@@ -71,8 +71,8 @@ def same_names_are_other_queues():
     for sqs, _, url, _, _ in places.values():
         sqs.purge_queue(QueueUrl=url)
     sqs, sns, url, _, _ = places[HOME, "us-east-1"]
-    _, _, other_url, other_queue, other_topic = places[OTHER, "us-east-1"]
-    _, _, _, far_queue, far_topic = places[HOME, "eu-west-1"]
+    _, _, other_url, _, other_topic = places[OTHER, "us-east-1"]
+    _, _, _, _, far_topic = places[HOME, "eu-west-1"]
     # Another account's has to be shared (aws_access.py).
     refused("AccessDenied", sqs.send_message, QueueUrl=other_url, MessageBody="x")
     refused("AuthorizationError", sns.publish, TopicArn=other_topic, Message="x")
@@ -80,15 +80,46 @@ def same_names_are_other_queues():
         refused("AWS.SimpleQueueService.NonExistentQueue", sqs.send_message, QueueUrl=missing, MessageBody="x")
     refused("NotFound", sns.publish, TopicArn=other_topic + "-not", Message="x")
     refused("InvalidParameter", sns.publish, TopicArn=far_topic, Message="x")
-    topic = places[HOME, "us-east-1"][4]
-    for endpoint in (other_queue, far_queue):
-        refused("InvalidParameter", sns.subscribe, TopicArn=topic, Protocol="sqs", Endpoint=endpoint)
     # A receipt handle of one namespace is none in another.
     sqs.send_message(QueueUrl=url, MessageBody="mine")
     handle = sqs.receive_message(QueueUrl=url)["Messages"][0]["ReceiptHandle"]
     far_sqs, _, far_url, _, _ = places[HOME, "eu-west-1"]
     refused("ReceiptHandleIsInvalid", far_sqs.delete_message, QueueUrl=far_url, ReceiptHandle=handle)
     refused("SignatureDoesNotMatch", clients("test", "Nowhere")[0].list_queues)
+
+
+def topics_deliver_to_other_regions():
+    (_, near, _), (sqs, far, _) = clients("test", "us-east-1"), clients("test", "eu-west-1")
+    topic, url = near.create_topic(Name="wide")["TopicArn"], sqs.create_queue(QueueName="wide")["QueueUrl"]
+    wide = f"arn:aws:sqs:eu-west-1:{HOME}:wide"
+    for wrong in ("arn:aws:sqs:EU:000000000000:wide", "arn:aws:sqs:eu-west-1:1:wide", wide + ".fifo", wide + ":x"):
+        refused("InvalidParameter", near.subscribe, TopicArn=topic, Protocol="sqs", Endpoint=wrong)
+    # AWS has it so: Subscribe is called where the topic is.
+    refused("InvalidParameter", far.subscribe, TopicArn=topic, Protocol="sqs", Endpoint=wide)
+    subscription = near.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=wide)["SubscriptionArn"]
+    assert near.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=wide)["SubscriptionArn"] == subscription
+    near.publish(TopicArn=topic, Message="far away")
+    (envelope,) = bodies(sqs, url, 1)
+    assert json.loads(envelope)["Message"] == "far away" and json.loads(envelope)["TopicArn"] == topic
+    (shown,) = near.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
+    assert (shown["SubscriptionArn"], shown["Endpoint"], shown["Protocol"]) == (subscription, wide, "sqs")
+    attributes = near.get_subscription_attributes(SubscriptionArn=subscription)["Attributes"]
+    assert attributes["PendingConfirmation"] == "false" and attributes["Endpoint"] == wide
+    # The filter policy holds, and raw delivery.
+    for name, value in (("FilterPolicy", '{"kind":["wanted"]}'), ("RawMessageDelivery", "true")):
+        near.set_subscription_attributes(SubscriptionArn=subscription, AttributeName=name, AttributeValue=value)
+    near.publish(TopicArn=topic, Message="no")
+    wanted = {"kind": {"DataType": "String", "StringValue": "wanted"}}
+    near.publish(TopicArn=topic, Message="yes", MessageAttributes=wanted)
+    assert bodies(sqs, url, 1) == ["yes"]
+    # Dead letters stay in the region of the topic.
+    there = json.dumps({"deadLetterTargetArn": wide})
+    redrive = {"SubscriptionArn": subscription, "AttributeName": "RedrivePolicy"}
+    refused("InvalidParameter", near.set_subscription_attributes, **redrive, AttributeValue=there)
+    near.unsubscribe(SubscriptionArn=subscription)
+    near.publish(TopicArn=topic, Message="after the end", MessageAttributes=wanted)
+    assert "Messages" not in sqs.receive_message(QueueUrl=url, WaitTimeSeconds=1)
+    near.delete_topic(TopicArn=topic), sqs.delete_queue(QueueUrl=url)
 
 
 def links_lead_to_their_namespace():
@@ -155,6 +186,7 @@ if __name__ == "__main__":
     match sys.argv[1]:
         case "apart":
             same_names_are_other_queues()
+            topics_deliver_to_other_regions()
             links_lead_to_their_namespace()
         case "together":
             an_account_has_the_same_queues_in_every_region()

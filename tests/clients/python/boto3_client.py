@@ -487,8 +487,12 @@ def test_topic_policies():
     service["Condition"] = {"ArnEquals": {"aws:SourceArn": topic}}
     sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps({"Statement": [service]})})
     endpoint = {"Protocol": "sqs", "Endpoint": arn("guarded-queue")}
-    fails("AuthorizationError", sns.subscribe, status=403, TopicArn=topic, **endpoint)
-    sns.subscribe(TopicArn=sns.create_topic(Name="unguarded")["TopicArn"], **endpoint)
+    unguarded = sns.create_topic(Name="unguarded")["TopicArn"]
+    for arn_of_topic in (topic, unguarded):
+        sns.subscribe(TopicArn=arn_of_topic, **endpoint)
+        sns.publish(TopicArn=arn_of_topic, Message=arn_of_topic)
+    assert json.loads(one(url)["Body"])["Message"] == unguarded
+    assert "Messages" not in sqs.receive_message(QueueUrl=url)
 
 
 def test_query_protocol():

@@ -24,11 +24,6 @@ pub(super) fn of_user(job: &Job, resource: &Resource<'_>, action: &str, reason: 
     Failure::AccessDenied(text(job, resource, &format!("User: {}", job.user_arn()), action, reason))
 }
 
-/// A refusal of a service that acts on its own.
-pub(super) fn of_service(job: &Job, resource: &Resource<'_>, who: &str, action: &str) -> Failure {
-    Failure::AccessDenied(text(job, resource, who, action, Reason::Denied))
-}
-
 /// There is no such queue or topic.
 pub(super) fn not_there(job: &Job, service: Service) -> Failure {
     match service {

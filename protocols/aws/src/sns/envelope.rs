@@ -1,6 +1,6 @@
 //! The JSON that goes to endpoints, and around messages in queues whose subscription has no raw delivery.
 //!
-//! What is in queues is not signed, since that would cost more than all else that a receive does: README.md has the figures.
+//! What is in queues is signed if `aws.sign_queue_notifications` says so: it costs more than all else that a receive does.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -20,6 +20,9 @@ use crate::sqs::receive::Seen;
 /// What a message of the archive has.
 const REPLAYED: &str = "Replayed";
 
+/// The members that a signature is of, in their order.
+const SIGNED: [&str; 8] = ["Message", "MessageId", "Subject", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"];
+
 /// Members in SNS's order.
 pub(super) type Members = Vec<(&'static str, Json)>;
 
@@ -34,7 +37,16 @@ pub(crate) fn notification(job: &Job, delivery: &Delivery, seen: &Seen) -> Optio
     if subscription.is_replay {
         members.push((REPLAYED, Json::from("true")));
     }
-    finish(&mut members, &job.origin, &subscription.arn(job), seen);
+    let office = job.environment.office.as_deref().filter(|office| office.signs_in_queues());
+    let origin = match office {
+        Some(office) => {
+            let version = office.signature_version(&job.environment.namespace.vhost, &subscription.topic);
+            sign(&mut members, office, version);
+            &office.public_url()
+        }
+        None => &job.origin,
+    };
+    finish(&mut members, origin, &subscription.arn(job), seen);
     Some(object(&members))
 }
 
@@ -44,7 +56,7 @@ pub(crate) fn replayed(delivery: &Delivery) -> Option<Attribute> {
     subscription.is_replay.then(|| Attribute::text(REPLAYED, "String", "true"))
 }
 
-/// Everything that is signed.
+/// Everything that is signed, and the place of a message of a FIFO topic, which is not.
 pub(super) fn message(topic_arn: &str, delivery: &Delivery, seen: &Seen, body: &str) -> Members {
     let text = |text: &str| Json::from(text);
     let mut members = vec![("Type", text("Notification")), ("MessageId", text(&uuid_text(seen.id)))];
@@ -87,11 +99,14 @@ pub(super) fn sign(members: &mut Members, office: &dyn PostOffice, version: Sign
     members.push(("SigningCertURL", Json::from(format!("{}{path}", office.public_url()))));
 }
 
-/// What is signed: names and values of the members in the order of the names, each with a line feed behind it.
+/// What is signed: names and values of these members in the order of the names, each with a line feed behind it.
 fn canonical(members: &Members) -> String {
-    let mut sorted: Vec<&(&str, Json)> = members.iter().collect();
-    sorted.sort_by_key(|(name, _)| *name);
-    sorted.iter().map(|(name, value)| format!("{name}\n{}\n", value.as_str().unwrap_or_default())).collect()
+    let value = |name: &str| members.iter().find(|(known, _)| *known == name);
+    SIGNED
+        .iter()
+        .filter_map(|name| value(name))
+        .map(|(name, value)| format!("{name}\n{}\n", value.as_str().unwrap_or_default()))
+        .collect()
 }
 
 /// A JSON object whose members keep their order, in SNS's layout.
@@ -110,6 +125,7 @@ mod tests {
         let members = vec![
             ("Type", Json::from("Notification")),
             ("MessageId", Json::from("id")),
+            ("SequenceNumber", Json::from("is not signed")),
             ("TopicArn", Json::from("arn")),
             ("Subject", Json::from("s")),
             ("Message", Json::from("line 1\nline 2")),

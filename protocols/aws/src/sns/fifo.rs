@@ -64,6 +64,13 @@ fn settings(scope: DeduplicationScope) -> QueueSettings {
     }
 }
 
+/// Those of a queue from which a subscription's messages go out in their order. What is one message is known already: within a group,
+/// so that nothing is one here that was two before.
+pub(super) fn outward_settings() -> QueueSettings {
+    let fifo = Fifo { deduplication_scope: DeduplicationScope::MessageGroup };
+    QueueSettings { fifo: Some(fifo), ..QueueSettings::default() }
+}
+
 /// Makes the hidden queue of a topic that exists; there may be one already.
 pub(super) async fn declare(job: &Job, topic: &Name, scope: DeduplicationScope) -> Result<(), Failure> {
     let settings = settings(scope).into();

@@ -1,6 +1,8 @@
 //! What goes out of a subscription's hidden queue, for the part of the broker that sends it. Pure: no sockets, no clock.
 
+mod letter;
 mod parcel;
+mod queue;
 
 use bytes::Bytes;
 use crossdock_common::definition::{BindingSpec, ExchangeSpec};
@@ -18,12 +20,12 @@ pub use super::protocol::Protocol;
 pub use super::replay::{ReplayTask, Status as ReplayStatus};
 use super::subscription::{HIDDEN, Subscription};
 pub use parcel::{Parcel, Post, Record};
+pub use queue::FarQueue;
 
 pub use super::token::TOKEN_MS_MAX as PENDING_MS_MAX;
 use super::{redrive, topics};
 use crate::arn::Place;
 use crate::calendar::iso8601;
-use crate::convert::FORMAT;
 use crate::convert::properties::Properties;
 use crate::digest::uuid_text;
 use crate::namespaces::Namespace;
@@ -42,6 +44,18 @@ pub fn is_outgoing(queue: &str) -> bool {
 
 fn is_uuid(text: &str) -> bool {
     text.len() == 36 && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
+}
+
+/// How the messages of a topic are signed.
+pub fn signature_version(topic: &ExchangeSpec) -> SignatureVersion {
+    SignatureVersion::of_attribute(topics::kept_with(topic, "SignatureVersion"))
+}
+
+/// The ARN of a subscription, if the binding is the one that stands for it. `namespace` says where it is if it does not say so itself.
+pub fn subscription_arn(binding: &BindingSpec, namespace: &Namespace) -> Option<String> {
+    let subscription = Subscription::of_binding(binding).filter(|one| !one.is_replay)?;
+    let place = subscription.place_in(&Place::of(namespace, None));
+    Some(place.subscription_arn(&subscription.topic, &subscription.id))
 }
 
 /// Where messages go.
@@ -88,7 +102,7 @@ impl Addressee {
             raw: subscription.raw,
             topic_arn: place.topic_arn(&subscription.topic),
             subscription_arn: place.subscription_arn(&subscription.topic, &subscription.id),
-            version: SignatureVersion::of_attribute(of_topic("SignatureVersion")),
+            version: topic.map(signature_version).unwrap_or_default(),
             endpoint: subscription.endpoint,
         })
     }
@@ -149,13 +163,9 @@ impl Addressee {
 
     fn control_parcel(&self, delivery: &Delivery, seen: &Seen, control: &Control, office: &dyn PostOffice) -> Parcel {
         let origin = office.public_url();
-        let mut members = control.members(seen.id, iso8601(delivery.message.received_at), &origin);
         if !self.protocol.is_http() {
             let text = format!("{}\n\n{}", control.text(), control.subscribe_url(&origin));
-            let envelope = self.email_json(|| {
-                envelope::sign(&mut members, office, control.version);
-                envelope::object(&members)
-            });
+            let envelope = self.email_json(|| control_body(delivery, seen, control, office));
             return Parcel::Record(self.record_of(
                 control.kind.word(),
                 seen,
@@ -168,8 +178,7 @@ impl Addressee {
                 ],
             ));
         }
-        envelope::sign(&mut members, office, control.version);
-        let body = Bytes::from(envelope::object(&members));
+        let body = Bytes::from(control_body(delivery, seen, control, office));
         let headers = self.headers(control.kind.word(), seen, CONTENT_TYPE);
         Parcel::Post(Post { url: self.endpoint.clone(), headers, body })
     }
@@ -223,7 +232,9 @@ impl Addressee {
 
     fn members(&self, delivery: &Delivery, seen: &Seen, office: &dyn PostOffice) -> Members {
         let mut members = envelope::message(&self.topic_arn, delivery, seen, &self.text(seen));
-        envelope::sign(&mut members, office, self.version);
+        if self.protocol != Protocol::Sqs || office.signs_in_queues() {
+            envelope::sign(&mut members, office, self.version);
+        }
         envelope::finish(&mut members, &office.public_url(), &self.subscription_arn, seen);
         members
     }
@@ -289,25 +300,6 @@ impl Addressee {
         }
     }
 
-    /// What goes to a dead-letter queue: the message as it would have arrived.
-    pub fn letter(&self, delivery: &Delivery, office: &dyn PostOffice, queue: &Name) -> Message {
-        let seen = see(delivery);
-        let message = &delivery.message;
-        let key = Bytes::copy_from_slice(queue.as_bytes());
-        let mut letter = if self.raw {
-            let (properties, body) = (message.properties.clone(), message.body.clone());
-            Message::new(message.format, Name::default(), key, properties, body)
-        } else {
-            let properties = Properties { message_id: seen.id, ..Properties::default() };
-            let body = Bytes::from(self.envelope(delivery, &seen, office));
-            Message::new(&FORMAT, Name::default(), key, properties.encode(), body)
-        };
-        letter.durable = true;
-        letter.user = message.user.clone();
-        letter.received_at = message.received_at;
-        letter
-    }
-
     /// A word on where it goes, for the log.
     pub fn name(&self) -> &str {
         &self.subscription_arn
@@ -317,6 +309,12 @@ impl Addressee {
     pub fn is_control(delivery: &Delivery) -> bool {
         see(delivery).properties.control.is_some()
     }
+}
+
+fn control_body(delivery: &Delivery, seen: &Seen, control: &Control, office: &dyn PostOffice) -> String {
+    let mut members = control.members(seen.id, iso8601(delivery.message.received_at), &office.public_url());
+    envelope::sign(&mut members, office, control.version);
+    envelope::object(&members)
 }
 
 fn retries(protocol: Protocol, http: RetryPolicy) -> RetryPolicy {

@@ -41,7 +41,7 @@ pub(super) const HIDDEN: &str = "aws.sns.";
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Subscription {
     pub topic: Name,
-    /// The subscriber's own with the protocol sqs, else hidden.
+    /// The subscriber's, if it is here; else hidden.
     pub queue: Name,
     pub protocol: Protocol,
     pub key: Bytes,
@@ -262,12 +262,17 @@ impl Subscription {
 
     pub(super) async fn remove(&self, job: &Job) -> Result<(), Failure> {
         job.desk.define(Definition::Unbind(self.to_binding())).await.map(drop).map_err(Failure::of_topic)?;
-        if self.protocol == Protocol::Sqs && self.topic.ends_with(".fifo") {
+        if !self.has_hidden_queue() && self.topic.ends_with(".fifo") {
             let binding = self.for_replays().to_binding();
             job.desk.define(Definition::Unbind(binding)).await.map(drop).map_err(Failure::of_topic)?;
             kept::forget(job, &replay::document_of(&self.id)).await?;
         }
         self.remove_hidden(job).await
+    }
+
+    /// Its messages go out from a queue of its own: to something else than a queue, or to one of another account or region.
+    pub(super) fn has_hidden_queue(&self) -> bool {
+        self.queue.starts_with(HIDDEN)
     }
 
     /// The key by which only this subscription gets what is published.
@@ -282,7 +287,7 @@ impl Subscription {
 
     /// The queue from which messages went out goes with the subscription.
     pub(super) async fn remove_hidden(&self, job: &Job) -> Result<(), Failure> {
-        if self.protocol == Protocol::Sqs {
+        if !self.has_hidden_queue() {
             return Ok(());
         }
         let deletion = Definition::DeleteQueue { name: self.queue.clone(), if_unused: false, if_empty: false };

@@ -4,19 +4,20 @@ mod given;
 mod limits;
 
 use crossdock_common::Name;
-use crossdock_common::definition::{Definition, ExchangeInfo, QueueSpec};
+use crossdock_common::definition::{Definition, ExchangeInfo, QueueSettings, QueueSpec};
 
 use super::confirmation::{self, PENDING};
 use super::delivery_policy::DeliveryPolicy;
+use super::fifo;
 use super::protocol::{Protocol, address_of};
 use super::replay;
 use super::subscription::{HIDDEN, Outward, Subscription};
 use super::topics::{self, permitted};
 use super::{PAGE, page, read_token, redrive, view};
 use crate::access;
+use crate::arn::any_queue;
 use crate::call::Job;
 use crate::error::Failure;
-use crate::sqs::{attributes, guarded};
 use crate::wire::Shape;
 use given::{Given, given};
 pub(super) use limits::check_large;
@@ -46,23 +47,35 @@ pub(super) async fn subscribe(job: &Job) -> Result<Shape, Failure> {
         return Err(Failure::SnsInvalid(text.to_owned()));
     }
     let endpoint = view(job).text("Endpoint")?.unwrap_or_default();
-    if protocol != Protocol::Sqs {
+    if protocol == Protocol::Sqs {
+        check_queue(topic, endpoint)?;
+    }
+    let Some(queue) = job.place.queue_of(endpoint).filter(|_| protocol == Protocol::Sqs) else {
         return subscribe_outwards(job, topic, protocol, endpoint).await;
-    }
-    let queue = job.place.queue_of(endpoint).ok_or_else(|| Failure::SnsInvalid("SQS endpoint ARN".to_owned()))?;
-    if queue.ends_with(".fifo") && !topic.ends_with(".fifo") {
-        let text = "Invalid parameter: Endpoint Reason: FIFO SQS Queues can not be subscribed to standard SNS topics";
-        return Err(Failure::SnsInvalid(text.to_owned()));
-    }
+    };
     let given = given(job)?;
-    check_policy(job, topic, queue).await?;
     let subscription = find_or_make(job, topic, queue, endpoint, given).await?;
     Ok(Shape::fields([("SubscriptionArn", Shape::text(subscription.arn(job)))]))
 }
 
+fn check_queue(topic: &str, arn: &str) -> Result<(), Failure> {
+    let queue = any_queue(arn).ok_or_else(|| Failure::SnsInvalid("SQS endpoint ARN".to_owned()))?;
+    if queue.name.ends_with(".fifo") && !topic.ends_with(".fifo") {
+        let text = "Invalid parameter: Endpoint Reason: FIFO SQS Queues can not be subscribed to standard SNS topics";
+        return Err(Failure::SnsInvalid(text.to_owned()));
+    }
+    Ok(())
+}
+
+/// Whoever is at the endpoint has to want it: another account's queue, too.
+fn needs_confirmation(job: &Job, protocol: Protocol, endpoint: &str) -> bool {
+    let is_anothers = || any_queue(endpoint).is_some_and(|queue| queue.place.account != job.place.account);
+    protocol.needs_confirmation() || (protocol == Protocol::Sqs && is_anothers())
+}
+
 async fn subscribe_outwards(job: &Job, topic: &str, protocol: Protocol, endpoint: &str) -> Result<Shape, Failure> {
     protocol.check(endpoint)?;
-    if topic.ends_with(".fifo") {
+    if topic.ends_with(".fifo") && protocol != Protocol::Sqs {
         let text = "Endpoint Reason: only SQS queues can be subscribed to FIFO topics";
         return Err(Failure::SnsInvalid(text.to_owned()));
     }
@@ -72,7 +85,8 @@ async fn subscribe_outwards(job: &Job, topic: &str, protocol: Protocol, endpoint
         return Err(in_attributes("SubscriptionRoleArn: required for protocol firehose"));
     }
     let info = permitted(job, topic).await?;
-    check_redrive(job, &given, "").await.map_err(|reason| in_attributes(&reason))?;
+    let queue = if protocol == Protocol::Sqs { endpoint } else { "" };
+    check_redrive(job, &given, queue).await.map_err(|reason| in_attributes(&reason))?;
     let all = Subscription::of_topic(job, &info.spec.name).await?;
     let known = all.iter().find(|known| known.protocol == protocol && known.endpoint == endpoint);
     let subscription = match known {
@@ -115,13 +129,15 @@ async fn make_outwards(
     endpoint: &str,
     (given, others): (Given, &[Subscription]),
 ) -> Result<Subscription, Failure> {
-    let pending_since = protocol.needs_confirmation().then(|| job.desk.now().unix);
+    let pending_since = needs_confirmation(job, protocol, endpoint).then(|| job.desk.now().unix);
     let mut subscription = Subscription::new(job, info, protocol, endpoint);
     subscription.queue = Name::from(format!("{HIDDEN}{}", subscription.id));
     subscription.outward = Outward { region: job.place.region.clone(), pending_since, ..Outward::default() };
     given.apply(&mut subscription).map_err(|reason| in_attributes(&reason))?;
-    check_limits(job, info, others, &subscription)?;
-    let spec = QueueSpec { name: subscription.queue.clone(), durable: true, ..QueueSpec::default() };
+    check_limits(job, info, others, &subscription).await?;
+    let settings = if fifo::is_fifo(info) { fifo::outward_settings() } else { QueueSettings::default() };
+    let (name, settings) = (subscription.queue.clone(), settings.into());
+    let spec = QueueSpec { name, durable: true, settings, ..QueueSpec::default() };
     job.desk.define(Definition::DeclareQueue { spec, passive: false }).await.map_err(Failure::of_topic)?;
     subscription.save(job).await?;
     check_only(job, &subscription).await?;
@@ -138,14 +154,6 @@ async fn check_only(job: &Job, subscription: &Subscription) -> Result<(), Failur
         return Err(Failure::Changed);
     }
     Ok(())
-}
-
-/// A queue whose policy denies it to SNS gets nothing from the topic.
-async fn check_policy(job: &Job, topic: &str, queue: &str) -> Result<(), Failure> {
-    match attributes::find(job, queue).await? {
-        Some(info) => guarded(&info).check_delivery(job, &job.place.topic_arn(topic)),
-        None => Ok(()),
-    }
 }
 
 fn in_attributes(reason: &str) -> Failure {
@@ -174,7 +182,7 @@ async fn find_or_make(
     let mut subscription =
         Subscription { queue: Name::from(queue), ..Subscription::new(job, &info, Protocol::Sqs, endpoint) };
     given.apply(&mut subscription).map_err(|reason| in_attributes(&reason))?;
-    check_limits(job, &info, &known, &subscription)?;
+    check_limits(job, &info, &known, &subscription).await?;
     subscription.save(job).await?;
     Ok(subscription)
 }
@@ -273,11 +281,12 @@ pub(super) async fn set_attribute(job: &Job) -> Result<Shape, Failure> {
     }
     let mut given = Given::default();
     given.take(job, name, value).map_err(Failure::SnsInvalid)?;
-    check_redrive(job, &given, &subscription.queue).await.map_err(Failure::SnsInvalid)?;
+    let queue = if subscription.protocol == Protocol::Sqs { subscription.endpoint.as_str() } else { "" };
+    check_redrive(job, &given, queue).await.map_err(Failure::SnsInvalid)?;
     given.apply(&mut subscription).map_err(Failure::SnsInvalid)?;
     if ["FilterPolicy", replay::NAME].contains(&name) {
         let others = Subscription::of_topic(job, &subscription.topic).await?;
-        check_limits(job, &permitted(job, &subscription.topic).await?, &others, &subscription)?;
+        check_limits(job, &permitted(job, &subscription.topic).await?, &others, &subscription).await?;
     }
     subscription.save(job).await?;
     Ok(Shape::Nothing)

@@ -122,7 +122,7 @@ fn set_number(settings: &mut QueueSettings, name: &str, value: &str) {
     }
 }
 
-pub(super) fn keep(attributes: &mut Table, name: &str, value: &str) {
+pub(crate) fn keep(attributes: &mut Table, name: &str, value: &str) {
     let at = attributes.iter().position(|(name, _)| &**name == KEPT);
     let mut kept = match at.map(|at| attributes.remove(at)) {
         Some((_, Value::Map(kept))) => kept,

@@ -27,6 +27,8 @@ pub struct Core {
     pub published: Vec<Arc<Message>>,
     /// So many messages more than two are in flight in each queue.
     pub in_flight: u64,
+    /// What all topics together are bound to.
+    pub bindings: Vec<BindingSpec>,
     /// Memory is short.
     pub blocked: bool,
     /// What it was told to let through.
@@ -126,7 +128,10 @@ impl Core {
         match command {
             Command::Open { request, .. } => reply(request, Ok(Reply::Done)),
             Command::Define { request, definition } => {
-                let mut answer = define(*definition);
+                let mut answer = match *definition {
+                    Definition::ListBindings { source: None } => Ok(Reply::Bindings(self.bindings.clone())),
+                    other => define(other),
+                };
                 if let Ok(Reply::QueueInfo(info)) = &mut answer {
                     info.unsettled += self.in_flight;
                 }

@@ -4,4 +4,5 @@ mod access;
 mod catalogue;
 mod core;
 mod hostile;
+mod limits;
 mod messages;

@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 
+use crate::definition::{BindingSpec, QueueSpec, Standing};
+use crate::value::lookup;
 use crate::{Format, FormatTag, Hub, Message, Name, Text, Value};
 
 /// Any value, nested up to three levels. No NaN, which is not equal to itself.
@@ -33,6 +35,11 @@ pub fn any_value() -> impl Strategy<Value = Value> {
     })
 }
 
+/// The attribute of a binding that names the other queue of a standing one; it may be empty.
+pub const STANDING: &str = "standing";
+/// The attribute of a queue that does not admit the messages of standing bindings.
+pub const CLOSED: &str = "closed";
+
 #[derive(Debug)]
 struct Plain;
 
@@ -44,9 +51,18 @@ impl Format for Plain {
     fn to_hub(&self, _: &Message) -> Hub {
         Hub::default()
     }
+
+    fn standing(&self, binding: &BindingSpec) -> Option<Standing> {
+        let otherwise = lookup(&binding.attributes, STANDING)?.as_str()?;
+        Some(Standing { otherwise: Some(Name::from(otherwise)).filter(|name| !name.is_empty()) })
+    }
+
+    fn admits(&self, _: &BindingSpec, queue: &QueueSpec) -> bool {
+        lookup(&queue.attributes, CLOSED).is_none()
+    }
 }
 
-/// A format without properties, for tests that do not care for them.
+/// A format without properties, for tests that do not care for them. Bindings with [`STANDING`] are standing ones.
 pub fn plain_format() -> &'static dyn Format {
     &Plain
 }
