@@ -22,6 +22,9 @@ use crate::receipt::Receipts;
 use crate::wire::{Decoded, Fields, Service, Shape};
 use crate::{access, sns, sqs, sts, wire};
 
+/// Most times that one request is carried out anew, since another one was quicker.
+const ATTEMPTS_MAX: usize = 1_000;
+
 /// What all calls of a namespace share.
 #[derive(Clone, Debug)]
 pub struct Environment {
@@ -200,9 +203,20 @@ fn owned_by(
     }
 }
 
+/// Requests that change the same at the same time do so one after the other: none undoes what another one was told is done.
 async fn perform(service: Service, job: &Job) -> Result<Shape, Failure> {
-    let action = job.action.as_str();
     access::enter(job, service).await?;
+    for _ in 0..ATTEMPTS_MAX {
+        match attempt(service, job).await {
+            Err(Failure::Changed) => {}
+            result => return result,
+        }
+    }
+    Err(Failure::Changed)
+}
+
+async fn attempt(service: Service, job: &Job) -> Result<Shape, Failure> {
+    let action = job.action.as_str();
     match service {
         Service::Sqs => sqs::perform(action, job).await,
         Service::Sns => Box::pin(sns::perform(action, job)).await,

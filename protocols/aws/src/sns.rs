@@ -86,21 +86,7 @@ pub(crate) const ACTIONS: [&str; 43] = [
     "VerifySMSSandboxPhoneNumber",
 ];
 
-/// Most times that one request is carried out anew, since another one was quicker.
-const ATTEMPTS_MAX: usize = 1_000;
-
-/// Requests that change the same at the same time do so one after the other: none undoes what another one was told is done.
 pub(crate) async fn perform(action: &str, job: &Job) -> Result<Shape, Failure> {
-    for _ in 0..ATTEMPTS_MAX {
-        match perform_once(action, job).await {
-            Err(Failure::Changed) => {}
-            result => return result,
-        }
-    }
-    Err(Failure::Changed)
-}
-
-async fn perform_once(action: &str, job: &Job) -> Result<Shape, Failure> {
     match action {
         "CreateTopic" => topics::create(job).await,
         "DeleteTopic" => topics::delete(job).await,

@@ -17,7 +17,7 @@ mod tags;
 use std::borrow::Cow;
 
 use crossdock_common::Refusal;
-use crossdock_common::definition::QueueInfo;
+use crossdock_common::definition::{Definition, Kept, QueueInfo, QueueSpec};
 
 use crate::access::{Resource, appeal};
 use crate::arn::queue_of_url;
@@ -80,6 +80,20 @@ async fn permitted(job: &Job, name: &str) -> Result<Box<QueueInfo>, Failure> {
     let info = info.map_err(Failure::of_queue)?;
     guarded(&info).check(job)?;
     Ok(info)
+}
+
+/// A queue as it was read.
+fn known(spec: &QueueSpec) -> Kept {
+    let QueueSpec { name, settings, attributes, .. } = spec.clone();
+    Kept::Queue { name, settings, attributes }
+}
+
+/// Changes a queue that is still as it was read.
+async fn change(job: &Job, known: Kept, spec: QueueSpec) -> Result<Shape, Failure> {
+    let QueueSpec { name, settings, attributes, .. } = spec;
+    let change = Definition::UpdateQueue { name, settings, attributes };
+    job.desk.define_if(known, Some(change)).await.map_err(Failure::of_queue)?;
+    Ok(Shape::Nothing)
 }
 
 /// A queue as something that has a policy.

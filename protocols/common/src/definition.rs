@@ -261,6 +261,8 @@ pub enum Kept {
     Exchange { name: Name, attributes: Table },
     /// The attributes of a binding, whatever those of `binding` are; `None` if there is no such binding.
     Binding { binding: BindingSpec, attributes: Option<Table> },
+    /// The settings and attributes of a queue that exists.
+    Queue { name: Name, settings: Shared<QueueSettings>, attributes: Table },
     /// A protocol's document, if there is one.
     Document { name: Name, document: Option<Bytes> },
 }

@@ -354,6 +354,10 @@ fn check_kept(definitions: &Definitions, vhost: &Name, kept: &Kept) -> Result<()
             let known = entry.exchange(vhost, &binding.source)?.find(binding);
             known.map(|known| &known.spec.attributes) == attributes.as_ref()
         }
+        Kept::Queue { name, settings, attributes } => {
+            let spec = &entry.queue(vhost, name)?.spec;
+            spec.settings == *settings && spec.attributes == *attributes
+        }
         Kept::Document { name, document } => {
             let known = definitions.protocol_documents(vhost, name, None).next().filter(|(known, _)| *known == name);
             known.map(|(_, document)| document) == document.as_ref()
@@ -481,6 +485,7 @@ fn authorise(permissions: &Permissions, caller: &Caller<'_>, definition: &Defini
                 Kept::Exchange { name, .. } | Kept::Document { name, .. } => {
                     any_access(|access| exchange(access, name))?;
                 }
+                Kept::Queue { name, .. } => any_access(|access| queue(access, name))?,
                 // Who may enter the vhost may see its bindings.
                 Kept::Binding { .. } => {}
             }

@@ -7,7 +7,7 @@ use crossdock_common::command::{Lease, Outcome, Publish};
 use crossdock_common::definition::{BindingSpec, Definition, Kept, Overflow};
 use crossdock_common::event::{Principal, Reply};
 use crossdock_common::lane_quota::LaneShare;
-use crossdock_common::{Command, Event, Lane, Name, Refusal, RequestId, Table, Value};
+use crossdock_common::{Command, Event, Lane, Name, Refusal, RequestId, Shared, Table, Value};
 
 use super::support::{Tester, World, binding, bodies, fetch_retained, message};
 use crate::{
@@ -285,6 +285,15 @@ fn what_was_read_is_changed_only_if_it_is_still_so() {
     assert_eq!(ask(&mut client, bound(None), Some(Definition::Bind(spec.clone()))), Err(Refusal::Changed));
     assert_eq!(ask(&mut client, bound(Some(labelled("1"))), None), Ok(()));
     assert_eq!(ask(&mut client, bound(Some(Table::new())), None), Err(Refusal::Changed));
+    let queue = |attributes: Table| Kept::Queue { name: "q".into(), settings: Shared::default(), attributes };
+    let update = |label: &str| Definition::UpdateQueue {
+        name: "q".into(),
+        settings: Shared::default(),
+        attributes: labelled(label),
+    };
+    assert_eq!(ask(&mut client, queue(Table::new()), Some(update("1"))), Ok(()));
+    assert_eq!(ask(&mut client, queue(Table::new()), Some(update("2"))), Err(Refusal::Changed));
+    assert_eq!(ask(&mut client, queue(labelled("1")), None), Ok(()));
     let mut permissions = Permissions::default();
     permissions.grant("other".into(), "/".into(), Grant::new("", "", "^a").expect("patterns"));
     world.broker.set_permissions(permissions);
@@ -292,6 +301,7 @@ fn what_was_read_is_changed_only_if_it_is_still_so() {
     let mut ask = |kept: Kept, change| other.define(&world, Definition::IfKept { kept, change }).map(drop);
     assert_eq!(ask(document(Some("1")), None), Ok(()));
     assert!(matches!(ask(document(Some("1")), Some(Box::new(set("2")))), Err(Refusal::AccessRefused { .. })));
+    assert!(matches!(ask(queue(labelled("1")), None), Err(Refusal::AccessRefused { .. })));
     let foreign = Kept::Document { name: "b".into(), document: None };
     assert!(matches!(ask(foreign, None), Err(Refusal::AccessRefused { .. })));
 }

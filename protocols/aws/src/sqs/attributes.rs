@@ -2,12 +2,12 @@
 //!
 //! What a client set is kept verbatim with the queue under `sqs`; what the core does follows from its settings.
 
-use crossdock_common::definition::{Definition, QueueInfo, QueueSettings, QueueSpec};
+use crossdock_common::definition::{QueueInfo, QueueSettings, QueueSpec};
 use crossdock_common::value::lookup;
 use crossdock_common::{Name, Table, Text, Value};
 
 use super::redrive::{self, Redrive};
-use super::{dead_letters, fifo, permissions, queue, view};
+use super::{change, dead_letters, fifo, known, permissions, queue, view};
 use crate::call::Job;
 use crate::error::Failure;
 use crate::wire::Shape;
@@ -63,13 +63,10 @@ pub(super) async fn set(job: &Job) -> Result<Shape, Failure> {
         return Err(Failure::QueueType);
     }
     check(&given, fifo::is_fifo(&info))?;
-    let mut spec = info.spec;
+    let (known, mut spec) = (known(&info.spec), info.spec);
     let redrive = redrive::read(job, &given, (&spec.name, spec.settings.fifo.is_some())).await?;
     apply(&mut spec, &given, redrive);
-    let QueueSpec { name, settings, attributes, .. } = spec;
-    let update = Definition::UpdateQueue { name, settings, attributes };
-    job.desk.define(update).await.map_err(Failure::of_queue)?;
-    Ok(Shape::Nothing)
+    change(job, known, spec).await
 }
 
 /// Refuses names and values that SQS does not know.

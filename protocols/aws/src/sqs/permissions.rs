@@ -1,10 +1,10 @@
 //! AddPermission and RemovePermission: statements of the queue's policy, by their labels.
 
-use crossdock_common::definition::{Definition, QueueInfo, QueueSpec};
+use crossdock_common::definition::{Kept, QueueInfo, QueueSpec};
 use serde_json::{Value as Json, json};
 
 use super::attributes::{keep, kept};
-use super::{queue, view};
+use super::{change, known, queue, view};
 use crate::call::Job;
 use crate::error::Failure;
 use crate::namespaces::is_account;
@@ -38,24 +38,26 @@ pub(super) async fn add(job: &Job) -> Result<Shape, Failure> {
     let label = label(job)?;
     let (accounts, actions) = (accounts(job)?, actions(job)?);
     let info = queue(job).await?;
+    let known = known(&info.spec);
     let resource = job.place.queue_arn(&info.spec.name);
     let permission = Permission { label, accounts: &accounts, prefix: "SQS", actions: &actions, resource: &resource };
     let policy = with_permission(policy_of(job, &info), &permission);
     let policy = policy.ok_or_else(|| Failure::value(label, "Label", "Already exists."))?.to_string();
     // It is too long by now, say.
     Policy::parse(&policy, Service::Sqs).map_err(|malformed| Failure::OverLimit(malformed.0.to_owned()))?;
-    update(job, *info, &policy).await
+    update(job, known, info.spec, &policy).await
 }
 
 pub(super) async fn remove(job: &Job) -> Result<Shape, Failure> {
     let label = label(job)?;
     let info = queue(job).await?;
+    let known = known(&info.spec);
     let (policy, is_gone) = without_permission(policy_of(job, &info), label);
     if !is_gone {
         return Err(Failure::value(label, "Label", "can't find label."));
     }
     let policy = if is_empty(&policy) { String::new() } else { policy.to_string() };
-    update(job, *info, &policy).await
+    update(job, known, info.spec, &policy).await
 }
 
 fn label(job: &Job) -> Result<&str, Failure> {
@@ -104,10 +106,7 @@ fn policy_of(job: &Job, info: &QueueInfo) -> Json {
     })
 }
 
-async fn update(job: &Job, info: QueueInfo, policy: &str) -> Result<Shape, Failure> {
-    let QueueSpec { name, settings, mut attributes, .. } = info.spec;
-    keep(&mut attributes, POLICY, policy);
-    let update = Definition::UpdateQueue { name, settings, attributes };
-    job.desk.define(update).await.map_err(Failure::of_queue)?;
-    Ok(Shape::Nothing)
+async fn update(job: &Job, known: Kept, mut spec: QueueSpec, policy: &str) -> Result<Shape, Failure> {
+    keep(&mut spec.attributes, POLICY, policy);
+    change(job, known, spec).await
 }

@@ -5,7 +5,7 @@ use crossdock_common::definition::{Definition, QueueSpec};
 use crossdock_common::refusal::Refusal;
 
 use super::pages::Page;
-use super::{attributes, fifo, permitted, queue, redrive, tags, view};
+use super::{attributes, fifo, known, permitted, queue, redrive, tags, view};
 use crate::call::{Environment, Job};
 use crate::error::Failure;
 use crate::wire::Shape;
@@ -17,7 +17,11 @@ pub(super) async fn create(job: &Job) -> Result<Shape, Failure> {
     fifo::check_name(name, is_fifo)?;
     attributes::check(&given, is_fifo)?;
     match job.desk.inspect_queue(name).await {
-        Ok(info) => attributes::same(job, &info, &given)?,
+        Ok(info) => {
+            attributes::same(job, &info, &given)?;
+            // Another request may have made it a moment ago, so that it is not durable yet.
+            job.desk.define_if(known(&info.spec), None).await.map_err(Failure::of_queue)?;
+        }
         Err(Refusal::NotFound { .. }) => declare(job, name, &given).await?,
         Err(refusal) => return Err(Failure::of_queue(refusal)),
     }

@@ -1,10 +1,10 @@
 //! TagQueue, UntagQueue, ListQueueTags.
 
-use crossdock_common::definition::{Definition, QueueInfo};
+use crossdock_common::definition::QueueInfo;
 use crossdock_common::value::lookup;
 use crossdock_common::{Table, Text, Value};
 
-use super::{queue, view};
+use super::{change, known, queue, view};
 use crate::call::Job;
 use crate::error::Failure;
 use crate::wire::{Shape, View};
@@ -26,21 +26,23 @@ pub(super) async fn tag(job: &Job) -> Result<Shape, Failure> {
         return Err(Failure::MissingParameter("Tags"));
     }
     let mut info = queue(job).await?;
+    let known = known(&info.spec);
     apply(&mut info.spec.attributes, &given);
     if tags(&info).count() > TAGS_MAX {
         return Err(Failure::Invalid(format!("Too many tags added for queue {}.", info.spec.name)));
     }
-    update(job, *info).await
+    change(job, known, info.spec).await
 }
 
 pub(super) async fn untag(job: &Job) -> Result<Shape, Failure> {
     let keys = view(job).texts("TagKeys")?;
     let mut info = queue(job).await?;
+    let known = known(&info.spec);
     let left: Vec<(String, String)> = tags(&info).filter(|(key, _)| !keys.contains(&key.as_str())).collect();
     info.spec.attributes.retain(|(name, _)| &**name != KEPT);
     let left: Vec<(&str, &str)> = left.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
     apply(&mut info.spec.attributes, &left);
-    update(job, *info).await
+    change(job, known, info.spec).await
 }
 
 pub(super) async fn list(job: &Job) -> Result<Shape, Failure> {
@@ -71,11 +73,4 @@ fn tags(info: &QueueInfo) -> impl Iterator<Item = (String, String)> {
         _ => &[],
     };
     tags.iter().filter_map(|(key, value)| Some((key.to_string(), value.as_str()?.to_owned())))
-}
-
-async fn update(job: &Job, info: QueueInfo) -> Result<Shape, Failure> {
-    let (name, settings, attributes) = (info.spec.name, info.spec.settings, info.spec.attributes);
-    let update = Definition::UpdateQueue { name, settings, attributes };
-    job.desk.define(update).await.map_err(Failure::of_queue)?;
-    Ok(Shape::Nothing)
 }

@@ -29,6 +29,8 @@ pub struct Core {
     pub in_flight: u64,
     /// What all topics together are bound to.
     pub bindings: Vec<BindingSpec>,
+    /// So many changes come too late: what they were made of is not so any more.
+    pub outrun: usize,
     /// Memory is short.
     pub blocked: bool,
     /// What it was told to let through.
@@ -129,6 +131,10 @@ impl Core {
             Command::Open { request, .. } => reply(request, Ok(Reply::Done)),
             Command::Define { request, definition } => {
                 let mut answer = match *definition {
+                    Definition::IfKept { .. } if self.outrun > 0 => {
+                        self.outrun -= 1;
+                        Err(Refusal::Changed)
+                    }
                     Definition::ListBindings { source: None } => Ok(Reply::Bindings(self.bindings.clone())),
                     other => define(other),
                 };

@@ -2,6 +2,7 @@
 
 mod access;
 mod catalogue;
+mod changes;
 mod core;
 mod hostile;
 mod limits;
