@@ -251,9 +251,10 @@ impl Subscription {
         Ok(())
     }
 
-    /// Waits until it is durable: it may be another request's.
+    /// Waits until it is durable: it may be another request's. Who asks for what is there needs the rights to make it.
     pub(super) async fn confirm(&self, job: &Job) -> Result<(), Failure> {
-        job.desk.define_if(self.kept(), None).await.map(drop).map_err(Failure::of_topic)
+        let change = Definition::Bind(self.to_binding());
+        job.desk.define_if(self.kept(), Some(change)).await.map(drop).map_err(Failure::of_topic)
     }
 
     fn kept(&self) -> Kept {
