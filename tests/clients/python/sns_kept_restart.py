@@ -3,33 +3,15 @@
 import datetime
 import json
 import os
-import sys
 import time
 
-import boto3
+from aws_kills import clients, kill
 
 COUNT = 400
 WITH_TIME = "%Y-%m-%dT%H:%M:%S.000Z"
 
-
-def client(port, service):
-    return boto3.client(
-        service,
-        endpoint_url=f"http://127.0.0.1:{port}",
-        region_name="us-east-1",
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    )
-
-
-def kill():
-    print("kill", flush=True)
-    port = int(sys.stdin.readline())
-    return client(port, "sns"), client(port, "sqs")
-
-
 port = json.loads(os.environ["CROSSDOCK_PORTS"])["aws"]
-sns, sqs = client(port, "sns"), client(port, "sqs")
+sns, sqs = clients(port)
 
 # What is kept.
 begun = datetime.datetime.now(datetime.timezone.utc)

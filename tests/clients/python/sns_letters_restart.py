@@ -1,31 +1,14 @@
 """Subscriptions whose queue is gone or denies them, over kills: says "kill", and is told the new port."""
 
 import json
-import sys
 import urllib.request
 
-import boto3
 import pika
 
+from aws_kills import clients, kill
 from ports import PORTS, wait_for
 
 ACCOUNT = "000000000000"
-
-
-def client(port, service):
-    return boto3.client(
-        service,
-        endpoint_url=f"http://127.0.0.1:{port}",
-        region_name="us-east-1",
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    )
-
-
-def kill():
-    print("kill", flush=True)
-    port = int(sys.stdin.readline())
-    return client(port, "sns"), client(port, "sqs")
 
 
 def arn(name):
@@ -89,7 +72,7 @@ def dropped():
     return int(counts[0]) if counts else 0
 
 
-sns, sqs = client(PORTS["aws"], "sns"), client(PORTS["aws"], "sqs")
+sns, sqs = clients(PORTS["aws"])
 prices = sns.create_topic(Name="prices")["TopicArn"]
 for each in ("orders", "letters", "raws", "raw-letters", "plain"):
     queue(each)

@@ -4,17 +4,7 @@ import json
 import os
 import sys
 
-import boto3
-
-
-def client(service, port):
-    return boto3.client(
-        service,
-        endpoint_url=f"http://127.0.0.1:{port}",
-        region_name="us-east-1",
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    )
+from aws_kills import client
 
 
 def arn(service, name):
