@@ -20,7 +20,9 @@ KEY, SECRET = os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY
 BROKER = f"sqs://{KEY}:{urllib.parse.quote(SECRET, safe='')}@127.0.0.1:{PORTS['aws']}"
 OPTIONS = {"region": os.environ["AWS_REGION"], "is_secure": False, "wait_time_seconds": 5, "visibility_timeout": 30}
 PREDEFINED = os.environ.get("PREDEFINED")
-RESULTS = os.environ.setdefault("RESULTS", tempfile.mkdtemp(prefix="celery-sqs-"))
+if "RESULTS" not in os.environ:
+    os.environ["RESULTS"] = tempfile.mkdtemp(prefix="celery-sqs-")
+RESULTS = os.environ["RESULTS"]
 
 app = Celery("celery_sqs", broker=BROKER)
 app.conf.update(
