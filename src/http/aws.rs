@@ -19,7 +19,7 @@ use crossdock_aws::{Call, Caller, Environment, Failure, Head, Quirks, Request, b
 use crossdock_common::{Name, UnixMillis};
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
-use hyper::{Method, Response, StatusCode};
+use hyper::{HeaderMap, Method, Response, StatusCode};
 
 use super::body::{Missing, whole};
 use crate::bridges::sns::Office;
@@ -39,6 +39,8 @@ const SPELLING_MAX: usize = 3;
 const PARAMETERS_BYTES: usize = 256 << 10;
 /// What somebody may send who has signed nothing: the ARN of a topic and a token.
 const STRANGERS_BODY_BYTES_MAX: usize = 4 << 10;
+/// More than requests of SDKs have: an idle connection keeps a table for so many.
+const HEADERS_KEPT_MAX: usize = 24;
 /// The document that keeps the key of receipt handles.
 const DOCUMENT: &str = "aws";
 const RECEIPT_KEY: &str = "receipt-key";
@@ -114,13 +116,12 @@ impl Aws {
         }
         let (environment, caller) = match self.admit(peer, &mut request, body).await {
             Ok(admitted) => admitted,
-            Err(failure) => return Ok(to_http(refuse(&request, &failure, seed))),
+            Err(failure) => return Ok(to_http(refuse(&request, &failure, seed), HeaderMap::new())),
         };
         let session = Session::new(self.engine.clone(), &caller.user);
         let call = Call::new(environment, &request, caller, self.engine.clock.now(), seed);
-        // It is a part of the buffer that the connection reads into, which needs no other one without it.
-        drop(request);
-        Ok(to_http(session.run(call).await))
+        let headers = emptied(request);
+        Ok(to_http(session.run(call).await, headers))
     }
 
     /// Finds out who asks, and about whose resources.
@@ -247,9 +248,22 @@ async fn certificate(office: &Arc<Office>, head: &Head) -> Option<Body> {
     found.ok().flatten().map(Body::from)
 }
 
-fn to_http(response: crossdock_aws::Response) -> Response<Body> {
+/// The request is a part of the buffer that the connection reads into, which needs no other one without it. Its table of headers is kept
+/// for the answer's, from where the connection takes it for the next request.
+fn emptied(request: Request) -> HeaderMap {
+    let mut headers = request.head.headers;
+    if headers.capacity() > HEADERS_KEPT_MAX {
+        return HeaderMap::new();
+    }
+    headers.clear();
+    headers
+}
+
+/// An answer whose headers are put into an empty table.
+fn to_http(response: crossdock_aws::Response, headers: HeaderMap) -> Response<Body> {
     let mut answer = Response::new(Body::from(response.body));
     *answer.status_mut() = StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *answer.headers_mut() = headers;
     answer.headers_mut().extend(response.headers);
     answer
 }
