@@ -107,7 +107,11 @@ impl Desk {
 
     pub(crate) fn take_commands(&self, into: &mut VecDeque<Command>) -> Vec<Warrant> {
         let mut mail = self.mail();
-        into.append(&mut mail.commands);
+        if into.is_empty() {
+            std::mem::swap(into, &mut mail.commands);
+        } else {
+            into.append(&mut mail.commands);
+        }
         std::mem::take(&mut mail.warrants)
     }
 
