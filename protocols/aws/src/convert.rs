@@ -201,7 +201,7 @@ fn default_type(value: &Value) -> &'static str {
 /// Another protocol's message for SQS.
 pub(crate) fn from_hub(hub: &Hub, body: &Bytes) -> Foreign {
     let (body, is_text) = match std::str::from_utf8(body) {
-        Ok(text) if !text.is_empty() && is_legal(&text) => (Text::from(text), true),
+        Ok(text) if !text.is_empty() && is_legal(text) => (Text::from(text), true),
         _ => (Text::from(BASE64.encode(body)), false),
     };
     let mut headers = hub.application_properties.clone();
