@@ -39,7 +39,8 @@ fn engine_with(settings: &Settings, users: Users) -> Arc<Engine> {
     let authenticator = Arc::new(Authenticator::new(users, options).unwrap());
     let runtime = tokio::runtime::Handle::current();
     let startup = Startup::default();
-    start(settings, Vec::new(), authenticator, Arc::new(Metrics::new()), &startup, 1, &|_| runtime.clone()).unwrap()
+    let threads: crate::broker::Threads = Arc::new(move |_| runtime.clone());
+    start(settings, Vec::new(), authenticator, Arc::new(Metrics::new()), &startup, 1, &threads).unwrap()
 }
 
 fn user(name: &str) -> UserRecord {

@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
+use super::partition::Signals;
+use super::worker::{Vote, this_worker};
 use crossdock_core::{Location, Log, Place, Placed, RecordKind, Sequence, Urgency};
 use crossdock_store::{AppendError, BatchBuilder, BatchSequence, Epoch, Journal, SnapshotBuilder, SyncMode};
 
@@ -34,13 +36,15 @@ pub(super) struct JournalLog {
     builder: BatchBuilder,
     next: BatchSequence,
     places: Vec<crossdock_store::BatchPlace>,
+    vote: Vote,
+    signals: Arc<Signals>,
 }
 
 impl JournalLog {
-    /// Goes on after `last`, the last batch of the journal.
-    pub(super) fn new(journal: Arc<dyn Journal>, last: BatchSequence) -> Self {
-        let epoch = journal.epoch();
-        Self { journal, epoch, builder: BatchBuilder::new(), next: last.next(), places: Vec::new() }
+    /// Goes on after `last`, the last batch of the journal, and tells `signals` who writes.
+    pub(super) fn new(journal: Arc<dyn Journal>, last: BatchSequence, signals: Arc<Signals>) -> Self {
+        let (epoch, next) = (journal.epoch(), last.next());
+        Self { journal, epoch, builder: BatchBuilder::new(), next, places: Vec::new(), vote: Vote::default(), signals }
     }
 }
 
@@ -78,6 +82,9 @@ impl Log for JournalLog {
     fn commit(&mut self, urgency: Urgency) {
         if self.builder.is_empty() {
             return;
+        }
+        if let Some(worker) = this_worker().filter(|worker| self.vote.cast(*worker)) {
+            self.signals.written_by(worker);
         }
         let sync = match urgency {
             Urgency::Sync => SyncMode::Needed,
@@ -236,7 +243,7 @@ mod tests {
     #[test]
     fn a_batch_that_is_not_accepted_keeps_its_number() {
         let journal = Refusing::new(AppendError::Failed("broken".to_owned()));
-        let mut log = JournalLog::new(Arc::clone(&journal) as Arc<dyn Journal>, BatchSequence(7));
+        let mut log = JournalLog::new(Arc::clone(&journal) as Arc<dyn Journal>, BatchSequence(7), Arc::default());
         let number = log.next_sequence();
         log.push(RecordKind::Document, 0, &[b"x"]);
         log.commit(Urgency::Sync);
@@ -247,7 +254,7 @@ mod tests {
     #[test]
     fn a_journal_that_refuses_a_batch_is_given_up() {
         let journal = Refusing::new(AppendError::TooLarge { batch_bytes: 5_000, limit_bytes: 4_096 });
-        let mut log = JournalLog::new(Arc::clone(&journal) as Arc<dyn Journal>, BatchSequence(7));
+        let mut log = JournalLog::new(Arc::clone(&journal) as Arc<dyn Journal>, BatchSequence(7), Arc::default());
         log.push(RecordKind::Document, 0, &[b"x"]);
         log.commit(Urgency::Sync);
         assert_eq!(

@@ -22,6 +22,7 @@ mod start;
 mod startup;
 mod sys;
 mod vigil;
+mod worker;
 
 pub use alarms::Alarms;
 pub(crate) use alarms::allocator::keep_large_blocks_apart;
@@ -32,7 +33,8 @@ pub use engine::{Engine, Health};
 pub use journal_log::{going_on, to_core as location_of};
 pub use keys::{KeyFileError, keyring};
 pub use rewrite::{Faults, Outcome, rewrite};
-pub use start::start;
+pub use start::{Threads, start};
 pub use startup::{PartitionProgress, Replayed, StartProgress, Startup};
 pub use sys::announce_regularly;
 pub use vigil::SyncWatch;
+pub use worker::{become_worker, this_worker};

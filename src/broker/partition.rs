@@ -1,6 +1,6 @@
 //! One partition: its journal, and the task that tells the core what the journal and the clock say.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use super::alarms::{Alarms, Reason};
 use super::clock::Clock;
 use super::housekeeping::{Housekeeping, TIDY_EVERY};
+use super::worker::this_worker;
 use crate::telemetry::events::{JournalFailed, JournalFull, JournalWritable, SegmentDamaged};
 
 /// What the journal's thread and the core tell the partition's task.
@@ -22,6 +23,8 @@ pub(super) struct Signals {
     changed: Mutex<Vec<JournalEvent>>,
     /// Somebody looks at `durable` all the time.
     watched: AtomicBool,
+    /// The number of the worker that most batches come from, and 1; 0 at first.
+    writer: AtomicUsize,
     wake: Notify,
     ending: AtomicBool,
     ended: Notify,
@@ -41,6 +44,17 @@ impl Signals {
             other => self.changed.lock().unwrap_or_else(PoisonError::into_inner).push(other),
         }
         self.wake.notify_one();
+    }
+
+    /// Most batches come from this worker.
+    pub(super) fn written_by(&self, worker: usize) {
+        self.writer.store(worker + 1, Ordering::Relaxed);
+    }
+
+    /// The worker that most batches come from, if that is not this one.
+    fn writer_elsewhere(&self) -> Option<usize> {
+        let writer = self.writer.load(Ordering::Relaxed).checked_sub(1)?;
+        (this_worker()? != writer).then_some(writer)
     }
 
     /// Becomes the one who looks at [`durable`](Self::durable) and needs no wake-up; false if somebody does already.
@@ -110,8 +124,9 @@ pub(super) struct Told {
 }
 
 impl PartitionTask {
-    /// Runs until the task is dropped.
-    pub(super) async fn run(mut self) {
+    /// Runs until most batches come from another worker, where it goes on: who waits for a sync is woken by a task of the same thread
+    /// for next to nothing, and by another thread's for as much as a request costs.
+    pub(super) async fn run(mut self) -> (Self, usize) {
         // What a start found may have expired, or be due, by now.
         self.broker.tick(self.partition, self.clock.now());
         loop {
@@ -129,6 +144,9 @@ impl PartitionTask {
                 }
             } else {
                 self.wait().await;
+                if let Some(worker) = self.signals.writer_elsewhere() {
+                    return (self, worker);
+                }
             }
         }
     }
@@ -171,14 +189,17 @@ impl PartitionTask {
         let tidy = tokio::time::Instant::now() + TIDY_EVERY;
         let deadline = self.broker.deadline(self.partition).filter(|deadline| self.clock.to_tokio(*deadline) <= tidy);
         let until = deadline.map_or(tidy, |deadline| self.clock.to_tokio(deadline));
-        let (true, Some(deadline)) = (tokio::time::timeout_at(until, notified).await.is_err(), deadline) else {
-            return;
-        };
-        // The runtime's timers count milliseconds; never tick before the core's microsecond has come.
-        if self.clock.now().instant < deadline {
+        let was_notified = tokio::time::timeout_at(until, notified).await.is_ok();
+        let Some(deadline) = deadline else { return };
+        let is_due = || deadline <= self.clock.now().instant;
+        if !was_notified && !is_due() {
+            // The runtime's timers count milliseconds; never tick before the core's microsecond has come.
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        self.broker.tick(self.partition, self.clock.now());
+        // A journal that has something to say all the time keeps nobody waiting.
+        if !was_notified || is_due() {
+            self.broker.tick(self.partition, self.clock.now());
+        }
     }
 
     fn journal_changed(&mut self, now: Now, event: JournalEvent) {

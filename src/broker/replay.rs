@@ -71,7 +71,7 @@ fn replay_shard(opener: &Opener<'_>, mut shard: ShardReplay<'_>, progress: &Jour
 /// The journal was read to its end: the shard goes on with it.
 pub(super) fn finish_shard(mut shard: ShardReplay<'_>, opened: &Opened, paging: Paging, complete: Complete<'_>) {
     complete(&opened.name, &mut shard, opened.journal.as_ref());
-    shard.finish(Box::new(JournalLog::new(opened.journal.clone(), opened.last)), paging);
+    shard.finish(Box::new(JournalLog::new(opened.journal.clone(), opened.last, opened.signals.clone())), paging);
 }
 
 /// What the log says about messages in pages can only be applied to the pages themselves.

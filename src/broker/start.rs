@@ -1,6 +1,7 @@
 //! From a data directory to a running core.
 
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
@@ -28,6 +29,9 @@ use crate::telemetry::events::RecoveryFinished;
 /// Most shards: a queue's number holds its shard in one byte.
 const SHARDS_MAX: usize = 255;
 
+/// The threads that serve connections, by number.
+pub type Threads = Arc<dyn Fn(usize) -> tokio::runtime::Handle + Send + Sync>;
+
 /// Opens the data directory, replays it, and starts the partitions' tasks, each on one of `workers`. Blocks as long as that takes,
 /// and tells `startup` how far it is. Must be called on a thread of the runtime that may block.
 ///
@@ -40,7 +44,7 @@ pub fn start(
     metrics: Arc<Metrics>,
     startup: &Startup,
     seed: u64,
-    workers: &dyn Fn(usize) -> tokio::runtime::Handle,
+    workers: &Threads,
 ) -> Result<Arc<Engine>> {
     let clock = Clock::start();
     let (broker, opened) = recover(settings, formats, clock, (startup, seed), &read_pages)?;
@@ -61,7 +65,7 @@ pub fn start(
             alarms: alarms.clone(),
             told: Told::default(),
         };
-        workers(index).spawn(watch(task));
+        workers(index).spawn(watch(task, workers.clone()));
     }
     let (connections, vigil) = (Connections::default(), Vigil::default());
     let (users, definitions) = (authenticator.clone(), journals[0].clone());
@@ -107,14 +111,18 @@ fn watch_resources(settings: &Settings, alarms: &Arc<Alarms>, metrics: &Arc<Metr
 
 /// A partition whose task has panicked would never confirm anything again, and nobody would know why: the process ends, and
 /// starts again from its journals.
-async fn watch(task: PartitionTask) {
+fn watch(task: PartitionTask, workers: Threads) -> Pin<Box<dyn Future<Output = ()> + Send>> {
     let name = task.name.clone();
-    if let Err(error) = tokio::spawn(task.run()).await
-        && error.is_panic()
-    {
-        tracing::error!(partition = name, "a defect in the core: the process ends so that it can recover");
-        std::process::abort();
-    }
+    Box::pin(async move {
+        match tokio::spawn(task.run()).await {
+            Ok((task, worker)) => drop(workers(worker).spawn(watch(task, workers.clone()))),
+            Err(error) if error.is_panic() => {
+                tracing::error!(partition = name, "a defect in the core: the process ends so that it can recover");
+                std::process::abort();
+            }
+            Err(_) => {}
+        }
+    })
 }
 
 pub(super) fn finish(settings: &Settings, recovery: Recovery, opened: &[Opened], requests: Requests) -> Arc<Broker> {
@@ -126,8 +134,9 @@ pub(super) fn finish(settings: &Settings, recovery: Recovery, opened: &[Opened],
         deadline_changed: Box::new(move |partition| signals[journal_index(partition)].deadline_changed()),
         read: Box::new(move |shard, request| requests.ask(shard, request)),
     };
-    let definitions = &opened[0];
-    recovery.finish(Box::new(JournalLog::new(definitions.journal.clone(), definitions.last)), options)
+    let Opened { journal, last, signals, .. } = &opened[0];
+    let log = JournalLog::new(journal.clone(), *last, signals.clone());
+    recovery.finish(Box::new(log), options)
 }
 
 fn session_limits(settings: &Settings) -> SessionLimits {

@@ -87,7 +87,7 @@ fn open(settings: &Settings) -> Result<Arc<Engine>> {
     let mut seed = [0; 8];
     getrandom::fill(&mut seed).context("the operating system gives no random numbers")?;
     let (metrics, startup) = (Arc::new(Metrics::new()), Startup::default());
-    let workers = |_| runtime.clone();
+    let workers: broker::Threads = Arc::new(move |_| runtime.clone());
     broker::start(settings, formats(), authenticator, metrics, &startup, u64::from_le_bytes(seed), &workers)
         .context("cannot open the data directory; while the broker runs, POST the file to /api/definitions instead")
 }

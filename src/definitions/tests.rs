@@ -19,7 +19,8 @@ fn engine(data_dir: &Path) -> Arc<Engine> {
     let settings = Settings { data_dir: data_dir.to_owned(), ..Settings::default() };
     let runtime = tokio::runtime::Handle::current();
     let startup = Startup::default();
-    start(&settings, Vec::new(), authenticator, Arc::new(Metrics::new()), &startup, 1, &|_| runtime.clone()).unwrap()
+    let threads: crate::broker::Threads = Arc::new(move |_| runtime.clone());
+    start(&settings, Vec::new(), authenticator, Arc::new(Metrics::new()), &startup, 1, &threads).unwrap()
 }
 
 async fn import(engine: &Engine, file: &str, vhost: Option<&str>) -> Plan {

@@ -2,7 +2,6 @@
 //! connection to another wakes no second core; when it has more to do, connections go to threads of their own, and come back
 //! when it is quiet again. Each goes by itself, when it has nothing to write. Work for one thread wakes no other to help.
 
-use std::cell::Cell;
 use std::io;
 use std::num::NonZero;
 use std::sync::Arc;
@@ -15,14 +14,10 @@ use tokio::runtime::{Builder, Handle};
 use tokio::time::{Instant, sleep};
 
 use super::balance::Balance;
+use crate::broker::{become_worker, this_worker};
 
 /// How often the load is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-
-thread_local! {
-    /// The worker that this thread is.
-    static HERE: Cell<usize> = const { Cell::new(0) };
-}
 
 /// One thread for each core.
 pub struct Workers {
@@ -84,7 +79,7 @@ impl Workers {
     /// The thread that should serve the connection instead of the one that asks.
     pub(super) fn elsewhere(&self, home: Home) -> Option<&Handle> {
         let place = self.place(home);
-        (place != HERE.get()).then(|| self.of(place))
+        (this_worker() != Some(place)).then(|| self.of(place))
     }
 
     /// Looks at the load for as long as the process lives.
@@ -105,7 +100,7 @@ fn start_one(index: usize) -> io::Result<Handle> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let handle = runtime.handle().clone();
     let work = move || {
-        HERE.set(index);
+        become_worker(index);
         runtime.block_on(std::future::pending::<()>());
     };
     thread::Builder::new().name(format!("worker-{index}")).spawn(work)?;

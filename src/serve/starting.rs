@@ -65,10 +65,9 @@ impl Starting {
         let (settings, startup) = (self.settings.clone(), self.startup.clone());
         let (authenticator, metrics, seed) = (self.authenticator.clone(), self.metrics.clone(), seed()?);
         let workers = self.workers.clone();
+        let threads: broker::Threads = Arc::new(move |index| workers.of(index).clone());
         let mut recovery = tokio::task::spawn_blocking(move || {
-            broker::start(&settings, formats(), authenticator, metrics, &startup, seed, &|index| {
-                workers.of(index).clone()
-            })
+            broker::start(&settings, formats(), authenticator, metrics, &startup, seed, &threads)
         });
         let mut ticks = interval_at(Instant::now() + PROGRESS_LOGGED_EVERY, PROGRESS_LOGGED_EVERY);
         loop {
