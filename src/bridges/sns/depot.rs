@@ -5,9 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossdock_aws::Namespaces;
-use crossdock_aws::outward::{Addressee, DIRECT_QUEUE, PENDING_MS_MAX, ReplayTask, is_outgoing, topic_of_archive};
+use crossdock_aws::outward::{
+    Addressee, DIRECT_QUEUE, Needed, PENDING_MS_MAX, ReplayTask, is_outgoing, topic_of_archive,
+};
 use crossdock_common::Name;
 use crossdock_common::definition::{BindingSpec, Definition, Destination};
+use crossdock_common::refusal::{Access, Resource};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
@@ -64,6 +67,14 @@ impl Depot {
     /// As the subscription is now.
     pub(super) fn addressee(&self, queue: &Hidden) -> Option<Addressee> {
         self.bindings(queue).iter().find_map(|binding| self.read(&queue.vhost, binding))
+    }
+
+    /// The permissions of the subscriber's own account, as they are now.
+    fn is_permitted(&self, subscriber: &Name, needed: &Needed) -> bool {
+        let namespace = self.namespaces.of(Some(&needed.account), Some(&needed.region));
+        let Some(vhost) = namespace.map(|namespace| namespace.vhost) else { return false };
+        let may = |access: &Access| self.engine.broker.may(subscriber, &vhost, *access, Resource::Queue, &needed.queue);
+        needed.accesses.iter().all(may)
     }
 
     /// The hidden queues of all namespaces.
@@ -151,7 +162,7 @@ impl Keeper {
                 if self.is_too_old(&addressee) {
                     self.remove(&queue, Some((*binding).clone())).await;
                 } else {
-                    self.employ(queue, Actor::User(addressee.subscriber));
+                    self.send(queue, &addressee);
                 }
             }
             None => {
@@ -160,6 +171,31 @@ impl Keeper {
                     self.remove(&queue, None).await;
                 }
             }
+        }
+    }
+
+    /// A subscriber of another account may do nothing where the topic is, so the broker reads for him; while he may not in his own, nothing
+    /// goes out.
+    fn send(&mut self, queue: Hidden, addressee: &Addressee) {
+        match &addressee.needed {
+            None => self.employ(queue, Actor::User(addressee.subscriber.clone())),
+            Some(needed) if self.depot.is_permitted(&addressee.subscriber, needed) => self.employ(queue, Actor::Broker),
+            Some(_) => self.dismiss(queue),
+        }
+    }
+
+    /// What was on its way goes back to its queue.
+    fn dismiss(&mut self, queue: Hidden) {
+        if let Some(courier) = self.couriers.remove(&queue) {
+            courier.abort();
+        }
+        let reason = "the subscriber may not send outwards in his account";
+        self.refuse(&queue, reason);
+    }
+
+    fn refuse(&mut self, queue: &Hidden, reason: &str) {
+        if self.refused.insert(queue.clone()) {
+            tracing::warn!(queue = %queue.name, vhost = %queue.vhost, reason = ?reason, "messages of a subscription do not go out");
         }
     }
 
@@ -199,9 +235,7 @@ impl Keeper {
                 Ok(Err(reason)) => reason,
                 Err(error) => format!("a defect: {error}"),
             };
-            if self.refused.insert(queue.clone()) {
-                tracing::warn!(queue = %queue.name, vhost = %queue.vhost, reason = ?reason, "messages of a subscription do not go out");
-            }
+            self.refuse(&queue, &reason);
         }
     }
 }

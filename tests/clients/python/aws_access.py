@@ -273,9 +273,7 @@ def topics():
         refuses(user, "AddPermission", why, Label="l", AWSAccountId=[OTHER], ActionName=["Publish"])
         refuses(user, "DeleteTopic", why)
     refused("AccessDenied", SQS["poor"].receive_message, QueueUrl=queue.url)
-    foreign = "Invalid parameter: TopicArn Reason: a topic of another account can be published to and not be subscribed"
     for endpoint in ({"Protocol": "sqs", "Endpoint": queue.arn}, {"Protocol": "http", "Endpoint": "http://example.com/"}):
-        refused("InvalidParameter", SNS["bills"].subscribe, text=foreign, TopicArn=topic, **endpoint)
         # Within an account the topic's policy gives the topic, not the queue or the way outwards.
         refuses("poor", "Subscribe", "identity", **endpoint)
     # The account's endpoints and numbers are nobody's else.
@@ -343,7 +341,8 @@ def who_has_the_token_confirms():
     assert asked.get(timeout=20)["Message"] == "confirmed from another account"
     # The token confirms, and gives nothing else.
     refused("AuthorizationError", SNS["bills"].list_subscriptions_by_topic, TopicArn=topic)
-    refused("NotFound", SNS["bills"].get_subscription_attributes, SubscriptionArn=subscription)
+    text = not_authorized("bills", "SNS:GetSubscriptionAttributes", topic, "resource")
+    refused("AuthorizationError", SNS["bills"].get_subscription_attributes, text=text, SubscriptionArn=subscription)
     server.shutdown()
 
 

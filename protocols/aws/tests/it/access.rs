@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crossdock_aws::{Call, Caller, Directory, Environment, Namespaces, Request, Response};
-use crossdock_common::definition::{Definition, ExchangeInfo, QueueInfo};
+use crossdock_aws::{Call, Caller, Directory, Environment, Namespace, Namespaces, Request, Response};
+use crossdock_common::definition::{BindingSpec, Definition, ExchangeInfo, QueueInfo};
 use crossdock_common::event::Reply;
 use crossdock_common::refusal::{Access, Resource};
 use crossdock_common::warrant::Right;
@@ -33,6 +33,14 @@ impl Directory for Known {
     fn attributes(&self, _: &Name, resource: Resource, name: &Name) -> Option<Table> {
         let (wanted, kept) = if resource == Resource::Queue { ("q", "sqs") } else { ("t", "sns") };
         (name.as_str() == wanted).then(|| attributes(kept, &self.policy))
+    }
+
+    fn bindings(&self, _: &Name, _: Option<&Name>) -> Vec<Arc<BindingSpec>> {
+        Vec::new()
+    }
+
+    fn namespaces(&self) -> Vec<Namespace> {
+        Vec::new()
     }
 
     fn may(&self, user: &Name, vhost: &Name, _: Access, _: Resource, _: &Name) -> bool {
