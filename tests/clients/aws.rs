@@ -143,7 +143,10 @@ fn topics_are_subscribed_by_other_accounts() {
         user("limited", other, Some((far, ["", "^(orders|amq.default)", "^orders"]))),
         user("third", third, Some((farther, [".*"; 3]))),
     ];
-    let may = |rights| others.concat() + &user("bills", other, Some((far, rights)));
+    let boss = "[[users]]\nname = \"boss\"\npassword = \"secret\"\ntags = [\"administrator\"]\n\
+                [[aws.keys]]\naccess_key_id = \"AKIDLATE\"\nsecret_access_key = \"secret\"\nuser = \"late\"\n\
+                account_id = \"111111111111\"\n";
+    let may = |rights| boss.to_owned() + &others.concat() + &user("bills", other, Some((far, rights)));
     let (all, none) = ([".*"; 3], ["^$"; 3]);
     let starts = [("first", may(all)), ("restarted", may(all)), ("forbidden", may(none)), ("allowed", may(all))];
     over_starts("sns_accounts.py", &starts, &[far, farther]);

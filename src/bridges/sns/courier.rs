@@ -82,7 +82,7 @@ impl Courier {
             if self.link.must_leave() {
                 return Ok(());
             }
-            self.send_what_may_go();
+            self.send_what_may_go()?;
             tokio::select! {
                 () = self.link.heard() => {}
                 Some(sent) = self.sends.join_next() => self.settle(sent.ok()),
@@ -91,20 +91,24 @@ impl Courier {
         }
     }
 
-    fn send_what_may_go(&mut self) {
+    /// # Errors
+    /// The subscriber may not have them sent any more. What is on its way goes back to the queue.
+    fn send_what_may_go(&mut self) -> Result<(), String> {
         while self.sends.len() < self.window as usize && self.not_before <= Instant::now() {
-            let Some(delivery) = self.waiting.pop_front() else { return };
+            let Some(delivery) = self.waiting.pop_front() else { break };
             let Some(addressee) = self.addressee(&delivery) else {
                 // The subscription is gone, and its queue will be.
                 self.settle(Some((delivery.id, Verdict::Done { is_slow: false })));
                 continue;
             };
+            self.depot.check_home(&addressee)?;
             if let Some(per_second) = addressee.per_second_max {
                 self.not_before = Instant::now() + Duration::from_secs(1) / per_second;
             }
             let (depot, vhost) = (self.depot.clone(), self.queue.vhost.clone());
             self.sends.spawn(async move { (delivery.id, deliver(&depot, &vhost, &addressee, delivery).await) });
         }
+        Ok(())
     }
 
     fn addressee(&self, delivery: &Delivery) -> Option<Addressee> {

@@ -4,10 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossdock_aws::Namespaces;
-use crossdock_aws::outward::{
-    Addressee, DIRECT_QUEUE, Needed, PENDING_MS_MAX, ReplayTask, is_outgoing, topic_of_archive,
-};
+use crossdock_aws::outward::{Addressee, DIRECT_QUEUE, PENDING_MS_MAX, ReplayTask, is_outgoing, topic_of_archive};
+use crossdock_aws::{Namespace, Namespaces};
 use crossdock_common::Name;
 use crossdock_common::definition::{BindingSpec, Definition, Destination};
 use crossdock_common::refusal::{Access, Resource};
@@ -69,12 +67,21 @@ impl Depot {
         self.bindings(queue).iter().find_map(|binding| self.read(&queue.vhost, binding))
     }
 
-    /// The permissions of the subscriber's own account, as they are now.
-    fn is_permitted(&self, subscriber: &Name, needed: &Needed) -> bool {
+    /// Asks the permissions of the account that has subscribed, if that is not the topic's.
+    ///
+    /// # Errors
+    /// The subscriber may not have messages sent.
+    pub(super) fn check_home(&self, addressee: &Addressee) -> Result<(), String> {
+        let Some(needed) = &addressee.needed else { return Ok(()) };
         let namespace = self.namespaces.of(Some(&needed.account), Some(&needed.region));
-        let Some(vhost) = namespace.map(|namespace| namespace.vhost) else { return false };
-        let may = |access: &Access| self.engine.broker.may(subscriber, &vhost, *access, Resource::Queue, &needed.queue);
-        needed.accesses.iter().all(may)
+        let is_permitted = namespace.is_some_and(|Namespace { vhost, .. }| {
+            let may = |access: &Access| {
+                self.engine.broker.may(&addressee.subscriber, &vhost, *access, Resource::Queue, &needed.queue)
+            };
+            needed.accesses.iter().all(may)
+        });
+        let refusal = || format!("{} may not have them sent in account {}", addressee.subscriber, needed.account);
+        if is_permitted { Ok(()) } else { Err(refusal()) }
     }
 
     /// The hidden queues of all namespaces.
@@ -177,20 +184,14 @@ impl Keeper {
     /// A subscriber of another account may do nothing where the topic is, so the broker reads for him; while he may not in his own, nothing
     /// goes out.
     fn send(&mut self, queue: Hidden, addressee: &Addressee) {
-        match &addressee.needed {
-            None => self.employ(queue, Actor::User(addressee.subscriber.clone())),
-            Some(needed) if self.depot.is_permitted(&addressee.subscriber, needed) => self.employ(queue, Actor::Broker),
-            Some(_) => self.dismiss(queue),
+        let actor = match addressee.needed {
+            None => Actor::User(addressee.subscriber.clone()),
+            Some(_) => Actor::Broker,
+        };
+        match self.depot.check_home(addressee) {
+            Ok(()) => self.employ(queue, actor),
+            Err(reason) => self.refuse(&queue, &reason),
         }
-    }
-
-    /// What was on its way goes back to its queue.
-    fn dismiss(&mut self, queue: Hidden) {
-        if let Some(courier) = self.couriers.remove(&queue) {
-            courier.abort();
-        }
-        let reason = "the subscriber may not send outwards in his account";
-        self.refuse(&queue, reason);
     }
 
     fn refuse(&mut self, queue: &Hidden, reason: &str) {

@@ -1,135 +1,27 @@
 """Topics that other accounts subscribe, through boto3.
 
 Users: `owner` may do everything in account HOME, `plain` of it what concerns queues and topics called `plain…`. In account OTHER `bills` may do
-everything, and `limited` what concerns queues and topics called `orders…`. `third` may do everything in account THIRD."""
+everything, and `limited` what concerns queues and topics called `orders…`. `third` may do everything in account THIRD. `late` of OTHER is made at run time, by `boss`."""
 
+import base64
 import json
 import sys
-import threading
 import urllib.error
 import urllib.request
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from queue import SimpleQueue
 
-import boto3
 import pika
-from botocore.exceptions import ClientError
 
+from accounts import HOME, OTHER, action_of, client, not_authorized, refused
 from ports import PORTS, wait_for
+from shared_topics import SNS, Endpoint, Queue, Topic
 
-HOME, OTHER, THIRD = "000000000000", "111111111111", "222222222222"
-ACCOUNTS = {"owner": HOME, "plain": HOME, "bills": OTHER, "limited": OTHER, "third": THIRD}
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 PENDING = "pending confirmation"
 
 
-def client(service, user, region="us-east-1"):
-    return boto3.client(
-        service,
-        endpoint_url=f"http://127.0.0.1:{PORTS['aws']}",
-        region_name=region,
-        aws_access_key_id="AKID" + user.upper(),
-        aws_secret_access_key="secret",
-    )
-
-
-SQS = {user: client("sqs", user) for user in ACCOUNTS}
-SNS = {user: client("sns", user) for user in ACCOUNTS}
-
-
-def refused(code, call, *, text=None, **parameters):
-    try:
-        answer = call(**parameters)
-    except ClientError as error:
-        found = error.response["Error"]
-        assert found["Code"] == code, error
-        assert text is None or found["Message"] == text, found["Message"]
-        return
-    raise AssertionError(answer)
-
-
 def unauthorized(user, action, topic, why, **parameters):
-    snake = "".join("_" + c.lower() if c.isupper() else c for c in action).lstrip("_")
-    who = f"User: arn:aws:iam::{ACCOUNTS[user]}:user/{user}"
-    reason = f"because no {why}-based policy allows the SNS:{action} action"
-    text = f"{who} is not authorized to perform: SNS:{action} on resource: {topic} {reason}"
-    refused("AuthorizationError", getattr(SNS[user], snake), text=text, **parameters)
-
-
-class Topic:
-    """A topic of the owner's, shared with account OTHER."""
-
-    def __init__(self, name, accounts=(OTHER,), user="owner"):
-        self.sns = SNS[user]
-        attributes = {"FifoTopic": "true"} if name.endswith(".fifo") else {}
-        self.arn = self.sns.create_topic(Name=name, Attributes=attributes)["TopicArn"]
-        if accounts:
-            self.share(*accounts)
-
-    def share(self, *accounts):
-        self.sns.add_permission(TopicArn=self.arn, Label="shared", AWSAccountId=accounts, ActionName=["Subscribe"])
-
-    def publish(self, text, **more):
-        self.sns.publish(TopicArn=self.arn, Message=text, **more)
-
-    def subscribe(self, user, endpoint, protocol="sqs", *, shown=False, **attributes):
-        texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in attributes.items()}
-        given = {"TopicArn": self.arn, "Protocol": protocol, "Endpoint": endpoint, "Attributes": texts}
-        return SNS[user].subscribe(**given, ReturnSubscriptionArn=shown)["SubscriptionArn"]
-
-    def subscriptions(self):
-        return self.sns.list_subscriptions_by_topic(TopicArn=self.arn)["Subscriptions"]
-
-
-class Queue:
-    def __init__(self, user, name, may_send=True, region="us-east-1"):
-        self.sqs = client("sqs", user, region)
-        attributes = {"FifoQueue": "true"} if name.endswith(".fifo") else {}
-        self.url = self.sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
-        self.arn = f"arn:aws:sqs:{region}:{ACCOUNTS[user]}:{name}"
-        if may_send:
-            self.let_sns(True)
-
-    def let_sns(self, may):
-        statement = {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage"}
-        statement |= {"Resource": self.arn, "Condition": {"StringEquals": {"aws:SourceAccount": HOME}}}
-        policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]}) if may else ""
-        self.sqs.set_queue_attributes(QueueUrl=self.url, Attributes={"Policy": policy})
-
-    def receive(self, wait=10):
-        found = self.sqs.receive_message(QueueUrl=self.url, MaxNumberOfMessages=10, WaitTimeSeconds=wait).get("Messages", [])
-        for message in found:
-            self.sqs.delete_message(QueueUrl=self.url, ReceiptHandle=message["ReceiptHandle"])
-        return [message["Body"] for message in found]
-
-    def collect(self, count):
-        bodies = []
-        while len(bodies) < count:
-            bodies += self.receive()
-        return bodies
-
-
-class Endpoint:
-    """An HTTP endpoint that answers 200."""
-
-    def __init__(self):
-        self.posts = posts = SimpleQueue()
-
-        class Receiver(BaseHTTPRequestHandler):
-            def do_POST(self):
-                posts.put(json.loads(self.rfile.read(int(self.headers["content-length"]))))
-                self.send_response(200)
-                self.end_headers()
-
-            def log_message(self, *_):
-                pass
-
-        self.server = HTTPServer(("127.0.0.1", 0), Receiver)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self.server.server_port}/"
-
-    def post(self):
-        return self.posts.get(timeout=20)
+    text = not_authorized(user, "SNS:" + action, topic, why)
+    refused("AuthorizationError", action_of(SNS[user], action), text=text, **parameters)
 
 
 def attributes(user, arn):
@@ -392,6 +284,39 @@ def lists_have_pages():
     assert sum("pages-" in one["TopicArn"] for one in listed("bills")) == count
 
 
+def manage(method, path, body=None):
+    """An order of user `boss` to the management API."""
+    text = json.dumps(body).encode() if body is not None else None
+    request = urllib.request.Request(f"http://127.0.0.1:{PORTS['management']}/api/{path}", text, method=method)
+    request.add_header("authorization", "Basic " + base64.b64encode(b"boss:secret").decode())
+    request.add_header("content-type", "application/json")
+    urllib.request.urlopen(request, timeout=20).read()
+
+
+def who_may_no_longer_gets_nothing():
+    """User `late` is made, forbidden, and allowed again while the broker runs."""
+    permissions = f"permissions/aws%2F{OTHER}/late"
+    manage("PUT", "users/late", {"password": "secret", "tags": ""})
+    allow = lambda: manage("PUT", permissions, {"configure": ".*", "write": ".*", "read": ".*"})
+    allow()
+    topic, queue = Topic("late"), Queue("late", "late")
+    arn = topic.subscribe("late", queue.arn, RawMessageDelivery="true")
+    topic.publish("in time")
+    assert queue.collect(1) == ["in time"]
+    manage("DELETE", permissions)
+    topic.publish("too late")
+    queue.sqs = client("sqs", "bills")
+    assert queue.receive(2) == []
+    manage("DELETE", "users/late")
+    assert attributes("bills", arn)["SubscriptionPrincipal"] == f"arn:aws:iam::{OTHER}:user/late"
+    manage("PUT", "users/late", {"password": "secret", "tags": ""})
+    allow()
+    # What changes a subscription has all of them looked at.
+    set_attribute("bills", arn, "RawMessageDelivery", "true")
+    assert queue.collect(1) == ["too late"]
+    SNS["bills"].unsubscribe(SubscriptionArn=arn)
+
+
 def a_kill_comes():
     topic, queue = Topic("killed"), Queue("bills", "killed")
     letters = json.dumps({"deadLetterTargetArn": Queue("bills", "killed-letters", may_send=False).arn})
@@ -420,7 +345,9 @@ def all_is_there_after_a_kill():
 def nothing_goes_out_for_who_may_not():
     topic = Topic("killed", accounts=())
     publish_wanted(topic, "waits")
-    refused("AuthorizationError", SNS["bills"].list_subscriptions)
+    assert Queue("limited", "orders-own", may_send=False).receive(1) == [], "a second later"
+    metrics = urllib.request.urlopen(f"http://127.0.0.1:{PORTS['management']}/metrics", timeout=20).read().decode()
+    assert not [line for line in metrics.splitlines() if line.startswith("crossdock_sns_deliveries_total{")], metrics
     unauthorized("owner", "SetSubscriptionAttributes", topic.arn, "resource", **{
         "SubscriptionArn": topic.subscriptions()[0]["SubscriptionArn"],
         "AttributeName": "FilterPolicy",
@@ -447,6 +374,7 @@ SCENES = {
         queues_of_others_are_confirmed_by_them,
         fifo_topics_keep_their_order,
         lists_have_pages,
+        who_may_no_longer_gets_nothing,
         a_kill_comes,
     ],
     "restarted": [all_is_there_after_a_kill],
