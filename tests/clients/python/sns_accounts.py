@@ -64,7 +64,16 @@ def the_topics_policy_decides():
     arn = orders.subscribe("limited", own.arn)
     orders.publish("to limited")
     assert json.loads(own.collect(1)[0])["Message"] == "to limited"
-    assert attributes("bills", arn)["SubscriptionPrincipal"] == f"arn:aws:iam::{OTHER}:user/limited"
+    for user in ("bills", "limited"):
+        assert attributes(user, arn)["SubscriptionPrincipal"] == f"arn:aws:iam::{OTHER}:user/limited"
+        set_attribute(user, arn, "RawMessageDelivery", "true")
+    arns = [orders.subscribe("bills", queue.arn), topic.subscribe("bills", queue.arn)]
+    for arn_of_bills, topic_arn in zip(arns, (orders.arn, topic.arn)):
+        given = {"SubscriptionArn": arn_of_bills}
+        unauthorized("limited", "Unsubscribe", topic_arn, "identity", **given)
+        raw = given | {"AttributeName": "RawMessageDelivery", "AttributeValue": "true"}
+        unauthorized("limited", "SetSubscriptionAttributes", topic_arn, "identity", **raw)
+        SNS["bills"].unsubscribe(**given)
     SNS["limited"].unsubscribe(SubscriptionArn=arn)
     assert orders.subscriptions() == []
 
@@ -314,7 +323,10 @@ def who_may_no_longer_gets_nothing():
     # What changes a subscription has all of them looked at.
     set_attribute("bills", arn, "RawMessageDelivery", "true")
     assert queue.collect(1) == ["too late"]
-    SNS["bills"].unsubscribe(SubscriptionArn=arn)
+    manage("DELETE", permissions)
+    refused("AuthorizationError", SNS["late"].get_subscription_attributes, SubscriptionArn=arn)
+    SNS["late"].unsubscribe(SubscriptionArn=arn)
+    assert topic.subscriptions() == []
 
 
 def a_kill_comes():

@@ -14,13 +14,14 @@ use crate::arn::Place;
 use crate::call::Job;
 use crate::directory::Directory;
 use crate::error::Failure;
+use crate::sns::outward::Needed;
 use crate::sns::{Subscription, find_in, outward};
 use crate::wire::Service;
 
-/// Lets the account in whose subscription the request names.
+/// Lets the user in of the account whose subscription the request names, if that permits him the same for a topic of that name.
 ///
 /// # Errors
-/// There is no such subscription, or it is another account's.
+/// There is no such subscription, or it is another account's, or the user may not.
 pub(super) fn appeal(job: &Job, topic: &str, id: &str) -> Result<(), Failure> {
     let (vhost, topic) = (&job.environment.namespace.vhost, Name::from(topic));
     let directory = job.environment.directory.as_ref();
@@ -28,6 +29,9 @@ pub(super) fn appeal(job: &Job, topic: &str, id: &str) -> Result<(), Failure> {
     let found = find_in(bindings.iter().map(Arc::as_ref), id).ok_or(Failure::SnsNotFound("Subscription"))?;
     check_owner(job, &found)?;
     let right = if job.action == "GetSubscriptionAttributes" { Right::Look } else { Right::Read };
+    if !is_his_to_end(job, &found) && !is_permitted(job, &found, right) {
+        return Err(refuse(job, &topic, Reason::NotPermitted));
+    }
     warrants::give_topic(job, &topic, right);
     Ok(())
 }
@@ -44,22 +48,46 @@ fn refuse(job: &Job, topic: &Name, reason: Reason) -> Failure {
     Resource { service: Service::Sns, name: topic, policy: None }.refuse(job, &job.action, reason)
 }
 
+/// Who has subscribed may end that, whatever has become of the permission to.
+fn is_his_to_end(job: &Job, subscription: &Subscription) -> bool {
+    job.action == "Unsubscribe" && job.user.as_str() == subscription.subscriber
+}
+
+fn is_permitted(job: &Job, subscription: &Subscription, right: Right) -> bool {
+    let topic = Resource { service: Service::Sns, name: &subscription.topic, policy: None };
+    let changes = right == Right::Read;
+    warrants::is_permitted_at_home(job, &topic, right)
+        && (!changes || subscription.needed(&job.place).is_none_or(|needed| may_have(job, &needed)))
+}
+
 /// Whether the permissions of the user's own account let him have such a subscription to another one's topic.
+fn may_have(job: &Job, needed: &Needed) -> bool {
+    let Some((directory, vhost)) = home_of(job, needed) else { return false };
+    let may = |access: &Access| directory.may(&job.user, &vhost, *access, Kind::Queue, &needed.queue);
+    needed.accesses.iter().all(may)
+}
+
+fn home_of<'a>(job: &'a Job, needed: &Needed) -> Option<(&'a dyn Directory, Name)> {
+    let directory = job.environment.directory.as_deref()?;
+    let home = directory.find(&needed.account, Some(&needed.region))?;
+    Some((directory, home.namespace.vhost.clone()))
+}
+
+/// Whether the user may make such a subscription to another account's topic, which has allowed it.
 ///
 /// # Errors
-/// They do not, or there is no such queue.
+/// The permissions of his own account do not give it, or his queue is not there.
 pub(crate) fn check_home(job: &Job, subscription: &Subscription) -> Result<(), Failure> {
     let Some(needed) = subscription.needed(&job.place) else { return Ok(()) };
     let no_queue = || Failure::SnsInvalid(format!("Endpoint Reason: there is no queue {}", needed.queue));
-    let Some(directory) = &job.environment.directory else { return Err(Failure::Internal) };
-    let home = directory.find(&needed.account, Some(&needed.region)).ok_or_else(no_queue)?;
-    let vhost = &home.namespace.vhost;
-    let may = |access: &Access| directory.may(&job.user, vhost, *access, Kind::Queue, &needed.queue);
-    if !needed.accesses.iter().all(may) {
-        return Err(refuse(job, &subscription.topic, Reason::NotPermitted));
+    match home_of(job, &needed) {
+        None if needed.is_own_queue => Err(no_queue()),
+        _ if !may_have(job, &needed) => Err(refuse(job, &subscription.topic, Reason::NotPermitted)),
+        Some((directory, vhost)) if needed.is_own_queue => {
+            directory.attributes(&vhost, Kind::Queue, &needed.queue).map(drop).ok_or_else(no_queue)
+        }
+        _ => Ok(()),
     }
-    let is_there = !needed.is_own_queue || directory.attributes(vhost, Kind::Queue, &needed.queue).is_some();
-    if is_there { Ok(()) } else { Err(no_queue()) }
 }
 
 /// Where the caller's own resources are.

@@ -63,3 +63,67 @@ pub(crate) fn find_in<'a>(bindings: impl IntoIterator<Item = &'a BindingSpec>, i
     let mut all = bindings.into_iter().filter_map(Subscription::of_binding);
     all.find(|one| one.id == id && !one.is_replay)
 }
+
+#[cfg(test)]
+mod tests {
+    use crossdock_common::Table;
+
+    use super::*;
+    use crate::sns::subscription::Outward;
+
+    const HOME: &str = "000000000000";
+    const OTHER: &str = "111111111111";
+
+    fn place() -> Place {
+        Place::of(&crate::namespaces::tests::home(), None)
+    }
+
+    fn subscription(owner: Option<&str>, protocol: Protocol, endpoint: &str) -> Subscription {
+        Subscription {
+            topic: "t".into(),
+            queue: "aws.sns.01234567-89ab-cdef-0123-456789abcdef".into(),
+            protocol,
+            key: bytes::Bytes::new(),
+            id: "01234567-89ab-cdef-0123-456789abcdef".to_owned(),
+            subscriber: "bills".to_owned(),
+            endpoint: endpoint.to_owned(),
+            raw: false,
+            filter: None,
+            scope: Default::default(),
+            replay: None,
+            is_replay: false,
+            outward: Outward { owner: owner.map(str::to_owned), ..Outward::default() },
+            known: None,
+        }
+    }
+
+    #[test]
+    fn an_owner_is_kept_and_an_argument_is_none() {
+        let known = subscription(Some(OTHER), Protocol::Https, "https://example.com/");
+        let binding = known.to_binding();
+        let found = find_in([&binding], &known.id).unwrap();
+        assert_eq!((found.owner(&place()), found.owners_place(&place()).account.as_str()), (OTHER, OTHER));
+        assert_eq!(subscription(None, Protocol::Sms, "+15551234567").owner(&place()), HOME);
+        // What AMQP and STOMP can write are arguments.
+        let forged = BindingSpec { arguments: binding.attributes.clone(), attributes: Table::new(), ..binding };
+        assert_eq!(find_in([&forged], &known.id), None);
+    }
+
+    #[test]
+    fn what_a_subscriber_needs_at_home() {
+        let needed = |owner, protocol, endpoint: &str| {
+            let needed = subscription(owner, protocol, endpoint).needed(&place())?;
+            Some((needed.account, needed.region, needed.queue.to_string(), needed.accesses.len(), needed.is_own_queue))
+        };
+        let queue = |account: &str| format!("arn:aws:sqs:eu-west-1:{account}:q");
+        let outwards = |region: &str| {
+            let hidden = "aws.sns.01234567-89ab-cdef-0123-456789abcdef".to_owned();
+            Some((OTHER.to_owned(), region.to_owned(), hidden, 3, false))
+        };
+        assert_eq!(needed(None, Protocol::Sqs, &queue(HOME)), None, "the core asks where the topic is");
+        let own = Some((OTHER.to_owned(), "eu-west-1".to_owned(), "q".to_owned(), 1, true));
+        assert_eq!(needed(Some(OTHER), Protocol::Sqs, &queue(OTHER)), own);
+        assert_eq!(needed(Some(OTHER), Protocol::Sqs, &queue(HOME)), outwards("us-east-1"));
+        assert_eq!(needed(Some(OTHER), Protocol::Https, &queue(OTHER)), outwards("us-east-1"));
+    }
+}
