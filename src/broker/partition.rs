@@ -167,24 +167,18 @@ impl PartitionTask {
 
     async fn wait(&self) {
         let notified = self.signals.wake.notified();
-        let deadline = self.broker.deadline(self.partition);
-        let Some(deadline) = deadline else {
-            // Housekeeping looks after itself from time to time.
-            let _ = tokio::time::timeout(TIDY_EVERY, notified).await;
+        // Housekeeping looks after itself from time to time.
+        let tidy = tokio::time::Instant::now() + TIDY_EVERY;
+        let deadline = self.broker.deadline(self.partition).filter(|deadline| self.clock.to_tokio(*deadline) <= tidy);
+        let until = deadline.map_or(tidy, |deadline| self.clock.to_tokio(deadline));
+        let (true, Some(deadline)) = (tokio::time::timeout_at(until, notified).await.is_err(), deadline) else {
             return;
         };
-        tokio::select! {
-            () = notified => {}
-            () = tokio::time::sleep(TIDY_EVERY) => {}
-            () = tokio::time::sleep_until(self.clock.to_tokio(deadline)) => {
-                // The runtime's timers count milliseconds; never tick before the core's microsecond has come.
-                let now = self.clock.now();
-                if now.instant < deadline {
-                    tokio::time::sleep(Duration::from_millis(1)).await;
-                }
-                self.broker.tick(self.partition, self.clock.now());
-            }
+        // The runtime's timers count milliseconds; never tick before the core's microsecond has come.
+        if self.clock.now().instant < deadline {
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
+        self.broker.tick(self.partition, self.clock.now());
     }
 
     fn journal_changed(&mut self, now: Now, event: JournalEvent) {

@@ -309,16 +309,15 @@ impl Client {
         self.flush(now);
         self.unfollow_queues(None);
         let connection = self.outbox.connection;
-        let holdings = self.holdings.take().unwrap_or_default();
-        for (queue, holds) in
-            holdings.touched.into_iter().chain(self.session.as_ref().map(|session| (session.queue, true)))
-        {
+        let holdings = self.holdings.take();
+        let (touched, exclusive) = holdings.map(|holdings| (holdings.touched, holdings.exclusive)).unwrap_or_default();
+        for (queue, holds) in touched.into_iter().chain(self.session.as_ref().map(|session| (session.queue, true))) {
             self.push(queue, ShardCommand::Detach { queue, connection, holds });
         }
         self.flush(now);
         self.close_session(now);
-        if !holdings.exclusive.is_empty() {
-            self.broker.delete_exclusive(now, &self.who.vhost, &holdings.exclusive, connection);
+        if !exclusive.is_empty() {
+            self.broker.delete_exclusive(now, &self.who.vhost, &exclusive, connection);
         }
         self.broker.forget_connection(connection);
     }

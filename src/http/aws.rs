@@ -19,7 +19,7 @@ use crossdock_aws::{Behalf, Call, Caller, Environment, Failure, Head, Quirks, Re
 use crossdock_common::{Name, UnixMillis};
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
-use hyper::{Method, Response, StatusCode};
+use hyper::{HeaderMap, Method, Response, StatusCode};
 
 use super::body::{Missing, whole};
 use crate::bridges::sns::Office;
@@ -39,6 +39,8 @@ const SPELLING_MAX: usize = 3;
 const PARAMETERS_BYTES: usize = 256 << 10;
 /// What somebody may send who has signed nothing: the ARN of a topic and a token.
 const STRANGERS_BODY_BYTES_MAX: usize = 4 << 10;
+/// More than requests of SDKs have: an idle connection keeps a table for so many.
+const HEADERS_KEPT_MAX: usize = 24;
 /// The document that keeps the key of receipt handles.
 const DOCUMENT: &str = "aws";
 const RECEIPT_KEY: &str = "receipt-key";
@@ -68,7 +70,8 @@ fn receipt_key(engine: &Engine) -> Result<Vec<u8>> {
 
 impl Responder for Aws {
     fn respond(self: Arc<Self>, request: hyper::Request<Incoming>, peer: SocketAddr) -> Answer {
-        Box::pin(self.serve(request, peer))
+        let (Parts { method, uri, headers, .. }, body) = request.into_parts();
+        Box::pin(self.serve(Head { method, uri, headers }, body, peer))
     }
 }
 
@@ -100,59 +103,57 @@ impl Aws {
         })
     }
 
-    async fn serve(
+    /// No `async fn`: the future of one has its arguments in it twice, and what has more than a KiB is allocated slowly.
+    fn serve(
         self: Arc<Self>,
-        request: hyper::Request<Incoming>,
+        head: Head,
+        body: Incoming,
         peer: SocketAddr,
-    ) -> Result<Response<Body>, Infallible> {
+    ) -> impl Future<Output = Result<Response<Body>, Infallible>> + Send {
         let seed = self.seeds.fetch_add(1, Ordering::Relaxed);
-        let (Parts { method, uri, headers, .. }, body) = request.into_parts();
-        let mut request = Request { head: Head { method, uri, headers }, body: Bytes::new() };
-        if let Some(pem) = certificate(&self.office, &request.head).await {
-            let answer = Response::builder().header("content-type", "application/x-pem-file").body(pem);
-            return Ok(answer.unwrap_or_default());
+        let mut request = Request { head, body: Bytes::new() };
+        async move {
+            if let Some(pem) = certificate(&self.office, &request.head).await {
+                let answer = Response::builder().header("content-type", "application/x-pem-file").body(pem);
+                return Ok(answer.unwrap_or_default());
+            }
+            let caller = self.caller(&peer, &mut request, body, self.engine.clock.now().unix);
+            let (environment, caller) = match caller.await.and_then(|caller| self.admit(&request, caller)) {
+                Ok(admitted) => admitted,
+                Err(failure) => return Ok(to_http(refuse(&request, &failure, seed), HeaderMap::new())),
+            };
+            let mut session = Session::new(self.engine.clone(), &caller.user);
+            let mut call = Call::new(environment, &request, caller, self.engine.clock.now(), seed);
+            let headers = emptied(request);
+            Ok(to_http(session.run(&mut call).await, headers))
         }
-        let (environment, caller) = match self.admit(peer, &mut request, body).await {
-            Ok(admitted) => admitted,
-            Err(failure) => return Ok(to_http(refuse(&request, &failure, seed))),
-        };
-        let session = Session::new(self.engine.clone(), &caller.user);
-        let call = Call::new(environment, &request, caller, self.engine.clock.now(), seed);
-        // It is a part of the buffer that the connection reads into, which needs no other one without it.
-        drop(request);
-        Ok(to_http(session.run(call).await))
     }
 
-    /// Finds out who asks, and about whose resources.
-    async fn admit(
-        &self,
-        peer: SocketAddr,
-        request: &mut Request,
-        body: Incoming,
-    ) -> Result<(Arc<Environment>, Caller), Failure> {
-        let caller = self.caller(peer, request, body, self.engine.clock.now().unix).await?;
+    /// Finds out about whose resources somebody asks.
+    fn admit(&self, request: &Request, caller: Caller) -> Result<(Arc<Environment>, Caller), Failure> {
         Ok((self.environment(request, &caller)?, caller))
     }
 
     /// Reads the body of a request that may be good, and finds out who has sent it.
     async fn caller(
         &self,
-        peer: SocketAddr,
+        peer: &SocketAddr,
         request: &mut Request,
         body: Incoming,
         now: UnixMillis,
     ) -> Result<Caller, Failure> {
-        let claim = Claim::read(&request.head);
-        let claim = match claim {
-            Err(unsigned) if self.keys.are_checked() => {
-                return self.stranger(request, body, unsigned, peer, now).await;
-            }
+        let claim = match self.keys.expect(Claim::read(&request.head)) {
+            Ok(claim) => claim,
             // Who has no key here is turned away before the body is read.
-            claim => self.keys.expect(claim).inspect_err(|_| self.refused(peer, &request.head))?,
+            Err(failure @ Failure::UnknownKey) => {
+                self.refused(*peer, &request.head);
+                return Err(failure);
+            }
+            Err(unsigned) => return Box::pin(self.stranger(request, body, unsigned, *peer, now)).await,
         };
-        request.body = self.read(body).await?;
+        request.body = whole(body, self.body_bytes_max).await.map_err(unread)?;
         let caller = self.keys.caller(claim, &request.head, &request.body, peer.ip(), now);
-        let caller = caller.inspect_err(|_| self.refused(peer, &request.head))?;
+        let caller = caller.inspect_err(|_| self.refused(*peer, &request.head))?;
         self.confirming(request, caller, now)
     }
 
@@ -227,18 +228,18 @@ impl Aws {
         }))
     }
 
-    async fn read(&self, body: Incoming) -> Result<Bytes, Failure> {
-        whole(body, self.body_bytes_max).await.map_err(|missing| match missing {
-            Missing::TooLarge => Failure::TooLarge,
-            Missing::TooSlow => Failure::Malformed("The body did not come in time.".to_owned()),
-            Missing::Broken => Failure::Malformed("The body cannot be read.".to_owned()),
-        })
-    }
-
     fn refused(&self, peer: SocketAddr, head: &Head) {
         let claim = Claim::read(head);
         let user = claim.as_ref().map(Claim::access_key).unwrap_or_default();
         AuthenticationFailed { protocol: Protocol::Aws, peer, user }.emit(&self.engine.metrics);
+    }
+}
+
+fn unread(missing: Missing) -> Failure {
+    match missing {
+        Missing::TooLarge => Failure::TooLarge,
+        Missing::TooSlow => Failure::Malformed("The body did not come in time.".to_owned()),
+        Missing::Broken => Failure::Malformed("The body cannot be read.".to_owned()),
     }
 }
 
@@ -254,9 +255,22 @@ async fn certificate(office: &Arc<Office>, head: &Head) -> Option<Body> {
     found.ok().flatten().map(Body::from)
 }
 
-fn to_http(response: crossdock_aws::Response) -> Response<Body> {
+/// The request is a part of the buffer that the connection reads into, which needs no other one without it. Its table of headers is kept
+/// for the answer's, from where the connection takes it for the next request.
+fn emptied(request: Request) -> HeaderMap {
+    let mut headers = request.head.headers;
+    if headers.capacity() > HEADERS_KEPT_MAX {
+        return HeaderMap::new();
+    }
+    headers.clear();
+    headers
+}
+
+/// An answer whose headers are put into an empty table.
+fn to_http(response: crossdock_aws::Response, headers: HeaderMap) -> Response<Body> {
     let mut answer = Response::new(Body::from(response.body));
     *answer.status_mut() = StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *answer.headers_mut() = headers;
     answer.headers_mut().extend(response.headers);
     answer
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Body;
+use smallvec::SmallVec;
 
 /// Time to send a whole body.
 const TIME_MAX: Duration = Duration::from_secs(30);
@@ -25,10 +26,20 @@ where
     B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Unpin,
 {
     if usize::try_from(body.size_hint().lower()).is_ok_and(|bytes| bytes <= bytes_max) {
-        let read = tokio::time::timeout(TIME_MAX, Limited::new(body, bytes_max).collect()).await;
-        return Ok(read.map_err(|_| Missing::TooSlow)?.map_err(|error| why(&*error))?.to_bytes());
+        let read = tokio::time::timeout(TIME_MAX, joined(Limited::new(body, bytes_max))).await;
+        return read.map_err(|_| Missing::TooSlow)?.map_err(|error| why(&*error));
     }
     Err(Missing::TooLarge)
+}
+
+/// One piece, as most bodies come, is taken as it is.
+async fn joined<B: Body<Data = Bytes> + Unpin>(mut body: B) -> Result<Bytes, B::Error> {
+    let mut pieces: SmallVec<[Bytes; 1]> = SmallVec::new();
+    while let Some(frame) = body.frame().await {
+        pieces.extend(frame?.into_data());
+    }
+    let only = if pieces.len() == 1 { pieces.pop() } else { None };
+    Ok(only.unwrap_or_else(|| pieces.concat().into()))
 }
 
 fn why(error: &(dyn Error + Send + Sync + 'static)) -> Missing {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::clean::{CleanJob, Place, Progress, Survivors};
 use crate::disk::is_full;
+use crate::filling::FillJob;
 use crate::jobs::{Job, Outcome, Replacement};
 use crate::names::{self, Listing};
 use crate::sealed::Vault;
@@ -23,6 +24,7 @@ pub struct Housekeeper {
     identity: u64,
     epoch: Epoch,
     reserve_bytes: u64,
+    segment_bytes: u64,
     /// A snapshot that recovery found damaged: kept when a better one replaces it.
     damaged: Option<BatchSequence>,
     work: Option<Work>,
@@ -32,6 +34,7 @@ pub struct Housekeeper {
 enum Work {
     Snapshot(SnapshotJob),
     Clean(Box<CleanJob>),
+    Fill(FillJob),
 }
 
 /// Why a job did not come about.
@@ -50,8 +53,8 @@ impl Housekeeper {
         options: &Options,
         damaged: Option<BatchSequence>,
     ) -> Housekeeper {
-        let reserve_bytes = options.reserve_bytes;
-        Housekeeper { shared, disk, folder, identity, epoch, reserve_bytes, damaged, work: None }
+        let Options { reserve_bytes, segment_bytes, .. } = *options;
+        Housekeeper { shared, disk, folder, identity, epoch, reserve_bytes, segment_bytes, damaged, work: None }
     }
 
     /// Starts the job that waits, or does the next part of the one under way.
@@ -59,6 +62,7 @@ impl Housekeeper {
         match self.work.take() {
             Some(Work::Snapshot(job)) => self.advance_snapshot(job),
             Some(Work::Clean(job)) => self.advance_clean(job),
+            Some(Work::Fill(job)) => self.advance_fill(job),
             None => match self.shared.take_job() {
                 Some(job) => self.start(job),
                 None => return Step::Idle,
@@ -80,6 +84,7 @@ impl Housekeeper {
             }
             Job::Clean(segment, survivors) => self.start_clean(segment, survivors),
             Job::Replace(replacement) => self.replace(replacement),
+            Job::Fill(spare) => self.start_fill(spare),
             Job::Discard(segment, reason) => self.end_clean(segment, GiveUp::Harmless(reason)),
         }
     }
@@ -229,7 +234,25 @@ impl Housekeeper {
         Place { disk: &self.disk, folder: &self.folder, identity: self.identity, epoch: self.epoch }
     }
 
-    // ---- both ----
+    // ---- filling ----
+
+    fn start_fill(&mut self, spare: u64) {
+        match FillJob::new(&self.disk, &self.folder, spare, self.segment_bytes) {
+            Ok(job) => self.work = Some(Work::Fill(job)),
+            Err(_) => self.shared.end_filling(false),
+        }
+    }
+
+    fn advance_fill(&mut self, mut job: FillJob) {
+        match job.step() {
+            Ok(true) => self.shared.end_filling(true),
+            Ok(false) => self.work = Some(Work::Fill(job)),
+            // Whatever is wrong with the disk, the journal finds out for itself.
+            Err(_) => self.shared.end_filling(false),
+        }
+    }
+
+    // ---- all ----
 
     fn sync_folder(&self) -> Result<(), GiveUp> {
         self.disk

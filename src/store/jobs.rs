@@ -15,6 +15,8 @@ pub(crate) enum Job {
     Clean(ClosedSegment, Box<dyn Survivors>),
     /// The end of a cleaning.
     Replace(Replacement),
+    /// A spare segment that is to be written beforehand.
+    Fill(u64),
     /// A cleaning that is not to end well.
     Discard(BatchSequence, String),
 }

@@ -12,6 +12,7 @@ mod clean;
 mod compact;
 mod disk;
 mod file_journal;
+mod filling;
 mod format;
 mod frames;
 mod growth;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::disk::{DiskFile, is_full};
+use crate::filling;
 use crate::names;
 use crate::sealed::Vault;
 use crate::table::ClosedSegment;
@@ -37,6 +38,10 @@ pub(crate) struct ActiveSegment {
     pub(crate) file: Arc<dyn DiskFile>,
     /// Where the next group goes, a block boundary.
     pub(crate) offset: u64,
+    /// How often it was synced.
+    pub(crate) syncs: u64,
+    /// The segment behind it has been asked for.
+    is_followed: bool,
 }
 
 /// The files of an open journal's segments; which there are is in the [table](crate::table::SegmentTable).
@@ -47,6 +52,8 @@ pub(crate) struct Segments {
     spares_max: usize,
     spares: Vec<u64>,
     next_spare: u64,
+    /// A spare is being filled.
+    is_filling: bool,
     pub(crate) active: Option<ActiveSegment>,
 }
 
@@ -59,7 +66,7 @@ impl Segments {
         spares: Vec<u64>,
     ) -> Segments {
         let next_spare = spares.last().map_or(0, |spare| spare + 1);
-        Segments { disk, folder, segment_bytes, spares_max, spares, next_spare, active: None }
+        Segments { disk, folder, segment_bytes, spares_max, spares, next_spare, is_filling: false, active: None }
     }
 
     /// Room left in the active segment.
@@ -87,7 +94,7 @@ impl Segments {
             return Err(Trouble::new("name a segment", &error));
         }
         self.sync_folder()?;
-        self.active = Some(ActiveSegment { first, file, offset: 0 });
+        self.active = Some(ActiveSegment { first, file, offset: 0, syncs: 0, is_followed: false });
         Ok(())
     }
 
@@ -131,6 +138,33 @@ impl Segments {
         }
         let has_other_size = segment.compact || segment.len_bytes != self.segment_bytes;
         (has_other_size || !self.recycle(&path)).then_some(path)
+    }
+
+    /// The number of the spare that should be filled now, if one should.
+    pub(crate) fn spare_to_fill(&mut self) -> Option<u64> {
+        let active = self.active.as_mut().filter(|active| !active.is_followed)?;
+        let wanted = self.spares.is_empty() && self.spares_max > 0 && !self.is_filling;
+        if !wanted || !filling::pays((active.offset, self.segment_bytes), active.syncs) {
+            return None;
+        }
+        (active.is_followed, self.is_filling) = (true, true);
+        self.next_spare += 1;
+        Some(self.next_spare - 1)
+    }
+
+    /// A spare is being filled, and it was not said yet how that ended.
+    pub(crate) fn is_filling(&self) -> bool {
+        self.is_filling
+    }
+
+    /// Takes the spare, or returns its file if it is of no use.
+    pub(crate) fn end_filling(&mut self, (spare, is_filled): (u64, bool)) -> Option<PathBuf> {
+        self.is_filling = false;
+        if is_filled && self.spares.len() < self.spares_max {
+            self.spares.push(spare);
+            return None;
+        }
+        Some(self.folder.join(names::spare(spare)))
     }
 
     /// Removes all spares: an idle journal gives space back. One that stays is found by the next recovery.

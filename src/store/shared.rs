@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::batch::{Batch, Snapshot};
 use crate::clean::Survivors;
+use crate::filling::Filling;
 use crate::growth::Growth;
 use crate::jobs::{Job, Outcome, Replacement, Stage};
 use crate::journal::{AppendError, CleanError, CloseError, Journal, JournalStatus, SnapshotError};
@@ -29,6 +30,7 @@ struct State {
     /// Why the owner cannot go on: the failure as soon as everything is written.
     given_up: Option<String>,
     stage: Stage,
+    filling: Filling,
     /// Files that nobody needs, for the housekeeper.
     garbage: Vec<PathBuf>,
     snapshot_at: BatchSequence,
@@ -60,6 +62,7 @@ impl Start {
             failure: None,
             given_up: None,
             stage: Stage::None,
+            filling: Filling::None,
             garbage: Vec::new(),
             snapshot_at: self.snapshot_at,
             segments: self.segments,
@@ -221,6 +224,17 @@ impl Shared {
         self.jobs.notify_all();
     }
 
+    /// Lets the housekeeper fill a spare.
+    pub(crate) fn want_filled(&self, spare: u64) {
+        self.state().filling = Filling::Wanted(spare);
+        self.jobs.notify_all();
+    }
+
+    /// The spare that was to be filled, and whether it can be used.
+    pub(crate) fn take_filled(&self) -> Option<(u64, bool)> {
+        self.state().filling.take_end()
+    }
+
     /// Hands a waiting job on once its batch is durable, and fetches the end of a finished one.
     pub(crate) fn poll_job(&self) -> Option<Outcome> {
         let mut state = self.state();
@@ -317,6 +331,10 @@ impl Shared {
         self.work.notify_one();
     }
 
+    pub(crate) fn end_filling(&self, is_filled: bool) {
+        self.state().filling.end(is_filled);
+    }
+
     /// True once a job under way should be given up.
     pub(crate) fn is_ending(&self) -> bool {
         let state = self.state();
@@ -379,7 +397,8 @@ impl Shared {
 impl State {
     /// What the housekeeper is to do next. Files are removed first: somebody may wait for the space.
     fn take_job(&mut self) -> Option<Job> {
-        self.garbage.pop().map(Job::Remove).or_else(|| self.stage.take_job())
+        let asked = self.garbage.pop().map(Job::Remove).or_else(|| self.stage.take_job());
+        asked.or_else(|| self.filling.take_job())
     }
 
     fn has_work(&self, durable: BatchSequence) -> bool {

@@ -179,7 +179,21 @@ impl Writer {
         self.sync_file()?;
         self.shared.settle_pending(bytes);
         self.announce_durable();
+        self.look_ahead();
         Ok(())
+    }
+
+    /// Has the next segment filled beforehand where that pays.
+    fn look_ahead(&mut self) {
+        if self.segments.is_filling() {
+            let Some(end) = self.shared.take_filled() else { return };
+            let garbage = self.segments.end_filling(end);
+            self.shared.discard(garbage);
+            self.publish_disk_bytes();
+        }
+        if let Some(spare) = self.segments.spare_to_fill() {
+            self.shared.want_filled(spare);
+        }
     }
 
     /// How many batches of the group go into the active segment; rotates if none does.
@@ -243,10 +257,12 @@ impl Writer {
     }
 
     fn sync_file(&mut self) -> Result<(), Trouble> {
-        if let Some(active) = &self.segments.active
-            && self.is_behind()
+        let is_behind = self.is_behind();
+        if let Some(active) = &mut self.segments.active
+            && is_behind
         {
             active.file.sync_data().map_err(|error| Trouble::fatal("sync a segment", &error))?;
+            active.syncs += 1;
             self.synced = self.written;
         }
         Ok(())

@@ -192,25 +192,37 @@ fn split(arn: &str) -> Option<Vec<&str>> {
 /// Any host is accepted: `http://host/{account}/{queue}`, `http://host/queue/{queue}`,
 /// `http://sqs.{region}.host/{account}/{queue}`.
 pub(crate) fn queue_of_url<'a>(url: &'a str, account: &str) -> Option<Cow<'a, str>> {
-    let mut segments = path_of(url).rsplit('/');
-    let queue = segments.next()?;
-    match segments.next() {
-        None | Some("queue") => unescape(queue),
-        Some(owner) if owner == account => unescape(queue),
-        Some(_) => None,
+    match last_segments(path_of(url)) {
+        (None | Some("queue"), queue) => unescape(queue),
+        (Some(owner), queue) if owner == account => unescape(queue),
+        (Some(_), _) => None,
     }
 }
 
 /// The account of a queue URL that names one.
 pub(crate) fn account_of_url(url: &str) -> Option<&str> {
-    path_of(url).rsplit('/').nth(1)
+    last_segments(path_of(url)).0
 }
 
+// Every request does the following. What is looked for is near, and found sooner than by str's own search, which is made for far.
+
 fn path_of(url: &str) -> &str {
-    // Looking for one character is quick; every request does it.
-    let host_and_path = url.split_once(':').and_then(|(_, rest)| rest.strip_prefix("//"));
-    let path = host_and_path.map_or(url, |rest| rest.split_once('/').map_or("", |(_, path)| path));
+    let host_and_path = url.bytes().position(|byte| byte == b':').and_then(|colon| url[colon..].strip_prefix("://"));
+    let slash = |text: &str| text.bytes().position(|byte| byte == b'/');
+    let path = host_and_path.map_or(url, |rest| slash(rest).map_or("", |slash| &rest[slash..]));
     path.trim_matches('/')
+}
+
+/// The last segment of a path, and the one before it.
+fn last_segments(path: &str) -> (Option<&str>, &str) {
+    let cut = |text: &str| text.bytes().rposition(|byte| byte == b'/');
+    match cut(path) {
+        None => (None, path),
+        Some(slash) => {
+            let before = &path[..slash];
+            (Some(cut(before).map_or(before, |slash| &before[slash + 1..])), &path[slash + 1..])
+        }
+    }
 }
 
 /// A queue's name as a part of a URL or an ARN: what SQS can say stays as it is, everything else is percent-encoded.

@@ -15,12 +15,12 @@ pub fn iso8601(time: UnixMillis) -> String {
 
 /// Seconds since 1970 of `20260102T030405Z`.
 pub(crate) fn read_basic(text: &str) -> Option<i64> {
-    let digits: Vec<i64> = text.bytes().map(|byte| i64::from(byte) - i64::from(b'0')).collect();
-    if text.len() != 16 || text.as_bytes()[8] != b'T' || text.as_bytes()[15] != b'Z' {
+    let text: &[u8; 16] = text.as_bytes().try_into().ok()?;
+    if text[8] != b'T' || text[15] != b'Z' {
         return None;
     }
     let number = |range: std::ops::Range<usize>| {
-        digits[range].iter().try_fold(0, |sum, digit| (0..=9).contains(digit).then_some(sum * 10 + digit))
+        text[range].iter().try_fold(0, |sum, byte| byte.is_ascii_digit().then_some(sum * 10 + i64::from(byte - b'0')))
     };
     let (year, month, day) = (number(0..4)?, number(4..6)?, number(6..8)?);
     let (hour, minute, second) = (number(9..11)?, number(11..13)?, number(13..15)?);

@@ -155,7 +155,7 @@ impl Call {
 /// The response to a request that is refused before it becomes a call.
 pub fn refuse(request: &Request, failure: &Failure, seed: u64) -> Response {
     let id = crate::digest::uuid_text(crossdock_common::random::Random::from_seed(seed).uuid());
-    wire::encode_failure(wire::guess(request), failure, &id)
+    wire::encode_failure(wire::guess(request), failure, id)
 }
 
 fn run(
@@ -170,7 +170,7 @@ fn run(
         let id = crate::digest::uuid_text(desk.uuid());
         let Decoded { service, protocol, action, fields } = match decoded {
             Ok(decoded) => decoded,
-            Err((guessed, failure)) => return wire::encode_failure(guessed, &failure, &id),
+            Err((guessed, failure)) => return wire::encode_failure(guessed, &failure, id),
         };
         let Caller { user, peer, region, is_signed, .. } = caller;
         let region = region.as_deref();
@@ -179,10 +179,10 @@ fn run(
         let place = Place::of(&environment.namespace, region);
         let job = Job { desk, environment, home, place, user, peer, action, origin, is_signed, fields };
         match perform(service, &job).await {
-            Ok(shape) => wire::encode(service, protocol, &job.action, &shape, &id),
+            Ok(shape) => wire::encode(service, protocol, &job.action, &shape, id),
             Err(failure) => {
                 let failure = access::reworded(&job, service, failure);
-                wire::encode_failure((service, protocol), &failure, &id)
+                wire::encode_failure((service, protocol), &failure, id)
             }
         }
     }

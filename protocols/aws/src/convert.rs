@@ -201,7 +201,7 @@ fn default_type(value: &Value) -> &'static str {
 /// Another protocol's message for SQS.
 pub(crate) fn from_hub(hub: &Hub, body: &Bytes) -> Foreign {
     let (body, is_text) = match std::str::from_utf8(body) {
-        Ok(text) if !text.is_empty() && text.chars().all(is_legal) => (Text::from(text), true),
+        Ok(text) if !text.is_empty() && is_legal(text) => (Text::from(text), true),
         _ => (Text::from(BASE64.encode(body)), false),
     };
     let mut headers = hub.application_properties.clone();
@@ -264,7 +264,7 @@ fn express(name: &Text, value: &Value, label: Option<&Text>) -> Option<(Attribut
         return (!bytes.is_empty()).then_some((attribute, None));
     }
     let text = to_text(value);
-    if text.is_empty() || !text.chars().all(is_legal) {
+    if text.is_empty() || !is_legal(&text) {
         return None;
     }
     let plain = if is_number(&text) { default_type(value) } else { "String" };

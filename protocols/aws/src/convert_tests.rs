@@ -65,7 +65,7 @@ fn is_sendable(attribute: &Attribute) -> bool {
     let value = match &attribute.value {
         AttributeValue::Text(text) => {
             let is_right = attribute.base_type() != "Number" || is_number(text);
-            !text.is_empty() && text.chars().all(is_legal) && is_right
+            !text.is_empty() && is_legal(text) && is_right
         }
         AttributeValue::Binary(bytes) => !bytes.is_empty(),
     };

@@ -14,6 +14,7 @@ use crossdock_common::event::{Delivery, Reply};
 use crossdock_common::names::DeliveryId;
 use crossdock_common::random::Random;
 use crossdock_common::{Command, Event, Lane, Message, Name, Now, Refusal, RequestId, Warrant};
+use smallvec::SmallVec;
 
 /// The shared half of a call. Clones are the same desk.
 #[derive(Clone)]
@@ -34,8 +35,9 @@ struct Mail {
     leaving: bool,
 }
 
-/// What came, by what asked for it. A call asks for no more than a batch has entries, and takes each answer.
-struct Answers<K, V>(Vec<(K, V)>);
+/// What came, by what asked for it. A call asks for no more than a batch has entries, mostly for one thing after the other, and takes
+/// each answer.
+struct Answers<K, V>(SmallVec<[(K, V); 1]>);
 
 impl<K: Copy + PartialEq, V> Answers<K, V> {
     fn insert(&mut self, key: K, answer: V) {
@@ -54,7 +56,7 @@ impl<K: Copy + PartialEq, V> Answers<K, V> {
 
 impl<K, V> Default for Answers<K, V> {
     fn default() -> Self {
-        Self(Vec::new())
+        Self(SmallVec::new())
     }
 }
 
@@ -105,7 +107,11 @@ impl Desk {
 
     pub(crate) fn take_commands(&self, into: &mut VecDeque<Command>) -> Vec<Warrant> {
         let mut mail = self.mail();
-        into.append(&mut mail.commands);
+        if into.is_empty() {
+            std::mem::swap(into, &mut mail.commands);
+        } else {
+            into.append(&mut mail.commands);
+        }
         std::mem::take(&mut mail.warrants)
     }
 

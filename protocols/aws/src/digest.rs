@@ -49,11 +49,10 @@ pub(crate) fn uuid_of_place(queue: u64, position: u64) -> u128 {
 pub(crate) fn uuid_text(uuid: u128) -> String {
     let digits: [u8; 32] = digits(&uuid.to_be_bytes());
     let mut text = Vec::with_capacity(UUID_BYTES);
-    for (index, digit) in digits.into_iter().enumerate() {
-        if matches!(index, 8 | 12 | 16 | 20) {
-            text.push(b'-');
-        }
-        text.push(digit);
+    text.extend_from_slice(&digits[..8]);
+    for group in [8..12, 12..16, 16..20, 20..32] {
+        text.push(b'-');
+        text.extend_from_slice(&digits[group]);
     }
     String::from_utf8(text).unwrap_or_default()
 }

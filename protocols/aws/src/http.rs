@@ -12,6 +12,7 @@ pub(crate) const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.'
 
 /// What is asked of SQS.
 pub(crate) const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
+const FORM: &str = "application/x-www-form-urlencoded";
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// What comes before a request's body: enough to see who claims to send it.
@@ -63,9 +64,9 @@ impl Head {
 
     /// Whether the body is a form.
     pub fn has_form(&self) -> bool {
-        self.header(&CONTENT_TYPE).is_some_and(|kind| {
-            kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
-        })
+        let is_form = |kind: &str| kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(FORM);
+        // What SDKs send to SQS is shorter.
+        self.header(&CONTENT_TYPE).is_some_and(|kind| kind.len() >= FORM.len() && is_form(kind))
     }
 
     /// `http://host:port` as the client wrote it, for URLs in answers. TLS ends before this listener, if there is any.

@@ -14,6 +14,7 @@ use http::HeaderName;
 use http::header::{AUTHORIZATION, HOST};
 use percent_encoding::percent_decode_str;
 use sha2::{Digest as _, Sha256};
+use smallvec::SmallVec;
 
 use crate::calendar::read_basic;
 use crate::digest::digits;
@@ -26,6 +27,8 @@ const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
 const END: &str = "aws4_request";
 /// More than what is signed has: algorithm, date, scope and sum.
 const STRING_BYTES: usize = 256;
+/// As many as SDKs sign, or more.
+const SIGNED_HEADERS: usize = 12;
 /// How far a client's clock may be off.
 const SKEW_S_MAX: i64 = 15 * 60;
 /// Longest life of a presigned request.
@@ -53,6 +56,14 @@ pub struct Claim<'a> {
     date: Cow<'a, str>,
     /// Presigned: seconds that it is good for.
     expires_s: Option<i64>,
+}
+
+/// What an `Authorization` header says behind the algorithm, the first of each.
+#[derive(Default)]
+struct Parts<'a> {
+    credential: Option<&'a str>,
+    signed_headers: Option<&'a str>,
+    signature: Option<&'a str>,
 }
 
 /// Where the parts of a credential end: `key/20260102/eu-west-1/sqs/aws4_request`.
@@ -96,14 +107,13 @@ impl<'a> Claim<'a> {
         let rest = header.strip_prefix(ALGORITHM).ok_or_else(|| {
             Failure::IncompleteSignature(format!("Unsupported signature algorithm; expected {ALGORITHM}."))
         })?;
-        let find = |name: &'static str| {
-            let value = rest.split(',').find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='));
-            value.ok_or_else(|| incomplete(name))
-        };
         let date = head.header(&DATE).ok_or_else(|| incomplete("X-Amz-Date"))?;
-        let [credential, signed_headers, signature] =
-            [find("Credential")?, find("SignedHeaders")?, find("Signature")?].map(Cow::Borrowed);
-        let scope = Scope::of(&credential)?;
+        let parts = Parts::of(rest);
+        let credential = parts.credential.ok_or_else(|| incomplete("Credential"))?;
+        let signed_headers = parts.signed_headers.ok_or_else(|| incomplete("SignedHeaders"))?.into();
+        let signature = parts.signature.ok_or_else(|| incomplete("Signature"))?.into();
+        let scope = Scope::of(credential)?;
+        let credential = credential.into();
         Ok(Self { credential, scope, signed_headers, signature, date: date.into(), expires_s: None })
     }
 
@@ -169,7 +179,8 @@ impl<'a> Claim<'a> {
         keys: &SigningKeys,
         secret_of: impl FnOnce(&str) -> Option<String>,
     ) -> Result<(), Failure> {
-        self.check_form(services, head)?;
+        let signed_headers: SmallVec<[&str; SIGNED_HEADERS]> = self.signed_headers.split(';').collect();
+        self.check_form(services, head, &signed_headers)?;
         let known = keys.get(&self.credential);
         let key = match &known {
             Some(key) => key.clone(),
@@ -179,7 +190,7 @@ impl<'a> Claim<'a> {
             }
         };
         // Compares in constant time.
-        let mac = self.sign(key.clone(), head, body);
+        let mac = self.sign(key.clone(), head, &signed_headers, body);
         if unhex(&self.signature).is_none_or(|signature| mac.verify_slice(&signature).is_err()) {
             return Err(Failure::Signature(
                 "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access \
@@ -194,19 +205,19 @@ impl<'a> Claim<'a> {
         Ok(())
     }
 
-    fn check_form(&self, services: &[&str], head: &Head) -> Result<(), Failure> {
+    fn check_form(&self, services: &[&str], head: &Head, signed_headers: &[&str]) -> Result<(), Failure> {
         if !services.contains(&self.service()) {
             let text = format!("Credential should be scoped to correct service: '{}'.", services[0]);
             return Err(Failure::Signature(text));
         }
-        let signed = || self.signed_headers.as_bytes().split(|byte| *byte == b';');
-        let is_signed = |name: &HeaderName| signed().any(|signed| signed.eq_ignore_ascii_case(name.as_ref()));
+        let is_signed =
+            |name: &HeaderName| signed_headers.iter().any(|signed| signed.eq_ignore_ascii_case(name.as_str()));
         let matters = |name: &&HeaderName| **name == HOST || head.headers.contains_key(*name);
         if let Some(unsigned) = MUST_BE_SIGNED.iter().filter(matters).find(|name| !is_signed(name)) {
             return Err(Failure::Signature(format!("'{unsigned}' must be a signed header.")));
         }
         // A header that is named thousands of times would be signed as often, whatever its length.
-        if canonical::are_sorted(signed()) || canonical::are_different(signed()) {
+        if canonical::are_sorted(signed_headers) || canonical::are_different(signed_headers) {
             return Ok(());
         }
         Err(Failure::Signature("A header may be signed once only.".to_owned()))
@@ -231,10 +242,10 @@ impl<'a> Claim<'a> {
     }
 
     /// Takes in what client and server sign: algorithm, date, scope and the canonical request's sum, a line each.
-    fn sign(&self, key: Hmac<Sha256>, head: &Head, body: &[u8]) -> Hmac<Sha256> {
+    fn sign(&self, key: Hmac<Sha256>, head: &Head, signed_headers: &[&str], body: &[u8]) -> Hmac<Sha256> {
         let is_unsigned = head.header(&CONTENT_SHA256) == Some(UNSIGNED_PAYLOAD);
         let payload: &[u8] = if is_unsigned { UNSIGNED_PAYLOAD.as_bytes() } else { &sum(body) };
-        let canonical = canonical::request(head, &self.signed_headers, payload);
+        let canonical = canonical::request(head, (&self.signed_headers, signed_headers), payload);
         let scope = &self.credential[self.scope.access_key + 1..];
         let mut text = Vec::with_capacity(STRING_BYTES);
         for part in [ALGORITHM, &self.date, scope] {
@@ -251,6 +262,22 @@ impl<'a> Claim<'a> {
             key = hmac(&key.chain_update(part.as_bytes()).finalize().into_bytes());
         }
         key
+    }
+}
+
+impl<'a> Parts<'a> {
+    fn of(text: &'a str) -> Self {
+        let mut parts = Self::default();
+        for (name, value) in text.split(',').filter_map(|part| part.trim().split_once('=')) {
+            let part = match name {
+                "Credential" => &mut parts.credential,
+                "SignedHeaders" => &mut parts.signed_headers,
+                "Signature" => &mut parts.signature,
+                _ => continue,
+            };
+            part.get_or_insert(value);
+        }
+        parts
     }
 }
 
@@ -285,12 +312,7 @@ fn sum(bytes: &[u8]) -> [u8; 64] {
 
 /// The bytes of a signature.
 fn unhex(text: &str) -> Option<[u8; 32]> {
-    let digit = |byte: u8| match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        b'A'..=b'F' => Some(byte - b'A' + 10),
-        _ => None,
-    };
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let digits: &[u8; 64] = text.as_bytes().try_into().ok()?;
     let mut bytes = [0; 32];
     for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {

@@ -79,27 +79,27 @@ pub(crate) fn guess(request: &Request) -> (Service, Protocol) {
     (query::service_of(request), Protocol::Query)
 }
 
-pub(crate) fn encode(service: Service, protocol: Protocol, action: &str, shape: &Shape, id: &str) -> Response {
+pub(crate) fn encode(service: Service, protocol: Protocol, action: &str, shape: &Shape, id: String) -> Response {
     match protocol {
         Protocol::Json => respond(200, json::CONTENT_TYPE, json::encode(shape), id),
-        Protocol::Query => respond(200, xml::CONTENT_TYPE, xml::encode(service, action, shape, id), id),
+        Protocol::Query => respond(200, xml::CONTENT_TYPE, xml::encode(service, action, shape, &id), id),
     }
 }
 
-pub(crate) fn encode_failure((service, protocol): (Service, Protocol), failure: &Failure, id: &str) -> Response {
+pub(crate) fn encode_failure((service, protocol): (Service, Protocol), failure: &Failure, id: String) -> Response {
     let status = failure.status();
     match protocol {
         Protocol::Json => {
             let mut response = respond(status, json::CONTENT_TYPE, json::encode_failure(failure), id);
             let code = format!("{};{}", failure.query_code(), failure.blame());
-            response.headers.push((HeaderName::from_static("x-amzn-query-error"), value(&code)));
+            response.headers.push((HeaderName::from_static("x-amzn-query-error"), value(code)));
             response
         }
-        Protocol::Query => respond(status, xml::CONTENT_TYPE, xml::encode_failure(service, failure, id), id),
+        Protocol::Query => respond(status, xml::CONTENT_TYPE, xml::encode_failure(service, failure, &id), id),
     }
 }
 
-fn respond(status: u16, content_type: &'static str, body: Vec<u8>, id: &str) -> Response {
+fn respond(status: u16, content_type: &'static str, body: Vec<u8>, id: String) -> Response {
     let headers = vec![
         (CONTENT_TYPE, HeaderValue::from_static(content_type)),
         (HeaderName::from_static("x-amzn-requestid"), value(id)),
@@ -108,11 +108,18 @@ fn respond(status: u16, content_type: &'static str, body: Vec<u8>, id: &str) -> 
 }
 
 /// What goes into headers is ours, and ASCII.
-fn value(text: &str) -> HeaderValue {
-    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+fn value(text: String) -> HeaderValue {
+    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
-/// Whether XML 1.0 and therefore SQS can carry the character.
-pub(crate) fn is_legal(character: char) -> bool {
+/// Whether XML 1.0 and therefore SQS can carry the text.
+pub(crate) fn is_legal(text: &str) -> bool {
+    // Bytes are looked at many at a time; most texts are ASCII.
+    let is_plain = |byte: u8| matches!(byte, b'\t' | b'\n' | b'\r' | b' '..=b'\x7f');
+    text.bytes().fold(true, |all, byte| all & is_plain(byte)) || text.chars().all(is_legal_character)
+}
+
+/// The same of one character.
+pub(super) fn is_legal_character(character: char) -> bool {
     matches!(character, '\t' | '\n' | '\r' | '\u{20}'..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..)
 }

@@ -34,7 +34,7 @@ pub use bytestring::ByteString as Text;
 pub use command::Command;
 pub use description::Description;
 pub use event::Event;
-pub use filter::Filter;
+pub use filter::{Filter, Sight};
 pub use hub::Hub;
 pub use limits::Limits;
 pub use machine::Machine;

@@ -25,6 +25,7 @@ const ROUTES_MAX: usize = 4_096;
 pub(super) struct RouteCache {
     version: u64,
     last: Option<(Name, Bytes, Arc<Route>)>,
+    /// Empty as long as there is only one, which is the last.
     routes: HashMap<(Name, Bytes), Arc<Route>, foldhash::fast::RandomState>,
 }
 
@@ -44,6 +45,9 @@ impl RouteCache {
         {
             return Some(route.clone());
         }
+        if self.routes.is_empty() {
+            return None;
+        }
         let found = self.routes.get(&(message.exchange.clone(), message.routing_key.clone()))?.clone();
         self.last = Some((message.exchange.clone(), message.routing_key.clone(), found.clone()));
         Some(found)
@@ -58,6 +62,13 @@ impl RouteCache {
         }
         // A copy of the key: the message's own may be a slice of a large buffer.
         let key = Bytes::copy_from_slice(&message.routing_key);
+        let Some((exchange, last, known)) = &self.last else {
+            self.last = Some((message.exchange.clone(), key, route.clone()));
+            return;
+        };
+        if self.routes.is_empty() {
+            self.routes.insert((exchange.clone(), last.clone()), known.clone());
+        }
         self.routes.insert((message.exchange.clone(), key), route.clone());
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crossdock_common::definition::BindingSpec;
 use crossdock_common::names::QueueId;
-use crossdock_common::{Filter, Message, Name, Refusal, Value};
+use crossdock_common::{Filter, Name, Refusal, Sight, Value};
 
 use crossdock_common::value::lookup;
 
@@ -61,9 +61,9 @@ impl Binding {
     }
 
     /// Whether the message is one of those that follow it.
-    pub(crate) fn selects(&self, message: &Message) -> bool {
-        self.selector.as_ref().is_none_or(|selector| selector.matches(message))
-            && self.filter.as_ref().is_none_or(|filter| filter.matches(message))
+    pub(crate) fn selects(&self, sight: &mut Sight<'_>) -> bool {
+        self.selector.as_ref().is_none_or(|selector| selector.matches(sight.message))
+            && self.filter.as_ref().is_none_or(|filter| filter.matches(sight))
     }
 
     /// Whether the message's headers satisfy the arguments. An argument without a value asks only that the header exists.

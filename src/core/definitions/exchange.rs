@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crossdock_common::definition::{BindingSpec, ExchangeSpec};
 use crossdock_common::names::QueueId;
 use crossdock_common::value::lookup;
-use crossdock_common::{Message, Name, Refusal, UnixMillis, Value};
+use crossdock_common::{Message, Name, Refusal, Sight, UnixMillis, Value};
 use hashbrown::HashMap;
 
 use super::binding::{Binding, HeadersMatch};
@@ -154,9 +154,9 @@ impl Exchange {
         if self.selective == 0 {
             return self.candidates(key, message, found);
         }
-        let mut found = found;
+        let (mut found, mut sight) = (found, Sight::new(message));
         self.candidates(key, message, |binding| {
-            if binding.selects(message) {
+            if binding.selects(&mut sight) {
                 found(binding);
             }
         });

@@ -8,7 +8,7 @@ use crossdock_common::definition::{BindingSpec, Inner};
 use crossdock_common::names::QueueId;
 use crossdock_common::value::lookup;
 use crossdock_common::{Message, Name, Value};
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use super::Vhost;
 use super::binding::{Binding, Target};
@@ -86,7 +86,7 @@ const HOPS_MAX: usize = 256;
 /// The route of a message published to `exchange` with these keys; `None` when there is no such exchange.
 pub(crate) fn route(vhost: &Vhost, exchange: &Name, keys: &[Bytes], message: &Message) -> Option<Route> {
     let mut walk =
-        Walk { vhost, keys, message, route: Route { cacheable: true, ..Route::default() }, visited: Vec::new() };
+        Walk { vhost, keys, message, route: Route { cacheable: true, ..Route::default() }, visited: SmallVec::new() };
     if !vhost.exchanges.contains_key(exchange) {
         return None;
     }
@@ -108,17 +108,20 @@ pub(crate) fn route_announcement(vhost: &Vhost, message: &Message) -> Route {
     route
 }
 
+/// Most messages go through one exchange.
+type Hops = SmallVec<[Name; 1]>;
+
 struct Walk<'a> {
     vhost: &'a Vhost,
     keys: &'a [Bytes],
     message: &'a Message,
     route: Route,
-    visited: Vec<Name>,
+    visited: Hops,
 }
 
 impl Walk<'_> {
     fn follow(&mut self, start: &Name) {
-        let mut pending = vec![start.clone()];
+        let mut pending: Hops = smallvec![start.clone()];
         while let Some(name) = pending.pop() {
             if self.visited.contains(&name) || self.visited.len() >= HOPS_MAX {
                 continue;
@@ -133,7 +136,7 @@ impl Walk<'_> {
         }
     }
 
-    fn visit(&mut self, name: &Name, pending: &mut Vec<Name>) {
+    fn visit(&mut self, name: &Name, pending: &mut Hops) {
         if name.is_empty() {
             return self.visit_default();
         }
@@ -170,7 +173,7 @@ impl Walk<'_> {
         }
     }
 
-    fn take(&mut self, binding: &Arc<Binding>, pending: &mut Vec<Name>) {
+    fn take(&mut self, binding: &Arc<Binding>, pending: &mut Hops) {
         match &binding.target {
             Target::Exchange(name) => pending.push(name.clone()),
             Target::Standing(aim) => match aim.queue() {

@@ -40,11 +40,6 @@ impl Keys {
         }
     }
 
-    /// Signatures are checked.
-    pub(super) fn are_checked(&self) -> bool {
-        self.verify
-    }
-
     /// Refuses a request that cannot be good, whatever its body is. Who signs nothing goes on where signatures are not checked.
     pub(super) fn expect<'a>(&self, claim: Result<Claim<'a>, Failure>) -> Result<Option<Claim<'a>>, Failure> {
         if !self.verify {

@@ -10,7 +10,7 @@ use crossdock_core::Client;
 
 use super::turn::Turn;
 use crate::broker::{Bell, Engine};
-use crate::telemetry::{Protocol, ProtocolMetrics};
+use crate::telemetry::Protocol;
 
 /// A client of the core that is closed however the request ends: a long poll whose peer is gone takes no message.
 pub(super) struct Session {
@@ -19,7 +19,6 @@ pub(super) struct Session {
     bell: Arc<Bell>,
     commands: VecDeque<Command>,
     events: VecDeque<Event>,
-    counters: ProtocolMetrics,
 }
 
 impl Session {
@@ -29,20 +28,19 @@ impl Session {
         let mut client = engine.connect(bell.clone().into());
         client.exempt();
         client.authenticated(RequestId(0), Principal { name: user.clone(), tags: Vec::new() });
-        let counters = engine.metrics.protocol(Protocol::Aws).clone();
-        Self { engine, client: Some(client), bell, commands: VecDeque::new(), events: VecDeque::new(), counters }
+        Self { engine, client: Some(client), bell, commands: VecDeque::new(), events: VecDeque::new() }
     }
 
     /// Carries the call to its response.
-    pub(super) async fn run(mut self, mut call: Call) -> Response {
+    pub(super) async fn run(&mut self, call: &mut Call) -> Response {
         let engine = self.engine.clone();
-        Turn::wait(move || engine.wake_journals()).await.take(|| self.step(&mut call));
+        Turn::wait(move || engine.wake_journals()).await.take(|| self.step(call));
         loop {
             if let Some(response) = call.response() {
                 return response;
             }
             self.bell.heard().await;
-            self.step(&mut call);
+            self.step(call);
         }
     }
 
@@ -57,10 +55,11 @@ impl Session {
     /// Lets call and core talk until both are silent.
     fn round(&mut self, now: Now, call: &mut Call) {
         let Some(client) = &mut self.client else { return };
+        let counters = self.engine.metrics.protocol(Protocol::Aws);
         loop {
             let known = self.commands.len();
             call.commands(&mut self.commands).into_iter().for_each(|warrant| client.allow(warrant));
-            self.counters.count_commands(self.commands.iter().skip(known));
+            counters.count_commands(self.commands.iter().skip(known));
             // What has to wait stays in the queue.
             let _ = client.execute(now, &mut self.commands);
             client.take_events(now, &mut self.events);
@@ -68,7 +67,7 @@ impl Session {
                 return;
             }
             for event in self.events.drain(..) {
-                self.counters.count_event(&event);
+                counters.count_event(&event);
                 call.handle(now, event);
             }
         }

@@ -4,6 +4,7 @@ mod cleaning;
 mod crashes;
 mod damage;
 mod faults;
+mod filling;
 mod golden;
 mod inspection;
 mod lazy;

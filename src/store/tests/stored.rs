@@ -10,7 +10,7 @@ const MESSAGE: u8 = 1;
 
 /// A journal that keeps its segments, with `count` records of `payload_bytes` each, one per batch, and their locations.
 pub(super) fn stored(disk: &SimulatedDisk, count: u64, payload_bytes: usize) -> (Opened, Vec<Location>) {
-    let mut opened = try_open(disk, Options { keep_segments: true, ..options() }).unwrap();
+    let mut opened = try_open(disk, Options { keep_segments: true, spare_segments_max: 3, ..options() }).unwrap();
     let mut placed = Vec::new();
     for number in 0..count {
         let mut builder = BatchBuilder::new();

@@ -105,7 +105,7 @@ fn value(name: &str, data_type: &str, view: View<'_>, service: Service) -> Resul
         ))),
         None => Err(Failure::Invalid(no_value(name, data_type, service))),
         Some(value) if expected == "Binary" => decode(name, value),
-        Some(value) if !value.chars().all(is_legal) => Err(Failure::MessageContents),
+        Some(value) if !is_legal(value) => Err(Failure::MessageContents),
         Some(value) if base == "Number" && !is_number(value) => {
             Err(Failure::Invalid(format!("Can't cast the value of message attribute '{name}' to a number.")))
         }

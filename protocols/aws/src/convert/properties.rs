@@ -13,6 +13,9 @@ use super::attributes::{Attribute, AttributeValue};
 
 const VERSION: u8 = 1;
 
+/// Version and message id, each with what comes before it: all that most messages have.
+const SHORTEST_BYTES: usize = 1 + 2 + size_of::<u128>();
+
 /// Written to disk: a number is never given twice.
 mod tag {
     pub(super) const MESSAGE_ID: u8 = 1;
@@ -51,7 +54,8 @@ pub(crate) struct Properties {
 
 impl Properties {
     pub(crate) fn encode(&self) -> Bytes {
-        let mut section = vec![VERSION];
+        let mut section = Vec::with_capacity(SHORTEST_BYTES);
+        section.push(VERSION);
         put(&mut section, tag::MESSAGE_ID, &self.message_id.to_be_bytes());
         for attribute in &self.attributes {
             put(&mut section, tag::ATTRIBUTE, &encode_attribute(attribute));

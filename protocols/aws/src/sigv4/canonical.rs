@@ -16,34 +16,32 @@ pub(super) fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
 }
 
 /// Whether the names ascend, as SDKs write them: then there are no two of one.
-pub(super) fn are_sorted<'a>(mut names: impl Iterator<Item = &'a [u8]>) -> bool {
-    let mut last: &[u8] = &[];
-    names.all(|name| {
-        let is_after = !name.iter().any(u8::is_ascii_uppercase) && last < name;
-        last = name;
-        is_after
-    })
+pub(super) fn are_sorted(names: &[&str]) -> bool {
+    let is_lower = |name: &&str| !name.bytes().any(|byte| byte.is_ascii_uppercase());
+    names.iter().all(is_lower) && names.is_sorted_by(|one, next| one < next)
 }
 
 /// Whether no name comes twice, in whatever spelling.
-pub(super) fn are_different<'a>(mut names: impl Iterator<Item = &'a [u8]>) -> bool {
+pub(super) fn are_different(names: &[&str]) -> bool {
     let mut seen = HashSet::new();
-    names.all(|name| seen.insert(name.to_ascii_lowercase()))
+    names.iter().all(|name| seen.insert(name.to_ascii_lowercase()))
 }
 
-pub(super) fn request(head: &Head, signed_headers: &str, payload: &[u8]) -> Vec<u8> {
+/// `signed_headers` is what the client names, as it is written and one by one.
+pub(super) fn request(head: &Head, signed_headers: (&str, &[&str]), payload: &[u8]) -> Vec<u8> {
+    let (names, each) = signed_headers;
     let mut text = Vec::with_capacity(TEXT_BYTES);
     for part in [head.method.as_str(), &path(head.path()), &query(head.query())] {
         text.extend_from_slice(part.as_bytes());
         text.push(b'\n');
     }
-    for name in signed_headers.split(';') {
+    for name in each {
         text.extend(name.bytes().map(|byte| byte.to_ascii_lowercase()));
         text.push(b':');
         push_header(head, name, &mut text);
         text.push(b'\n');
     }
-    for part in [b"\n", signed_headers.as_bytes(), b"\n", payload] {
+    for part in [b"\n", names.as_bytes(), b"\n", payload] {
         text.extend_from_slice(part);
     }
     text
@@ -96,7 +94,8 @@ fn push_header(head: &Head, name: &str, text: &mut Vec<u8>) {
 }
 
 fn push_value(value: &[u8], text: &mut Vec<u8>) {
-    if !value.iter().any(u8::is_ascii_whitespace) {
+    // Nothing that is less than a space is no space, either.
+    if value.iter().all(|byte| *byte > b' ') {
         text.extend_from_slice(value);
         return;
     }

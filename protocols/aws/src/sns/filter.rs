@@ -7,7 +7,7 @@ mod numeric;
 mod parse;
 mod tokens;
 
-use crossdock_common::{Filter, FormatTag, Message};
+use crossdock_common::{Filter, FormatTag, Message, Sight};
 use serde_json::Value as Json;
 
 use crate::convert::attributes::{Attribute, AttributeValue};
@@ -68,16 +68,33 @@ impl FilterPolicy {
 }
 
 impl Filter for FilterPolicy {
-    fn matches(&self, message: &Message) -> bool {
-        match self.scope {
-            Scope::MessageAttributes => self.root.matches(&attributes_of(message)),
-            Scope::MessageBody => {
-                // A body of too many values is to a policy what is no JSON.
-                let body = json_text::parse_bytes(&message.body);
-                body.is_some_and(|body| body.is_object() && self.root.matches(&body))
-            }
+    fn matches(&self, sight: &mut Sight<'_>) -> bool {
+        sight.read(|documents: &mut Documents, message| {
+            let document = documents.of(self.scope, message);
+            document.is_object() && self.root.matches(document)
+        })
+    }
+}
+
+/// What policies look at: a topic has up to 200 of them.
+#[derive(Default)]
+struct Documents {
+    attributes: Option<Json>,
+    body: Option<Json>,
+}
+
+impl Documents {
+    fn of(&mut self, scope: Scope, message: &Message) -> &Json {
+        match scope {
+            Scope::MessageAttributes => self.attributes.get_or_insert_with(|| attributes_of(message)),
+            Scope::MessageBody => self.body.get_or_insert_with(|| body_of(message)),
         }
     }
+}
+
+/// The body as a document. One of too many values is to a policy what is no JSON.
+fn body_of(message: &Message) -> Json {
+    json_text::parse_bytes(&message.body).unwrap_or_default()
 }
 
 /// The message's attributes as a document: one of several values is a list.

@@ -164,7 +164,7 @@ pub(super) fn read_for(job: &Job, view: View<'_>, path: &str, protocol: &str) ->
         Some("json") => structured(given, protocol)?,
         _ => given.to_owned(),
     };
-    if !body.chars().all(is_legal) {
+    if !is_legal(&body) {
         return Err(Failure::SnsInvalid("Message Reason: it has characters that XML cannot carry".to_owned()));
     }
     let properties =

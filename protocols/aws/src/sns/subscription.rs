@@ -4,7 +4,7 @@ use bytes::Bytes;
 use crossdock_common::definition::{BindingSpec, Definition, Destination, ExchangeInfo, Kept};
 use crossdock_common::event::Reply;
 use crossdock_common::value::lookup;
-use crossdock_common::{Filter, Message, Name, Refusal, Table, Text, UnixMillis, Value};
+use crossdock_common::{Filter, Name, Refusal, Sight, Table, Text, UnixMillis, Value};
 
 use super::filter::{FilterPolicy, Scope};
 use super::kept;
@@ -123,7 +123,7 @@ impl Outward {
 struct Nothing;
 
 impl Filter for Nothing {
-    fn matches(&self, _: &Message) -> bool {
+    fn matches(&self, _: &mut Sight<'_>) -> bool {
         false
     }
 }

@@ -17,6 +17,8 @@ use crate::wire::{Service, Shape, View, is_legal};
 
 const DELAY_S_MAX: i64 = 900;
 const IDENTIFIER_BYTES_MAX: usize = 128;
+/// Id, three sums and a sequence number.
+const RECEIPT_FIELDS_MAX: usize = 5;
 
 /// One message of a request, read and checked.
 struct Entry<'a> {
@@ -30,7 +32,7 @@ pub(super) async fn send(job: &Job) -> Result<Shape, Failure> {
     job.may_publish()?;
     let info = queue(job).await?;
     let entry = read(job, &info, view(job), attributes::message_bytes_max(job, &info))?;
-    publish(job, &info, vec![entry]).await.pop().unwrap_or(Err(Failure::Internal))
+    publish(job, &info, entry).answer(job).await
 }
 
 pub(super) async fn send_batch(job: &Job) -> Result<Shape, Failure> {
@@ -54,7 +56,11 @@ pub(super) async fn send_batch(job: &Job) -> Result<Shape, Failure> {
     if sent > max {
         return Err(Failure::BatchTooLong { max, sent });
     }
-    results.extend(ids.into_iter().zip(publish(job, &info, good).await));
+    // All are published before one is waited for: one write to the disk does for all of them.
+    let sent: Vec<_> = good.into_iter().map(|entry| publish(job, &info, entry)).collect();
+    for (id, sent) in ids.into_iter().zip(sent) {
+        results.push((id, sent.answer(job).await));
+    }
     Ok(batch::answer("SendMessageBatchResultEntry", results))
 }
 
@@ -68,7 +74,7 @@ fn read<'a>(job: &Job, info: &QueueInfo, view: View<'a>, max: usize) -> Result<E
     if cost_bytes(body, &attributes) > max {
         return Err(Failure::message_too_long(max));
     }
-    if !body.chars().all(is_legal) {
+    if !is_legal(body) {
         return Err(Failure::MessageContents);
     }
     let properties = Properties {
@@ -117,19 +123,22 @@ fn system_attributes(view: View<'_>) -> Result<Vec<Attribute>, Failure> {
     given.into_iter().map(read).collect()
 }
 
-/// Publishes all, then waits for each: one write to the disk does for all of them.
-async fn publish(job: &Job, info: &QueueInfo, entries: Vec<Entry<'_>>) -> Vec<Result<Shape, Failure>> {
-    let sent: Vec<_> = entries
-        .into_iter()
-        .map(|entry| (Receipt::of(&entry), job.desk.publish(entry.into_message(job, &info.spec.name))))
-        .collect();
-    let mut results = Vec::with_capacity(sent.len());
-    for (receipt, confirm) in sent {
-        let outcome = outcome(job.desk.published(confirm).await);
-        let placed = job.desk.placed(confirm);
-        results.push(outcome.map(|()| receipt.show(placed)));
+/// A message on its way.
+struct Sent {
+    receipt: Receipt,
+    confirm: u64,
+}
+
+fn publish(job: &Job, info: &QueueInfo, entry: Entry<'_>) -> Sent {
+    Sent { receipt: Receipt::of(&entry), confirm: job.desk.publish(entry.into_message(job, &info.spec.name)) }
+}
+
+impl Sent {
+    /// Waits until it is safe.
+    async fn answer(self, job: &Job) -> Result<Shape, Failure> {
+        outcome(job.desk.published(self.confirm).await)?;
+        Ok(self.receipt.show(job.desk.placed(self.confirm)))
     }
-    results
 }
 
 fn outcome(published: Published) -> Result<(), Failure> {
@@ -142,31 +151,31 @@ fn outcome(published: Published) -> Result<(), Failure> {
     }
 }
 
-/// What the answer says of a message.
-struct Receipt {
-    message_id: u128,
-    sums: Vec<(&'static str, Shape)>,
-}
+/// What the answer says of a message: first what it is called, then the sums.
+struct Receipt(Vec<(&'static str, Shape)>);
 
 impl Receipt {
     fn of(entry: &Entry<'_>) -> Self {
         let Properties { message_id, attributes, system_attributes, .. } = &entry.properties;
-        let mut sums = vec![("MD5OfMessageBody", Shape::text(md5_hex(entry.body.as_bytes())))];
+        let mut fields = Vec::with_capacity(RECEIPT_FIELDS_MAX);
+        fields.push(("MessageId", Shape::text(uuid_text(*message_id))));
+        fields.push(("MD5OfMessageBody", Shape::text(md5_hex(entry.body.as_bytes()))));
         if let Some(sum) = md5_of_attributes(attributes) {
-            sums.push(("MD5OfMessageAttributes", Shape::text(sum)));
+            fields.push(("MD5OfMessageAttributes", Shape::text(sum)));
         }
         if let Some(sum) = md5_of_attributes(system_attributes) {
-            sums.push(("MD5OfMessageSystemAttributes", Shape::text(sum)));
+            fields.push(("MD5OfMessageSystemAttributes", Shape::text(sum)));
         }
-        Self { message_id: *message_id, sums }
+        Self(fields)
     }
 
     /// A FIFO queue says where the message is, and what it was called when it came first.
     fn show(self, placed: Option<Placed>) -> Shape {
-        let message_id = placed.and_then(|placed| placed.original).unwrap_or(self.message_id);
-        let mut fields = vec![("MessageId", Shape::text(uuid_text(message_id)))];
-        fields.extend(self.sums);
-        if let Some(Placed { position, .. }) = placed {
+        let Self(mut fields) = self;
+        if let Some(Placed { position, original }) = placed {
+            if let (Some(original), Some((_, id))) = (original, fields.first_mut()) {
+                *id = Shape::text(uuid_text(original));
+            }
             fields.push(("SequenceNumber", Shape::text(fifo::sequence_number(position))));
         }
         Shape::Fields(fields)

@@ -3,7 +3,7 @@
 use quick_xml::Writer;
 use quick_xml::events::{BytesEnd, BytesStart, BytesText, Event};
 
-use super::{Protocol, Service, Shape, is_legal};
+use super::{Protocol, Service, Shape, is_legal_character};
 use crate::error::Failure;
 
 pub(super) const CONTENT_TYPE: &str = "text/xml";
@@ -106,7 +106,9 @@ impl Xml {
 
 /// Errors repeat what the client sent, and that may be anything.
 fn legal(text: &str) -> String {
-    text.chars().map(|character| if is_legal(character) { character } else { char::REPLACEMENT_CHARACTER }).collect()
+    text.chars()
+        .map(|character| if is_legal_character(character) { character } else { char::REPLACEMENT_CHARACTER })
+        .collect()
 }
 
 #[cfg(test)]

@@ -118,7 +118,7 @@ fn message(attributes: Vec<Attribute>, body: &str) -> Message {
 }
 
 fn passes(policy: &Json, scope: Scope, message: &Message) -> bool {
-    FilterPolicy::parse(&policy.to_string(), scope).expect("a policy").matches(message)
+    FilterPolicy::parse(&policy.to_string(), scope).expect("a policy").matches(&mut Sight::new(message))
 }
 
 #[test]
@@ -228,4 +228,16 @@ fn a_body_of_too_many_values_passes_no_policy() {
         passes(&policy, Scope::MessageAttributes, &message)
     };
     assert_eq!([list(19_999), list(20_001)], [true, false], "a list of too many values is a text");
+}
+
+#[test]
+fn policies_of_both_scopes_look_at_one_message() {
+    let message = message(vec![Attribute::text("key", "String", "one")], r#"{"key":"two"}"#);
+    let mut sight = Sight::new(&message);
+    for (value, of_attributes, of_body) in [("one", true, false), ("two", false, true), ("one", true, false)] {
+        let text = json!({ "key": [value] }).to_string();
+        for (scope, expected) in [(Scope::MessageAttributes, of_attributes), (Scope::MessageBody, of_body)] {
+            assert_eq!(FilterPolicy::parse(&text, scope).unwrap().matches(&mut sight), expected, "{value} {scope:?}");
+        }
+    }
 }

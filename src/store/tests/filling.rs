@@ -1,0 +1,116 @@
+//! Spare segments that are written before they are used.
+
+use super::support::*;
+use crate::sealed::PLAIN_BYTES;
+use crate::simulated::{Fault, SimulatedDisk};
+use crate::*;
+
+fn spares(disk: &SimulatedDisk) -> Vec<Vec<u8>> {
+    let is_spare = |path: &std::path::Path| path.to_string_lossy().contains("spare-");
+    disk.contents().into_iter().filter(|(path, _)| is_spare(path)).map(|(_, bytes)| bytes).collect()
+}
+
+/// Appends and syncs one small batch after the other.
+fn append(opened: &mut Opened, count: u64) {
+    for _ in 0..count {
+        let number = opened.next.0;
+        opened.append(&[record(number, &[7; 900])]).unwrap();
+        while opened.stepped.writer.step() == Step::Progress {}
+    }
+}
+
+/// More than half of the first segment is written, and the housekeeper has not begun.
+fn half_full(disk: &SimulatedDisk, options: Options) -> Opened {
+    let mut opened = try_open(disk, options).unwrap();
+    append(&mut opened, 6);
+    opened
+}
+
+#[test]
+fn the_next_segment_is_filled_where_syncs_are_small() {
+    for keys in [Keyring::default(), keys(Some(1), &[])] {
+        let options = Options { keys: keys.clone(), ..options() };
+        let segment_bytes = options.segment_bytes.next_multiple_of(if keys.seals() { PLAIN_BYTES } else { 512 });
+        let disk = SimulatedDisk::new(1);
+        let mut opened = half_full(&disk, options.clone());
+        assert!(spares(&disk).is_empty());
+        let before = opened.journal.disk_bytes();
+        opened.settle();
+        assert_eq!(spares(&disk).len(), 1);
+        assert!(keys.seals() || spares(&disk)[0] == vec![0; segment_bytes as usize]);
+        append(&mut opened, 1);
+        assert_eq!(opened.journal.disk_bytes(), before + segment_bytes);
+        while opened.journal.segments().len() == 1 {
+            append(&mut opened, 1);
+        }
+        assert!(spares(&disk).is_empty(), "it is used");
+        let durable = opened.journal.durable();
+        drop(opened);
+        disk.crash();
+        let opened = try_open(&disk, options).unwrap();
+        assert_eq!((opened.report.last, opened.report.damages), (durable, 0));
+    }
+}
+
+#[test]
+fn a_segment_has_one_filled_behind_it_and_only_where_spares_are_kept() {
+    let disk = SimulatedDisk::new(1);
+    let mut opened = half_full(&disk, Options { spare_segments_max: 0, ..options() });
+    opened.settle();
+    assert!(spares(&disk).is_empty());
+    let disk = SimulatedDisk::new(1);
+    let mut opened = half_full(&disk, options());
+    for _ in 0..3 {
+        opened.settle();
+        append(&mut opened, 1);
+    }
+    assert_eq!(spares(&disk).len(), 1);
+}
+
+#[test]
+fn nothing_is_filled_behind_large_syncs() {
+    let disk = SimulatedDisk::new(1);
+    let options = Options { segment_bytes: 256 << 10, ..options() };
+    let mut opened = try_open(&disk, options).unwrap();
+    opened.append(&[record(1, &vec![7; 160 << 10])]).unwrap();
+    opened.settle();
+    assert!(spares(&disk).is_empty());
+}
+
+#[test]
+fn a_spare_that_cannot_be_filled_harms_nothing() {
+    let faults: [fn(&SimulatedDisk); 4] = [
+        |disk| disk.fail_write(1, Fault::Full),
+        |disk| disk.fail_write(2, Fault::Broken),
+        |disk| disk.fail_sync(1),
+        |disk| disk.fail_name(1),
+    ];
+    for fault in faults {
+        let disk = SimulatedDisk::new(1);
+        let mut opened = half_full(&disk, options());
+        fault(&disk);
+        while opened.stepped.housekeeper.step() == Step::Progress {}
+        append(&mut opened, 14);
+        opened.settle();
+        assert_eq!(opened.journal.status(), JournalStatus::Healthy);
+        assert!(spares(&disk).iter().all(|spare| spare.len() as u64 == options().segment_bytes));
+        assert_eq!(opened.journal.durable(), BatchSequence(20));
+    }
+}
+
+#[test]
+fn power_may_be_cut_while_a_spare_is_filled() {
+    for nth in 1..8 {
+        let disk = SimulatedDisk::new(nth);
+        let mut opened = half_full(&disk, options());
+        disk.cut_power(nth);
+        while opened.stepped.housekeeper.step() == Step::Progress {}
+        let durable = opened.journal.durable();
+        drop(opened);
+        disk.crash();
+        let mut opened = open(&disk);
+        assert_eq!((opened.report.last, opened.report.damages), (durable, 0));
+        append(&mut opened, 20);
+        assert_eq!(opened.journal.durable().0, durable.0 + 20);
+    }
+}
