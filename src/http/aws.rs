@@ -15,7 +15,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use crossdock_aws::namespaces::place_of;
 use crossdock_aws::sigv4::Claim;
-use crossdock_aws::{Call, Caller, Environment, Failure, Head, Quirks, Request, bearer, confirmer, refuse};
+use crossdock_aws::{Behalf, Call, Caller, Environment, Failure, Head, Quirks, Request, bearer, confirmer, refuse};
 use crossdock_common::{Name, UnixMillis};
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
@@ -172,16 +172,21 @@ impl Aws {
         let Some(theirs) = theirs.filter(|theirs| theirs.namespace.account != own.namespace.account) else {
             return Ok(caller);
         };
-        match confirmer(&theirs, request, now) {
-            Some(user) => Ok(Caller { user: user?, account: Some(account), region: Some(region), ..caller }),
+        let vhost = &theirs.namespace.vhost;
+        match confirmer(&theirs, request, now, |topic| self.engine.broker.bindings_from(vhost, topic)) {
+            Some(behalf) => {
+                let Behalf { subscriber, account: owner } = behalf?;
+                let account = owner.unwrap_or(account);
+                Ok(Caller { user: subscriber, account: Some(account), region: Some(region), ..caller })
+            }
             None => Ok(caller),
         }
     }
 
     /// Of whose resources the request speaks.
     fn environment(&self, request: &Request, caller: &Caller) -> Result<Arc<Environment>, Failure> {
-        // Who follows a link of a message signs for no region: what it is about says where that is.
-        let of_link = (!caller.is_signed).then(|| self.of_link(request)).flatten();
+        // Who follows a link of a message signs for no region: what it is about says where that is, unless another account has subscribed.
+        let of_link = (!caller.is_signed && caller.account.is_none()).then(|| self.of_link(request)).flatten();
         of_link.map_or_else(|| self.namespaces.of(caller.account.as_deref(), caller.region.as_deref()), Ok)
     }
 
@@ -216,9 +221,11 @@ impl Aws {
         }
         let environment = self.of_link(request)?;
         let bindings_of = |topic: &Name| self.engine.broker.bindings_from(&environment.namespace.vhost, topic);
-        let user = bearer(&environment, request, now, bindings_of)?;
-        let peer = Some(peer.ip());
-        Some(user.map(|user| Caller { user, account: None, region: None, peer, is_signed: false }))
+        let (behalf, peer) = (bearer(&environment, request, now, bindings_of)?, Some(peer.ip()));
+        Some(behalf.map(|Behalf { subscriber: user, account }| {
+            let region = account.is_some().then(|| environment.namespace.region.clone());
+            Caller { user, account, region, peer, is_signed: false }
+        }))
     }
 
     fn refused(&self, peer: SocketAddr, head: &Head) {

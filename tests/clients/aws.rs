@@ -121,10 +121,6 @@ fn user(name: &str, account: &str, rights: Option<(&str, [&str; 3])>) -> String 
 
 #[test]
 fn policies_give_what_permissions_do_not() {
-    let (interpreter, mut command) = python_program("aws_access.py");
-    if !is_there("aws_access.py", &[interpreter]) {
-        return;
-    }
     let (home, other, far) = ("000000000000", "111111111111", "aws/111111111111");
     let users = [
         user("owner", home, Some(("/", [".*"; 3]))),
@@ -134,18 +130,43 @@ fn policies_give_what_permissions_do_not() {
         user("bills", other, Some((far, [".*"; 3]))),
         user("limited", other, Some((far, ["", "^(orders|amq.default)", "^orders"]))),
     ];
+    over_starts("aws_access.py", &[("first", users.concat()), ("restarted", users.concat())], &[far]);
+}
+
+#[test]
+fn topics_are_subscribed_by_other_accounts() {
+    let (other, far) = ("111111111111", "aws/111111111111");
+    let (third, farther) = ("222222222222", "aws/222222222222");
+    let others = [
+        user("owner", "000000000000", Some(("/", [".*"; 3]))),
+        user("plain", "000000000000", Some(("/", ["^plain", "^plain", "^plain"]))),
+        user("limited", other, Some((far, ["", "^(orders|amq.default)", "^orders"]))),
+        user("third", third, Some((farther, [".*"; 3]))),
+    ];
+    let boss = "[[users]]\nname = \"boss\"\npassword = \"secret\"\ntags = [\"administrator\"]\n\
+                [[aws.keys]]\naccess_key_id = \"AKIDLATE\"\nsecret_access_key = \"secret\"\nuser = \"late\"\n\
+                account_id = \"111111111111\"\n";
+    let may = |rights| boss.to_owned() + &others.concat() + &user("bills", other, Some((far, rights)));
+    let (all, none) = ([".*"; 3], ["^$"; 3]);
+    let starts = [("first", may(all)), ("restarted", may(all)), ("forbidden", may(none)), ("allowed", may(all))];
+    over_starts("sns_accounts.py", &starts, &[far, farther]);
+}
+
+/// Runs a script with each word against a broker with these users. Between two of them it is killed.
+fn over_starts(script: &str, starts: &[(&str, String)], vhosts: &[&str]) {
     let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("crossdock.toml");
-    let deliveries = "[aws.deliveries]\nallow = [\"127.0.0.1\"]\n";
-    std::fs::write(&file, format!("vhosts = [\"/\", \"{far}\"]\n{}{deliveries}", users.concat())).expect("writes");
-    let data = folder.path().join("data");
-    let start = || {
+    let (file, data) = (folder.path().join("crossdock.toml"), folder.path().join("data"));
+    for (word, users) in starts {
+        let (interpreter, mut command) = python_program(script);
+        if !is_there(script, &[interpreter]) {
+            return;
+        }
+        let deliveries = "[aws.deliveries]\nallow = [\"127.0.0.1\"]\n";
+        let text = format!("vhosts = {:?}\n{users}{deliveries}", [&["/"], vhosts].concat());
+        std::fs::write(&file, text).expect("writes");
         let arguments = ["--config", file.to_str().expect("UTF-8"), "--data-dir", data.to_str().expect("UTF-8")];
-        Broker::start_with(&arguments, &[])
-    };
-    run_against(&start(), "aws_access.py", command.arg("first"));
-    let (_, mut command) = python_program("aws_access.py");
-    run_against(&start(), "aws_access.py", command.arg("restarted"));
+        run_against(&Broker::start_with(&arguments, &[]), script, command.arg(word));
+    }
 }
 
 #[test]

@@ -6,17 +6,19 @@
 
 mod refusal;
 mod subject;
+mod subscriber;
 mod warrants;
 
 pub(crate) use subject::owner_of;
+pub(crate) use subscriber::{check_home, check_owner, home_place, is_queue_at_home, lend, lend_direct, let_end};
 
 use crossdock_common::Name;
-use crossdock_common::warrant::Right;
 
 use crate::calendar::iso8601;
 use crate::call::Job;
 use crate::error::Failure;
 use crate::policy::{Caller, Context, Decision, Question};
+use crate::sns;
 use crate::wire::Service;
 use refusal::Reason;
 
@@ -120,7 +122,10 @@ impl Resource<'_> {
 pub(crate) async fn enter(job: &Job, service: Service) -> Result<(), Failure> {
     let vhost = &job.environment.namespace.vhost;
     if job.is_foreign() {
-        appeal_for_subject(job, service)?;
+        match sns::named(job, service)? {
+            Some((topic, id)) => subscriber::appeal(job, &topic, &id)?,
+            None => appeal_for_subject(job, service)?,
+        }
         return job.desk.open(vhost.clone()).await.map_err(Failure::of_queue);
     }
     match job.desk.open(vhost.clone()).await {
@@ -153,13 +158,6 @@ fn appeal_for_subject(job: &Job, service: Service) -> Result<(), Failure> {
     match subject::of(job, service)? {
         Some(name) => appeal(job, service, &name),
         None => Err(refusal::not_there(job, service)),
-    }
-}
-
-/// Who has subscribed may end that, whatever has become of the permission to: it may have been a policy's.
-pub(crate) fn let_end(job: &Job, topic: &Name, subscriber: &str) {
-    if job.user.as_str() == subscriber {
-        warrants::give_topic(job, topic, Right::Read);
     }
 }
 

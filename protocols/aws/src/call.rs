@@ -205,7 +205,11 @@ fn owned_by(
 
 /// Requests that change the same at the same time do so one after the other: none undoes what another one was told is done.
 async fn perform(service: Service, job: &Job) -> Result<Shape, Failure> {
-    access::enter(job, service).await?;
+    match access::enter(job, service).await {
+        // Ending what is not there is fine.
+        Err(Failure::SnsNotFound(_)) if job.action == "Unsubscribe" => return Ok(Shape::Nothing),
+        entered => entered?,
+    }
     for _ in 0..ATTEMPTS_MAX {
         match attempt(service, job).await {
             Err(Failure::Changed) => {}

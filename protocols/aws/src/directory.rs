@@ -3,15 +3,23 @@
 use core::fmt::Debug;
 use std::sync::Arc;
 
+use crossdock_common::definition::BindingSpec;
 use crossdock_common::refusal::{Access, Resource};
 use crossdock_common::{Name, Table};
 
 use crate::call::Environment;
+use crate::namespaces::Namespace;
 
 /// Knows all accounts. What it says goes into decisions, and never into answers.
 pub trait Directory: Debug + Send + Sync {
     /// The attributes of a queue or an exchange; `None` if there is none of that name.
     fn attributes(&self, vhost: &Name, resource: Resource, name: &Name) -> Option<Table>;
+
+    /// The bindings of an exchange, or of all exchanges of the virtual host.
+    fn bindings(&self, vhost: &Name, source: Option<&Name>) -> Vec<Arc<BindingSpec>>;
+
+    /// The accounts and regions that somebody has used.
+    fn namespaces(&self) -> Vec<Namespace>;
 
     /// Whether the broker's permissions let the user do that.
     fn may(&self, user: &Name, vhost: &Name, access: Access, resource: Resource, name: &Name) -> bool;

@@ -36,4 +36,4 @@ pub use error::Failure;
 pub use memory::Memory;
 pub use namespaces::{Namespace, Namespaces};
 pub use office::{PostOffice, SignatureVersion};
-pub use sns::{bearer, confirmer, outward};
+pub use sns::{Behalf, bearer, confirmer, outward};

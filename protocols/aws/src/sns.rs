@@ -13,6 +13,7 @@ mod fifo;
 mod filter;
 mod kept;
 pub mod outward;
+mod owner;
 mod permissions;
 mod protocol;
 pub(crate) mod publications;
@@ -101,7 +102,7 @@ pub(crate) async fn perform(action: &str, job: &Job) -> Result<Shape, Failure> {
         "Subscribe" => subscriptions::subscribe(job).await,
         "ConfirmSubscription" => confirmation::confirm(job).await,
         "Unsubscribe" => subscriptions::unsubscribe(job).await,
-        "ListSubscriptions" => subscriptions::list(job, None).await,
+        "ListSubscriptions" => subscriptions::list(job).await,
         "ListSubscriptionsByTopic" => subscriptions::list_by_topic(job).await,
         "GetSubscriptionAttributes" => subscriptions::attributes(job).await,
         "SetSubscriptionAttributes" => subscriptions::set_attribute(job).await,
@@ -142,8 +143,10 @@ async fn perform_mobile(action: &str, job: &Job) -> Result<Shape, Failure> {
     }
 }
 
-pub use confirmation::{bearer, confirmer};
-pub(crate) use subscription::filter_of;
+pub use confirmation::{Behalf, bearer, confirmer};
+pub(crate) use owner::find_in;
+pub(crate) use subscription::{Subscription, filter_of};
+pub(crate) use subscriptions::named;
 pub(crate) use topics::policy_in;
 
 fn view(job: &Job) -> View<'_> {

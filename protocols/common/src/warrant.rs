@@ -1,7 +1,8 @@
 //! What one request may do although its user has no permission of the broker, because the owner of a queue or exchange lets him.
 //!
 //! A warrant is given to one connection of the core by the part of the broker that owns the connection, and ends with it. No command
-//! asks for one, so no peer can. There is none for changing anything: what a queue or exchange is like needs permission.
+//! asks for one, so no peer can. There is none for changing anything that is a user's: what a queue or exchange is like needs permission.
+//! Only queues that a service has for itself are made and deleted for somebody who has no permission there ([`Right::Keep`]).
 
 use crate::Name;
 use crate::refusal::Resource;
@@ -19,7 +20,7 @@ pub struct Warrant {
     pub right: Right,
 }
 
-/// What may be done with a resource. Who may read or write may look, too.
+/// What may be done with a resource. Who may do anything else may look, too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Right {
     /// To ask what it is like; of a virtual host, which queues it has.
@@ -28,4 +29,6 @@ pub enum Right {
     Read,
     /// To put messages into a queue through the default exchange, or to publish to an exchange.
     Write,
+    /// To make a queue and to delete it, and to bind it to what may be read. It gives neither its messages nor a dead-letter exchange.
+    Keep,
 }

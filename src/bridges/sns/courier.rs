@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossdock_aws::outward::{Addressee, DIRECT_QUEUE, Parcel};
+use crossdock_aws::outward::{Addressee, DIRECT_QUEUE, DeadLetters, Parcel};
 use crossdock_common::command::Outcome as Settlement;
 use crossdock_common::event::Delivery;
 use crossdock_common::names::DeliveryId;
@@ -82,7 +82,7 @@ impl Courier {
             if self.link.must_leave() {
                 return Ok(());
             }
-            self.send_what_may_go();
+            self.send_what_may_go()?;
             tokio::select! {
                 () = self.link.heard() => {}
                 Some(sent) = self.sends.join_next() => self.settle(sent.ok()),
@@ -91,20 +91,24 @@ impl Courier {
         }
     }
 
-    fn send_what_may_go(&mut self) {
+    /// # Errors
+    /// The subscriber may not have them sent any more. What is on its way goes back to the queue.
+    fn send_what_may_go(&mut self) -> Result<(), String> {
         while self.sends.len() < self.window as usize && self.not_before <= Instant::now() {
-            let Some(delivery) = self.waiting.pop_front() else { return };
+            let Some(delivery) = self.waiting.pop_front() else { break };
             let Some(addressee) = self.addressee(&delivery) else {
                 // The subscription is gone, and its queue will be.
                 self.settle(Some((delivery.id, Verdict::Done { is_slow: false })));
                 continue;
             };
+            self.depot.check_home(&addressee)?;
             if let Some(per_second) = addressee.per_second_max {
                 self.not_before = Instant::now() + Duration::from_secs(1) / per_second;
             }
             let (depot, vhost) = (self.depot.clone(), self.queue.vhost.clone());
             self.sends.spawn(async move { (delivery.id, deliver(&depot, &vhost, &addressee, delivery).await) });
         }
+        Ok(())
     }
 
     fn addressee(&self, delivery: &Delivery) -> Option<Addressee> {
@@ -150,7 +154,7 @@ async fn deliver(depot: &Arc<Depot>, vhost: &Name, addressee: &Addressee, delive
             None => reason,
         },
     };
-    give_up(depot, vhost, addressee, &delivery, &reason).await
+    give_up(depot, addressee, &delivery, &reason).await
 }
 
 async fn attempt(depot: &Arc<Depot>, vhost: &Name, addressee: &Addressee, delivery: &Arc<Delivery>) -> Outcome {
@@ -170,23 +174,17 @@ async fn attempt(depot: &Arc<Depot>, vhost: &Name, addressee: &Addressee, delive
 }
 
 /// To the dead-letter queue, if there is one.
-async fn give_up(
-    depot: &Arc<Depot>,
-    vhost: &Name,
-    addressee: &Addressee,
-    delivery: &Arc<Delivery>,
-    reason: &str,
-) -> Verdict {
+async fn give_up(depot: &Arc<Depot>, addressee: &Addressee, delivery: &Arc<Delivery>, reason: &str) -> Verdict {
     let protocol = addressee.protocol.word();
     let to = addressee.dead_letters.as_ref().filter(|_| !Addressee::is_control(delivery));
-    if let Some(queue) = to {
-        match bury(depot, vhost, addressee, delivery, queue).await {
+    if let Some(letters) = to {
+        match bury(depot, addressee, delivery, letters).await {
             Published::Confirmed => {
                 SnsGivenUp { protocol, to: addressee.name(), reason, kept: true }.emit(&depot.engine.metrics);
                 return Verdict::Done { is_slow: false };
             }
             Published::Rejected(refusal) => {
-                tracing::warn!(queue = %queue, reason = ?refusal, "a dead-letter queue takes nothing now");
+                tracing::warn!(queue = %letters.queue, reason = ?refusal, "a dead-letter queue takes nothing now");
                 return Verdict::Again { delay_ms: LETTER_DELAY_MS };
             }
             Published::Unroutable => {}
@@ -196,17 +194,14 @@ async fn give_up(
     Verdict::Done { is_slow: false }
 }
 
-async fn bury(
-    depot: &Arc<Depot>,
-    vhost: &Name,
-    addressee: &Addressee,
-    delivery: &Arc<Delivery>,
-    queue: &Name,
-) -> Published {
-    match letter(depot, addressee, delivery, queue).await {
+/// As who has subscribed, in his account.
+async fn bury(depot: &Arc<Depot>, addressee: &Addressee, delivery: &Arc<Delivery>, letters: &DeadLetters) -> Published {
+    let namespace = depot.namespaces.of(Some(&letters.account), Some(&letters.region));
+    let Some(vhost) = namespace.map(|namespace| namespace.vhost) else { return Published::Unroutable };
+    match letter(depot, addressee, delivery, &letters.queue).await {
         Ok(letter) => {
             let actor = Actor::User(addressee.subscriber.clone());
-            Link::open(&depot.engine, vhost.clone(), actor).publish(letter).await
+            Link::open(&depot.engine, vhost, actor).publish(letter).await
         }
         Err(reason) => Published::Rejected(reason),
     }

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossdock_aws::Namespaces;
 use crossdock_aws::outward::{Addressee, DIRECT_QUEUE, PENDING_MS_MAX, ReplayTask, is_outgoing, topic_of_archive};
+use crossdock_aws::{Namespace, Namespaces};
 use crossdock_common::Name;
 use crossdock_common::definition::{BindingSpec, Definition, Destination};
+use crossdock_common::refusal::{Access, Resource};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
@@ -64,6 +65,23 @@ impl Depot {
     /// As the subscription is now.
     pub(super) fn addressee(&self, queue: &Hidden) -> Option<Addressee> {
         self.bindings(queue).iter().find_map(|binding| self.read(&queue.vhost, binding))
+    }
+
+    /// Asks the permissions of the account that has subscribed, if that is not the topic's.
+    ///
+    /// # Errors
+    /// The subscriber may not have messages sent.
+    pub(super) fn check_home(&self, addressee: &Addressee) -> Result<(), String> {
+        let Some(needed) = &addressee.needed else { return Ok(()) };
+        let namespace = self.namespaces.of(Some(&needed.account), Some(&needed.region));
+        let is_permitted = namespace.is_some_and(|Namespace { vhost, .. }| {
+            let may = |access: &Access| {
+                self.engine.broker.may(&addressee.subscriber, &vhost, *access, Resource::Queue, &needed.queue)
+            };
+            needed.accesses.iter().all(may)
+        });
+        let refusal = || format!("{} may not have them sent in account {}", addressee.subscriber, needed.account);
+        if is_permitted { Ok(()) } else { Err(refusal()) }
     }
 
     /// The hidden queues of all namespaces.
@@ -151,7 +169,7 @@ impl Keeper {
                 if self.is_too_old(&addressee) {
                     self.remove(&queue, Some((*binding).clone())).await;
                 } else {
-                    self.employ(queue, Actor::User(addressee.subscriber));
+                    self.send(queue, &addressee);
                 }
             }
             None => {
@@ -160,6 +178,25 @@ impl Keeper {
                     self.remove(&queue, None).await;
                 }
             }
+        }
+    }
+
+    /// A subscriber of another account may do nothing where the topic is, so the broker reads for him; while he may not in his own, nothing
+    /// goes out.
+    fn send(&mut self, queue: Hidden, addressee: &Addressee) {
+        let actor = match addressee.needed {
+            None => Actor::User(addressee.subscriber.clone()),
+            Some(_) => Actor::Broker,
+        };
+        match self.depot.check_home(addressee) {
+            Ok(()) => self.employ(queue, actor),
+            Err(reason) => self.refuse(&queue, &reason),
+        }
+    }
+
+    fn refuse(&mut self, queue: &Hidden, reason: &str) {
+        if self.refused.insert(queue.clone()) {
+            tracing::warn!(queue = %queue.name, vhost = %queue.vhost, reason = ?reason, "messages of a subscription do not go out");
         }
     }
 
@@ -199,9 +236,7 @@ impl Keeper {
                 Ok(Err(reason)) => reason,
                 Err(error) => format!("a defect: {error}"),
             };
-            if self.refused.insert(queue.clone()) {
-                tracing::warn!(queue = %queue.name, vhost = %queue.vhost, reason = ?reason, "messages of a subscription do not go out");
-            }
+            self.refuse(&queue, &reason);
         }
     }
 }

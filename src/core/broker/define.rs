@@ -470,6 +470,10 @@ fn authorise(permissions: &Permissions, caller: &Caller<'_>, definition: &Defini
         if caller.session_queue == Some(name) { Ok(()) } else { check(access, Resource::Queue, name) }
     };
     let exchange = |access, name: &Name| check(access, Resource::Exchange, name);
+    let kept = |access, name: &Name| {
+        let is_warranted = || caller.warrants.keep(&caller.who.vhost, name);
+        queue(access, name).or_else(|refusal| if is_warranted() { Ok(()) } else { Err(refusal) })
+    };
     match definition {
         // Its name is the permission.
         Definition::DeclareQueue { spec, .. } if spec.name.starts_with(REPLY_ADDRESS) => Ok(()),
@@ -501,7 +505,7 @@ fn authorise(permissions: &Permissions, caller: &Caller<'_>, definition: &Defini
             // A generated name begins with amq.gen, and that is what is asked for.
             let generated = Name::from("amq.gen");
             let name = if spec.name.is_empty() { &generated } else { &spec.name };
-            queue(Access::Configure, name)?;
+            kept(Access::Configure, name)?;
             let direct = spec.settings.dead_letter.as_ref().map(|dead_letter| dead_letter.exchange.clone());
             let Some(letters) = direct.or_else(|| named(&spec.arguments, "x-dead-letter-exchange")) else {
                 return Ok(());
@@ -518,7 +522,7 @@ fn authorise(permissions: &Permissions, caller: &Caller<'_>, definition: &Defini
         Definition::DeleteExchange { name, .. } | Definition::UpdateExchange { name, .. } => {
             exchange(Access::Configure, name)
         }
-        Definition::DeleteQueue { name, .. } => queue(Access::Configure, name),
+        Definition::DeleteQueue { name, .. } => kept(Access::Configure, name),
         Definition::ListDelayed { exchange: name, .. } => exchange(Access::Read, name),
         Definition::ListMoves { source } | Definition::CancelMove { source, .. } => queue(Access::Read, source),
         Definition::StartMove(spec) => {
@@ -527,7 +531,7 @@ fn authorise(permissions: &Permissions, caller: &Caller<'_>, definition: &Defini
         }
         Definition::Bind(spec) | Definition::Unbind(spec) => {
             match &spec.destination {
-                Destination::Queue(name) => queue(Access::Write, name)?,
+                Destination::Queue(name) => kept(Access::Write, name)?,
                 Destination::Exchange(name) => exchange(Access::Write, name)?,
             }
             let source = exchange(Access::Read, &spec.source);

@@ -181,6 +181,12 @@ impl Broker {
         self.in_vhost(vhost, find).flatten().unwrap_or_default()
     }
 
+    /// The bindings from all exchanges of a vhost.
+    pub fn bindings(&self, vhost: &Name) -> Vec<Arc<BindingSpec>> {
+        let all = |entry: &Vhost| entry.exchanges.values().flat_map(|exchange| specs(&exchange.bindings())).collect();
+        self.in_vhost(vhost, all).unwrap_or_default()
+    }
+
     /// The standing bindings of a vhost whose messages do not go to their queue.
     pub fn astray(&self, vhost: &Name) -> Vec<Astray> {
         self.in_vhost(vhost, Vhost::astray).unwrap_or_default()

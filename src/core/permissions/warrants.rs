@@ -51,6 +51,11 @@ impl Warrants {
         self.of(vhost, resource, name).any(|right| right == Right::Read)
     }
 
+    /// Whether the queue may be made, bound and deleted.
+    pub(crate) fn keep(&self, vhost: &Name, queue: &Name) -> bool {
+        self.of(vhost, Resource::Queue, queue).any(|right| right == Right::Keep)
+    }
+
     /// Whether a message with these keys may be published. Through the default exchange it goes to the queues of these names.
     pub(crate) fn publish(&self, vhost: &Name, exchange: &Name, keys: &[Bytes]) -> bool {
         let writes = |resource, name: &Name| self.of(vhost, resource, name).any(|right| right == Right::Write);

@@ -1,11 +1,11 @@
 //! What a warrant lets a connection do, and what it does not.
 
 use crossdock_common::command::Lease;
-use crossdock_common::definition::{Definition, QueueSettings};
+use crossdock_common::definition::{Definition, Kept, QueueSettings, QueueSpec};
 use crossdock_common::event::Reply;
 use crossdock_common::refusal::Resource;
 use crossdock_common::warrant::Right;
-use crossdock_common::{Command, Event, Name, Refusal, Warrant};
+use crossdock_common::{Command, Event, Name, Refusal, Text, Value, Warrant};
 
 use super::support::{Tester, World, binding, message};
 use crate::{Grant, Permissions};
@@ -71,6 +71,7 @@ fn each_right_is_for_one_thing_with_one_resource() {
             (Right::Look, [true, false, false]),
             (Right::Read, [true, true, false]),
             (Right::Write, [true, false, true]),
+            (Right::Keep, [true, false, false]),
         ] {
             let world = world();
             let mut one = holder(&world, user, &[warrant(Resource::Queue, "q", right)]);
@@ -121,6 +122,47 @@ fn no_warrant_changes_anything() {
         let result = one.define(&world, change.clone());
         assert!(matches!(result, Err(Refusal::AccessRefused { .. })), "{change:?}: {result:?}");
     }
+}
+
+/// What SNS does for a subscription of another account, and nothing beside it.
+#[test]
+fn a_kept_queue_is_made_bound_and_deleted() {
+    let world = world();
+    let kept = [warrant(Resource::Queue, "new", Right::Keep), warrant(Resource::Exchange, "t", Right::Read)];
+    let mut one = holder(&world, "guest", &kept);
+    let declared = |name: &str| QueueSpec { name: name.into(), durable: true, ..QueueSpec::default() };
+    let declare = |spec| Definition::DeclareQueue { spec, passive: false };
+    let delete = |name: &str| Definition::DeleteQueue { name: name.into(), if_unused: false, if_empty: false };
+    let update = |name: &str| {
+        let settings = QueueSettings::default().into();
+        Definition::UpdateQueue { name: name.into(), settings, attributes: Vec::new() }
+    };
+    let refuses = |one: &mut Tester, change: Definition| {
+        let result = one.define(&world, change.clone());
+        assert!(matches!(result, Err(Refusal::AccessRefused { .. })), "{change:?}: {result:?}");
+    };
+    let letters = (Text::from_static("x-dead-letter-exchange"), Value::string("t"));
+    refuses(&mut one, declare(QueueSpec { arguments: vec![letters], ..declared("new") }));
+    refuses(&mut one, declare(declared("another")));
+    one.define(&world, declare(declared("new"))).expect("his to make");
+    one.define(&world, declare(declared("new"))).expect("again");
+    let bind = Definition::Bind(binding("t", "new", ""));
+    let change = Some(Box::new(bind.clone()));
+    let kept = Kept::Binding { binding: binding("t", "new", ""), attributes: None };
+    one.define(&world, Definition::IfKept { kept, change }).expect("a topic he may read");
+    one.define(&world, bind).expect("again");
+    for change in [
+        Definition::Bind(binding("amq.fanout", "new", "")),
+        Definition::Bind(binding("t", "q", "")),
+        delete("q"),
+        update("new"),
+        update("q"),
+    ] {
+        refuses(&mut one, change);
+    }
+    assert!(!reads(&world, &mut one, "new") && !writes(&world, &mut one, "", "new"));
+    one.define(&world, Definition::Unbind(binding("t", "new", ""))).expect("what he bound");
+    one.define(&world, delete("new")).expect("his to delete");
 }
 
 #[test]

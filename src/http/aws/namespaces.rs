@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 
 use crossdock_aws::namespaces::VHOST_PREFIX;
 use crossdock_aws::{Directory, Environment, Failure, Memory, Namespace};
+use crossdock_common::definition::BindingSpec;
 use crossdock_common::refusal::{Access, Resource};
 use crossdock_common::{Name, Table};
 use parking_lot::Mutex;
@@ -95,6 +96,18 @@ impl Directory for Known {
             Resource::Exchange => broker.exchange_attributes(vhost, name),
             _ => broker.queue_attributes(vhost, name),
         }
+    }
+
+    fn bindings(&self, vhost: &Name, source: Option<&Name>) -> Vec<Arc<BindingSpec>> {
+        let Some(all) = self.0.upgrade() else { return Vec::new() };
+        let broker = &all.engine.broker;
+        source.map_or_else(|| broker.bindings(vhost), |source| broker.bindings_from(vhost, source))
+    }
+
+    fn namespaces(&self) -> Vec<Namespace> {
+        let Some(all) = self.0.upgrade() else { return Vec::new() };
+        let names = all.engine.broker.vhost_names();
+        names.iter().filter_map(|vhost| all.rules.of_vhost(vhost)).collect()
     }
 
     fn may(&self, user: &Name, vhost: &Name, access: Access, resource: Resource, name: &Name) -> bool {

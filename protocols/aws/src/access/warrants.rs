@@ -50,10 +50,18 @@ pub(super) fn give(job: &Job, resource: &Resource<'_>, right: Right) {
     }
 }
 
-/// The same for a topic of the caller's own account.
+/// The same for the topic of a subscription.
 pub(super) fn give_topic(job: &Job, topic: &Name, right: Right) {
     let vhost = job.environment.namespace.vhost.clone();
     job.desk.allow(Warrant { vhost, resource: Kind::Exchange, name: topic.clone(), right });
+}
+
+/// The same for a queue that is SNS's own: it may be made, bound, filled and deleted, and not read.
+pub(super) fn give_own(job: &Job, queue: &Name) {
+    let vhost = &job.environment.namespace.vhost;
+    for right in [Right::Keep, Right::Write] {
+        job.desk.allow(Warrant { vhost: vhost.clone(), resource: Kind::Queue, name: queue.clone(), right });
+    }
 }
 
 /// Whether the user might do it at home, with something of that name: the broker's permissions stand for the policies of IAM that the
@@ -69,5 +77,7 @@ pub(super) fn is_permitted_at_home(job: &Job, resource: &Resource<'_>, right: Ri
         // Messages come to queues through the default exchange.
         (Right::Write, Kind::Queue) => may_look() && may(Access::Write, Kind::Exchange, &Name::default()),
         (Right::Write, _) => may(Access::Write, kind, &name),
+        // No policy gives it.
+        (Right::Keep, _) => false,
     }
 }

@@ -16,6 +16,7 @@ pub use super::control::DIRECT_QUEUE;
 use super::delivery_policy::DeliveryPolicy as Policy;
 pub use super::delivery_policy::RetryPolicy;
 use super::envelope::{self, Members};
+pub use super::owner::Needed;
 pub use super::protocol::Protocol;
 pub use super::replay::{ReplayTask, Status as ReplayStatus};
 use super::subscription::{HIDDEN, Subscription};
@@ -58,6 +59,24 @@ pub fn subscription_arn(binding: &BindingSpec, namespace: &Namespace) -> Option<
     Some(place.subscription_arn(&subscription.topic, &subscription.id))
 }
 
+/// The queue of what cannot be delivered: of the account that has subscribed, in the region of the topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetters {
+    /// 12 digits.
+    pub account: String,
+    /// Where in the account.
+    pub region: String,
+    /// What it is called there.
+    pub queue: Name,
+}
+
+impl DeadLetters {
+    fn of(policy: &str, place: &Place) -> Option<Self> {
+        let queue = Name::from(redrive::queue(policy, place)?);
+        Some(Self { account: place.account.clone(), region: place.region.clone(), queue })
+    }
+}
+
 /// Where messages go.
 #[derive(Clone, Debug)]
 pub struct Addressee {
@@ -67,6 +86,8 @@ pub struct Addressee {
     pub endpoint: String,
     /// Whose subscription it is.
     pub subscriber: Name,
+    /// What that user has to be permitted in his own account, if that is not the topic's; then nothing is asked of him where the topic is.
+    pub needed: Option<Needed>,
     /// When its confirmation was asked for, if nobody has confirmed it.
     pub pending_since: Option<UnixMillis>,
     /// When messages are sent again.
@@ -74,7 +95,8 @@ pub struct Addressee {
     /// At most so many messages in a second.
     pub per_second_max: Option<u32>,
     /// Where those go that cannot be delivered.
-    pub dead_letters: Option<Name>,
+    pub dead_letters: Option<DeadLetters>,
+    owner: String,
     content_type: String,
     raw: bool,
     topic_arn: String,
@@ -90,14 +112,17 @@ impl Addressee {
         let of_topic = |name| topic.and_then(|topic| topics::kept_with(topic, name));
         let outward = &subscription.outward;
         let policy = Policy::effective(outward.delivery_policy.as_deref(), of_topic("DeliveryPolicy"));
-        let dead_letters = outward.redrive_policy.as_deref().and_then(|policy| redrive::queue(policy, &place));
+        let owners = subscription.owners_place(&place);
+        let dead_letters = outward.redrive_policy.as_deref().and_then(|policy| DeadLetters::of(policy, &owners));
         Some(Self {
             protocol: subscription.protocol,
             subscriber: Name::from(subscription.subscriber.as_str()),
+            needed: subscription.needed(&place),
+            owner: owners.account,
             pending_since: outward.pending_since,
             retries: retries(subscription.protocol, policy.retries),
             per_second_max: policy.receives_per_second_max.filter(|_| subscription.protocol.is_http()),
-            dead_letters: dead_letters.map(Name::from),
+            dead_letters,
             content_type: policy.content_type,
             raw: subscription.raw,
             topic_arn: place.topic_arn(&subscription.topic),
@@ -117,6 +142,8 @@ impl Addressee {
         Some(Self {
             protocol: control.protocol,
             subscriber: message.user.clone(),
+            needed: None,
+            owner: String::new(),
             pending_since: None,
             retries: retries(control.protocol, RetryPolicy::HTTP),
             per_second_max: None,
@@ -137,6 +164,8 @@ impl Addressee {
         Some(Self {
             protocol,
             subscriber: message.user.clone(),
+            needed: None,
+            owner: String::new(),
             pending_since: None,
             retries: retries(protocol, RetryPolicy::HTTP),
             per_second_max: None,

@@ -1,6 +1,7 @@
 //! RedrivePolicy of a subscription: the queue of messages that could not be delivered.
 
 use super::filter::json_check;
+use crate::access;
 use crate::arn::Place;
 use crate::call::Job;
 use crate::json_text;
@@ -41,15 +42,14 @@ pub(super) fn check(policy: &str, place: &Place) -> Result<(), String> {
 /// # Errors
 /// What is wrong with the queue.
 pub(super) async fn check_queue(job: &Job, policy: &str, topic_is_fifo: bool) -> Result<(), String> {
-    let Some(name) = queue(policy, &job.place) else { return Ok(()) };
-    let info = attributes::find(job, &name).await.ok().flatten();
-    let Some(info) = info else {
+    let Some(name) = queue(policy, &access::home_place(job)) else { return Ok(()) };
+    let Some(is_fifo) = is_fifo(job, &name).await else {
         return Err(format!(
             "RedrivePolicy: deadLetterTargetArn does not exist: {}",
             target(policy).unwrap_or_default()
         ));
     };
-    match (topic_is_fifo, fifo::is_fifo(&info)) {
+    match (topic_is_fifo, is_fifo) {
         (true, false) => {
             Err("RedrivePolicy: must use a FIFO queue as DLQ for a FIFO Subscription to a FIFO Topic.".to_owned())
         }
@@ -58,4 +58,12 @@ pub(super) async fn check_queue(job: &Job, policy: &str, topic_is_fifo: bool) ->
         }
         _ => Ok(()),
     }
+}
+
+/// What kind of queue of the caller's account it is, if there is one.
+async fn is_fifo(job: &Job, queue: &str) -> Option<bool> {
+    if job.is_foreign() {
+        return access::is_queue_at_home(job, queue).then(|| queue.ends_with(".fifo"));
+    }
+    attributes::find(job, queue).await.ok().flatten().map(|info| fifo::is_fifo(&info))
 }

@@ -28,6 +28,7 @@ const LOCKED: &str = "locked";
 const DELIVERY_POLICY: &str = "delivery-policy";
 const REDRIVE_POLICY: &str = "redrive-policy";
 const ROLE: &str = "role";
+const OWNER: &str = "owner";
 const IS_REPLAY: &str = "is-replay";
 /// What the keys of subscriptions' other bindings begin with.
 const REPLAY_KEY: &str = "aws.sns.replay.";
@@ -69,6 +70,8 @@ pub(crate) struct Subscription {
 pub(crate) struct Outward {
     /// The region that the subscriber signed for; empty for queues.
     pub region: String,
+    /// The account that has subscribed, where it is not the topic's.
+    pub owner: Option<String>,
     /// When a confirmation was asked for first, as long as there is none.
     pub pending_since: Option<UnixMillis>,
     /// Nobody signed for the confirmation.
@@ -87,6 +90,7 @@ impl Outward {
         let since = lookup(kept, PENDING_SINCE).and_then(Value::as_i64);
         Self {
             region: text(REGION).unwrap_or_default(),
+            owner: text(OWNER),
             pending_since: since.map(|ms| UnixMillis(ms.unsigned_abs())),
             unauthenticated: is(UNAUTHENTICATED),
             locked: is(LOCKED),
@@ -99,6 +103,7 @@ impl Outward {
     fn write(&self, kept: &mut Table) {
         let texts = [
             (REGION, Some(&self.region).filter(|region| !region.is_empty())),
+            (OWNER, self.owner.as_ref()),
             (DELIVERY_POLICY, self.delivery_policy.as_ref()),
             (REDRIVE_POLICY, self.redrive_policy.as_ref()),
             (ROLE, self.role.as_ref()),
@@ -225,7 +230,7 @@ impl Subscription {
         Self::list(job, Some(topic.clone())).await
     }
 
-    /// The subscriptions of one topic or of all.
+    /// The subscriptions of one topic or of all that are where the request is about.
     pub(super) async fn list(job: &Job, source: Option<Name>) -> Result<Vec<Self>, Failure> {
         match job.desk.define(Definition::ListBindings { source }).await.map_err(Failure::of_topic)? {
             Reply::Bindings(bindings) => {
@@ -236,6 +241,18 @@ impl Subscription {
                 Ok(bindings.into_iter().filter_map(read).filter(|one| !one.is_replay).collect())
             }
             _ => Err(Failure::Internal),
+        }
+    }
+
+    /// All subscriptions to topics of the account that the request is about. Who comes from another one may not list them himself.
+    pub(super) async fn all(job: &Job) -> Result<Vec<Self>, Failure> {
+        match job.environment.directory.as_ref().filter(|_| job.is_foreign()) {
+            Some(directory) => {
+                let bindings = directory.bindings(&job.environment.namespace.vhost, None);
+                let all = bindings.iter().filter_map(|binding| Self::of_binding(binding));
+                Ok(all.filter(|one| !one.is_replay).collect())
+            }
+            None => Self::list(job, None).await,
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod given;
 mod limits;
+mod lists;
 
 use crossdock_common::Name;
 use crossdock_common::definition::{Definition, ExchangeInfo, QueueSettings, QueueSpec};
@@ -13,15 +14,16 @@ use super::protocol::{Protocol, address_of};
 use super::replay;
 use super::subscription::{HIDDEN, Outward, Subscription};
 use super::topics::{self, permitted};
-use super::{PAGE, page, read_token, redrive, view};
+use super::{redrive, view};
 use crate::access;
 use crate::arn::any_queue;
 use crate::call::Job;
 use crate::error::Failure;
-use crate::wire::Shape;
+use crate::wire::{Service, Shape};
 use given::{Given, given};
 pub(super) use limits::check_large;
 use limits::check_limits;
+pub(super) use lists::list;
 
 const SETTABLE: [&str; 7] = [
     "RawMessageDelivery",
@@ -34,7 +36,6 @@ const SETTABLE: [&str; 7] = [
 ];
 
 const DIFFERENT: &str = "Subscription already exists with different attributes";
-const PENDING_IN_LISTS: &str = "PendingConfirmation";
 
 pub(super) async fn subscribe(job: &Job) -> Result<Shape, Failure> {
     let topic = job.place.topic_of(view(job).text("TopicArn")?.unwrap_or_default(), "TopicArn")?;
@@ -42,15 +43,12 @@ pub(super) async fn subscribe(job: &Job) -> Result<Shape, Failure> {
     let Some(protocol) = Protocol::from_word(word) else {
         return Err(Failure::SnsInvalid(format!("Amazon SNS does not support this protocol string: {word}")));
     };
-    if job.is_foreign() {
-        let text = "TopicArn Reason: a topic of another account can be published to and not be subscribed";
-        return Err(Failure::SnsInvalid(text.to_owned()));
-    }
     let endpoint = view(job).text("Endpoint")?.unwrap_or_default();
     if protocol == Protocol::Sqs {
         check_queue(topic, endpoint)?;
     }
-    let Some(queue) = job.place.queue_of(endpoint).filter(|_| protocol == Protocol::Sqs) else {
+    let is_here = protocol == Protocol::Sqs && !job.is_foreign();
+    let Some(queue) = job.place.queue_of(endpoint).filter(|_| is_here) else {
         return subscribe_outwards(job, topic, protocol, endpoint).await;
     };
     let given = given(job)?;
@@ -67,9 +65,9 @@ fn check_queue(topic: &str, arn: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whoever is at the endpoint has to want it: another account's queue, too.
+/// Whoever is at the endpoint has to want it: another account's queue than the subscriber's, too.
 fn needs_confirmation(job: &Job, protocol: Protocol, endpoint: &str) -> bool {
-    let is_anothers = || any_queue(endpoint).is_some_and(|queue| queue.place.account != job.place.account);
+    let is_anothers = || any_queue(endpoint).is_some_and(|queue| queue.place.account != job.account());
     protocol.needs_confirmation() || (protocol == Protocol::Sqs && is_anothers())
 }
 
@@ -88,10 +86,12 @@ async fn subscribe_outwards(job: &Job, topic: &str, protocol: Protocol, endpoint
     let queue = if protocol == Protocol::Sqs { endpoint } else { "" };
     check_redrive(job, &given, queue).await.map_err(|reason| in_attributes(&reason))?;
     let all = Subscription::of_topic(job, &info.spec.name).await?;
-    let known = all.iter().find(|known| known.protocol == protocol && known.endpoint == endpoint);
+    let known = all.iter().find(|known| is_its(job, known, protocol, endpoint));
     let subscription = match known {
         Some(known) if !given.is_as(known) => return Err(in_attributes(DIFFERENT)),
         Some(known) => {
+            access::check_home(job, known)?;
+            access::lend(job, known);
             known.confirm(job).await?;
             known.clone()
         }
@@ -103,6 +103,11 @@ async fn subscribe_outwards(job: &Job, topic: &str, protocol: Protocol, endpoint
     let shows_arn = view(job).text("ReturnSubscriptionArn")?.is_some_and(|text| text.eq_ignore_ascii_case("true"));
     let arn = if subscription.is_pending() && !shows_arn { PENDING.to_owned() } else { subscription.arn(job) };
     Ok(Shape::fields([("SubscriptionArn", Shape::text(arn))]))
+}
+
+/// Whether it is the caller's account's subscription of that endpoint: each account has its own.
+fn is_its(job: &Job, one: &Subscription, protocol: Protocol, endpoint: &str) -> bool {
+    one.protocol == protocol && one.endpoint == endpoint && one.owner(&job.place) == job.account()
 }
 
 /// A URL that names an address itself is refused at once if nothing would be sent there; a name's addresses are looked at when
@@ -132,9 +137,12 @@ async fn make_outwards(
     let pending_since = needs_confirmation(job, protocol, endpoint).then(|| job.desk.now().unix);
     let mut subscription = Subscription::new(job, info, protocol, endpoint);
     subscription.queue = Name::from(format!("{HIDDEN}{}", subscription.id));
-    subscription.outward = Outward { region: job.place.region.clone(), pending_since, ..Outward::default() };
+    let owner = job.is_foreign().then(|| job.account().to_owned());
+    subscription.outward = Outward { region: job.place.region.clone(), owner, pending_since, ..Outward::default() };
+    access::check_home(job, &subscription)?;
     given.apply(&mut subscription).map_err(|reason| in_attributes(&reason))?;
     check_limits(job, info, others, &subscription).await?;
+    access::lend(job, &subscription);
     let settings = if fifo::is_fifo(info) { fifo::outward_settings() } else { QueueSettings::default() };
     let (name, settings) = (subscription.queue.clone(), settings.into());
     let spec = QueueSpec { name, durable: true, settings, ..QueueSpec::default() };
@@ -146,8 +154,7 @@ async fn make_outwards(
 
 /// Of two that were made for one endpoint at the same time, the older one stays.
 async fn check_only(job: &Job, subscription: &Subscription) -> Result<(), Failure> {
-    let is_like_it =
-        |one: &&Subscription| one.protocol == subscription.protocol && one.endpoint == subscription.endpoint;
+    let is_like_it = |one: &&Subscription| is_its(job, one, subscription.protocol, &subscription.endpoint);
     let all = Subscription::of_topic(job, &subscription.topic).await?;
     if all.iter().find(is_like_it).is_some_and(|first| first.id != subscription.id) {
         subscription.remove(job).await?;
@@ -192,7 +199,7 @@ pub(super) async fn unsubscribe(job: &Job) -> Result<Shape, Failure> {
     match find(job).await {
         Ok(subscription) if subscription.outward.locked && !job.is_signed => return Err(Failure::NotSigned),
         Ok(subscription) => {
-            access::let_end(job, &subscription.topic, &subscription.subscriber);
+            access::let_end(job, &subscription);
             subscription.remove(job).await?;
             job.environment.memory.unsubscribed(&subscription.topic);
             confirmation::say_goodbye(job, &subscription).await?;
@@ -205,40 +212,20 @@ pub(super) async fn unsubscribe(job: &Job) -> Result<Shape, Failure> {
 
 pub(super) async fn list_by_topic(job: &Job) -> Result<Shape, Failure> {
     let topic = job.place.topic_of(view(job).text("TopicArn")?.unwrap_or_default(), "TopicArn")?;
-    list(job, Some(permitted(job, topic).await?.spec.name)).await
-}
-
-/// In the order of their ARNs, so that a token means the same after changes.
-pub(super) async fn list(job: &Job, topic: Option<Name>) -> Result<Shape, Failure> {
-    let after = read_token(view(job), "NextToken")?.unwrap_or_default();
-    let mut found: Vec<(String, Subscription)> =
-        Subscription::list(job, topic).await?.into_iter().map(|one| (one.arn(job), one)).collect();
-    found.sort_by(|(one, _), (other, _)| one.cmp(other));
-    let rest = found.into_iter().filter(|(arn, _)| *arn > after).take(PAGE + 1);
-    Ok(page("Subscriptions", rest.map(|(arn, one)| (arn, show(job, &one))).collect()))
-}
-
-fn show(job: &Job, subscription: &Subscription) -> Shape {
-    let arn = if subscription.is_pending() { PENDING_IN_LISTS.to_owned() } else { subscription.arn(job) };
-    Shape::fields([
-        ("SubscriptionArn", Shape::text(arn)),
-        ("Owner", Shape::text(job.place.account.as_str())),
-        ("Protocol", Shape::text(subscription.protocol.word())),
-        ("Endpoint", Shape::Text(subscription.shown_endpoint())),
-        ("TopicArn", Shape::text(subscription.place(job).topic_arn(&subscription.topic))),
-    ])
+    let topic = permitted(job, topic).await?.spec.name;
+    lists::show(job, Subscription::of_topic(job, &topic).await?.into_iter().map(|one| (job.place.clone(), one)))
 }
 
 pub(super) async fn attributes(job: &Job) -> Result<Shape, Failure> {
     let subscription = find(job).await?;
-    let account = &job.place.account;
+    let account = subscription.owner(&job.place);
     let Outward { pending_since, unauthenticated, .. } = subscription.outward;
     let attributes = [
         ("SubscriptionArn", subscription.arn(job)),
         ("TopicArn", subscription.place(job).topic_arn(&subscription.topic)),
         ("Protocol", subscription.protocol.word().to_owned()),
         ("Endpoint", subscription.shown_endpoint()),
-        ("Owner", account.clone()),
+        ("Owner", account.to_owned()),
         ("RawMessageDelivery", subscription.raw.to_string()),
         ("PendingConfirmation", pending_since.is_some().to_string()),
         ("ConfirmationWasAuthenticated", (pending_since.is_none() && !unauthenticated).to_string()),
@@ -265,7 +252,7 @@ async fn of_delivery(job: &Job, subscription: &Subscription) -> Result<Vec<(Stri
         attributes.push(("ReplayStatus".to_owned(), replay.status.word().to_owned()));
     }
     if subscription.protocol.is_http() {
-        let info = permitted(job, &subscription.topic).await?;
+        let info = topics::of_subscription(job, &subscription.topic).await?;
         let policy = DeliveryPolicy::effective(delivery_policy.as_deref(), topics::delivery_policy(&info));
         attributes.push(("EffectiveDeliveryPolicy".to_owned(), policy.of_subscription()));
     }
@@ -274,6 +261,7 @@ async fn of_delivery(job: &Job, subscription: &Subscription) -> Result<Vec<(Stri
 
 pub(super) async fn set_attribute(job: &Job) -> Result<Shape, Failure> {
     let mut subscription = find(job).await?;
+    access::check_owner(job, &subscription)?;
     let value = view(job).text("AttributeValue")?.unwrap_or_default();
     let name = view(job).text("AttributeName")?.unwrap_or_default();
     if !SETTABLE.contains(&name) {
@@ -286,10 +274,27 @@ pub(super) async fn set_attribute(job: &Job) -> Result<Shape, Failure> {
     given.apply(&mut subscription).map_err(Failure::SnsInvalid)?;
     if ["FilterPolicy", replay::NAME].contains(&name) {
         let others = Subscription::of_topic(job, &subscription.topic).await?;
-        check_limits(job, &permitted(job, &subscription.topic).await?, &others, &subscription).await?;
+        check_limits(job, &topics::of_subscription(job, &subscription.topic).await?, &others, &subscription).await?;
     }
+    access::lend(job, &subscription);
     subscription.save(job).await?;
     Ok(Shape::Nothing)
+}
+
+/// The topic and the id of the subscription that a request is about, by its ARN or by the token of its confirmation.
+///
+/// # Errors
+/// It cannot be one of the place that the request is about.
+pub(crate) fn named(job: &Job, service: Service) -> Result<Option<(String, String)>, Failure> {
+    Ok(match (service, job.action.as_str()) {
+        (Service::Sns, "ConfirmSubscription") => Some(confirmation::named(job)?),
+        (Service::Sns, "GetSubscriptionAttributes" | "SetSubscriptionAttributes" | "Unsubscribe") => {
+            let arn = view(job).text("SubscriptionArn")?.unwrap_or_default();
+            let (topic, id) = job.place.subscription_of(arn)?;
+            Some((topic.to_owned(), id.to_owned()))
+        }
+        _ => None,
+    })
 }
 
 async fn find(job: &Job) -> Result<Subscription, Failure> {

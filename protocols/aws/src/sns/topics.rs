@@ -14,7 +14,7 @@ use super::subscription::Subscription;
 use super::subscriptions::check_large;
 use super::topic_attributes::Refusal as AttributeRefusal;
 use super::{PAGE, archive, data_protection, fifo, page, read_token, refuse_null, tags, topic_attributes, view};
-use crate::access::{Resource, appeal};
+use crate::access::{Resource, appeal, lend};
 use crate::arn::is_topic_name;
 use crate::call::Job;
 use crate::error::Failure;
@@ -151,6 +151,7 @@ pub(super) async fn delete(job: &Job) -> Result<Shape, Failure> {
     let deletion = Definition::DeleteExchange { name: name.clone(), if_unused: false };
     job.desk.define(deletion).await.map_err(Failure::of_topic)?;
     for subscription in subscriptions {
+        lend(job, &subscription);
         subscription.remove_hidden(job).await?;
     }
     if name.ends_with(".fifo") {
@@ -260,6 +261,11 @@ pub(super) async fn permitted(job: &Job, name: &str) -> Result<ExchangeInfo, Fai
     let policy = kept(&info, KEPT, "Policy");
     Resource { service: Service::Sns, name, policy }.check(job)?;
     Ok(info)
+}
+
+/// The topic of a subscription, of which whoever has subscribed may know, whatever its policy says now.
+pub(super) async fn of_subscription(job: &Job, name: &str) -> Result<ExchangeInfo, Failure> {
+    if job.is_foreign() { inspect(job, name).await } else { permitted(job, name).await }
 }
 
 /// The topic's policy; AWS gives every topic one.

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crossdock_aws::{Call, Caller, Directory, Environment, Namespaces, Request, Response};
-use crossdock_common::definition::{Definition, ExchangeInfo, QueueInfo};
+use crossdock_aws::{Call, Caller, Directory, Environment, Namespace, Namespaces, Request, Response};
+use crossdock_common::definition::{BindingSpec, Definition, Destination, ExchangeInfo, QueueInfo};
 use crossdock_common::event::Reply;
 use crossdock_common::refusal::{Access, Resource};
 use crossdock_common::warrant::Right;
@@ -13,34 +13,43 @@ use std::collections::VecDeque;
 
 use crate::core::{NOW, environment, form, json, queue_info, topic_info};
 
-const HOME: &str = "000000000000";
-const OTHER: &str = "111111111111";
+pub const HOME: &str = "000000000000";
+pub const OTHER: &str = "111111111111";
 
 /// A broker whose users may do nothing, and where `q` and `t` of both accounts have this policy.
-struct Guarded {
+#[derive(Clone, Debug)]
+pub struct Guarded {
     policy: String,
     /// Whom the permissions of his own account let do everything.
     strong: &'static str,
+    /// The bindings of `t` of account HOME.
+    pub bindings: Vec<BindingSpec>,
 }
 
 #[derive(Debug)]
-struct Known {
-    policy: String,
-    strong: &'static str,
-}
+struct Known(Guarded);
 
 impl Directory for Known {
     fn attributes(&self, _: &Name, resource: Resource, name: &Name) -> Option<Table> {
         let (wanted, kept) = if resource == Resource::Queue { ("q", "sqs") } else { ("t", "sns") };
-        (name.as_str() == wanted).then(|| attributes(kept, &self.policy))
+        (name.as_str() == wanted).then(|| attributes(kept, &self.0.policy))
+    }
+
+    fn bindings(&self, vhost: &Name, source: Option<&Name>) -> Vec<Arc<BindingSpec>> {
+        let is_there = vhost.as_str() == "/" && source.is_none_or(|source| source.as_str() == "t");
+        self.0.bindings.iter().filter(|_| is_there).cloned().map(Arc::new).collect()
+    }
+
+    fn namespaces(&self) -> Vec<Namespace> {
+        [HOME, OTHER].into_iter().filter_map(|account| rules().of(Some(account), None)).collect()
     }
 
     fn may(&self, user: &Name, vhost: &Name, _: Access, _: Resource, _: &Name) -> bool {
-        user.as_str() == self.strong && vhost.as_str() == format!("aws/{OTHER}")
+        user.as_str() == self.0.strong && vhost.as_str() == format!("aws/{OTHER}")
     }
 
     fn find(&self, account: &str, region: Option<&str>) -> Option<Arc<Environment>> {
-        (account == HOME || account == OTHER).then(|| of_account(account, region, &self.policy, self.strong))
+        (account == HOME || account == OTHER).then(|| of_account(account, region, &self.0))
     }
 }
 
@@ -49,25 +58,28 @@ fn attributes(kept: &'static str, policy: &str) -> Table {
     vec![(Text::from_static(kept), Value::Map(policy))]
 }
 
-fn of_account(account: &str, region: Option<&str>, policy: &str, strong: &'static str) -> Arc<Environment> {
-    let rules = Namespaces { account: HOME.to_owned(), region: "us-east-1".to_owned(), regions_together: false };
-    let directory: Arc<dyn Directory> = Arc::new(Known { policy: policy.to_owned(), strong });
+fn rules() -> Namespaces {
+    Namespaces { account: HOME.to_owned(), region: "us-east-1".to_owned(), regions_together: false }
+}
+
+fn of_account(account: &str, region: Option<&str>, guarded: &Guarded) -> Arc<Environment> {
+    let directory: Arc<dyn Directory> = Arc::new(Known(guarded.clone()));
     Arc::new(Environment {
-        namespace: rules.of(Some(account), region).expect("an account"),
+        namespace: rules().of(Some(account), region).expect("an account"),
         directory: Some(directory),
         ..(*environment()).clone()
     })
 }
 
 /// What a request came to, and what it made the core let through.
-struct Outcome {
-    response: Response,
-    warrants: Vec<Warrant>,
+pub struct Outcome {
+    pub response: Response,
+    pub warrants: Vec<Warrant>,
     vhosts: Vec<Name>,
 }
 
 impl Outcome {
-    fn code(&self) -> String {
+    pub fn code(&self) -> String {
         let text = String::from_utf8_lossy(&self.response.body).into_owned();
         let header = self.response.headers.iter().find(|(name, _)| *name == "x-amzn-query-error");
         let in_xml = || text.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>"));
@@ -75,12 +87,12 @@ impl Outcome {
         code.or_else(|| in_xml().map(|(code, _)| code.to_owned())).unwrap_or_default()
     }
 
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.response.body).into_owned()
     }
 
     /// The rights that were given, each with its virtual host and what it is for.
-    fn rights(&self) -> Vec<(String, Resource, String, Right)> {
+    pub fn rights(&self) -> Vec<(String, Resource, String, Right)> {
         let mut rights: Vec<_> = self
             .warrants
             .iter()
@@ -93,23 +105,23 @@ impl Outcome {
 
 impl Guarded {
     fn new(policy: &Json) -> Self {
-        Self { policy: policy.to_string(), strong: "bills" }
+        Self { policy: policy.to_string(), strong: "bills", bindings: Vec::new() }
     }
 
-    fn sharing(principal: &Json, actions: &Json) -> Self {
+    pub fn sharing(principal: &Json, actions: &Json) -> Self {
         Self::new(&json_value!({ "Statement": [
             { "Effect": "Allow", "Principal": principal, "Action": actions, "Resource": "*" }
         ] }))
     }
 
     /// A signed request of a user of an account.
-    fn ask(&self, user: &str, account: &str, request: &Request) -> Outcome {
+    pub fn ask(&self, user: &str, account: &str, request: &Request) -> Outcome {
         self.ask_as(caller(user, account, true), request)
     }
 
-    fn ask_as(&self, caller: Caller, request: &Request) -> Outcome {
+    pub fn ask_as(&self, caller: Caller, request: &Request) -> Outcome {
         let account = caller.account.clone().expect("an account");
-        let environment = of_account(&account, None, &self.policy, self.strong);
+        let environment = of_account(&account, None, self);
         let mut call = Call::new(environment, request, caller, NOW, 1);
         let (mut commands, mut warrants, mut vhosts) = (VecDeque::new(), Vec::new(), Vec::new());
         loop {
@@ -133,7 +145,11 @@ impl Guarded {
             let is_it = |one: &&Warrant| one.resource == resource && one.name.as_str() == name;
             warrants.iter().filter(is_it).any(|one| rights.contains(&one.right))
         };
-        let any = [Right::Look, Right::Read, Right::Write];
+        let any = [Right::Look, Right::Read, Right::Write, Right::Keep];
+        let may_bind = |spec: &BindingSpec| {
+            let Destination::Queue(queue) = &spec.destination else { return false };
+            has(Resource::Exchange, &spec.source, &[Right::Read]) && has(Resource::Queue, queue, &[Right::Keep])
+        };
         let reply = |request, result| Event::Reply { request, result };
         match command {
             Command::Open { request, vhost } => {
@@ -154,6 +170,20 @@ impl Guarded {
                         info.spec.attributes = attributes("sns", &self.policy);
                         Ok(Reply::ExchangeInfo(Box::new(ExchangeInfo { ..info })))
                     }
+                    Definition::ListBindings { source: Some(name) } if has(Resource::Exchange, &name, &any) => {
+                        Ok(Reply::Bindings(self.bindings.clone()))
+                    }
+                    Definition::DeclareQueue { spec, .. } if has(Resource::Queue, &spec.name, &[Right::Keep]) => {
+                        Ok(Reply::Done)
+                    }
+                    Definition::DeleteQueue { name, .. } if has(Resource::Queue, &name, &[Right::Keep]) => {
+                        Ok(Reply::Done)
+                    }
+                    Definition::Bind(spec) | Definition::Unbind(spec) if may_bind(&spec) => Ok(Reply::Done),
+                    Definition::IfKept { change: Some(change), .. } => match *change {
+                        Definition::Bind(spec) if may_bind(&spec) => Ok(Reply::Done),
+                        _ => Err(refused()),
+                    },
                     _ => Err(refused()),
                 },
             ),
@@ -178,7 +208,7 @@ impl Guarded {
     }
 }
 
-fn caller(user: &str, account: &str, is_signed: bool) -> Caller {
+pub fn caller(user: &str, account: &str, is_signed: bool) -> Caller {
     Caller { user: Name::from(user), account: Some(account.to_owned()), region: None, peer: None, is_signed }
 }
 
@@ -207,12 +237,12 @@ fn of_queue(action: &str, account: &str) -> Request {
     json(action, &body.to_string())
 }
 
-fn of_topic(action: &str, account: &str, more: &str) -> Request {
+pub fn of_topic(action: &str, account: &str, more: &str) -> Request {
     let arn = format!("arn%3Aaws%3Asns%3Aus-east-1%3A{account}%3At");
     form("/", &format!("Action={action}&Version=2010-03-31&TopicArn={arn}{more}"))
 }
 
-fn user(name: &str, account: &str) -> Json {
+pub fn user(name: &str, account: &str) -> Json {
     json_value!({ "AWS": format!("arn:aws:iam::{account}:user/{name}") })
 }
 

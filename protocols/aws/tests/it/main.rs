@@ -7,3 +7,4 @@ mod core;
 mod hostile;
 mod limits;
 mod messages;
+mod shared_topics;

@@ -18,6 +18,8 @@ pub struct FarQueue {
     pub account: String,
     /// Where it is.
     pub region: String,
+    /// The account that has subscribed.
+    owner: String,
     topic_arn: String,
 }
 
@@ -26,14 +28,15 @@ impl Addressee {
     pub fn far_queue(&self) -> Option<FarQueue> {
         let queue = any_queue(&self.endpoint).filter(|_| self.protocol == Protocol::Sqs)?;
         let Place { account, region, .. } = queue.place;
-        Some(FarQueue { name: Name::from(queue.name), account, region, topic_arn: self.topic_arn.clone() })
+        let (owner, topic_arn) = (self.owner.clone(), self.topic_arn.clone());
+        Some(FarQueue { name: Name::from(queue.name), account, region, owner, topic_arn })
     }
 }
 
 impl FarQueue {
-    /// The account of the topic is that of the queue.
+    /// The account of the topic is that of the queue, and has subscribed.
     pub fn is_of_same_account(&self) -> bool {
-        self.topic_arn.split(':').nth(4) == Some(self.account.as_str())
+        self.owner == self.account && self.topic_arn.split(':').nth(4) == Some(self.account.as_str())
     }
 
     /// Whether the queue's policy, as it is now, lets SNS deliver the topic's messages. Another account's has to allow it.
@@ -62,10 +65,11 @@ mod tests {
 
     #[test]
     fn another_account_has_to_allow_it() {
-        let far = |account: &str| FarQueue {
+        let far = |owner: &str, account: &str| FarQueue {
             name: "q".into(),
             account: account.to_owned(),
             region: "eu-west-1".to_owned(),
+            owner: owner.to_owned(),
             topic_arn: "arn:aws:sns:us-east-1:000000000000:t".to_owned(),
         };
         let queue = |effect: &str, condition: serde_json::Value| {
@@ -80,7 +84,9 @@ mod tests {
             keep(&mut queue.attributes, "Policy", &json!({ "Statement": [statement] }).to_string());
             queue
         };
-        let (own, other) = (far("000000000000"), far("111111111111"));
+        let (own, other) = (far("000000000000", "000000000000"), far("000000000000", "111111111111"));
+        // To the subscriber's own queue, and to the topic's account's by another one's subscription.
+        let others = [other, far("111111111111", "111111111111"), far("111111111111", "000000000000")];
         let now = UnixMillis(1_767_323_045_678);
         let none = QueueSpec { name: "q".into(), ..QueueSpec::default() };
         let source = |account: &str| json!({ "StringEquals": { "aws:SourceAccount": account } });
@@ -95,7 +101,9 @@ mod tests {
             (queue("Allow", until(2100)), true, true),
         ] {
             assert_eq!(own.admits(&queue, now).is_ok(), own_admits, "{queue:?}");
-            assert_eq!(other.admits(&queue, now).is_ok(), other_admits, "{queue:?}");
+            for other in &others {
+                assert_eq!(other.admits(&queue, now).is_ok(), other_admits, "{other:?} {queue:?}");
+            }
         }
     }
 }

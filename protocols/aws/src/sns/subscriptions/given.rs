@@ -6,6 +6,7 @@ use super::super::replay::{self, Replay};
 use super::super::subscription::Subscription;
 use super::super::{redrive, view};
 use super::in_attributes;
+use crate::access;
 use crate::call::Job;
 use crate::error::Failure;
 
@@ -43,7 +44,7 @@ impl Given {
                 self.delivery_policy = Some(value.to_owned());
             }
             "RedrivePolicy" => {
-                redrive::check(value, &job.place)?;
+                redrive::check(value, &access::home_place(job))?;
                 self.redrive_policy = Some(value.to_owned());
             }
             "SubscriptionRoleArn" if value.len() > ROLE_BYTES_MAX => {

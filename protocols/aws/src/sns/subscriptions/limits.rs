@@ -49,7 +49,7 @@ async fn check_filters_of_account(job: &Job) -> Result<(), Failure> {
     let most = FILTER_POLICIES_OF_ACCOUNT_MAX;
     let mut room = memory.take_filter_room(most, now);
     if room == FilterRoom::Unknown {
-        let all = Subscription::list(job, None).await?;
+        let all = Subscription::all(job).await?;
         memory.filters_counted(all.iter().filter(|one| one.filter.is_some()).count(), most, now);
         room = memory.take_filter_room(most, now);
     }
