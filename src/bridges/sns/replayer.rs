@@ -58,6 +58,15 @@ impl Replayer {
             tracing::warn!(topic = %replayer.task.topic(), reason = ?reason, "a replay failed");
             let _ = replayer.set_status(ReplayStatus::Failed).await;
         }
+        if replayer.is_orphan() {
+            let _ = replayer.set_document(None).await;
+        }
+    }
+
+    /// The subscription is gone, and nobody asks any more how far its replay was.
+    fn is_orphan(&self) -> bool {
+        let bindings = self.depot.engine.broker.bindings_from(&self.vhost, self.task.topic());
+        !bindings.iter().any(|binding| self.task.is_of(binding))
     }
 
     async fn replay(&mut self) -> Result<End, String> {

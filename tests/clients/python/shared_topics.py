@@ -24,6 +24,10 @@ class Topic:
     def share(self, *accounts):
         self.sns.add_permission(TopicArn=self.arn, Label="shared", AWSAccountId=accounts, ActionName=["Subscribe"])
 
+    def keep_archive(self, does):
+        policy = '{"MessageRetentionPeriod":"1"}' if does else "{}"
+        self.sns.set_topic_attributes(TopicArn=self.arn, AttributeName="ArchivePolicy", AttributeValue=policy)
+
     def publish(self, text, **more):
         self.sns.publish(TopicArn=self.arn, Message=text, **more)
 

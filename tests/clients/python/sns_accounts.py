@@ -277,18 +277,40 @@ def queues_of_others_are_confirmed_by_them():
 
 def fifo_topics_keep_their_order():
     topic, queue, standard = Topic("line.fifo"), Queue("bills", "line.fifo"), Queue("bills", "line")
+    topic.keep_archive(True)
     only = "Invalid parameter: Endpoint Reason: only SQS queues can be subscribed to FIFO topics"
     web = {"TopicArn": topic.arn, "Protocol": "http", "Endpoint": "http://127.0.0.1:9/"}
     refused("InvalidParameter", SNS["bills"].subscribe, text=only, **web)
     topic.subscribe("bills", queue.arn, RawMessageDelivery="true")
     topic.subscribe("bills", standard.arn, RawMessageDelivery="true")
-    replay = {"TopicArn": topic.arn, "Protocol": "sqs", "Endpoint": Queue("bills", "again.fifo").arn}
-    policy = json.dumps({"PointType": "Timestamp", "StartingPoint": "2026-01-01T00:00:00Z"})
-    refused("InvalidParameter", SNS["bills"].subscribe, Attributes={"ReplayPolicy": policy}, **replay)
     for number in range(40):
         topic.publish(str(number), MessageGroupId="g", MessageDeduplicationId=str(number))
     assert queue.collect(40) == [str(number) for number in range(40)]
     assert set(standard.collect(40)) == {str(number) for number in range(40)}
+    is_replayed(topic)
+
+
+def is_replayed(topic):
+    """Everything comes again to a subscription that asks for it later, and says so."""
+    queue, policy = Queue("bills", "again.fifo"), {"PointType": "Timestamp", "StartingPoint": "2026-01-01T00:00:00Z"}
+    arn = topic.subscribe("bills", queue.arn, ReplayPolicy=policy)
+    envelopes = [json.loads(body) for body in queue.collect(40)]
+    assert [one["Message"] for one in envelopes] == [str(number) for number in range(40)]
+    assert {(one["Replayed"], one["TopicArn"]) for one in envelopes} == {("true", topic.arn)}, envelopes[0]
+    wait_for("the replay", lambda: attributes("bills", arn)["ReplayStatus"] == "Completed")
+    topic.publish("new", MessageGroupId="g", MessageDeduplicationId="new")
+    [new] = [json.loads(body) for body in queue.collect(1)]
+    assert new["Message"] == "new" and "Replayed" not in new, new
+    set_attribute("bills", arn, "ReplayPolicy", "{}")
+    set_attribute("bills", arn, "RawMessageDelivery", "true")
+    topic.publish("raw", MessageGroupId="g", MessageDeduplicationId="raw")
+    assert queue.collect(1) == ["raw"]
+    # Without an archive it fails, and is taken away by who has subscribed.
+    ends = policy | {"EndingPoint": "2999-01-01T00:00:00Z"}
+    set_attribute("bills", arn, "ReplayPolicy", json.dumps(ends))
+    topic.keep_archive(False)
+    assert attributes("bills", arn)["ReplayStatus"] == "Failed"
+    SNS["bills"].unsubscribe(SubscriptionArn=arn)
 
 
 def lists_have_pages():

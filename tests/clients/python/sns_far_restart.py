@@ -135,7 +135,8 @@ sns.unsubscribe(SubscriptionArn=subscription)
 assert sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"] == []
 
 # FIFO: in order and once, whatever is killed.
-lines = sns.create_topic(Name="lines.fifo", Attributes={"FifoTopic": "true"})["TopicArn"]
+archived = {"FifoTopic": "true", "ArchivePolicy": '{"MessageRetentionPeriod":"1"}'}
+lines = sns.create_topic(Name="lines.fifo", Attributes=archived)["TopicArn"]
 far.create_queue(QueueName="lines.fifo", Attributes={"FifoQueue": "true"})
 policy("lines.fifo", "Allow")
 sns.subscribe(TopicArn=lines, Protocol="sqs", Endpoint=arn("lines.fifo"), Attributes={"RawMessageDelivery": "true"})
@@ -152,11 +153,30 @@ for number in range(60):
 port = kill()
 for number in range(60, 120):
     line(number)
-got = []
-while len(got) < 120:
-    got += receive(far, "lines.fifo")
-assert not receive(far, "lines.fifo", 1)
-for group in range(3):
-    numbers = [int(one["Body"]) for one in got if one["Attributes"]["MessageGroupId"] == str(group)]
-    assert numbers == list(range(group, 120, 3)), numbers
+
+
+def all_in_order(name):
+    got = []
+    while len(got) < 120:
+        got += receive(far, name)
+    assert not receive(far, name, 1)
+    for group in range(3):
+        numbers = [int(one["Body"]) for one in got if one["Attributes"]["MessageGroupId"] == str(group)]
+        assert numbers == list(range(group, 120, 3)), numbers
+    return got
+
+
+got = all_in_order("lines.fifo")
 assert {one["Attributes"]["MessageDeduplicationId"] for one in got} == {f"id-{number}" for number in range(120)}
+
+# So does what is replayed. It begins when the subscription is confirmed.
+far.create_queue(QueueName="again.fifo", Attributes={"FifoQueue": "true"})
+policy("again.fifo", "Allow")
+replay = {"PointType": "Timestamp", "StartingPoint": "2026-01-01T00:00:00Z"}
+again = subscribe(lines, "again.fifo", RawMessageDelivery="true", ReplayPolicy=replay)
+port = kill()
+confirm("again.fifo", port)
+port = kill()
+for one in all_in_order("again.fifo"):
+    assert one["MessageAttributes"]["Replayed"]["StringValue"] == "true", one
+sns.unsubscribe(SubscriptionArn=again)

@@ -9,6 +9,7 @@ use crossdock_common::{Name, Table, Text, UnixMillis, Value};
 use super::replay::Status;
 use super::subscription::Subscription;
 use super::topics::{self, KEPT, kept};
+use crate::access;
 use crate::calendar::iso8601;
 use crate::call::Job;
 use crate::error::Failure;
@@ -124,6 +125,7 @@ async fn stop(job: &Job, topic: &Name) -> Result<(), Failure> {
         let unfinished = subscription.replay.clone().filter(|replay| !replay.status.is_over());
         if let Some(mut replay) = unfinished {
             replay.status = Status::Failed;
+            access::lend(job, &subscription);
             Subscription { replay: Some(replay), ..subscription }.save(job).await?;
         }
     }

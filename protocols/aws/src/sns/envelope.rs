@@ -34,9 +34,7 @@ pub(crate) fn notification(job: &Job, delivery: &Delivery, seen: &Seen) -> Optio
     }
     let topic = job.place.topic_arn(&subscription.topic);
     let mut members = message(&topic, delivery, seen, &seen.body);
-    if subscription.is_replay {
-        members.push((REPLAYED, Json::from("true")));
-    }
+    members.extend(subscription.is_replay.then(replayed_member));
     let office = job.environment.office.as_deref().filter(|office| office.signs_in_queues());
     let origin = match office {
         Some(office) => {
@@ -52,8 +50,17 @@ pub(crate) fn notification(job: &Job, delivery: &Delivery, seen: &Seen) -> Optio
 
 /// What a message of the archive has beside its own attributes, where nothing is around it.
 pub(crate) fn replayed(delivery: &Delivery) -> Option<Attribute> {
-    let subscription = Subscription::of_binding(delivery.binding.as_ref()?)?;
-    subscription.is_replay.then(|| Attribute::text(REPLAYED, "String", "true"))
+    is_replayed(delivery).then(|| Attribute::text(REPLAYED, "String", "true"))
+}
+
+/// The same in the envelope. It is not signed.
+pub(super) fn replayed_member() -> (&'static str, Json) {
+    (REPLAYED, Json::from("true"))
+}
+
+/// Whether a message comes from the archive.
+pub(super) fn is_replayed(delivery: &Delivery) -> bool {
+    delivery.binding.as_ref().and_then(|binding| Subscription::of_binding(binding)).is_some_and(|one| one.is_replay)
 }
 
 /// Everything that is signed, and the place of a message of a FIFO topic, which is not.

@@ -107,7 +107,7 @@ pub struct Addressee {
 impl Addressee {
     /// The addressee of a subscription's hidden queue, if the binding is one. `namespace` says where it is if it does not say so itself.
     pub fn of(binding: &BindingSpec, topic: Option<&ExchangeSpec>, namespace: &Namespace) -> Option<Self> {
-        let subscription = Subscription::of_binding(binding)?;
+        let subscription = Subscription::of_binding(binding).filter(|one| !one.is_replay)?;
         let place = subscription.place_in(&Place::of(namespace, None));
         let of_topic = |name| topic.and_then(|topic| topics::kept_with(topic, name));
         let outward = &subscription.outward;
@@ -261,6 +261,7 @@ impl Addressee {
 
     fn members(&self, delivery: &Delivery, seen: &Seen, office: &dyn PostOffice) -> Members {
         let mut members = envelope::message(&self.topic_arn, delivery, seen, &self.text(seen));
+        members.extend(envelope::is_replayed(delivery).then(envelope::replayed_member));
         if self.protocol != Protocol::Sqs || office.signs_in_queues() {
             envelope::sign(&mut members, office, self.version);
         }

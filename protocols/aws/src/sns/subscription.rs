@@ -280,12 +280,22 @@ impl Subscription {
 
     pub(super) async fn remove(&self, job: &Job) -> Result<(), Failure> {
         job.desk.define(Definition::Unbind(self.to_binding())).await.map(drop).map_err(Failure::of_topic)?;
-        if !self.has_hidden_queue() && self.topic.ends_with(".fifo") {
-            let binding = self.for_replays().to_binding();
-            job.desk.define(Definition::Unbind(binding)).await.map(drop).map_err(Failure::of_topic)?;
-            kept::forget(job, &replay::document_of(&self.id)).await?;
+        if self.topic.ends_with(".fifo") {
+            self.remove_replay(job).await?;
         }
         self.remove_hidden(job).await
+    }
+
+    /// The other binding goes with a hidden queue by itself, and another account cannot forget how far a replay is: the replayer does.
+    async fn remove_replay(&self, job: &Job) -> Result<(), Failure> {
+        if !self.has_hidden_queue() {
+            let binding = self.for_replays().to_binding();
+            job.desk.define(Definition::Unbind(binding)).await.map(drop).map_err(Failure::of_topic)?;
+        }
+        match job.is_foreign() {
+            true => Ok(()),
+            false => kept::forget(job, &replay::document_of(&self.id)).await,
+        }
     }
 
     /// Its messages go out from a queue of its own: to something else than a queue, or to one of another account or region.

@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 use crossdock_common::event::Delivery;
-use crossdock_common::{Message, Name};
+use crossdock_common::{FormatTag, Message, Name};
 
 use super::super::control::Control;
+use super::super::envelope;
 use super::{Addressee, control_body};
 use crate::convert::FORMAT;
 use crate::convert::properties::Properties;
@@ -19,8 +20,7 @@ impl Addressee {
         let key = Bytes::copy_from_slice(queue.as_bytes());
         let control = seen.properties.control.as_deref().and_then(Control::decode);
         let mut letter = if self.raw && control.is_none() {
-            let (properties, body) = (message.properties.clone(), message.body.clone());
-            Message::new(message.format, Name::default(), key, properties, body)
+            Message::new(message.format, Name::default(), key, properties(delivery), message.body.clone())
         } else {
             let group = seen.properties.group.clone();
             let properties = Properties { message_id: seen.id, group, ..Properties::default() };
@@ -38,4 +38,15 @@ impl Addressee {
         letter.received_at = message.received_at;
         letter
     }
+}
+
+/// The message's own. Of what comes from the archive an attribute says so, as where the subscription's queue is here.
+fn properties(delivery: &Delivery) -> Bytes {
+    let message = &delivery.message;
+    let Some(attribute) = envelope::replayed(delivery).filter(|_| message.format.tag() == FormatTag::AWS) else {
+        return message.properties.clone();
+    };
+    let mut properties = Properties::decode(&message.properties);
+    properties.attributes.push(attribute);
+    properties.encode()
 }

@@ -21,9 +21,9 @@ pub struct ReplayTask {
 }
 
 impl ReplayTask {
-    /// What is to be done for a subscription, if its replay is not over.
+    /// What is to be done for a subscription, if its replay is not over. Nothing comes before it is confirmed.
     pub fn of(binding: &BindingSpec) -> Option<Self> {
-        let subscription = Subscription::of_binding(binding).filter(|subscription| !subscription.is_replay)?;
+        let subscription = Subscription::of_binding(binding).filter(|one| !one.is_replay && !one.is_pending())?;
         let replay = subscription.replay.clone().filter(|replay| !replay.status.is_over())?;
         let window = read(&replay.policy).ok().flatten()?;
         Some(Self { subscription, replay, window })
@@ -32,6 +32,11 @@ impl ReplayTask {
     /// What tells the replay from others.
     pub fn id(&self) -> &str {
         &self.replay.id
+    }
+
+    /// Whether the binding stands for the same subscription, whatever it wants replayed now.
+    pub fn is_of(&self, binding: &BindingSpec) -> bool {
+        Subscription::of_binding(binding).is_some_and(|one| one.id == self.subscription.id)
     }
 
     /// How far it has got.

@@ -29,10 +29,6 @@ pub(super) async fn check_limits(
         check_large(subscription.protocol, count + 1)
             .map_err(|reason| Failure::SnsInvalid(format!("Endpoint Reason: {reason}")))?;
     }
-    if subscription.replay.is_some() && subscription.has_hidden_queue() {
-        let text = format!("{}: not for a queue of another account or region", replay::NAME);
-        return Err(Failure::SnsInvalid(text));
-    }
     let policy = subscription.replay.as_ref().map_or("", |replay| &replay.policy);
     replay::check(job, info, others, &subscription.id, policy)?;
     check_filter_limit(others, subscription)?;
