@@ -57,7 +57,8 @@ impl Frames<'_, '_> {
     /// A CONNECT.
     pub fn connect(&mut self) -> Vec<u8> {
         let beat = self.source.pick(&["", "heart-beat:0,0\n", "heart-beat:500,500\n", "heart-beat:0,1\n"]);
-        let frame = format!("CONNECT\naccept-version:{}\nlogin:guest\npasscode:guest\nclient-id:c\n{beat}\n\0", self.version);
+        let frame =
+            format!("CONNECT\naccept-version:{}\nlogin:guest\npasscode:guest\nclient-id:c\n{beat}\n\0", self.version);
         frame.into_bytes()
     }
 

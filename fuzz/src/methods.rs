@@ -56,6 +56,13 @@ impl Source<'_> {
         from[usize::from(self.byte()) % from.len()]
     }
 
+    /// So many bytes, or what is left, as a text.
+    pub fn text(&mut self, bytes: usize) -> String {
+        let (first, rest) = self.0.split_at(bytes.min(self.0.len()));
+        self.0 = rest;
+        String::from_utf8_lossy(first).into_owned()
+    }
+
     fn table(&mut self) -> Vec<u8> {
         let count = self.byte() % 4;
         let fields: Vec<u8> = (0..count).flat_map(|_| self.pick(&ARGUMENTS).to_vec()).collect();

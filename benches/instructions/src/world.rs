@@ -5,6 +5,7 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crossdock_aws::{Environment, Namespaces, Quirks};
 use crossdock_common::{Format, Instant, Now, UnixMillis};
 use crossdock_core::{
     Broker, BrokerOptions, Client, Log, Paging, Partition, Permissions, Place, Placed, Policies, RecordKind, Recovery,
@@ -77,6 +78,21 @@ impl World {
             let sequence = Sequence(committed.load(Ordering::Relaxed));
             self.broker.durable(Partition::Shard(index), sequence, NOW);
         }
+    }
+}
+
+/// What the AWS APIs know of the one account that there is.
+pub fn environment() -> Environment {
+    let home =
+        Namespaces { account: "000000000000".to_owned(), region: "us-east-1".to_owned(), regions_together: false };
+    Environment {
+        namespace: home.of(None, None).expect("the home"),
+        message_bytes_max: 1 << 20,
+        receipt_key: vec![7; 32],
+        quirks: Quirks::default(),
+        memory: Arc::default(),
+        office: None,
+        directory: None,
     }
 }
 

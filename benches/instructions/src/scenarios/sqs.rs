@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use crossdock_aws::sigv4::{Claim, SigningKeys};
-use crossdock_aws::{Call, Caller, Environment, Head, Namespaces, Quirks, Request, Response};
+use crossdock_aws::{Call, Caller, Environment, Head, Request, Response};
 use crossdock_common::event::Principal;
 use crossdock_common::{Name, RequestId};
 use http::{HeaderValue, Method};
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::peer::USER;
 use crate::probe::{MESSAGES, Probe, Stage};
-use crate::world::{NOW, World};
+use crate::world::{NOW, World, environment};
 
 const QUEUE_URL: &str = "http://localhost:9324/000000000000/orders";
 /// Messages of one ReceiveMessage; more are not allowed.
@@ -64,22 +64,7 @@ pub fn verify(probe: &mut Probe) {
 
 impl Endpoint {
     fn new() -> Self {
-        let environment = Environment {
-            namespace: Namespaces {
-                account: "000000000000".to_owned(),
-                region: "us-east-1".to_owned(),
-                regions_together: false,
-            }
-            .of(None, None)
-            .expect("the home"),
-            message_bytes_max: 1 << 20,
-            receipt_key: vec![7; 32],
-            quirks: Quirks::default(),
-            memory: Arc::default(),
-            office: None,
-            directory: None,
-        };
-        Self { world: World::new(), environment: Arc::new(environment), requests: 0 }
+        Self { world: World::new(), environment: Arc::new(environment()), requests: 0 }
     }
 
     fn receive_and_delete(&mut self, probe: &Probe) {
