@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use crossdock_aws::{Head, Request};
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use crate::methods::Source;
 
@@ -55,15 +55,34 @@ const SNS: [&str; 22] = [
     "Unsubscribe",
     "CheckIfPhoneNumberIsOptedOut",
 ];
+const URLS: [&str; 4] = [
+    "http://localhost:9324/000000000000/a",
+    "http://localhost:9324/000000000000/b.fifo",
+    "/queue/dead",
+    "http://sqs.eu-west-1.localhost/111111111111/a%2Fb",
+];
+const TOPICS: [&str; 3] = ["t", "u.fifo", "nothing"];
+/// What there is when the fuzzer begins.
+const SCENE: [(&str, &str); 7] = [
+    ("AmazonSQS.CreateQueue", r#"{"QueueName":"dead"}"#),
+    ("AmazonSQS.CreateQueue", r#"{"QueueName":"a"}"#),
+    ("AmazonSQS.CreateQueue", r#"{"QueueName":"b.fifo","Attributes":{"FifoQueue":"true"}}"#),
+    ("", "Action=CreateTopic&Name=t"),
+    ("", "Action=CreateTopic&Name=u.fifo&Attributes.entry.1.key=FifoTopic&Attributes.entry.1.value=true"),
+    (
+        "",
+        "Action=Subscribe&TopicArn=arn:aws:sns:us-east-1:000000000000:t&Protocol=sqs&Endpoint=arn:aws:sqs:us-east-1:000000000000:a",
+    ),
+    (
+        "",
+        "Action=Subscribe&TopicArn=arn:aws:sns:us-east-1:000000000000:u.fifo&Protocol=sqs&Endpoint=arn:aws:sqs:us-east-1:000000000000:b.fifo",
+    ),
+];
 /// Members of JSON requests. `$handle` is the last receipt handle that was seen.
-const MEMBERS: [&str; 40] = [
+const MEMBERS: [&str; 36] = [
     r#""QueueName":"a""#,
     r#""QueueName":"b.fifo""#,
     r#""QueueName":"dead""#,
-    r#""QueueUrl":"http://localhost:9324/000000000000/a""#,
-    r#""QueueUrl":"http://localhost:9324/000000000000/b.fifo""#,
-    r#""QueueUrl":"/queue/dead""#,
-    r#""QueueUrl":"http://sqs.eu-west-1.localhost/111111111111/a%2Fb""#,
     r#""MessageBody":"hello""#,
     r#""MessageBody":"\ud800""#,
     r#""MessageGroupId":"g""#,
@@ -99,18 +118,15 @@ const MEMBERS: [&str; 40] = [
     r#""QueueNamePrefix":"a""#,
 ];
 /// Parameters of forms. `$subscription` is the ARN of the last subscription.
-const PARAMETERS: [&str; 40] = [
+const PARAMETERS: [&str; 37] = [
     "Name=t",
     "Name=u.fifo",
-    "TopicArn=arn:aws:sns:us-east-1:000000000000:t",
-    "TopicArn=arn:aws:sns:us-east-1:000000000000:u.fifo",
     "ResourceArn=arn:aws:sns:us-east-1:000000000000:t",
     "Protocol=sqs&Endpoint=arn:aws:sqs:us-east-1:000000000000:a",
     "Protocol=sqs&Endpoint=arn:aws:sqs:us-east-1:000000000000:b.fifo",
     "Protocol=sqs&Endpoint=arn:aws:sqs:eu-west-1:111111111111:a",
     "Protocol=https&Endpoint=https://u:p@example.com/",
     "Protocol=sms&Endpoint=%2B15551234567",
-    "SubscriptionArn=$subscription",
     "ReturnSubscriptionArn=true",
     "Message=hello",
     "Message=%7B%22default%22:%22d%22,%22sqs%22:%22s%22%7D&MessageStructure=json",
@@ -190,6 +206,11 @@ impl Known {
     }
 }
 
+/// What makes the scene; each of these succeeds.
+pub fn scene() -> impl Iterator<Item = Request> {
+    SCENE.into_iter().map(|(target, body)| post(target, body.to_owned()))
+}
+
 /// One request.
 pub fn request(source: &mut Source<'_>, known: &Known) -> Request {
     if source.byte().is_multiple_of(2) { json(source, known) } else { form(source, known) }
@@ -197,12 +218,11 @@ pub fn request(source: &mut Source<'_>, known: &Known) -> Request {
 
 fn json(source: &mut Source<'_>, known: &Known) -> Request {
     let target = format!("AmazonSQS.{}", source.pick(&SQS));
-    let mut members = some(source, &MEMBERS);
-    members.extend(
-        own(source).map(|(name, value)| format!("\"{name}\":\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))),
-    );
-    let headers = [("content-type", "application/x-amz-json-1.0"), ("x-amz-target", &target)];
-    post(&headers, known.fill(&format!("{{{}}}", members.join(","))))
+    let mut members = vec![format!("\"QueueUrl\":\"{}\"", source.pick(&URLS))];
+    members.extend(some(source, &MEMBERS));
+    let quoted = |value: &str| value.replace('\\', "\\\\").replace('"', "\\\"");
+    members.extend(own(source).map(|(name, value)| format!("\"{name}\":\"{}\"", quoted(&value))));
+    post(&target, known.fill(&format!("{{{}}}", members.join(","))))
 }
 
 fn form(source: &mut Source<'_>, known: &Known) -> Request {
@@ -210,11 +230,13 @@ fn form(source: &mut Source<'_>, known: &Known) -> Request {
         0 => ("2012-11-05", source.pick(&SQS)),
         _ => ("2010-03-31", source.pick(&SNS)),
     };
-    let mut parameters = vec![format!("Action={action}&Version={version}")];
+    let topic = format!("TopicArn=arn:aws:sns:us-east-1:000000000000:{}", source.pick(&TOPICS));
+    let mut parameters = vec![format!("Action={action}&Version={version}"), topic];
+    parameters.extend(source.byte().is_multiple_of(2).then(|| "SubscriptionArn=$subscription".to_owned()));
     parameters.extend(some(source, &PARAMETERS));
     let encoded = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
     parameters.extend(own(source).map(|(name, value)| format!("{name}={}", encoded(&value))));
-    post(&[("content-type", "application/x-www-form-urlencoded")], known.fill(&parameters.join("&")))
+    post("", known.fill(&parameters.join("&")))
 }
 
 fn some(source: &mut Source<'_>, from: &[&str]) -> Vec<String> {
@@ -231,10 +253,13 @@ fn own(source: &mut Source<'_>) -> Option<(&'static str, String)> {
     Some((name, source.text(count - 128)))
 }
 
-fn post(headers: &[(&'static str, &str)], body: String) -> Request {
-    let value = |text: &str| HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""));
-    let mut all = HeaderMap::new();
-    all.insert("host", HeaderValue::from_static("localhost:9324"));
-    all.extend(headers.iter().map(|(name, text)| (http::HeaderName::from_static(name), value(text))));
-    Request { head: Head { method: Method::POST, headers: all, ..Head::default() }, body: Bytes::from(body) }
+/// JSON, or a form where there is no target.
+fn post(target: &str, body: String) -> Request {
+    let kind = if target.is_empty() { "application/x-www-form-urlencoded" } else { "application/x-amz-json-1.0" };
+    let mut headers = HeaderMap::new();
+    headers.insert("host", HeaderValue::from_static("localhost:9324"));
+    headers.insert("content-type", HeaderValue::from_static(kind));
+    let target = HeaderValue::from_str(target).ok().filter(|target| !target.is_empty());
+    headers.extend(target.map(|target| (HeaderName::from_static("x-amz-target"), target)));
+    Request { head: Head { method: Method::POST, headers, ..Head::default() }, body: Bytes::from(body) }
 }
