@@ -114,3 +114,52 @@ fn power_may_be_cut_while_a_spare_is_filled() {
         assert_eq!(opened.journal.durable().0, durable.0 + 20);
     }
 }
+
+/// The disk has room for what there is, and for one segment more.
+fn leave_room_for_one(disk: &SimulatedDisk) {
+    disk.set_capacity_bytes(disk.used_bytes() + options().segment_bytes);
+}
+
+#[test]
+fn a_filled_spare_is_used_where_the_disk_is_full() {
+    let disk = SimulatedDisk::new(1);
+    let mut opened = half_full(&disk, options());
+    leave_room_for_one(&disk);
+    append(&mut opened, 4);
+    // It is filled when nobody has looked for it since the last sync.
+    while opened.stepped.housekeeper.step() == Step::Progress {}
+    assert_eq!(spares(&disk).len(), 1);
+    for _ in 0..8 {
+        let number = opened.next.0;
+        opened.append(&[record(number, &[7; 900])]).unwrap();
+        assert_ne!(opened.settle(), Step::Full);
+    }
+    assert_eq!((opened.journal.durable(), spares(&disk).len()), (BatchSequence(18), 0));
+}
+
+#[test]
+fn a_journal_that_waits_for_space_takes_the_spare_once_it_is_filled() {
+    let disk = SimulatedDisk::new(1);
+    let mut opened = half_full(&disk, options());
+    leave_room_for_one(&disk);
+    opened.stepped.housekeeper.step();
+    append(&mut opened, 12);
+    assert_eq!(opened.journal.status(), JournalStatus::Full);
+    opened.settle();
+    assert_eq!(opened.journal.durable(), BatchSequence(18));
+    assert_eq!(opened.journal.status(), JournalStatus::Healthy);
+}
+
+#[test]
+fn an_idle_journal_gives_back_what_was_filled_last() {
+    let disk = SimulatedDisk::new(1);
+    let mut opened = half_full(&disk, options());
+    while opened.stepped.housekeeper.step() == Step::Progress {}
+    assert_eq!(spares(&disk).len(), 1);
+    opened.stepped.writer.seal();
+    opened.stepped.writer.shrink();
+    opened.settle();
+    assert!(spares(&disk).is_empty());
+    append(&mut opened, 20);
+    assert_eq!(opened.journal.durable(), BatchSequence(26));
+}
