@@ -99,19 +99,32 @@ fn a_spare_that_cannot_be_filled_harms_nothing() {
 }
 
 #[test]
-fn power_may_be_cut_while_a_spare_is_filled() {
-    for nth in 1..8 {
-        let disk = SimulatedDisk::new(nth);
-        let mut opened = half_full(&disk, options());
-        disk.cut_power(nth);
-        while opened.stepped.housekeeper.step() == Step::Progress {}
-        let durable = opened.journal.durable();
-        drop(opened);
-        disk.crash();
-        let mut opened = open(&disk);
-        assert_eq!((opened.report.last, opened.report.damages), (durable, 0));
-        append(&mut opened, 20);
-        assert_eq!(opened.journal.durable().0, durable.0 + 20);
+fn power_may_be_cut_while_a_spare_is_filled_and_used() {
+    for (seed, keys) in (0..40).flat_map(|seed| [(seed, Keyring::default()), (seed, keys(Some(1), &[]))]) {
+        for nth in 1..30 {
+            let (disk, options) = (SimulatedDisk::new(seed), Options { keys: keys.clone(), ..options() });
+            let mut opened = half_full(&disk, options.clone());
+            disk.cut_power(nth);
+            while opened.stepped.housekeeper.step() == Step::Progress {}
+            for number in 7..27 {
+                let _ = opened.append(&[record(number, &[7; 900])]);
+                opened.settle();
+            }
+            let durable = opened.journal.durable();
+            drop(opened);
+            disk.crash();
+            let mut opened = try_open(&disk, options.clone()).unwrap();
+            assert!(opened.report.last >= durable && opened.report.damages == 0, "seed {seed}, call {nth}");
+            let expected = (1..=opened.report.last.0).map(|number| (BatchSequence(number), record(number, &[7; 900])));
+            assert!(expected.eq(opened.heard.batches.iter().cloned()), "seed {seed}, call {nth}");
+            let last = opened.report.last.0;
+            append(&mut opened, 20);
+            assert_eq!(opened.journal.durable().0, last + 20);
+            drop(opened);
+            disk.crash();
+            let opened = try_open(&disk, options).unwrap();
+            assert_eq!((opened.report.last.0, opened.report.damages), (last + 20, 0), "seed {seed}, call {nth}");
+        }
     }
 }
 
