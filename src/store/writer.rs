@@ -120,6 +120,7 @@ impl Writer {
 
     /// Gives up spare segments. Call it when the journal has been idle for long.
     pub fn shrink(&mut self) {
+        self.take_filled();
         self.segments.shrink();
         self.publish_disk_bytes();
     }
@@ -185,14 +186,20 @@ impl Writer {
 
     /// Has the next segment filled beforehand where that pays.
     fn look_ahead(&mut self) {
-        if self.segments.is_filling() {
-            let Some(end) = self.shared.take_filled() else { return };
+        self.take_filled();
+        if let Some(spare) = self.segments.spare_to_fill() {
+            self.shared.want_filled(spare);
+        }
+    }
+
+    /// Takes the spare over whose filling has ended: as a spare, or to be removed.
+    fn take_filled(&mut self) {
+        if self.segments.is_filling()
+            && let Some(end) = self.shared.take_filled()
+        {
             let garbage = self.segments.end_filling(end);
             self.shared.discard(garbage);
             self.publish_disk_bytes();
-        }
-        if let Some(spare) = self.segments.spare_to_fill() {
-            self.shared.want_filled(spare);
         }
     }
 
@@ -205,6 +212,8 @@ impl Writer {
         // The name of the next segment proves the previous one durable.
         self.sync_active()?;
         let first = self.written.next();
+        // On a full disk there may be no other.
+        self.take_filled();
         self.segments.rotate(first)?;
         self.shared.rotated(first, self.options.segment_bytes);
         self.publish_disk_bytes();

@@ -146,7 +146,7 @@ async fn perform_mobile(action: &str, job: &Job) -> Result<Shape, Failure> {
 pub use confirmation::{Behalf, bearer, confirmer};
 pub(crate) use owner::find_in;
 pub(crate) use subscription::{Subscription, filter_of};
-pub(crate) use subscriptions::named;
+pub(crate) use subscriptions::{named, names_subscription};
 pub(crate) use topics::policy_in;
 
 fn view(job: &Job) -> View<'_> {

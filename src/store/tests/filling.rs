@@ -99,18 +99,80 @@ fn a_spare_that_cannot_be_filled_harms_nothing() {
 }
 
 #[test]
-fn power_may_be_cut_while_a_spare_is_filled() {
-    for nth in 1..8 {
-        let disk = SimulatedDisk::new(nth);
-        let mut opened = half_full(&disk, options());
-        disk.cut_power(nth);
-        while opened.stepped.housekeeper.step() == Step::Progress {}
-        let durable = opened.journal.durable();
-        drop(opened);
-        disk.crash();
-        let mut opened = open(&disk);
-        assert_eq!((opened.report.last, opened.report.damages), (durable, 0));
-        append(&mut opened, 20);
-        assert_eq!(opened.journal.durable().0, durable.0 + 20);
+fn power_may_be_cut_while_a_spare_is_filled_and_used() {
+    for (seed, keys) in (0..40).flat_map(|seed| [(seed, Keyring::default()), (seed, keys(Some(1), &[]))]) {
+        for nth in 1..30 {
+            let (disk, options) = (SimulatedDisk::new(seed), Options { keys: keys.clone(), ..options() });
+            let mut opened = half_full(&disk, options.clone());
+            disk.cut_power(nth);
+            while opened.stepped.housekeeper.step() == Step::Progress {}
+            for number in 7..27 {
+                let _ = opened.append(&[record(number, &[7; 900])]);
+                opened.settle();
+            }
+            let durable = opened.journal.durable();
+            drop(opened);
+            disk.crash();
+            let mut opened = try_open(&disk, options.clone()).unwrap();
+            assert!(opened.report.last >= durable && opened.report.damages == 0, "seed {seed}, call {nth}");
+            let expected = (1..=opened.report.last.0).map(|number| (BatchSequence(number), record(number, &[7; 900])));
+            assert!(expected.eq(opened.heard.batches.iter().cloned()), "seed {seed}, call {nth}");
+            let last = opened.report.last.0;
+            append(&mut opened, 20);
+            assert_eq!(opened.journal.durable().0, last + 20);
+            drop(opened);
+            disk.crash();
+            let opened = try_open(&disk, options).unwrap();
+            assert_eq!((opened.report.last.0, opened.report.damages), (last + 20, 0), "seed {seed}, call {nth}");
+        }
     }
+}
+
+/// The disk has room for what there is, and for one segment more.
+fn leave_room_for_one(disk: &SimulatedDisk) {
+    disk.set_capacity_bytes(disk.used_bytes() + options().segment_bytes);
+}
+
+#[test]
+fn a_filled_spare_is_used_where_the_disk_is_full() {
+    let disk = SimulatedDisk::new(1);
+    let mut opened = half_full(&disk, options());
+    leave_room_for_one(&disk);
+    append(&mut opened, 4);
+    // It is filled when nobody has looked for it since the last sync.
+    while opened.stepped.housekeeper.step() == Step::Progress {}
+    assert_eq!(spares(&disk).len(), 1);
+    for _ in 0..8 {
+        let number = opened.next.0;
+        opened.append(&[record(number, &[7; 900])]).unwrap();
+        assert_ne!(opened.settle(), Step::Full);
+    }
+    assert_eq!((opened.journal.durable(), spares(&disk).len()), (BatchSequence(18), 0));
+}
+
+#[test]
+fn a_journal_that_waits_for_space_takes_the_spare_once_it_is_filled() {
+    let disk = SimulatedDisk::new(1);
+    let mut opened = half_full(&disk, options());
+    leave_room_for_one(&disk);
+    opened.stepped.housekeeper.step();
+    append(&mut opened, 12);
+    assert_eq!(opened.journal.status(), JournalStatus::Full);
+    opened.settle();
+    assert_eq!(opened.journal.durable(), BatchSequence(18));
+    assert_eq!(opened.journal.status(), JournalStatus::Healthy);
+}
+
+#[test]
+fn an_idle_journal_gives_back_what_was_filled_last() {
+    let disk = SimulatedDisk::new(1);
+    let mut opened = half_full(&disk, options());
+    while opened.stepped.housekeeper.step() == Step::Progress {}
+    assert_eq!(spares(&disk).len(), 1);
+    opened.stepped.writer.seal();
+    opened.stepped.writer.shrink();
+    opened.settle();
+    assert!(spares(&disk).is_empty());
+    append(&mut opened, 20);
+    assert_eq!(opened.journal.durable(), BatchSequence(26));
 }

@@ -19,7 +19,11 @@ pub(crate) fn owner_of<'a>(service: Service, action: &str, view: View<'a>) -> Op
     let account = match (service, action) {
         (Service::Sqs, "GetQueueUrl") => view.text("QueueOwnerAWSAccountId").ok()??,
         (Service::Sqs, _) => account_of_url(view.text("QueueUrl").ok()??)?,
-        (Service::Sns, _) => topic_arn(view).or_else(|| subscription_arn(view))?.split(':').nth(4)?,
+        // A subscription is where its topic is, whoever has subscribed.
+        (Service::Sns, _) if sns::names_subscription(action) => {
+            view.text("SubscriptionArn").ok()??.split(':').nth(4)?
+        }
+        (Service::Sns, _) => topic_arn(view)?.split(':').nth(4)?,
         (Service::Sts, _) => return None,
     };
     Some(account).filter(|account| is_account(account))
@@ -49,11 +53,6 @@ fn topic_arn(view: View<'_>) -> Option<&str> {
     }
     let given = TOPIC_PARAMETERS.into_iter().find_map(|name| view.text(name).ok().flatten());
     given.filter(|arn| !is_endpoint(arn))
-}
-
-/// A subscription is where its topic is, whoever has subscribed.
-fn subscription_arn(view: View<'_>) -> Option<&str> {
-    view.text("SubscriptionArn").ok().flatten()
 }
 
 /// The policy among the attributes of a queue or an exchange.

@@ -281,6 +281,11 @@ pub(super) async fn set_attribute(job: &Job) -> Result<Shape, Failure> {
     Ok(Shape::Nothing)
 }
 
+/// Whether such requests are about a subscription that they name by its ARN; whatever else they say is about nothing.
+pub(crate) fn names_subscription(action: &str) -> bool {
+    ["GetSubscriptionAttributes", "SetSubscriptionAttributes", "Unsubscribe"].contains(&action)
+}
+
 /// The topic and the id of the subscription that a request is about, by its ARN or by the token of its confirmation.
 ///
 /// # Errors
@@ -288,7 +293,7 @@ pub(super) async fn set_attribute(job: &Job) -> Result<Shape, Failure> {
 pub(crate) fn named(job: &Job, service: Service) -> Result<Option<(String, String)>, Failure> {
     Ok(match (service, job.action.as_str()) {
         (Service::Sns, "ConfirmSubscription") => Some(confirmation::named(job)?),
-        (Service::Sns, "GetSubscriptionAttributes" | "SetSubscriptionAttributes" | "Unsubscribe") => {
+        (Service::Sns, action) if names_subscription(action) => {
             let arn = view(job).text("SubscriptionArn")?.unwrap_or_default();
             let (topic, id) = job.place.subscription_of(arn)?;
             Some((topic.to_owned(), id.to_owned()))

@@ -91,6 +91,11 @@ impl Outcome {
         String::from_utf8_lossy(&self.response.body).into_owned()
     }
 
+    /// Where it went in.
+    pub fn vhosts(&self) -> Vec<&str> {
+        self.vhosts.iter().map(Name::as_str).collect()
+    }
+
     /// The rights that were given, each with its virtual host and what it is for.
     pub fn rights(&self) -> Vec<(String, Resource, String, Right)> {
         let mut rights: Vec<_> = self

@@ -87,6 +87,27 @@ fn a_subscription_is_its_accounts() {
     }
 }
 
+/// Fields that an action does not have are no part of the question.
+#[test]
+fn a_request_is_about_what_its_action_says() {
+    let others = with(binding(Some(OTHER), false));
+    let arn = |arn: &str| arn.replace(':', "%3A");
+    let own = format!("&TopicArn={}", arn(&TOPIC.replace(HOME, OTHER)));
+    for action in ["GetSubscriptionAttributes", "SetSubscriptionAttributes", "Unsubscribe"] {
+        let mut request = of_subscription(action);
+        request.body = [&request.body[..], own.as_bytes()].concat().into();
+        let outcome = others.ask("bills", OTHER, &request);
+        assert_eq!(outcome.response.status, 200, "{action}: {}", outcome.text());
+        assert!(!outcome.warrants.is_empty(), "{action}");
+    }
+    for action in ["ListTopics", "ListSubscriptions", "CreateTopic&Name=t"] {
+        let subscription = arn(&format!("{TOPIC}:{ID}"));
+        let body = format!("Action={action}&Version=2010-03-31&SubscriptionArn={subscription}");
+        let outcome = others.ask("bills", OTHER, &form("/", &body));
+        assert_eq!(outcome.vhosts(), [format!("aws/{OTHER}")], "{action}: {}", outcome.text());
+    }
+}
+
 #[test]
 fn arguments_make_no_subscription() {
     let forged = with(binding(Some(OTHER), true));
