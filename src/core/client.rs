@@ -351,6 +351,10 @@ impl Client {
                 let outbox = self.outbox.clone();
                 self.push(delivery.queue, ShardCommand::ExtendLease { delivery, lease_ms, request, outbox });
             }
+            Command::SettleLate { request, delivery, removes } => {
+                let outbox = self.outbox.clone();
+                self.push(delivery.queue, ShardCommand::SettleLate { delivery, removes, request, outbox });
+            }
             Command::CancelDelayed { request, exchange, position } => {
                 self.cancel_delayed(now, request, &exchange, position);
             }

@@ -20,6 +20,7 @@ mod groups;
 mod hand_out;
 pub(crate) mod landings;
 mod large;
+mod late;
 pub(crate) mod ledger;
 pub(crate) mod letters;
 mod level;
@@ -221,6 +222,9 @@ impl Shard {
             ShardCommand::Purge { queue, purge, shares } => self.purge(now, queue, purge, shares, effects),
             ShardCommand::ExtendLease { delivery, lease_ms, request, outbox } => {
                 self.extend_lease(now, delivery, lease_ms, request, &outbox, effects);
+            }
+            ShardCommand::SettleLate { delivery, removes, request, outbox } => {
+                self.settle_late(delivery, removes, request, outbox, effects);
             }
             ShardCommand::CancelDelayed { queue, position, request, outbox } => {
                 self.cancel_delayed(queue, position, request, outbox, effects);

@@ -13,6 +13,7 @@ mod fifo;
 mod followers;
 mod hostile;
 mod large_bodies;
+mod late;
 mod leases;
 pub(crate) mod memory_log;
 mod moves;

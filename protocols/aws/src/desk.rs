@@ -10,7 +10,7 @@ use std::task::Poll;
 
 use crossdock_common::command::{Fetch, Outcome, Publish};
 use crossdock_common::definition::{Definition, Kept, QueueInfo};
-use crossdock_common::event::{Delivery, Reply};
+use crossdock_common::event::{Delivery, Late, Reply};
 use crossdock_common::names::DeliveryId;
 use crossdock_common::random::Random;
 use crossdock_common::{Command, Event, Lane, Message, Name, Now, Refusal, RequestId, Warrant};
@@ -192,6 +192,16 @@ impl Desk {
     /// Asks for another lease; the answer comes from [`reply`](Self::reply).
     pub(crate) fn extend_lease(&self, delivery: DeliveryId, lease_ms: u64) -> RequestId {
         self.ask(|request| Command::ExtendLease { request, delivery, lease_ms })
+    }
+
+    /// What has become of a delivery whose lease is over; `None` if its message is taken away now, which it is only if nobody has it, and
+    /// if `removes` says so.
+    pub(crate) async fn settle_late(&self, delivery: DeliveryId, removes: bool) -> Result<Option<Late>, Refusal> {
+        match self.reply(self.ask(|request| Command::SettleLate { request, delivery, removes })).await? {
+            Reply::Done => Ok(None),
+            Reply::Late(late) => Ok(Some(late)),
+            _ => Err(unexpected()),
+        }
     }
 
     /// Messages; none if there were none in time, or if the broker drains.

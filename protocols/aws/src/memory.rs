@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crossdock_common::event::Delivery;
 use crossdock_common::names::DeliveryId;
-use crossdock_common::{Instant, Name};
+use crossdock_common::{Instant, Name, UnixMillis};
 
 use crate::policy::Policy;
 use crate::sns::publications::{Key, Publication, Publications};
@@ -101,15 +101,23 @@ struct Attempts {
     bytes: usize,
 }
 
+/// What a receive gave.
+#[derive(Clone, Debug)]
+pub(crate) struct Received {
+    pub deliveries: Vec<Delivery>,
+    pub at: UnixMillis,
+}
+
 #[derive(Debug)]
 struct Attempt {
     at: Instant,
-    deliveries: Vec<Delivery>,
+    received: Received,
 }
 
 impl Attempt {
     fn bytes(&self) -> usize {
-        self.deliveries.iter().map(|delivery| delivery.message.body_bytes() + delivery.message.properties.len()).sum()
+        let deliveries = self.received.deliveries.iter();
+        deliveries.map(|delivery| delivery.message.body_bytes() + delivery.message.properties.len()).sum()
     }
 }
 
@@ -217,12 +225,12 @@ impl Memory {
     }
 
     /// Remembers what was received with an id.
-    pub(crate) fn received(&self, queue: &Name, id: &str, deliveries: &[Delivery], now: Instant) {
+    pub(crate) fn received(&self, queue: &Name, id: &str, received: Received, now: Instant) {
         let mut known = self.known();
         let attempts = &mut known.attempts;
         let key = (queue.clone(), id.to_owned());
         attempts.remove(&key);
-        let attempt = Attempt { at: now, deliveries: deliveries.to_vec() };
+        let attempt = Attempt { at: now, received };
         attempts.bytes += attempt.bytes();
         attempts.order.push_back((now, key.clone()));
         attempts.of_queues.insert(key, attempt);
@@ -230,16 +238,16 @@ impl Memory {
     }
 
     /// What was received with that id, if nothing was done to it since as far as is known here.
-    pub(crate) fn attempt(&self, queue: &Name, id: &str, now: Instant) -> Option<Vec<Delivery>> {
+    pub(crate) fn attempt(&self, queue: &Name, id: &str, now: Instant) -> Option<Received> {
         let mut known = self.known();
         known.attempts.forget_old(now);
-        known.attempts.of_queues.get(&(queue.clone(), id.to_owned())).map(|attempt| attempt.deliveries.clone())
+        known.attempts.of_queues.get(&(queue.clone(), id.to_owned())).map(|attempt| attempt.received.clone())
     }
 
     /// The time of a message was changed: whoever received it cannot ask for it again.
     pub(crate) fn changed(&self, queue: &Name, delivery: DeliveryId) {
         let mut known = self.known();
-        let has = |attempt: &Attempt| attempt.deliveries.iter().any(|received| received.id == delivery);
+        let has = |attempt: &Attempt| attempt.received.deliveries.iter().any(|one| one.id == delivery);
         let of_queue = known.attempts.of_queues.range((queue.clone(), String::new())..);
         let mut found = of_queue.take_while(|((name, _), _)| name == queue).filter(|(_, attempt)| has(attempt));
         if let Some(key) = found.next().map(|(key, _)| key.clone()) {
@@ -286,8 +294,9 @@ mod tests {
             memory.deleted(&Name::from(number.to_string()), Instant(1));
         }
         assert!(!memory.was_deleted("0", Instant(1)) && memory.was_deleted("1", Instant(1)));
+        let nothing = Received { deliveries: Vec::new(), at: UnixMillis(1) };
         for number in 0..=ATTEMPTS_MAX {
-            memory.received(&Name::from("q"), &number.to_string(), &[], Instant(1));
+            memory.received(&Name::from("q"), &number.to_string(), nothing.clone(), Instant(1));
         }
         let known = |id: &str, now| memory.attempt(&Name::from("q"), id, now).is_some();
         assert!(!known("0", Instant(1)) && known("1", Instant(1)));

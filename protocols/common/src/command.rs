@@ -48,6 +48,9 @@ pub enum Command {
     CancelDelayed { request: RequestId, exchange: Name, position: u64 },
     /// Let a delivery's lease end that many milliseconds from now. Answered by a reply.
     ExtendLease { request: RequestId, delivery: DeliveryId, lease_ms: u64 },
+    /// Settle a delivery whose lease is over. If nobody has the message now and `removes` says so, it is taken away, and the reply is
+    /// `Done` after that is durable; else the reply is [`crate::event::Reply::Late`].
+    SettleLate { request: RequestId, delivery: DeliveryId, removes: bool },
     /// Look at messages of a queue that could be handed out, and take none. Answered by a reply, once the peer has most of what it got
     /// before: it says where the next ones are.
     Browse { request: RequestId, browse: Box<Browse> },

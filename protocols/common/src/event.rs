@@ -100,6 +100,19 @@ pub enum Reply {
     Retained(Box<RetainedMessages>),
     /// A session.
     Session(Box<SessionInfo>),
+    /// What has become of a message since it was delivered.
+    Late(Late),
+}
+
+/// Where a message is that was delivered once, and whose lease is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Late {
+    /// Nobody has it: it is handed out again.
+    Ready,
+    /// Somebody has it by this delivery.
+    Leased(DeliveryId),
+    /// It is not in the queue any more.
+    Gone,
 }
 
 /// Some messages that a queue has.

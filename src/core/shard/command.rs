@@ -52,6 +52,8 @@ pub(crate) enum ShardCommand {
     Purge { queue: QueueId, purge: Arc<Purge>, shares: Shares },
     /// A lease shall end at another time.
     ExtendLease { delivery: DeliveryId, lease_ms: u64, request: RequestId, outbox: Arc<Outbox> },
+    /// A delivery is settled whose lease is over.
+    SettleLate { delivery: DeliveryId, removes: bool, request: RequestId, outbox: Arc<Outbox> },
     /// A message that waits at a delayed-message exchange goes.
     CancelDelayed { queue: QueueId, position: u64, request: RequestId, outbox: Arc<Outbox> },
     /// The connection is gone (or loses this queue to another): its consumers end, its leases are released, if it may hold any: to

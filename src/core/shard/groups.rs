@@ -311,6 +311,17 @@ impl Groups {
         levels.map(|level| Place::new(level, position)).find(|place| self.aside.contains_key(place))
     }
 
+    /// Whether the message of this position is set aside.
+    pub(crate) fn has(&self, position: u64) -> bool {
+        self.place_of(position).is_some()
+    }
+
+    /// Takes the message of this position, if it is set aside.
+    pub(crate) fn take_at(&mut self, position: u64) -> Option<Entry> {
+        let place = self.place_of(position)?;
+        self.take(place)
+    }
+
     /// Takes everything that is set aside.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = Entry> {
         self.next.clear();

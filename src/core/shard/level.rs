@@ -8,6 +8,7 @@
 mod browse;
 mod lasting;
 mod pages;
+mod picked;
 mod reading;
 mod runs;
 

@@ -2,6 +2,7 @@
 
 mod browse;
 mod parts;
+mod picked;
 mod wanted;
 
 pub(crate) use browse::PageContent;

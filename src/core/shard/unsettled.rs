@@ -61,6 +61,12 @@ impl AllUnsettled {
         Some(unsettled)
     }
 
+    /// By which lease somebody has the message of this place.
+    pub(crate) fn lease_of(&self, position: u64) -> Option<u32> {
+        let lease = self.by_position.get(&position).map(|unsettled| unsettled.entry.attempts);
+        lease.or_else(|| self.held_from(position).map(|_| 1))
+    }
+
     /// How many messages of a run are held together, from this place on.
     pub(crate) fn held_from(&self, position: u64) -> Option<u64> {
         let (_, held) = self.parts.range(..=position).next_back()?;

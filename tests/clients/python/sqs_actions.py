@@ -6,6 +6,8 @@ import time
 
 from aws_wire import ACCOUNT, ENDPOINT, arn, call_json, call_query, letters_to, ok, post, queue
 
+RECEIVE = "Value {} for parameter {} is invalid. Reason: {}"
+
 
 def receive(url, **more):
     return ok("ReceiveMessage", **{"QueueUrl": url, "WaitTimeSeconds": 2, "AttributeNames": ["All"], **more}).get("Messages", [])
@@ -212,6 +214,69 @@ def does_replay_a_receive():
     for message in first:
         ok("DeleteMessage", QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
     assert bodies(once("first")) == ["a3"]
+
+
+def change(url, message, seconds):
+    given = {"QueueUrl": url, "ReceiptHandle": message["ReceiptHandle"], "VisibilityTimeout": seconds}
+    return call_json("ChangeMessageVisibility", given)
+
+
+def counted(url):
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    found = ok("GetQueueAttributes", QueueUrl=url, AttributeNames=names)["Attributes"]
+    return tuple(int(found[name]) for name in names)
+
+
+def does_delete_by_a_late_handle():
+    url = queue("late")
+    for _ in range(3):
+        send(url, "m")
+        [late] = receive(url, VisibilityTimeout=0)
+        assert counted(url) == (1, 0)
+        ok("DeleteMessage", QueueUrl=url, ReceiptHandle=late["ReceiptHandle"])
+        assert counted(url) == (0, 0)
+        ok("DeleteMessage", QueueUrl=url, ReceiptHandle=late["ReceiptHandle"])
+    # Who else has it keeps it, and its time may be changed by both.
+    send(url, "m")
+    [first] = receive(url, VisibilityTimeout=0)
+    [second] = receive(url, VisibilityTimeout=60)
+    ok("DeleteMessage", QueueUrl=url, ReceiptHandle=first["ReceiptHandle"])
+    assert counted(url) == (0, 1)
+    assert change(url, first, 0).status == 200 and counted(url) == (1, 0)
+    entries = [{"Id": "a", "ReceiptHandle": second["ReceiptHandle"]}]
+    assert ok("DeleteMessageBatch", QueueUrl=url, Entries=entries) == {"Successful": [{"Id": "a"}]}
+    assert counted(url) == (0, 0)
+    gone = change(url, second, 1)
+    reason = "Message does not exist or is not available for visibility timeout change."
+    expected = f"Value {second['ReceiptHandle']} for parameter ReceiptHandle is invalid. Reason: {reason}"
+    assert (gone.code, gone.message) == ("InvalidParameterValue", expected), gone
+
+
+def does_refuse_an_expired_handle_of_a_fifo_queue():
+    url = queue("late.fifo", FifoQueue="true", ContentBasedDeduplication="true")
+    send(url, "m", MessageGroupId="g")
+    [late] = receive(url, VisibilityTimeout=0)
+    expected = f"Value {late['ReceiptHandle']} for parameter ReceiptHandle is invalid. Reason: The receipt handle has expired."
+    refused = call_json("DeleteMessage", {"QueueUrl": url, "ReceiptHandle": late["ReceiptHandle"]})
+    assert (refused.code, refused.message) == ("InvalidParameterValue", expected), refused
+    entries = [{"Id": "a", "ReceiptHandle": late["ReceiptHandle"]}]
+    [failed] = ok("DeleteMessageBatch", QueueUrl=url, Entries=entries)["Failed"]
+    assert (failed["Code"], failed["Message"], failed["SenderFault"]) == ("InvalidParameterValue", expected, True), failed
+    [again] = receive(url, VisibilityTimeout=60)
+    assert change(url, late, 5).code == "InvalidParameterValue"
+    ok("DeleteMessage", QueueUrl=url, ReceiptHandle=again["ReceiptHandle"])
+    ok("DeleteMessage", QueueUrl=url, ReceiptHandle=again["ReceiptHandle"])
+
+
+def does_bound_the_whole_visibility_timeout():
+    url = queue("whole")
+    send(url, "m")
+    [message] = receive(url, VisibilityTimeout=43_200)
+    time.sleep(1.1)
+    refused = change(url, message, 43_200)
+    reason = "Total VisibilityTimeout for the message is beyond the limit [43200 seconds]."
+    assert (refused.code, refused.message) == ("InvalidParameterValue", RECEIVE.format(43_200, "VisibilityTimeout", reason)), refused
+    assert change(url, message, 43_190).status == 200
 
 
 def does_share_a_queue_fairly():

@@ -216,7 +216,8 @@ def receives():
     for seconds in (-1, 43_201):
         text = RECEIVE.format(seconds, "VisibilityTimeout", "Must be between 0 and 43200.")
         yield "ChangeMessageVisibility", of(ReceiptHandle="{receipt}", VisibilityTimeout=seconds), "InvalidParameterValue", text
-    yield "ChangeMessageVisibility", of(ReceiptHandle="{spent receipt}", VisibilityTimeout=1), SIMPLE + "MessageNotInflight", None
+    yield "ChangeMessageVisibility", of(ReceiptHandle="{visible receipt}", VisibilityTimeout=1), SIMPLE + "MessageNotInflight", None
+    yield "ChangeMessageVisibility", of(ReceiptHandle="{spent receipt}", VisibilityTimeout=1), "InvalidParameterValue", None
 
 
 def batches():
@@ -385,7 +386,10 @@ def scene():
         received = ok("ReceiveMessage", QueueUrl=urls[name], VisibilityTimeout=3_600, WaitTimeSeconds=5)
         receipts.append(received["Messages"][0]["ReceiptHandle"])
     ok("DeleteMessage", QueueUrl=urls["q"], ReceiptHandle=receipts[1])
-    return {**urls, "receipt": receipts[0], "spent receipt": receipts[1], "receipt of another": receipts[2]}
+    ok("SendMessage", QueueUrl=urls["q"], MessageBody="m")
+    visible = ok("ReceiveMessage", QueueUrl=urls["q"], VisibilityTimeout=0, WaitTimeSeconds=5)["Messages"][0]["ReceiptHandle"]
+    known = {"receipt": receipts[0], "spent receipt": receipts[1], "receipt of another": receipts[2], "visible receipt": visible}
+    return {**urls, **known}
 
 
 def fill(value, known):

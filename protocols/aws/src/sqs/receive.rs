@@ -13,6 +13,8 @@ use crate::convert::from_hub;
 use crate::convert::properties::Properties;
 use crate::digest::{md5_hex, md5_of_attributes, uuid_of_place, uuid_text};
 use crate::error::Failure;
+use crate::memory::Received;
+use crate::receipt::Receipt;
 use crate::sns::envelope;
 use crate::wire::{Shape, View};
 
@@ -52,9 +54,9 @@ pub(super) async fn receive(job: &Job) -> Result<Shape, Failure> {
     let info = queue(job).await?;
     let attempt = attempt_id(job, &info)?;
     if let Some(id) = attempt
-        && let Some(deliveries) = again(job, &info, id, lease).await
+        && let Some(received) = again(job, &info, id, lease).await
     {
-        return Ok(show_all(job, &info, &deliveries, &selection));
+        return Ok(show_all(job, &info, &received, &selection));
     }
     if !fifo::is_fifo(&info) && info.unsettled >= IN_FLIGHT_MAX {
         return Err(Failure::OverLimit(
@@ -71,14 +73,18 @@ pub(super) async fn receive(job: &Job) -> Result<Shape, Failure> {
         wait_ms: wait_s * 1000,
     };
     let deliveries = job.desk.fetch(fetch).await.map_err(Failure::of_queue)?;
-    if let Some(id) = attempt.filter(|_| !deliveries.is_empty()) {
-        job.environment.memory.received(&info.spec.name, id, &deliveries, job.desk.now().instant);
+    let received = Received { deliveries, at: job.desk.now().unix };
+    if let Some(id) = attempt.filter(|_| !received.deliveries.is_empty()) {
+        job.environment.memory.received(&info.spec.name, id, received.clone(), job.desk.now().instant);
     }
-    Ok(show_all(job, &info, &deliveries, &selection))
+    Ok(show_all(job, &info, &received, &selection))
 }
 
-fn show_all(job: &Job, info: &QueueInfo, deliveries: &[Delivery], selection: &Selection<'_>) -> Shape {
-    let messages = deliveries.iter().map(|delivery| show(job, info, delivery, selection));
+fn show_all(job: &Job, info: &QueueInfo, received: &Received, selection: &Selection<'_>) -> Shape {
+    let messages = received.deliveries.iter().map(|delivery| {
+        let receipt = Receipt { delivery: delivery.id, received_at: received.at };
+        show(job, info, delivery, job.receipts().issue(&info.spec.name, receipt), selection)
+    });
     Shape::Fields(vec![("Messages", Shape::list("Message", messages))])
 }
 
@@ -93,16 +99,16 @@ fn attempt_id<'a>(job: &'a Job, info: &QueueInfo) -> Result<Option<&'a str>, Fai
 }
 
 /// The messages that were received with that id, if all of them still are with whoever received them; their time begins anew.
-async fn again(job: &Job, info: &QueueInfo, id: &str, lease_s: Option<u64>) -> Option<Vec<Delivery>> {
-    let deliveries = job.environment.memory.attempt(&info.spec.name, id, job.desk.now().instant)?;
+async fn again(job: &Job, info: &QueueInfo, id: &str, lease_s: Option<u64>) -> Option<Received> {
+    let received = job.environment.memory.attempt(&info.spec.name, id, job.desk.now().instant)?;
     let lease_ms =
         lease_s.map(|seconds| seconds * 1000).or(info.spec.settings.lease_ms).unwrap_or(VISIBILITY_MS_DEFAULT);
-    let extended: Vec<_> = deliveries.iter().map(|delivery| job.desk.extend_lease(delivery.id, lease_ms)).collect();
+    let extended: Vec<_> = received.deliveries.iter().map(|one| job.desk.extend_lease(one.id, lease_ms)).collect();
     let mut are_there = true;
     for request in extended {
         are_there &= job.desk.reply(request).await.is_ok();
     }
-    are_there.then_some(deliveries)
+    are_there.then_some(received)
 }
 
 /// A number within its bounds, or SQS's complaint about it.
@@ -172,7 +178,7 @@ fn id_after_move(delivery: &Delivery) -> Option<u128> {
     Some(uuid_of_place(moved.queue.0, moved.position))
 }
 
-fn show(job: &Job, info: &QueueInfo, delivery: &Delivery, selection: &Selection<'_>) -> Shape {
+fn show(job: &Job, info: &QueueInfo, delivery: &Delivery, handle: String, selection: &Selection<'_>) -> Shape {
     let mut seen = see(delivery);
     if let Some(notification) = envelope::notification(job, delivery, &seen) {
         seen.body = notification.into();
@@ -185,7 +191,7 @@ fn show(job: &Job, info: &QueueInfo, delivery: &Delivery, selection: &Selection<
     let system = system.into_iter().filter(|(name, _)| selection.has_system(name));
     let mut fields = vec![
         ("MessageId", Shape::text(uuid_text(id_after_move(delivery).unwrap_or(seen.id)))),
-        ("ReceiptHandle", Shape::text(job.receipts().issue(&info.spec.name, delivery.id))),
+        ("ReceiptHandle", Shape::text(handle)),
         ("MD5OfBody", Shape::text(md5_hex(seen.body.as_bytes()))),
         ("Body", Shape::text(&*seen.body)),
         ("Attributes", Shape::text_map("Attribute", system.map(|(name, value)| (name.to_owned(), value)))),

@@ -8,7 +8,7 @@ use crossdock_aws::{Call, Caller, Environment, Head, Namespaces, Quirks, Request
 use crossdock_common::definition::{
     BindingSpec, Definition, Durability, ExchangeInfo, ExchangeSpec, Fifo, QueueInfo, QueueSettings, QueueSpec,
 };
-use crossdock_common::event::{Delivery, Reply};
+use crossdock_common::event::{Delivery, Late, Reply};
 use crossdock_common::names::{DeliveryId, QueueId};
 use crossdock_common::refusal::Resource;
 use crossdock_common::{
@@ -151,6 +151,7 @@ impl Core {
             Command::ExtendLease { request, .. } => {
                 reply(request, Err(Refusal::UnknownDelivery("it is not in flight".to_owned())))
             }
+            Command::SettleLate { request, .. } => reply(request, Ok(Reply::Late(Late::Gone))),
             Command::Publish(publish) => {
                 self.published.push(publish.message);
                 Some(Event::Confirmed { lane: Lane(0), confirms: publish.confirm.into_iter().collect() })

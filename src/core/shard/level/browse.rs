@@ -8,7 +8,7 @@ use crate::shard::stored::{PageRef, StoredRef};
 
 /// Entries that are looked through for what stands behind a place; among more than that it is searched, which finds all of them if
 /// they are in order. Where a message that was delayed has come back from disk out of order, there are fewer.
-const LOOKED_THROUGH_MAX: usize = 32_768;
+pub(super) const LOOKED_THROUGH_MAX: usize = 32_768;
 
 /// What stands behind a place.
 pub(crate) struct Behind {

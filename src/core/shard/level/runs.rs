@@ -92,6 +92,24 @@ impl Runs {
         self.items.insert(place, Item::One(entry));
     }
 
+    /// Whether the message of this place is here.
+    pub(super) fn has(&self, position: u64) -> bool {
+        self.index_of(position).is_some()
+    }
+
+    /// Takes the message of this place, if it is not of a run: then nobody has had it.
+    pub(super) fn take(&mut self, position: u64) -> Option<Entry> {
+        let index = self.index_of(position).filter(|index| matches!(self.items[*index], Item::One(_)))?;
+        let item = self.items.remove(index)?;
+        self.memory_bytes -= item.memory_bytes();
+        item.into_entry()
+    }
+
+    fn index_of(&self, position: u64) -> Option<usize> {
+        let index = self.items.partition_point(|item| item.last_position() < position);
+        self.items.get(index).filter(|item| item.position() <= position).map(|_| index)
+    }
+
     fn pop(&mut self) -> Option<Item> {
         let item = self.items.pop_front()?;
         self.memory_bytes -= item.memory_bytes();

@@ -64,6 +64,10 @@ impl Queue {
         Some(entry)
     }
 
+    pub(crate) fn is_delayed(&self, position: u64) -> bool {
+        self.special.delayed.keys().any(|(_, of)| *of == position)
+    }
+
     /// Takes out a delayed entry, whenever it is due.
     pub(crate) fn take_delayed(&mut self, position: u64) -> Option<Entry> {
         let key = *self.special.delayed.keys().find(|(_, of)| *of == position)?;
