@@ -31,7 +31,7 @@ pub(crate) enum Filling {
     /// For the housekeeper: the spare's number.
     Wanted(u64),
     Working(u64),
-    /// Whether that spare can be used.
+    /// Whether that spare can be used; if not, it is gone.
     Ended(u64, bool),
 }
 
@@ -59,6 +59,7 @@ impl Filling {
 
 /// A spare segment that is being filled, a part per step. After a crash it is a spare like any other, or of the wrong size.
 pub(crate) struct FillJob {
+    pub(crate) spare: u64,
     file: Arc<dyn DiskFile>,
     offset: u64,
     len_bytes: u64,
@@ -70,7 +71,7 @@ impl FillJob {
         let file = disk.create(&folder.join(names::spare(spare)))?;
         file.allocate(len_bytes)?;
         let zeros = vec![0; (disk.block_bytes() * BLOCKS_PER_STEP) as usize];
-        Ok(FillJob { file, offset: 0, len_bytes, zeros })
+        Ok(FillJob { spare, file, offset: 0, len_bytes, zeros })
     }
 
     /// Writes the next part; true when that was the last.

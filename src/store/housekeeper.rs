@@ -239,7 +239,7 @@ impl Housekeeper {
     fn start_fill(&mut self, spare: u64) {
         match FillJob::new(&self.disk, &self.folder, spare, self.segment_bytes) {
             Ok(job) => self.work = Some(Work::Fill(job)),
-            Err(_) => self.shared.end_filling(false),
+            Err(_) => self.give_up_filling(spare),
         }
     }
 
@@ -247,9 +247,14 @@ impl Housekeeper {
         match job.step() {
             Ok(true) => self.shared.end_filling(true),
             Ok(false) => self.work = Some(Work::Fill(job)),
-            // Whatever is wrong with the disk, the journal finds out for itself.
-            Err(_) => self.shared.end_filling(false),
+            Err(_) => self.give_up_filling(job.spare),
         }
+    }
+
+    /// Whatever is wrong with the disk, the journal finds out for itself. If it is full, others need the space now.
+    fn give_up_filling(&self, spare: u64) {
+        let _ = self.disk.remove(&self.folder.join(names::spare(spare)));
+        self.shared.end_filling(false);
     }
 
     // ---- all ----

@@ -157,14 +157,14 @@ impl Segments {
         self.is_filling
     }
 
-    /// Takes the spare, or returns its file if it is of no use.
+    /// Takes the spare if it is there, or returns its file if there are enough.
     pub(crate) fn end_filling(&mut self, (spare, is_filled): (u64, bool)) -> Option<PathBuf> {
         self.is_filling = false;
         if is_filled && self.spares.len() < self.spares_max {
             self.spares.push(spare);
             return None;
         }
-        Some(self.folder.join(names::spare(spare)))
+        is_filled.then(|| self.folder.join(names::spare(spare)))
     }
 
     /// Removes all spares: an idle journal gives space back. One that stays is found by the next recovery.

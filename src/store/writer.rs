@@ -321,6 +321,10 @@ impl Writer {
     }
 
     fn announce_full(&mut self) -> Step {
+        if self.count_within(self.segments.room_bytes()) > 0 {
+            // The file system reserves nothing: the spares may have what the active segment is short of.
+            self.shrink();
+        }
         self.shared.cancel_replacement();
         if self.shared.set_full(true) {
             (self.listener)(JournalEvent::Full);

@@ -176,3 +176,27 @@ fn an_idle_journal_gives_back_what_was_filled_last() {
     append(&mut opened, 20);
     assert_eq!(opened.journal.durable(), BatchSequence(26));
 }
+
+#[test]
+fn a_spare_that_cannot_be_filled_gives_its_space_back_at_once() {
+    let disk = SimulatedDisk::new(1);
+    let mut opened = half_full(&disk, options());
+    disk.fail_write(2, Fault::Full);
+    while opened.stepped.housekeeper.step() == Step::Progress {}
+    assert!(spares(&disk).is_empty(), "though no sync came since");
+}
+
+/// Where the file system reserves nothing.
+#[test]
+fn spares_go_if_the_segment_before_them_cannot_be_written_to_its_end() {
+    let disk = SimulatedDisk::new(1);
+    let mut opened = half_full(&disk, options());
+    while opened.stepped.housekeeper.step() == Step::Progress {}
+    assert_eq!(spares(&disk).len(), 1);
+    disk.fail_write(1, Fault::Full);
+    opened.append(&[record(7, &[7; 900])]).unwrap();
+    assert_eq!(opened.stepped.writer.step(), Step::Full);
+    assert!(spares(&disk).is_empty());
+    opened.settle();
+    assert_eq!(opened.journal.durable(), BatchSequence(7));
+}
