@@ -24,6 +24,17 @@ fn check_config_names_all_errors_with_line_and_nearest_name() {
 }
 
 #[test]
+fn check_config_warns_of_keys_that_act_for_nobody_yet() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("crossdock.toml");
+    let key = "[[aws.keys]]\naccess_key_id = \"k\"\nsecret_access_key = \"s\"\nuser = \"nobody\"\n";
+    std::fs::write(&file, key).expect("writes");
+    let (code, text) = run(&["check-config", file.to_str().expect("UTF-8")]);
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("warning: ") && text.contains("crossdock.toml:4:8: aws.keys[0].user: \"nobody\""), "{text}");
+}
+
+#[test]
 fn it_listens_is_ready_and_counts() {
     let broker = Broker::start(&[]);
     let mut http = Http::open(broker.port("management")).expect("connects");

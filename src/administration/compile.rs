@@ -70,15 +70,14 @@ impl Compiled<'_> {
     /// What a user may in an AWS account holds in every region of it.
     fn grant_to_namespaces(&self, permissions: &mut Permissions) {
         let namespaces = self.state.vhosts.iter().map(|vhost| vhost.name.as_str());
-        let (regions, accounts): (Vec<_>, Vec<_>) = namespaces
-            .filter(|name| name.starts_with(VHOST_PREFIX))
-            .partition(|name| parent_of(name, &self.declared.aws_account).is_some());
-        if let Some(guest) = self.declared.guest {
-            accounts.iter().for_each(|vhost| grant(permissions, &self.state.grants, &everything(guest, vhost)));
-        }
-        for vhost in regions {
-            let parent = parent_of(vhost, &self.declared.aws_account).unwrap_or_default();
-            permissions.inherit(&vhost.into(), &parent.as_str().into());
+        for vhost in namespaces.filter(|name| name.starts_with(VHOST_PREFIX)) {
+            let parent = parent_of(vhost, &self.declared.aws_account);
+            if let Some(guest) = self.declared.guest.filter(|_| parent.as_deref() != Some("/")) {
+                grant(permissions, &self.state.grants, &everything(guest, vhost));
+            }
+            if let Some(parent) = parent {
+                permissions.inherit(&vhost.into(), &parent.as_str().into());
+            }
         }
     }
 

@@ -1,5 +1,8 @@
 //! What users may do.
 
+use crossdock_aws::namespaces::{VHOST_PREFIX, parent_of};
+use crossdock_common::Name;
+use crossdock_common::refusal::{Access, Resource};
 use crossdock_core::{Grant, TopicGrant};
 
 use super::records::{PermissionRecord, TopicPermissionRecord};
@@ -16,6 +19,27 @@ impl Administration {
         let state = self.state.lock();
         let own = state.permissions.iter().filter(|own| self.declared.permission(&own.vhost, &own.user).is_none());
         declared.chain(own.map(|record| (record.clone(), Origin::Runtime))).collect()
+    }
+
+    /// Whether the user may do that. In a region of an AWS account where nobody has made anything, what holds in the account does.
+    pub fn may(&self, user: &Name, vhost: &Name, access: Access, resource: Resource, name: &Name) -> bool {
+        self.holds(user, vhost, |vhost| self.broker.may(user, vhost, access, resource, name))
+    }
+
+    /// Whether the user may do anything there, in the same way.
+    pub fn may_enter(&self, user: &Name, vhost: &Name) -> bool {
+        self.holds(user, vhost, |vhost| self.broker.may_enter(user, vhost))
+    }
+
+    fn holds(&self, user: &Name, vhost: &Name, is_so: impl Fn(&Name) -> bool) -> bool {
+        if self.broker.has_vhost(vhost) {
+            return is_so(vhost);
+        }
+        let parent = parent_of(vhost, &self.declared.aws_account);
+        // Callers whom nobody checks may do everything in other accounts (`grant_to_namespaces`).
+        let is_others = vhost.starts_with(VHOST_PREFIX) && parent.as_deref() != Some("/");
+        let is_guests = is_others && self.declared.guest == Some(user.as_str());
+        is_guests || is_so(&parent.map_or_else(|| vhost.clone(), Name::from))
     }
 
     /// Gives a user permissions in a vhost, in place of earlier ones.

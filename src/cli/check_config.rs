@@ -1,19 +1,21 @@
 //! `crossdock check-config`.
 
 use super::{Failure, check_files, print};
-use crate::config::{Settings, Sources, load, mosquitto_notes};
+use crate::config::{Settings, Sources, load, mosquitto_notes, warnings};
 
 /// Loads everything `serve` would load, certificates included, and says what would be served.
 pub fn check_config(sources: &Sources) -> Result<(), Failure> {
     let settings = load(sources)?;
     check_files(&settings)?;
     let notes: String = mosquitto_notes(sources).iter().map(|note| format!("  {note}\n")).collect();
+    let warnings: String =
+        warnings(sources, &settings).iter().map(|warning| format!("  warning: {warning}\n")).collect();
     let file = sources
         .file
         .as_ref()
         .or(sources.mosquitto_conf.as_ref())
         .map_or("the configuration".into(), |path| path.display().to_string());
-    Ok(print(&format!("{file} is valid\n{}{notes}", listeners(&settings)))?)
+    Ok(print(&format!("{file} is valid\n{}{notes}{warnings}", listeners(&settings)))?)
 }
 
 fn listeners(settings: &Settings) -> String {

@@ -1,7 +1,7 @@
 //! Where messages may be sent, as a setting.
 
 use super::network::Networks;
-use super::scalar::{Scalar, quoted};
+use super::scalar::{Scalar, first_unlike, quoted};
 use super::tree::Value;
 
 const LOOPBACK: &str = "loopback";
@@ -49,5 +49,9 @@ impl Scalar for AllowedEndpoints {
         let words: Vec<String> = Vec::from(self.clone());
         let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
         Some(format!("[{}]", words.join(", ")))
+    }
+    fn wrong_element(value: &Value) -> Option<(&'static str, usize)> {
+        let is_one = |text: String| Self::from_words(&[text]).is_some();
+        Some(("\"loopback\", \"private\", \"link_local\", a network or an address", first_unlike(value, is_one)?))
     }
 }

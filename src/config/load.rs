@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use zeroize::Zeroizing;
 
 use super::mosquitto;
-use super::problem::{ConfigurationError, Problems};
+use super::problem::{ConfigurationError, Problem, Problems};
 use super::rules;
 use super::section::read_section;
 use super::settings::Settings;
@@ -46,11 +46,17 @@ pub fn load(sources: &Sources) -> Result<Settings, ConfigurationError> {
     let mut problems = Problems::default();
     let tree = merge(sources, &mut problems);
     let settings = read_section(&tree, "", Settings::default(), &mut problems);
-    // Rules would complain about defaults that stand in for values that could not be read.
-    if problems.is_empty() {
-        rules::check(&settings, &tree, &mut problems);
+    let is_read = problems.is_empty();
+    rules::check_values(&settings, &tree, &mut problems);
+    if is_read {
+        rules::check_relations(&settings, &tree, &mut problems);
     }
     problems.into_result(settings)
+}
+
+/// What of settings that were loaded from there is probably not meant so.
+pub fn warnings(sources: &Sources, settings: &Settings) -> Vec<Problem> {
+    rules::warnings(settings, &merge(sources, &mut Problems::default()))
 }
 
 fn merge(sources: &Sources, problems: &mut Problems) -> Node {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::scalar::{Scalar, quoted};
+use super::scalar::{Scalar, first_unlike, quoted};
 use super::tree::Value;
 
 /// Networks such as `10.0.0.0/8`, and single addresses.
@@ -46,6 +46,9 @@ impl Scalar for Networks {
     fn to_toml(&self) -> Option<String> {
         let texts: Vec<String> = self.0.iter().map(|network| quoted(&network.to_string())).collect();
         Some(format!("[{}]", texts.join(", ")))
+    }
+    fn wrong_element(value: &Value) -> Option<(&'static str, usize)> {
+        Some(("a network or an address", first_unlike(value, |text| network(&text).is_some())?))
     }
 }
 

@@ -1,25 +1,41 @@
-//! Rules between settings. What would quietly open more than the operator meant is an error, not a default.
+//! Rules of values, and between settings. What would quietly open more than the operator meant is an error, not a default.
 
-use super::listener::{Listener, ListenerKind, WebProtocol};
-use super::problem::Problems;
+mod values;
+
+use super::listener::{Listener, ListenerKind};
+use super::problem::{Problem, Problems};
 use super::settings::{AwsSink, AwsSinkSettings, ClientCertificates, Settings, Switch, UserSettings};
 use super::tree::Node;
-use crate::auth::PasswordHash;
 
-/// Checks all rules; each complaint names the place in `tree`.
-pub fn check(settings: &Settings, tree: &Node, problems: &mut Problems) {
+/// Checks the rules of single values; each complaint names the place in `tree`. Defaults keep them, so they can be checked whatever
+/// could not be read.
+pub fn check_values(settings: &Settings, tree: &Node, problems: &mut Problems) {
+    Rules { settings, tree, problems }.values_are_usable();
+}
+
+/// Checks the rules between settings, which would complain about defaults that stand in for what could not be read.
+pub fn check_relations(settings: &Settings, tree: &Node, problems: &mut Problems) {
     let mut rules = Rules { settings, tree, problems };
     rules.tls_has_both_halves();
     rules.client_certificates_have_an_authority();
     rules.tls_is_used();
     rules.listeners_do_not_collide();
     rules.open_modes_stay_on_loopback();
-    rules.names_are_usable();
+    rules.vhosts_are_some();
     rules.policies_are_usable();
     rules.users_are_complete();
     rules.messages_fit_into_segments();
-    rules.web_protocols_are_known();
     rules.sinks_are_complete();
+}
+
+/// What is no error, as somebody may make it right while the broker runs: keys that act for nobody yet.
+pub fn warnings(settings: &Settings, tree: &Node) -> Vec<Problem> {
+    let mut problems = Problems::default();
+    // In development mode everybody may do everything, whoever he is.
+    if !settings.dev {
+        Rules { settings, tree, problems: &mut problems }.keys_act_for_somebody();
+    }
+    problems.into_result(()).err().map(|error| error.problems).unwrap_or_default()
 }
 
 struct Rules<'a> {
@@ -53,15 +69,6 @@ impl Rules<'_> {
         }
     }
 
-    fn web_protocols_are_known(&mut self) {
-        for (index, word) in self.settings.websocket.protocols.iter().enumerate() {
-            if !WebProtocol::ALL.iter().any(|protocol| protocol.word() == word) {
-                let path = format!("websocket.protocols[{index}]");
-                self.complain(&path, format!("{word:?} is not one of \"mqtt\", \"stomp\", \"amqp\""));
-            }
-        }
-    }
-
     fn sinks_are_complete(&mut self) {
         let sinks = &self.settings.aws.sinks;
         let all = [
@@ -86,7 +93,6 @@ impl Rules<'_> {
             let message = format!("aws.sinks.{name}.{missing} is missing");
             self.complain(&format!("aws.sinks.{name}.to"), message);
         }
-        self.public_url_is_one();
     }
 
     fn mail_can_be_sent(&mut self, name: &str, sink: &AwsSinkSettings) {
@@ -96,13 +102,6 @@ impl Rules<'_> {
             Err(problem) => problem,
         };
         self.complain(&format!("aws.sinks.{name}.to"), problem);
-    }
-
-    fn public_url_is_one(&mut self) {
-        let is_url = |url: &String| url.starts_with("http://") || url.starts_with("https://");
-        if !self.settings.aws.public_url.as_ref().is_none_or(is_url) {
-            self.complain("aws.public_url", "expected http:// or https://, a host, and perhaps a port");
-        }
     }
 
     fn messages_fit_into_segments(&mut self) {
@@ -177,43 +176,16 @@ impl Rules<'_> {
         }
     }
 
-    fn names_are_usable(&mut self) {
-        if !self.settings.aws.account_id.bytes().all(|byte| byte.is_ascii_digit()) {
-            self.complain("aws.account_id", "expected 12 digits");
-        }
-        self.accounts_are_numbers();
+    fn vhosts_are_some(&mut self) {
         if self.settings.vhosts.is_empty() {
             self.complain("vhosts", "expected at least one name");
-        }
-        self.names_are_unique("vhosts", "name", self.settings.vhosts.names().collect());
-        let key_ids = self.settings.aws.keys.iter().map(|key| key.access_key_id.as_str());
-        self.names_are_unique("aws.keys", "access_key_id", key_ids.collect());
-        let user_names = self.settings.users.iter().map(|user| user.name.as_str());
-        self.names_are_unique("users", "name", user_names.collect());
-    }
-
-    fn accounts_are_numbers(&mut self) {
-        let is_number = |account: &String| account.bytes().all(|byte| byte.is_ascii_digit());
-        let accounts = self.settings.aws.keys.iter().map(|key| key.account_id.as_ref().is_none_or(is_number));
-        let wrong: Vec<usize> = accounts.enumerate().filter(|(_, is_good)| !is_good).map(|(index, _)| index).collect();
-        for index in wrong {
-            self.complain(&format!("aws.keys.{index}.account_id"), "expected 12 digits");
-        }
-    }
-
-    fn names_are_unique(&mut self, array: &str, key: &str, names: Vec<&str>) {
-        for (index, name) in names.iter().enumerate() {
-            if !name.is_empty() && names[..index].contains(name) {
-                self.complain(&format!("{array}[{index}].{key}"), format!("{name:?} is there twice"));
-            }
         }
     }
 
     fn policies_are_usable(&mut self) {
         for (index, policy) in self.settings.policies.iter().enumerate() {
             self.vhost_exists(&policy.vhost, &format!("policies[{index}].vhost"));
-            if let Err(error) = regex::Regex::new(&policy.pattern) {
-                self.complain(&format!("policies[{index}].pattern"), error.to_string());
+            if regex::Regex::new(&policy.pattern).is_err() {
                 continue;
             }
             match policy.check(index) {
@@ -229,6 +201,15 @@ impl Rules<'_> {
     fn vhost_exists(&mut self, vhost: &str, path: &str) {
         if !self.settings.vhosts.names().any(|name| name == vhost) {
             self.complain(path, format!("{vhost:?} is not among vhosts"));
+        }
+    }
+
+    fn keys_act_for_somebody(&mut self) {
+        for (index, key) in self.settings.aws.keys.iter().enumerate() {
+            if !self.settings.users.iter().any(|user| user.name == key.user) {
+                let message = "is not among users; what is signed with this key is refused until a user of that name is made at run time";
+                self.complain(&format!("aws.keys[{index}].user"), format!("{:?} {message}", key.user));
+            }
         }
     }
 
@@ -250,14 +231,10 @@ fn collide(one: &Listener, other: &Listener) -> bool {
     a.port() != 0 && a.port() == b.port() && overlap
 }
 
-fn password_problem(user: &UserSettings) -> Option<(&'static str, String)> {
+fn password_problem(user: &UserSettings) -> Option<(&'static str, &'static str)> {
     match (&user.password, &user.password_hash) {
-        (None, None) => Some(("", "password_hash (or password) is missing".into())),
-        (Some(_), Some(_)) => Some((".password", "password_hash is set too; keep one of them".into())),
-        (Some(_), None) => None,
-        (None, Some(hash)) => {
-            let error = PasswordHash::parse(hash.expose()).err()?;
-            Some((".password_hash", error.to_string()))
-        }
+        (None, None) => Some(("", "password_hash (or password) is missing")),
+        (Some(_), Some(_)) => Some((".password", "password_hash is set too; keep one of them")),
+        _ => None,
     }
 }

@@ -21,6 +21,12 @@ pub trait Scalar: Sized {
     /// The value as TOML, or `None` when there is nothing to show (unset).
     fn to_toml(&self) -> Option<String>;
 
+    /// What an element of an array that is no such value should be, and the index of the first that is not; `None` if that is not
+    /// what is wrong.
+    fn wrong_element(_: &Value) -> Option<(&'static str, usize)> {
+        None
+    }
+
     /// What a declared range bounds: the number itself, or the length of a text. `None` is not bounded.
     fn magnitude(&self) -> Option<u64> {
         None
@@ -233,6 +239,9 @@ impl<T: Scalar> Scalar for Option<T> {
     fn to_toml(&self) -> Option<String> {
         self.as_ref().and_then(T::to_toml)
     }
+    fn wrong_element(value: &Value) -> Option<(&'static str, usize)> {
+        T::wrong_element(value)
+    }
     fn magnitude(&self) -> Option<u64> {
         self.as_ref().and_then(T::magnitude)
     }
@@ -253,6 +262,15 @@ impl Scalar for Vec<String> {
         let texts: Vec<String> = self.iter().map(|text| quoted(text)).collect();
         Some(format!("[{}]", texts.join(", ")))
     }
+    fn wrong_element(value: &Value) -> Option<(&'static str, usize)> {
+        Some(("a string", first_unlike(value, |_| true)?))
+    }
+}
+
+/// The index of the first element of an array that is no text, or none of those.
+pub fn first_unlike(value: &Value, is_one: impl Fn(String) -> bool) -> Option<usize> {
+    let Value::Array(nodes) = value else { return None };
+    nodes.iter().position(|node| !text_of(&node.value).is_some_and(&is_one))
 }
 
 /// Declares an enum whose variants are words in the file.

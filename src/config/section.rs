@@ -3,7 +3,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::problem::{Problems, nearest_name};
+use super::problem::{Problem, Problems, nearest_name};
 use super::scalar::Scalar;
 use super::tree::{Node, Origin, Table, Value};
 
@@ -126,17 +126,18 @@ impl<S: Section + Default> Setting for Vec<S> {
 
 impl<T: Scalar> Setting for T {
     fn read(found: Found<'_>, default: Self, declaration: &Declaration, problems: &mut Problems) -> Self {
-        let (origin, read) = match found.node {
-            Some(node) => (node.origin.clone(), accept(node, declaration)),
-            None => (
-                found.parent_origin,
-                check_range(&default, declaration).map_err(|_| "is missing".into()).map(|()| None),
-            ),
+        let read = match found.node {
+            Some(node) => accept(node, &found.path, declaration),
+            None => {
+                let is_missing =
+                    |_| Problem { origin: found.parent_origin, setting: found.path, message: "is missing".into() };
+                check_range(&default, declaration).map_err(is_missing).map(|()| None)
+            }
         };
         match read {
             Ok(value) => value.unwrap_or(default),
-            Err(message) => {
-                problems.push(origin, found.path, message);
+            Err(Problem { origin, setting, message }) => {
+                problems.push(origin, setting, message);
                 default
             }
         }
@@ -147,17 +148,29 @@ impl<T: Scalar> Setting for T {
     }
 }
 
-fn accept<T: Scalar>(node: &Node, declaration: &Declaration) -> Result<Option<T>, String> {
+fn accept<T: Scalar>(node: &Node, path: &str, declaration: &Declaration) -> Result<Option<T>, Problem> {
+    let problem = |message| Problem { origin: node.origin.clone(), setting: path.to_owned(), message };
     if T::SECRET && matches!(node.origin, Origin::CommandLine(_)) {
-        return Err("a secret is not taken from the command line, where every local user can read it; \
-                    use the file or the environment"
-            .into());
+        let message = "a secret is not taken from the command line, where every local user can read it; \
+                       use the file or the environment";
+        return Err(problem(message.into()));
     }
     let value = node.structured();
-    let parsed = T::parse(&node.value).or_else(|| T::parse(&value));
-    let parsed = parsed.ok_or_else(|| format!("expected {}, found {}", T::expected(), shown::<T>(&value)))?;
-    check_range(&parsed, declaration)?;
+    let Some(parsed) = T::parse(&node.value).or_else(|| T::parse(&value)) else {
+        let message = || format!("expected {}, found {}", T::expected(), shown::<T>(&value));
+        return Err(of_element::<T>(&value, path).unwrap_or_else(|| problem(message())));
+    };
+    check_range(&parsed, declaration).map_err(problem)?;
     Ok(Some(parsed))
+}
+
+/// What is wrong with one element of an array.
+fn of_element<T: Scalar>(value: &Value, path: &str) -> Option<Problem> {
+    let (expected, index) = T::wrong_element(value)?;
+    let Value::Array(nodes) = value else { return None };
+    let node = nodes.get(index)?;
+    let message = format!("expected {expected}, found {}", shown::<T>(&node.value));
+    Some(Problem { origin: node.origin.clone(), setting: format!("{path}[{index}]"), message })
 }
 
 fn check_range<T: Scalar>(value: &T, declaration: &Declaration) -> Result<(), String> {

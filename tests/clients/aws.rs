@@ -94,7 +94,9 @@ fn users_of_an_account_may_do_the_same_in_every_region() {
                 [{ vhost = \"aws/111111111111\", configure = \".*\", write = \".*\", read = \".*\" }]\n\
                 [[aws.keys]]\naccess_key_id = \"AKIDORDERS\"\nsecret_access_key = \"secret\"\nuser = \"orders\"\n\
                 [[aws.keys]]\naccess_key_id = \"AKIDBILLS\"\nsecret_access_key = \"secret\"\nuser = \"bills\"\n\
-                account_id = \"111111111111\"\n";
+                account_id = \"111111111111\"\n\
+                [[users]]\nname = \"boss\"\npassword = \"secret\"\ntags = [\"administrator\"]\n";
+    let text = text.to_owned() + &user("late", "222222222222", None);
     std::fs::write(&file, text).expect("writes");
     let data = folder.path().join("data");
     let start = || {

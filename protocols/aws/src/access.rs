@@ -12,10 +12,11 @@ mod warrants;
 pub(crate) use subject::owner_of;
 pub(crate) use subscriber::{check_home, check_owner, home_place, is_queue_at_home, lend, lend_direct, let_end};
 
-use crossdock_common::Name;
+use crossdock_common::{Name, Refusal};
 
 use crate::calendar::iso8601;
 use crate::call::Job;
+use crate::desk::Vacancy;
 use crate::error::Failure;
 use crate::policy::{Caller, Context, Decision, Question};
 use crate::sns;
@@ -129,15 +130,24 @@ pub(crate) async fn enter(job: &Job, service: Service) -> Result<(), Failure> {
         return job.desk.open(vhost.clone()).await.map_err(Failure::of_queue);
     }
     match job.desk.open(vhost.clone()).await {
-        Err(refusal @ crossdock_common::Refusal::VhostRefused { .. }) => {
+        Err(refusal @ Refusal::VhostRefused { .. }) => {
             if subject::of(job, service)?.is_none() {
                 return Err(Failure::of_queue(refusal));
             }
             appeal_for_subject(job, service)?;
             job.desk.open(vhost.clone()).await.map_err(Failure::of_queue)
         }
+        Err(Refusal::VhostNotFound { vhost }) => look_into(job, vhost).map_err(Failure::of_queue),
         opened => opened.map_err(Failure::of_queue),
     }
+}
+
+/// Nobody has made anything there: whoever may be there finds nothing.
+fn look_into(job: &Job, vhost: Name) -> Result<(), Refusal> {
+    let vacancy = Vacancy::of(&job.environment, &job.user);
+    let vacancy = vacancy.ok_or_else(|| Refusal::VhostRefused { vhost, user: job.user.clone() })?;
+    job.desk.vacate(vacancy);
+    Ok(())
 }
 
 /// Asks the policy of a queue or topic that the user may not even look at. Whether it is there is not told to who may not know.

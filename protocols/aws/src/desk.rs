@@ -3,6 +3,8 @@
 //! Actions are straight-line `async` functions without a runtime: [`Call`](crate::Call) polls them when an event came, so
 //! nothing here waits for anything but an event.
 
+mod vacancy;
+
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,8 +15,12 @@ use crossdock_common::definition::{Definition, Kept, QueueInfo};
 use crossdock_common::event::{Delivery, Late, Reply};
 use crossdock_common::names::DeliveryId;
 use crossdock_common::random::Random;
+use crossdock_common::refusal::Resource;
 use crossdock_common::{Command, Event, Lane, Message, Name, Now, Refusal, RequestId, Warrant};
 use smallvec::SmallVec;
+
+use vacancy::Answer;
+pub(crate) use vacancy::Vacancy;
 
 /// The shared half of a call. Clones are the same desk.
 #[derive(Clone)]
@@ -25,6 +31,8 @@ struct Mail {
     random: Random,
     next_number: u64,
     warrants: Vec<Warrant>,
+    /// The virtual host is not there.
+    vacancy: Option<Arc<Vacancy>>,
     commands: VecDeque<Command>,
     replies: Answers<RequestId, Result<Reply, Refusal>>,
     fetched: Answers<RequestId, Vec<Delivery>>,
@@ -88,6 +96,7 @@ impl Desk {
             random: Random::from_seed(seed),
             next_number: 1,
             warrants: Vec::new(),
+            vacancy: None,
             commands: VecDeque::new(),
             replies: Answers::default(),
             fetched: Answers::default(),
@@ -164,8 +173,27 @@ impl Desk {
         self.reply(self.ask(|request| Command::Open { request, vhost })).await.map(drop)
     }
 
+    /// There is no virtual host to ask: until something is made, answers are those of an empty one.
+    pub(crate) fn vacate(&self, vacancy: Vacancy) {
+        self.mail().vacancy = Some(Arc::new(vacancy));
+    }
+
     pub(crate) async fn define(&self, definition: Definition) -> Result<Reply, Refusal> {
+        let vacancy = self.mail().vacancy.clone();
+        if let Some(vacancy) = vacancy {
+            match vacancy.answer(&definition) {
+                Answer::Empty(answer) => return answer,
+                Answer::Makes(resource, name) => Box::pin(self.settle_in(&vacancy, resource, name)).await?,
+            }
+        }
         self.reply(self.ask(|request| Command::Define { request, definition: Box::new(definition) })).await
+    }
+
+    async fn settle_in(&self, vacancy: &Vacancy, resource: Resource, name: Name) -> Result<(), Refusal> {
+        vacancy.settle(resource, name)?;
+        self.open(vacancy.vhost().clone()).await?;
+        self.mail().vacancy = None;
+        Ok(())
     }
 
     /// Changes what is still kept as it was read; without a change waits until what was read is durable.

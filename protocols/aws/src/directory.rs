@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crossdock_common::definition::BindingSpec;
 use crossdock_common::refusal::{Access, Resource};
-use crossdock_common::{Name, Table};
+use crossdock_common::{Name, Refusal, Table};
 
 use crate::call::Environment;
 use crate::namespaces::Namespace;
@@ -21,8 +21,17 @@ pub trait Directory: Debug + Send + Sync {
     /// The accounts and regions that somebody has used.
     fn namespaces(&self) -> Vec<Namespace>;
 
-    /// Whether the broker's permissions let the user do that.
+    /// Whether the broker's permissions let the user do that. Where there is no such virtual host yet, those of its account.
     fn may(&self, user: &Name, vhost: &Name, access: Access, resource: Resource, name: &Name) -> bool;
+
+    /// Whether the user has any permission there, in the same way.
+    fn may_enter(&self, user: &Name, vhost: &Name) -> bool;
+
+    /// Makes the virtual host of a namespace.
+    ///
+    /// # Errors
+    /// [`Refusal::Unavailable`]: there are too many.
+    fn settle(&self, environment: &Arc<Environment>) -> Result<(), Refusal>;
 
     /// The resources of an account in a region (its own where the caller signed for none), if there are any.
     fn find(&self, account: &str, region: Option<&str>) -> Option<Arc<Environment>>;

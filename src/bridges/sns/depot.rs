@@ -76,7 +76,7 @@ impl Depot {
         let namespace = self.namespaces.of(Some(&needed.account), Some(&needed.region));
         let is_permitted = namespace.is_some_and(|Namespace { vhost, .. }| {
             let may = |access: &Access| {
-                self.engine.broker.may(&addressee.subscriber, &vhost, *access, Resource::Queue, &needed.queue)
+                self.engine.administration.may(&addressee.subscriber, &vhost, *access, Resource::Queue, &needed.queue)
             };
             needed.accesses.iter().all(may)
         });

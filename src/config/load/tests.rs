@@ -135,7 +135,10 @@ fn policies_need_a_pattern_an_effect_and_a_vhost_that_exists() {
     assert_eq!((policy.vhost.as_str(), policy.priority, policy.durability), ("/", 3, Some(Durability::Memory)));
     let found = problems("[[policies]]\nvhost = 'b'\npattern = '('\n");
     assert!(found[0].starts_with("c.toml:2:9: policies[0].vhost: \"b\" is not among vhosts"), "{found:?}");
-    assert!(found[1].starts_with("c.toml:3:11: policies[0].pattern: regex parse error"), "{found:?}");
+    assert!(
+        found[1].starts_with("c.toml:3:11: policies[0].pattern: expected a regular expression: unclosed group"),
+        "{found:?}"
+    );
     assert!(problems("[[policies]]\npattern = 'a'\n")[0].starts_with("c.toml:1:1: policies[0]: has no effect"));
 }
 
@@ -216,8 +219,73 @@ fn a_user_needs_a_name_and_exactly_one_password() {
     );
     assert!(problems("[[users]]\nname = 'a'\n")[0].contains("password_hash (or password) is missing"));
     let both = "users = [{name='a', password='p', password_hash='h'}, {name='a', password='p'}]";
-    assert_eq!(problems(both).len(), 2);
+    assert_eq!(problems(both).len(), 3);
     assert!(problems("users = [{name='a', password_hash='h'}]")[0].contains("users[0].password_hash: "));
+}
+
+#[test]
+fn permissions_are_regular_expressions_whatever_else_is_wrong() {
+    let file = "\
+vhosts = ['/', 7]
+[limits]
+heartbeat_ms = 'soon'
+[[users]]
+name = 'a'
+password_hash = 'h'
+permissions = [{ configure = '(', write = '.*', read = '' }, { read = 'a{9999}{9999}{9999}' }]
+";
+    let found = problems(file);
+    let expected = [
+        "c.toml:1:16: vhosts[1]: expected a table, found an integer",
+        "c.toml:3:16: limits.heartbeat_ms: expected an integer number of milliseconds, found \"soon\"",
+        "c.toml:6:17: users[0].password_hash: ",
+        "c.toml:7:30: users[0].permissions[0].configure: expected a regular expression: unclosed group",
+        "c.toml:7:71: users[0].permissions[1].read: expected a regular expression: ",
+    ];
+    assert_eq!(found.len(), expected.len(), "{found:?}");
+    assert!(found.iter().zip(expected).all(|(found, expected)| found.starts_with(expected)), "{found:?}");
+}
+
+#[test]
+fn what_is_wrong_in_an_array_is_named() {
+    let file = "\
+loopback_users = ['guest', ['a']]
+[listeners]
+trusted_proxies = ['10.0.0.0/8', '10.0.0.0/33']
+[aws.deliveries]
+allow = ['loopback',
+         'everything']
+";
+    assert_eq!(
+        problems(file),
+        [
+            "c.toml:1:28: loopback_users[1]: expected a string, found an array",
+            "c.toml:3:34: listeners.trusted_proxies[1]: expected a network or an address, found \"10.0.0.0/33\"",
+            "c.toml:6:10: aws.deliveries.allow[1]: expected \"loopback\", \"private\", \"link_local\", a network or \
+             an address, found \"everything\"",
+        ]
+    );
+    let found = load_with("", &[], &["loopback_users=['a', 5]"]).unwrap_err();
+    assert_eq!(found, ["--set loopback_users: loopback_users[1]: expected a string, found 5"]);
+    assert!(problems("loopback_users = 'a'")[0].contains("expected an array of strings, found \"a\""));
+}
+
+#[test]
+fn a_key_that_acts_for_nobody_yet_is_a_warning() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("c.toml");
+    let keys = "[[aws.keys]]\naccess_key_id = 'k'\nsecret_access_key = 's'\nuser = 'nobody'\n";
+    let users = "[[users]]\nname = 'nobody'\npassword = 'p'\n";
+    let warnings_of = |file: String, dev| {
+        std::fs::write(&path, file).unwrap();
+        let sources = Sources { file: Some(path.clone()), dev, ..Sources::default() };
+        warnings(&sources, &load(&sources).unwrap())
+    };
+    let found = warnings_of(keys.to_owned(), false);
+    let text = format!("{}:4:8: aws.keys[0].user: \"nobody\" is not among users; ", path.display());
+    assert!(found.len() == 1 && found[0].to_string().starts_with(&text), "{found:?}");
+    assert_eq!(warnings_of(keys.to_owned(), true), []);
+    assert_eq!(warnings_of(format!("{keys}{users}"), false), []);
 }
 
 #[test]

@@ -16,7 +16,7 @@ section! {
         /// The account that is the virtual host "/", in queue URLs and ARNs: 12 digits. Others have virtual hosts "aws/ACCOUNT".
         pub account_id: String = "000000000000".into(), in 12..=12;
         /// The region that is the virtual host "/", and that of callers who sign for none. Others have virtual hosts "aws/ACCOUNT/REGION",
-        /// which are made when they are first asked for.
+        /// which are made when somebody who may makes something there.
         pub region: String = "us-east-1".into(), in 1..=64;
         /// Check request signatures. Without it every caller may do everything, so it can only be turned off on a loopback address.
         pub verify_signatures: bool = true;

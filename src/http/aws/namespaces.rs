@@ -1,4 +1,4 @@
-//! The namespaces that callers ask for: their virtual hosts are made when they are first asked for.
+//! The namespaces that callers ask for: their virtual hosts are made when somebody who may makes something there.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
@@ -7,13 +7,13 @@ use crossdock_aws::namespaces::VHOST_PREFIX;
 use crossdock_aws::{Directory, Environment, Failure, Memory, Namespace};
 use crossdock_common::definition::BindingSpec;
 use crossdock_common::refusal::{Access, Resource};
-use crossdock_common::{Name, Table};
+use crossdock_common::{Name, Refusal, Table};
 use parking_lot::Mutex;
 
 use crate::administration::VhostRecord;
 use crate::broker::Engine;
 
-/// Most virtual hosts of namespaces: callers may sign for whatever region they like.
+/// Most virtual hosts of namespaces: callers may make queues in whatever region they like.
 const VHOSTS_MAX: usize = 200;
 
 /// What calls share, by namespace.
@@ -38,28 +38,32 @@ impl Namespaces {
         self.engine.broker.has_vhost(&namespace.vhost).then(|| self.environment(namespace))
     }
 
-    /// The same for a caller who may use it for the first time.
+    /// The same, also where nobody has made anything yet.
     ///
     /// # Errors
-    /// There can be no such namespace, or there are too many.
+    /// There can be no such namespace.
     pub(super) fn of(&self, account: Option<&str>, region: Option<&str>) -> Result<Arc<Environment>, Failure> {
-        if self.rules.is_home(account, region) && self.engine.broker.has_vhost(&self.home.namespace.vhost) {
+        if self.rules.is_home(account, region) {
             return Ok(self.home.clone());
         }
-        let namespace = self.rules.of(account, region).ok_or_else(wrong_region)?;
-        if !self.engine.broker.has_vhost(&namespace.vhost) {
-            self.make(&namespace)?;
-        }
-        Ok(self.environment(namespace))
+        self.rules.of(account, region).map(|namespace| self.environment(namespace)).ok_or_else(wrong_region)
     }
 
     fn environment(&self, namespace: Namespace) -> Arc<Environment> {
         if namespace.vhost == self.home.namespace.vhost {
             return self.home.clone();
         }
-        let mut others = self.others.lock();
-        let other = others.entry(namespace.vhost.clone());
-        other.or_insert_with(|| Arc::new(self.environment_apart(namespace))).clone()
+        if let Some(known) = self.others.lock().get(&namespace.vhost) {
+            return known.clone();
+        }
+        let is_there = self.engine.broker.has_vhost(&namespace.vhost);
+        let environment = Arc::new(self.environment_apart(namespace));
+        // Callers may sign for whatever region they like: nothing is remembered of those that have nothing.
+        if is_there { self.keep(environment) } else { environment }
+    }
+
+    fn keep(&self, environment: Arc<Environment>) -> Arc<Environment> {
+        self.others.lock().entry(environment.namespace.vhost.clone()).or_insert(environment).clone()
     }
 
     /// What one namespace remembers and signs says nothing to another.
@@ -68,16 +72,16 @@ impl Namespaces {
         Environment { namespace, receipt_key, memory: Arc::new(Memory::default()), ..(*self.home).clone() }
     }
 
-    fn make(&self, namespace: &Namespace) -> Result<(), Failure> {
+    fn make(&self, namespace: &Namespace) -> Result<(), Refusal> {
         let names = self.engine.broker.vhost_names();
         if names.iter().filter(|name| name.starts_with(VHOST_PREFIX)).count() >= VHOSTS_MAX {
             let text = format!("There are {VHOSTS_MAX} accounts and regions, which is the limit.");
-            return Err(Failure::Unavailable(text));
+            return Err(Refusal::Unavailable(text));
         }
         let record = VhostRecord { name: namespace.vhost.to_string(), ..VhostRecord::default() };
         // What will be in it is in the same log, so it is durable no sooner.
         let _ =
-            self.engine.administration.put_vhost(record).map_err(|error| Failure::Unavailable(error.to_string()))?;
+            self.engine.administration.put_vhost(record).map_err(|error| Refusal::Unavailable(error.to_string()))?;
         let Namespace { vhost, account, region, .. } = namespace;
         // Whoever looks for what other protocols use has to know.
         let home = format!("{} in {}", self.rules.account, self.rules.region);
@@ -111,7 +115,22 @@ impl Directory for Known {
     }
 
     fn may(&self, user: &Name, vhost: &Name, access: Access, resource: Resource, name: &Name) -> bool {
-        self.0.upgrade().is_some_and(|all| all.engine.broker.may(user, vhost, access, resource, name))
+        self.0.upgrade().is_some_and(|all| all.engine.administration.may(user, vhost, access, resource, name))
+    }
+
+    fn may_enter(&self, user: &Name, vhost: &Name) -> bool {
+        self.0.upgrade().is_some_and(|all| all.engine.administration.may_enter(user, vhost))
+    }
+
+    fn settle(&self, environment: &Arc<Environment>) -> Result<(), Refusal> {
+        let Some(all) = self.0.upgrade() else { return Ok(()) };
+        if !all.engine.broker.has_vhost(&environment.namespace.vhost) {
+            all.make(&environment.namespace)?;
+        }
+        if environment.namespace.vhost != all.home.namespace.vhost {
+            all.keep(environment.clone());
+        }
+        Ok(())
     }
 
     fn find(&self, account: &str, region: Option<&str>) -> Option<Arc<Environment>> {

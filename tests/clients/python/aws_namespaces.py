@@ -1,5 +1,6 @@
 """Accounts and regions are namespaces: what is made in one is not there in another."""
 
+import base64
 import json
 import os
 import sys
@@ -12,7 +13,8 @@ import boto3
 from botocore.exceptions import ClientError
 
 PORT = json.loads(os.environ["CROSSDOCK_PORTS"])["aws"]
-HOME, OTHER = "000000000000", "111111111111"
+MANAGEMENT = json.loads(os.environ["CROSSDOCK_PORTS"])["management"]
+HOME, OTHER, THIRD = "000000000000", "111111111111", "222222222222"
 
 
 def clients(key, region, secret="secret"):
@@ -173,6 +175,70 @@ def permissions_hold_in_every_region():
         refused("SignatureDoesNotMatch", clients("AKIDBILLS", region, "wrong")[0].list_queues)
 
 
+def manage(method, path, body=None):
+    request = urllib.request.Request(f"http://127.0.0.1:{MANAGEMENT}/api/{path}", method=method)
+    request.add_header("authorization", "Basic " + base64.b64encode(b"boss:secret").decode())
+    request.add_header("content-type", "application/json")
+    with urllib.request.urlopen(request, body and json.dumps(body).encode(), timeout=20) as answer:
+        return json.loads(answer.read() or "null")
+
+
+def vhosts():
+    return {vhost["name"] for vhost in manage("GET", "vhosts?columns=name")}
+
+
+def only_who_may_make_something_makes_a_namespace():
+    before = vhosts()
+    no_queue = "AWS.SimpleQueueService.NonExistentQueue"
+    for key, account in (("AKIDORDERS", HOME), ("AKIDBILLS", OTHER)):
+        for region in ("nowhere-1", "nowhere-2"):
+            sqs, sns, sts = clients(key, region)
+            assert names(sqs) == [] and sts.get_caller_identity()["Account"] == account
+            refused(no_queue, sqs.get_queue_url, QueueName="orders")
+            url = f"http://127.0.0.1:{PORT}/{account}/orders"
+            refused(no_queue, sqs.send_message, QueueUrl=url, MessageBody="x")
+            refused(no_queue, sqs.receive_message, QueueUrl=url)
+            refused(no_queue, sqs.delete_queue, QueueUrl=url)
+            topic = f"arn:aws:sns:{region}:{account}:orders"
+            assert sns.list_topics()["Topics"] == [] and sns.list_subscriptions()["Subscriptions"] == []
+            assert sns.list_platform_applications()["PlatformApplications"] == []
+            assert sns.get_sms_attributes()["attributes"] is not None
+            refused("NotFound", sns.publish, TopicArn=topic, Message="x")
+            refused("NotFound", sns.get_topic_attributes, TopicArn=topic)
+            refused("NotFound", sns.subscribe, TopicArn=topic, Protocol="sms", Endpoint="+15005550006")
+            sns.delete_topic(TopicArn=topic)
+            sns.unsubscribe(SubscriptionArn=topic + ":12345678-1234-1234-1234-123456789012")
+    orders, topics, _ = clients("AKIDORDERS", "nowhere-1")
+    refused("AccessDenied", orders.create_queue, QueueName="bills")
+    refused("AuthorizationError", topics.create_topic, Name="bills")
+    late, late_topics, _ = clients("AKIDLATE", "nowhere-1")
+    refused("AccessDenied", late.list_queues)
+    refused("AccessDenied", late.create_queue, QueueName="late")
+    refused("AuthorizationError", late_topics.create_topic, Name="late")
+    assert vhosts() == before, vhosts() - before
+    # Whoever may, makes it by what he makes there.
+    url = orders.create_queue(QueueName="orders")["QueueUrl"]
+    orders.send_message(QueueUrl=url, MessageBody="first")
+    assert bodies(orders, url, 1) == ["first"]
+    bills = clients("AKIDBILLS", "nowhere-1")[1]
+    bills.set_sms_attributes(attributes={"DefaultSenderID": "bills"})
+    assert bills.get_sms_attributes()["attributes"]["DefaultSenderID"] == "bills"
+    clients("AKIDBILLS", "nowhere-2")[1].create_topic(Name="bills.fifo", Attributes={"FifoTopic": "true"})
+    made = {f"aws/{HOME}/nowhere-1", f"aws/{OTHER}/nowhere-1", f"aws/{OTHER}/nowhere-2"}
+    assert vhosts() - before == made, vhosts() - before
+
+
+def an_operator_gives_permissions_in_an_account_with_nothing():
+    manage("PUT", f"vhosts/aws%2F{THIRD}")
+    manage("PUT", f"permissions/aws%2F{THIRD}/late", {"configure": "^late", "write": "", "read": ""})
+    for region in ("us-east-1", "eu-west-1"):
+        late = clients("AKIDLATE", region)[0]
+        assert names(late) == []
+        refused("AccessDenied", late.create_queue, QueueName="early")
+        late.create_queue(QueueName="late")
+        assert names(late) == ["late"]
+
+
 def everything_is_there_after_a_restart():
     for region in ("us-east-1", "eu-west-1"):
         orders, _, _ = clients("AKIDORDERS", region)
@@ -192,5 +258,7 @@ if __name__ == "__main__":
             an_account_has_the_same_queues_in_every_region()
         case "signed":
             permissions_hold_in_every_region()
+            only_who_may_make_something_makes_a_namespace()
+            an_operator_gives_permissions_in_an_account_with_nothing()
         case "restarted":
             everything_is_there_after_a_restart()

@@ -69,8 +69,11 @@ fn may_have(job: &Job, needed: &Needed) -> bool {
 
 fn home_of<'a>(job: &'a Job, needed: &Needed) -> Option<(&'a dyn Directory, Name)> {
     let directory = job.environment.directory.as_deref()?;
-    let home = directory.find(&needed.account, Some(&needed.region))?;
-    Some((directory, home.namespace.vhost.clone()))
+    let own = &job.home().namespace;
+    // There may be nothing yet at the caller's own.
+    let is_own = own.account == needed.account && (own.regions_together || own.region == needed.region);
+    let found = || Some(directory.find(&needed.account, Some(&needed.region))?.namespace.vhost.clone());
+    Some((directory, if is_own { own.vhost.clone() } else { found()? }))
 }
 
 /// Whether the user may make such a subscription to another account's topic, which has allowed it.
