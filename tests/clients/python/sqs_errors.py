@@ -241,6 +241,18 @@ def batches():
     yield "SendMessageBatch", given, SIMPLE + "BatchRequestTooLong", (
         f"Batch requests cannot be longer than {BODY_MAX} bytes. You have sent {BODY_MAX + 1} bytes."
     )
+    # The sum is bounded by the service, not by the queue.
+    yield "SendMessageBatch", {**given, "QueueUrl": "{small}"}, SIMPLE + "BatchRequestTooLong", (
+        f"Batch requests cannot be longer than {BODY_MAX} bytes. You have sent {BODY_MAX + 1} bytes."
+    )
+    # One entry of a FIFO queue that says too little refuses all of them.
+    whole = {**ENTRY, "MessageGroupId": "g", "MessageDeduplicationId": "d"}
+    for absent, text in (
+        ("MessageGroupId", MISSING.format("MessageGroupId")),
+        ("MessageDeduplicationId", "The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided explicitly"),
+    ):
+        poor = {name: value for name, value in {**whole, "Id": "2"}.items() if name != absent}
+        yield "SendMessageBatch", {"QueueUrl": "{fifo}", "Entries": [whole, poor]}, "InvalidParameterValue", text
 
 
 def policies():
@@ -434,6 +446,14 @@ def check_entries(known):
         failed = answer["Failed"]
         assert [(entry["Id"], entry["Code"], entry["SenderFault"]) for entry in failed] == [("bad", code, True)], answer
         count += 1
+    entries = [{"Id": str(n), "MessageBody": "m" * size} for n, size in enumerate((1_024, 1_025, 1_000))]
+    answer = call_json("SendMessageBatch", {"QueueUrl": known["small"], "Entries": entries}).result
+    text = "One or more parameters are invalid. Reason: Message must be shorter than 1024 bytes."
+    assert answer["Failed"] == [{"Id": "1", "Code": "InvalidParameterValue", "Message": text, "SenderFault": True}], answer
+    assert [entry["Id"] for entry in answer["Successful"]] == ["0", "2"], answer
+    left = call_json("GetQueueAttributes", {"QueueUrl": known["fifo"], "AttributeNames": ["ApproximateNumberOfMessages"]}).result
+    assert left["Attributes"]["ApproximateNumberOfMessages"] == "0", "refused batches have left nothing"
+    count += 1
     for action, more in (("DeleteMessageBatch", {}), ("ChangeMessageVisibilityBatch", {"VisibilityTimeout": 60})):
         entries = [{"Id": "bad", "ReceiptHandle": "nonsense", **more}, {"Id": "good", "ReceiptHandle": known["receipt"], **more}]
         if action == "DeleteMessageBatch":

@@ -15,6 +15,9 @@ use crate::wire::View;
 /// Added to a message's place: AWS's sequence numbers have 20 digits.
 const SEQUENCE_BASE: u64 = 10_000_000_000_000_000_000;
 
+const NO_IDENTITY: &str =
+    "The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided explicitly";
+
 /// Attributes that only FIFO queues have, with their defaults.
 pub(super) const ATTRIBUTES: [(&str, &str); 4] = [
     ("FifoQueue", "true"),
@@ -79,6 +82,26 @@ pub(super) fn value(info: &QueueInfo, name: &str) -> Option<String> {
     Some(kept(info, name).unwrap_or(default).to_owned())
 }
 
+fn has_content_identity(info: &QueueInfo) -> bool {
+    kept(info, "ContentBasedDeduplication") == Some("true")
+}
+
+/// SendMessageBatch: what one entry does not say refuses all of them. AWS has another code for the group here than SendMessage has.
+pub(super) fn check_entries(info: &QueueInfo, entries: &[(&str, View<'_>)]) -> Result<(), Failure> {
+    if !is_fifo(info) {
+        return Ok(());
+    }
+    for (_, entry) in entries {
+        if entry.text("MessageGroupId")?.is_none() {
+            return Err(Failure::Invalid(Failure::MissingParameter("MessageGroupId").text()));
+        }
+        if !has_content_identity(info) && entry.text("MessageDeduplicationId")?.is_none() {
+            return Err(Failure::Invalid(NO_IDENTITY.to_owned()));
+        }
+    }
+    Ok(())
+}
+
 /// What SendMessage says of the message's group and identity, which FIFO queues need and others may not have.
 pub(super) fn identity(
     view: View<'_>,
@@ -98,13 +121,10 @@ pub(super) fn identity(
     }
     let id = match given {
         Some(id) => identifier(id, "MessageDeduplicationId")?,
-        None if kept(info, "ContentBasedDeduplication") == Some("true") => {
+        None if has_content_identity(info) => {
             hex(&Sha256::digest(view.text("MessageBody")?.unwrap_or_default())).into()
         }
-        None => {
-            let text = "The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided explicitly";
-            return Err(Failure::Invalid(text.to_owned()));
-        }
+        None => return Err(Failure::Invalid(NO_IDENTITY.to_owned())),
     };
     Ok(Some(Deduplication { id, message_id }))
 }
