@@ -128,10 +128,19 @@ impl Statement {
         let Question { caller, action, resource, context, .. } = question;
         let is_action = |pattern: &Pattern| pattern.matches_ignoring_case(action);
         let is_resource = |pattern: &Pattern| pattern.resolved(context).matches(resource);
-        self.principals.has(|principals| principals.iter().any(|principal| principal.is(caller)))
+        self.concerns(caller)
             && self.actions.has(|actions| actions.iter().any(is_action))
             && self.resources.as_ref().is_none_or(|resources| resources.has(|all| all.iter().any(is_resource)))
             && self.conditions.iter().all(|condition| condition.holds(context))
+    }
+
+    fn concerns(&self, caller: &Caller) -> bool {
+        let is_named = |named: &[Principal]| named.iter().any(|principal| principal.is(caller));
+        match (&self.principals, self.effect) {
+            (Except::Only(named), _) => is_named(named),
+            (Except::AllBut(named), Effect::Allow) => !is_named(named),
+            (Except::AllBut(named), Effect::Deny) => !caller.is_spared(named),
+        }
     }
 
     /// Whether a statement that applies gives something by itself. One that names the owner's own account leaves it to that account's
@@ -152,6 +161,21 @@ impl<T> Except<T> {
         match self {
             Self::Only(named) => among(named),
             Self::AllBut(named) => !among(named),
+        }
+    }
+}
+
+impl Caller {
+    /// Whether the `NotPrincipal` of a Deny names the caller. IAM looks at the account first, and then at the user: a user is spared whose
+    /// account is named, too, and an account that is named spares none of its users.
+    fn is_spared(&self, named: &[Principal]) -> bool {
+        let has = |wanted: &dyn Fn(&Principal) -> bool| named.iter().any(wanted);
+        match self {
+            Self::User { account, arn } => {
+                let is_user = |principal: &Principal| matches!(principal, Principal::Arn(named) if named == arn);
+                has(&|principal| principal.is_account(account)) && has(&is_user) || named.contains(&Principal::Anybody)
+            }
+            Self::Service(_) => has(&|principal| principal.is(self)),
         }
     }
 }
