@@ -110,6 +110,23 @@ impl Policy {
         parse::policy(text, service).map(Arc::new)
     }
 
+    /// Reads one that is to be kept from now on: it says something, each statement has an id of its own if it has one, and it names no
+    /// action that the service does not have. Older ones that do not are kept and hold.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse), or it is not so.
+    pub(crate) fn parse_new(text: &str, service: Service, actions: &[&str]) -> Result<Arc<Self>, Malformed> {
+        let policy = Self::parse(text, service)?;
+        parse::scrutinize(&policy, text)?;
+        let is_known = |pattern: &Pattern| {
+            actions.iter().any(|action| pattern.matches_ignoring_case(&format!("{}:{action}", service.prefix())))
+        };
+        let known = |statement: &Statement| match &statement.actions {
+            Except::Only(named) | Except::AllBut(named) => named.iter().all(is_known),
+        };
+        if policy.statements.iter().all(known) { Ok(policy) } else { Err(Malformed("an action does not exist")) }
+    }
+
     pub(crate) fn decide(&self, question: &Question<'_>) -> Decision {
         let mut decision = Decision::Silent;
         for statement in self.statements.iter().filter(|statement| statement.applies(question)) {

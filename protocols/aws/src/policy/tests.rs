@@ -344,3 +344,26 @@ fn what_is_no_policy_is_refused() {
     let long = format!("{}{}", " ".repeat(8_192), json!({ "Statement": [] }));
     assert_eq!(Policy::parse(&long, Service::Sqs).map(drop), Err(Malformed("it is too long")));
 }
+
+#[test]
+fn a_new_policy_says_something_that_there_is() {
+    let of = |statements: Json| {
+        let text = json!({ "Statement": statements }).to_string();
+        Policy::parse(&text, Service::Sqs).expect("an old one holds");
+        Policy::parse_new(&text, Service::Sqs, &["SendMessage", "DeleteMessage"]).is_ok()
+    };
+    let of_action = |action: Json| of(json!([statement(json!({ "Action": action }))]));
+    for known in ["sqs:SendMessage", "SQS:sendmessage", "sqs:*", "*", "sqs:Send*", "sqs:?eleteMessage"] {
+        assert!(of_action(json!(known)), "{known}");
+    }
+    for unknown in
+        [json!("sqs:Foo"), json!(["sqs:SendMessage", "sqs:Foo"]), json!("sqs:Foo*"), json!("sqs:SendMessages")]
+    {
+        assert!(!of_action(unknown.clone()), "{unknown}");
+    }
+    let with_id = |id: &str| statement(json!({ "Sid": id }));
+    assert!(of(json!([with_id("one"), with_id("two"), statement(json!({})), statement(json!({}))])));
+    assert!(of(json!([with_id(""), with_id("")])) && of(json!(with_id("one"))));
+    assert!(!of(json!([with_id("one"), with_id("two"), with_id("one")])));
+    assert!(!of(json!([])));
+}

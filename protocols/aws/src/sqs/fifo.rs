@@ -1,11 +1,11 @@
 //! What FIFO queues have and others do not: a name of their own, attributes, and what SendMessage must say.
 
 use crossdock_common::Text;
-use crossdock_common::definition::{DeduplicationScope, QueueInfo, QueueSettings};
+use crossdock_common::definition::{DeduplicationScope, QueueInfo, QueueSettings, QueueSpec};
 use crossdock_common::message::Deduplication;
 use sha2::{Digest, Sha256};
 
-use super::attributes::kept;
+use super::attributes::{kept, kept_in};
 use super::send::identifier;
 use crate::arn::is_queue_name;
 use crate::digest::hex;
@@ -18,13 +18,13 @@ const SEQUENCE_BASE: u64 = 10_000_000_000_000_000_000;
 const NO_IDENTITY: &str =
     "The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided explicitly";
 
+const SCOPE: &str = "DeduplicationScope";
+const THROUGHPUT: &str = "FifoThroughputLimit";
+const PER_GROUP: &str = "perMessageGroupId";
+
 /// Attributes that only FIFO queues have, with their defaults.
-pub(super) const ATTRIBUTES: [(&str, &str); 4] = [
-    ("FifoQueue", "true"),
-    ("ContentBasedDeduplication", "false"),
-    ("DeduplicationScope", "queue"),
-    ("FifoThroughputLimit", "perQueue"),
-];
+pub(super) const ATTRIBUTES: [(&str, &str); 4] =
+    [("FifoQueue", "true"), ("ContentBasedDeduplication", "false"), (SCOPE, "queue"), (THROUGHPUT, "perQueue")];
 
 pub(crate) fn is_fifo(info: &QueueInfo) -> bool {
     info.spec.settings.fifo.is_some()
@@ -49,8 +49,8 @@ pub(super) fn check(name: &str, value: &str, is_fifo: bool) -> Result<(), Failur
     let is_legal = match name {
         "FifoQueue" if is_fifo => value == "true",
         "ContentBasedDeduplication" if is_fifo => ["true", "false"].contains(&value),
-        "DeduplicationScope" if is_fifo => DeduplicationScope::from_word(value).is_some(),
-        "FifoThroughputLimit" if is_fifo => ["perQueue", "perMessageGroupId"].contains(&value),
+        SCOPE if is_fifo => DeduplicationScope::from_word(value).is_some(),
+        THROUGHPUT if is_fifo => ["perQueue", PER_GROUP].contains(&value),
         "FifoQueue" | "ContentBasedDeduplication" => return Err(Failure::UnknownAttribute(name.to_owned())),
         _ => {
             let text = format!("You can specify the {name} only when FifoQueue is set to true.");
@@ -60,11 +60,22 @@ pub(super) fn check(name: &str, value: &str, is_fifo: bool) -> Result<(), Failur
     if is_legal { Ok(()) } else { Err(Failure::AttributeValue(name.to_owned())) }
 }
 
+/// Refuses a throughput of each group where identities are of the whole queue. Whoever changes neither has nothing to do with it.
+pub(super) fn check_together(spec: &QueueSpec, given: &[(&str, &str)]) -> Result<(), Failure> {
+    let is_given = given.iter().any(|(name, _)| [SCOPE, THROUGHPUT].contains(name));
+    let is_of_groups = kept_in(&spec.attributes, THROUGHPUT) == Some(PER_GROUP);
+    let scope = spec.settings.fifo.map(|fifo| fifo.deduplication_scope);
+    if is_given && is_of_groups && scope != Some(DeduplicationScope::MessageGroup) {
+        return Err(Failure::AttributeValue(THROUGHPUT.to_owned()));
+    }
+    Ok(())
+}
+
 /// What an attribute means to the core.
 pub(super) fn set(settings: &mut QueueSettings, name: &str, value: &str) {
     match name {
         "FifoQueue" => drop(settings.fifo.get_or_insert_default()),
-        "DeduplicationScope" => {
+        SCOPE => {
             let scope = DeduplicationScope::from_word(value).unwrap_or_default();
             settings.fifo.get_or_insert_default().deduplication_scope = scope;
         }
@@ -75,7 +86,7 @@ pub(super) fn set(settings: &mut QueueSettings, name: &str, value: &str) {
 /// The value of one of [`ATTRIBUTES`], if the queue has them.
 pub(super) fn value(info: &QueueInfo, name: &str) -> Option<String> {
     let fifo = info.spec.settings.fifo?;
-    if name == "DeduplicationScope" {
+    if name == SCOPE {
         return Some(fifo.deduplication_scope.word().to_owned());
     }
     let (_, default) = ATTRIBUTES.iter().find(|(known, _)| *known == name)?;

@@ -7,7 +7,7 @@ use crossdock_common::{Message, Name, Text};
 
 use super::{attributes, batch, fifo, queue, view};
 use crate::call::{Job, cost_bytes};
-use crate::convert::attributes::{Attribute, parse, parse_all};
+use crate::convert::attributes::{Attribute, TRACE_HEADER, parse, parse_all};
 use crate::convert::properties::Properties;
 use crate::convert::{FORMAT, has_envelope, is_base64};
 use crate::desk::{Placed, Published};
@@ -128,7 +128,10 @@ pub(super) fn identifier(id: &str, parameter: &str) -> Result<Text, Failure> {
 fn system_attributes(view: View<'_>) -> Result<Vec<Attribute>, Failure> {
     let given = view.map("MessageSystemAttributes")?;
     let read = |(name, view): (&str, View<'_>)| match name {
-        "AWSTraceHeader" => parse(name, view, Service::Sqs, ""),
+        TRACE_HEADER if view.text("DataType")?.is_some_and(|data_type| data_type != "String") => {
+            Err(Failure::Invalid(format!("Message system attribute '{name}' must be of type 'String'.")))
+        }
+        TRACE_HEADER => parse(name, view, Service::Sqs, ""),
         other => Err(Failure::Invalid(format!("Message system attribute name '{other}' is invalid."))),
     };
     given.into_iter().map(read).collect()
@@ -198,7 +201,11 @@ impl Entry<'_> {
         cost_bytes(self.body, &self.properties.attributes)
     }
 
-    fn into_message(self, job: &Job, queue: &Name) -> Message {
+    /// The header of the request is the trace of messages that have none. Nobody has sent it as an attribute, so no sum is of it.
+    fn into_message(mut self, job: &Job, queue: &Name) -> Message {
+        if self.properties.system_attributes.is_empty() {
+            self.properties.system_attributes.extend(job.trace_attribute());
+        }
         let key = Bytes::copy_from_slice(queue.as_bytes());
         let body = Bytes::copy_from_slice(self.body.as_bytes());
         let mut message = message(job, Name::default(), key, &self.properties, body);
