@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 use crossdock_common::{Command, Event, Name, Now, Warrant};
 
 use crate::arn::{Place, escape};
-use crate::convert::attributes::Attribute;
+use crate::convert::attributes::{Attribute, TRACE_HEADER};
 use crate::desk::Desk;
 use crate::directory::Directory;
 use crate::error::Failure;
@@ -101,6 +101,8 @@ pub(crate) struct Job {
     pub action: String,
     /// `http://host:port` as the client calls this broker.
     pub origin: String,
+    /// What X-Ray calls the request.
+    pub trace: Option<String>,
     /// Somebody signed for it; the signature was checked, if signatures are.
     pub is_signed: bool,
     pub fields: Fields,
@@ -166,6 +168,7 @@ fn run(
 ) -> impl Future<Output = Response> + Send + use<> {
     let decoded = wire::decode(request).map_err(|failure| (wire::guess(request), failure));
     let origin = request.head.origin();
+    let trace = request.head.trace().map(str::to_owned);
     async move {
         let id = crate::digest::uuid_text(desk.uuid());
         let Decoded { service, protocol, action, fields } = match decoded {
@@ -177,7 +180,7 @@ fn run(
         let owner = access::owner_of(service, &action, fields.view());
         let (environment, home) = owned_by(owner, region, environment);
         let place = Place::of(&environment.namespace, region);
-        let job = Job { desk, environment, home, place, user, peer, action, origin, is_signed, fields };
+        let job = Job { desk, environment, home, place, user, peer, action, origin, trace, is_signed, fields };
         match perform(service, &job).await {
             Ok(shape) => wire::encode(service, protocol, &job.action, &shape, id),
             Err(failure) => {
@@ -261,6 +264,11 @@ impl Job {
             ));
         }
         Ok(())
+    }
+
+    /// The trace of the request, for messages that do not say theirs.
+    pub(crate) fn trace_attribute(&self) -> Option<Attribute> {
+        self.trace.as_deref().map(|trace| Attribute::text(TRACE_HEADER, "String", trace))
     }
 
     pub(crate) fn queue_url(&self, queue: &str) -> String {

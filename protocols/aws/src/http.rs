@@ -7,12 +7,17 @@ use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use bytes::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 
+use crate::wire::is_legal;
+
 /// Everything but RFC 3986's unreserved characters.
 pub(crate) const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// What is asked of SQS.
 pub(crate) const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
 const FORM: &str = "application/x-www-form-urlencoded";
+const TRACE: HeaderName = HeaderName::from_static("x-amzn-trace-id");
+/// What is longer is no trace header.
+const TRACE_BYTES_MAX: usize = 1_024;
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// What comes before a request's body: enough to see who claims to send it.
@@ -67,6 +72,12 @@ impl Head {
         let is_form = |kind: &str| kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(FORM);
         // What SDKs send to SQS is shorter.
         self.header(&CONTENT_TYPE).is_some_and(|kind| kind.len() >= FORM.len() && is_form(kind))
+    }
+
+    /// What X-Ray calls the request.
+    pub(crate) fn trace(&self) -> Option<&str> {
+        let is_good = |trace: &&str| (1..=TRACE_BYTES_MAX).contains(&trace.len()) && is_legal(trace);
+        self.header(&TRACE).filter(is_good)
     }
 
     /// `http://host:port` as the client wrote it, for URLs in answers. TLS ends before this listener, if there is any.

@@ -110,6 +110,23 @@ impl Policy {
         parse::policy(text, service).map(Arc::new)
     }
 
+    /// Reads one that is to be kept from now on: it says something, each statement has an id of its own if it has one, and it names no
+    /// action that the service does not have. Older ones that do not are kept and hold.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse), or it is not so.
+    pub(crate) fn parse_new(text: &str, service: Service, actions: &[&str]) -> Result<Arc<Self>, Malformed> {
+        let policy = Self::parse(text, service)?;
+        parse::scrutinize(&policy, text)?;
+        let is_known = |pattern: &Pattern| {
+            actions.iter().any(|action| pattern.matches_ignoring_case(&format!("{}:{action}", service.prefix())))
+        };
+        let known = |statement: &Statement| match &statement.actions {
+            Except::Only(named) | Except::AllBut(named) => named.iter().all(is_known),
+        };
+        if policy.statements.iter().all(known) { Ok(policy) } else { Err(Malformed("an action does not exist")) }
+    }
+
     pub(crate) fn decide(&self, question: &Question<'_>) -> Decision {
         let mut decision = Decision::Silent;
         for statement in self.statements.iter().filter(|statement| statement.applies(question)) {
@@ -128,10 +145,19 @@ impl Statement {
         let Question { caller, action, resource, context, .. } = question;
         let is_action = |pattern: &Pattern| pattern.matches_ignoring_case(action);
         let is_resource = |pattern: &Pattern| pattern.resolved(context).matches(resource);
-        self.principals.has(|principals| principals.iter().any(|principal| principal.is(caller)))
+        self.concerns(caller)
             && self.actions.has(|actions| actions.iter().any(is_action))
             && self.resources.as_ref().is_none_or(|resources| resources.has(|all| all.iter().any(is_resource)))
             && self.conditions.iter().all(|condition| condition.holds(context))
+    }
+
+    fn concerns(&self, caller: &Caller) -> bool {
+        let is_named = |named: &[Principal]| named.iter().any(|principal| principal.is(caller));
+        match (&self.principals, self.effect) {
+            (Except::Only(named), _) => is_named(named),
+            (Except::AllBut(named), Effect::Allow) => !is_named(named),
+            (Except::AllBut(named), Effect::Deny) => !caller.is_spared(named),
+        }
     }
 
     /// Whether a statement that applies gives something by itself. One that names the owner's own account leaves it to that account's
@@ -152,6 +178,21 @@ impl<T> Except<T> {
         match self {
             Self::Only(named) => among(named),
             Self::AllBut(named) => !among(named),
+        }
+    }
+}
+
+impl Caller {
+    /// Whether the `NotPrincipal` of a Deny names the caller. IAM looks at the account first, and then at the user: a user is spared whose
+    /// account is named, too, and an account that is named spares none of its users.
+    fn is_spared(&self, named: &[Principal]) -> bool {
+        let has = |wanted: &dyn Fn(&Principal) -> bool| named.iter().any(wanted);
+        match self {
+            Self::User { account, arn } => {
+                let is_user = |principal: &Principal| matches!(principal, Principal::Arn(named) if named == arn);
+                has(&|principal| principal.is_account(account)) && has(&is_user) || named.contains(&Principal::Anybody)
+            }
+            Self::Service(_) => has(&|principal| principal.is(self)),
         }
     }
 }

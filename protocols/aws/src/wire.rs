@@ -120,6 +120,6 @@ pub(crate) fn is_legal(text: &str) -> bool {
 }
 
 /// The same of one character.
-pub(super) fn is_legal_character(character: char) -> bool {
+pub(crate) fn is_legal_character(character: char) -> bool {
     matches!(character, '\t' | '\n' | '\r' | '\u{20}'..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..)
 }

@@ -192,6 +192,29 @@ def does_replay_what_is_published_meanwhile():
     assert call("GetSubscriptionAttributes", SubscriptionArn=subscription).code == "NotFound"
 
 
+def does_take_an_empty_filter_policy_away():
+    where, url = topic("empty-filter"), queue("empty-filter")
+    subscription = subscribe(where, "empty-filter", RawMessageDelivery="true", FilterPolicyScope="MessageBody", FilterPolicy='{"a":[1]}')
+    publish(where, "filtered")
+    change(subscription, "FilterPolicy", "{ }")
+    assert attribute(subscription, "FilterPolicy") is None and attribute(subscription, "FilterPolicyScope") is None
+    publish(where, "no JSON")
+    assert bodies(receive(url, 2, wait=1)) == ["no JSON"]
+    # What subscribes without a policy subscribes the same.
+    assert subscribe(where, "empty-filter", FilterPolicy="{}") == subscribe(where, "empty-filter") == subscription
+
+
+def does_not_filter_by_binary_attributes():
+    where = topic("binary-filter")
+    urls = [queue(f"binary-filter-{exists}") for exists in ("true", "false")]
+    for exists in ("true", "false"):
+        policy = f'{{"a":[{{"exists":{exists}}}]}}'
+        subscribe(where, f"binary-filter-{exists}", RawMessageDelivery="true", FilterPolicy=policy)
+    publish(where, "binary", MessageAttributes={"a": {"DataType": "Binary", "BinaryValue": "AA=="}})
+    publish(where, "text", MessageAttributes={"a": {"DataType": "String", "StringValue": "v"}})
+    assert [bodies(receive(url, 2, wait=1)) for url in urls] == [["text"], ["binary"]]
+
+
 def does_bound_filter_policies():
     where = topic("bounded")
     for number in range(201):

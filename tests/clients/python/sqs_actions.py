@@ -317,6 +317,42 @@ def does_accept_every_form_of_url():
     assert f"<QueueUrl>http://{host}/{ACCOUNT}/forms</QueueUrl>".encode() in answer.body, answer
 
 
+def does_take_what_aws_takes():
+    url = queue("takes")
+    letters = {"attr.1øßä": {"DataType": "String", "StringValue": "v"}, "n": {"DataType": "Number", "StringValue": "-" + "9" * 38}}
+    send(url, "letters", MessageAttributes=letters)
+    assert receive(url, MessageAttributeNames=["All"])[0]["MessageAttributes"] == letters
+    fifo = queue("takes.fifo", FifoQueue="true")
+    of_groups = {"DeduplicationScope": "messageGroup", "FifoThroughputLimit": "perMessageGroupId"}
+    # Saying what the queue is changes nothing.
+    ok("SetQueueAttributes", QueueUrl=fifo, Attributes={"FifoQueue": "true", **of_groups})
+    alone = {"QueueUrl": fifo, "Attributes": {"DeduplicationScope": "queue"}}
+    assert call_json("SetQueueAttributes", alone).code == "InvalidAttributeValue"
+    ok("SetQueueAttributes", QueueUrl=fifo, Attributes={"DelaySeconds": "0"})
+
+
+def does_keep_the_trace_of_a_request():
+    url = queue("traced")
+    header = {"X-Amzn-Trace-Id": "Root=1-67891233-abcdef012345678912345678;Sampled=1"}
+    own = {"AWSTraceHeader": {"DataType": "String", "StringValue": "Root=1-00000000-000000000000000000000000"}}
+    entries = [{"Id": "1", "MessageBody": "request's"}, {"Id": "2", "MessageBody": "own", "MessageSystemAttributes": own}]
+    headers = {"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": "AmazonSQS.SendMessageBatch", **header}
+    answer = json.loads(post("/", headers, json.dumps({"QueueUrl": url, "Entries": entries})).body)["Successful"]
+    # SDKs check the sums of what they have sent.
+    assert [entry["Id"] for entry in answer if "MD5OfMessageSystemAttributes" in entry] == ["2"], answer
+    topic_arn = f"arn:aws:sns:us-east-1:{ACCOUNT}:traced"
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    version = "Version=2010-03-31"
+    post("/", form, f"Action=CreateTopic&Name=traced&{version}")
+    post("/", form, f"Action=Subscribe&TopicArn={topic_arn}&Protocol=sqs&Endpoint={arn('traced')}&{version}")
+    published = post("/", {**form, **header}, f"Action=Publish&TopicArn={topic_arn}&Message=published&{version}")
+    assert published.status == 200, published
+    send(url, "untraced")
+    got = [message for _ in range(4) for message in receive(url)]
+    traces = [message["Attributes"].get("AWSTraceHeader") for message in got]
+    assert traces == [header["X-Amzn-Trace-Id"], own["AWSTraceHeader"]["StringValue"], header["X-Amzn-Trace-Id"], None], got
+
+
 def does_sum_what_was_sent():
     url = queue("sums")
     sent = send(url, "grüße", MessageAttributes={"a": {"DataType": "String", "StringValue": "v"}})

@@ -102,6 +102,9 @@ def queues():
     yield "TagQueue", {"QueueUrl": "{q}"}, "MissingParameter", MISSING.format("Tags")
     tags = {f"key{number}": "value" for number in range(51)}
     yield "TagQueue", {"QueueUrl": "{q}", "Tags": tags}, "InvalidParameterValue", "Too many tags added for queue q."
+    for tag in ({"aws:a": "v"}, {"AWS:a": "v"}, {"k" * 129: "v"}, {"k": "v" * 257}):
+        yield "TagQueue", {"QueueUrl": "{q}", "Tags": tag}, "InvalidParameterValue", None
+        yield "CreateQueue", {"QueueName": "n", "tags": tag}, "InvalidParameterValue", None
     yield "Nonsense", {}, "InvalidAction", "The action Nonsense is not valid for this endpoint."
 
 
@@ -132,10 +135,20 @@ def attributes():
     for name in ("ContentBasedDeduplication", "DeduplicationScope", "FifoThroughputLimit"):
         given = {"QueueUrl": "{fifo}", "Attributes": {name: "maybe"}}
         yield "SetQueueAttributes", given, "InvalidAttributeValue", f"Invalid value for the parameter {name}."
-    for url in ("{q}", "{fifo}"):
-        yield "SetQueueAttributes", {"QueueUrl": url, "Attributes": {"FifoQueue": "true"}}, "InvalidAttributeValue", (
-            "Invalid value for the parameter FifoQueue. Reason: Modifying queue type is not supported."
-        )
+    yield "SetQueueAttributes", {"QueueUrl": "{q}", "Attributes": {"FifoQueue": "true"}}, "InvalidAttributeName", "Unknown Attribute FifoQueue."
+    yield "SetQueueAttributes", {"QueueUrl": "{fifo}", "Attributes": {"FifoQueue": "false"}}, "InvalidAttributeValue", (
+        "Invalid value for the parameter FifoQueue. Reason: Modifying queue type is not supported."
+    )
+    of_groups = {"FifoThroughputLimit": "perMessageGroupId"}
+    text = "Invalid value for the parameter FifoThroughputLimit."
+    yield "SetQueueAttributes", {"QueueUrl": "{fifo}", "Attributes": of_groups}, "InvalidAttributeValue", text
+    for scope in ({}, {"DeduplicationScope": "queue"}):
+        given = {"QueueName": "n.fifo", "Attributes": {"FifoQueue": "true", **of_groups, **scope}}
+        yield "CreateQueue", given, "InvalidAttributeValue", text
+    both = {"KmsMasterKeyId": "alias/aws/sqs", "SqsManagedSseEnabled": "true"}
+    text = "You can use one type of server-side encryption (SSE) at one time. You can either enable KMS SSE or SQS SSE."
+    yield "CreateQueue", {"QueueName": "n", "Attributes": both}, "InvalidAttributeName", text
+    yield "SetQueueAttributes", {"QueueUrl": "{q}", "Attributes": both}, "InvalidAttributeName", text
     given = {"QueueUrl": "{q}", "Attributes": {"SqsManagedSseEnabled": "maybe"}}
     yield "SetQueueAttributes", given, "InvalidAttributeValue", "Invalid value for the parameter SqsManagedSseEnabled."
 
@@ -173,7 +186,8 @@ def messages():
         ("a", {"DataType": "String"}),
         ("a", {"StringValue": "v"}),
         ("a", {"DataType": "Nonsense", "StringValue": "v"}),
-        ("a", {"DataType": "Number", "StringValue": "many"}),
+        ("a", {"DataType": "String.label", "StringValue": "a\x0bb"}),
+        ("λ", {"DataType": "String", "StringValue": "v"}),
         (".a", {"DataType": "String", "StringValue": "v"}),
         ("a.", {"DataType": "String", "StringValue": "v"}),
         ("a..b", {"DataType": "String", "StringValue": "v"}),
@@ -186,10 +200,18 @@ def messages():
         text = f"Message (user) attribute '{name}' must contain a non-empty value of type 'String'."
         exact = text if attribute == {"DataType": "String", "StringValue": ""} else None
         yield "SendMessage", to("{q}", MessageAttributes={name: attribute}), "InvalidParameterValue", exact
+    for value in ("many", "9" * 39, "1e127", "1e-129"):
+        text = "Can't cast the value of message (user) attribute 'a' to a number."
+        attribute = {"a": {"DataType": "Number", "StringValue": value}}
+        yield "SendMessage", to("{q}", MessageAttributes=attribute), "InvalidParameterValue", text
     many = {f"a{number}": {"DataType": "String", "StringValue": "v"} for number in range(11)}
     yield "SendMessage", to("{q}", MessageAttributes=many), "InvalidParameterValue", None
-    given = to("{q}", MessageSystemAttributes={"Nonsense": {"DataType": "String", "StringValue": "v"}})
-    yield "SendMessage", given, "InvalidParameterValue", None
+    for name, attribute in (
+        ("Nonsense", {"DataType": "String", "StringValue": "v"}),
+        ("AWSTraceHeader", {"DataType": "Number", "StringValue": "1"}),
+        ("AWSTraceHeader", {"DataType": "Binary", "BinaryValue": "AA=="}),
+    ):
+        yield "SendMessage", to("{q}", MessageSystemAttributes={name: attribute}), "InvalidParameterValue", None
 
 
 def receives():
@@ -242,6 +264,18 @@ def batches():
     yield "SendMessageBatch", given, SIMPLE + "BatchRequestTooLong", (
         f"Batch requests cannot be longer than {BODY_MAX} bytes. You have sent {BODY_MAX + 1} bytes."
     )
+    # The sum is bounded by the service, not by the queue.
+    yield "SendMessageBatch", {**given, "QueueUrl": "{small}"}, SIMPLE + "BatchRequestTooLong", (
+        f"Batch requests cannot be longer than {BODY_MAX} bytes. You have sent {BODY_MAX + 1} bytes."
+    )
+    # One entry of a FIFO queue that says too little refuses all of them.
+    whole = {**ENTRY, "MessageGroupId": "g", "MessageDeduplicationId": "d"}
+    for absent, text in (
+        ("MessageGroupId", MISSING.format("MessageGroupId")),
+        ("MessageDeduplicationId", "The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided explicitly"),
+    ):
+        poor = {name: value for name, value in {**whole, "Id": "2"}.items() if name != absent}
+        yield "SendMessageBatch", {"QueueUrl": "{fifo}", "Entries": [whole, poor]}, "InvalidParameterValue", text
 
 
 def policies():
@@ -275,6 +309,10 @@ def policies():
         json.dumps({"Statement": [{**statement, "Condition": {"Nonsense": {"a": "b"}}}]}),
         json.dumps({"Statement": [{**statement, "Resource": "orders"}]}),
         json.dumps({"Statement": [statement] * 21}),
+        json.dumps({"Statement": []}),
+        json.dumps({"Statement": [{**statement, "Action": "sqs:Foo"}]}),
+        json.dumps({"Statement": [{**statement, "Action": ["sqs:SendMessage", "sqs:Foo*"]}]}),
+        json.dumps({"Statement": [{**statement, "Sid": "one"}, {**statement, "Sid": "one"}]}),
         json.dumps({"Version": "2020-01-01", "Statement": [statement]}),
         json.dumps({"Statement": [statement]}) + " " * 8_192,
     ):
@@ -438,6 +476,14 @@ def check_entries(known):
         failed = answer["Failed"]
         assert [(entry["Id"], entry["Code"], entry["SenderFault"]) for entry in failed] == [("bad", code, True)], answer
         count += 1
+    entries = [{"Id": str(n), "MessageBody": "m" * size} for n, size in enumerate((1_024, 1_025, 1_000))]
+    answer = call_json("SendMessageBatch", {"QueueUrl": known["small"], "Entries": entries}).result
+    text = "One or more parameters are invalid. Reason: Message must be shorter than 1024 bytes."
+    assert answer["Failed"] == [{"Id": "1", "Code": "InvalidParameterValue", "Message": text, "SenderFault": True}], answer
+    assert [entry["Id"] for entry in answer["Successful"]] == ["0", "2"], answer
+    left = call_json("GetQueueAttributes", {"QueueUrl": known["fifo"], "AttributeNames": ["ApproximateNumberOfMessages"]}).result
+    assert left["Attributes"]["ApproximateNumberOfMessages"] == "0", "refused batches have left nothing"
+    count += 1
     for action, more in (("DeleteMessageBatch", {}), ("ChangeMessageVisibilityBatch", {"VisibilityTimeout": 60})):
         entries = [{"Id": "bad", "ReceiptHandle": "nonsense", **more}, {"Id": "good", "ReceiptHandle": known["receipt"], **more}]
         if action == "DeleteMessageBatch":

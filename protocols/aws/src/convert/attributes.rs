@@ -1,17 +1,27 @@
 //! Message attributes: what they are, and what SQS and SNS refuse.
 
+use core::ops::RangeInclusive;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use crossdock_common::Text;
 
 use crate::error::Failure;
-use crate::wire::{Service, Shape, View, is_legal};
+use crate::wire::{Service, Shape, View, is_legal, is_legal_character};
 
+/// The only system attribute that a client may set.
+pub(crate) const TRACE_HEADER: &str = "AWSTraceHeader";
 /// Most message attributes of one SQS message.
 pub(crate) const ATTRIBUTES_MAX: usize = 10;
 /// Longest name or type.
 const NAME_BYTES_MAX: usize = 256;
+/// Letters beyond ASCII that SQS takes in names, though it does not say so: `À` to `ſ`.
+const MORE_LETTERS: RangeInclusive<char> = '\u{C0}'..='\u{17F}';
+/// Most significant digits of a Number.
+const DIGITS_MAX: usize = 38;
+/// A Number is 0, or from 10^-128 to 10^126, or as much below 0.
+const EXPONENTS: RangeInclusive<i64> = -128..=126;
 
 /// One attribute with its type as the client wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,7 +86,8 @@ pub(crate) fn parse(name: &str, view: View<'_>, service: Service, path: &str) ->
         Service::Sns => Failure::SnsParameterValue(text),
         _ => Failure::Invalid(text),
     };
-    check_name(name).map_err(refuse)?;
+    let more_letters = (service == Service::Sqs).then_some(MORE_LETTERS);
+    check_name(name, more_letters).map_err(refuse)?;
     let Some(data_type) = view.text("DataType")?.filter(|data_type| !data_type.is_empty()) else {
         return Err(no_type(name, service, path));
     };
@@ -95,7 +106,7 @@ fn value(name: &str, data_type: &str, view: View<'_>, service: Service) -> Resul
         "Binary" => "Binary",
         _ => return Err(Failure::Invalid(wrong_type(name))),
     };
-    if check_name(data_type).is_err() {
+    if !is_name(data_type) {
         return Err(Failure::Invalid(wrong_type(name)));
     }
     let (value, other) = if expected == "String" { (text, binary) } else { (binary, text) };
@@ -105,10 +116,8 @@ fn value(name: &str, data_type: &str, view: View<'_>, service: Service) -> Resul
         ))),
         None => Err(Failure::Invalid(no_value(name, data_type, service))),
         Some(value) if expected == "Binary" => decode(name, value),
-        Some(value) if !is_legal(value) => Err(Failure::MessageContents),
-        Some(value) if base == "Number" && !is_number(value) => {
-            Err(Failure::Invalid(format!("Can't cast the value of message attribute '{name}' to a number.")))
-        }
+        Some(value) if !is_legal(value) => Err(Failure::Invalid(bad_character(name, value))),
+        Some(value) if base == "Number" && !is_number(value) => Err(Failure::Invalid(no_number(name, service))),
         Some(value) => Ok(AttributeValue::Text(value.into())),
     }
 }
@@ -147,16 +156,32 @@ fn no_value(name: &str, data_type: &str, service: Service) -> String {
     }
 }
 
-/// Whether SQS takes the name.
-pub(crate) fn is_name(name: &str) -> bool {
-    check_name(name).is_ok()
+fn no_number(name: &str, service: Service) -> String {
+    let user = if service == Service::Sqs { "(user) " } else { "" };
+    format!("Can't cast the value of message {user}attribute '{name}' to a number.")
 }
 
-fn check_name(name: &str) -> Result<(), String> {
+fn bad_character(name: &str, value: &str) -> String {
+    let bad = value.chars().find(|character| !is_legal_character(*character)).map_or(0, u32::from);
+    format!(
+        "Invalid binary character '#x{bad:X}' was found in the message attribute '{name}' value, the set of allowed \
+         characters is #x9 | #xA | #xD | [#x20-#xD7FF] | [#xE000-#xFFFD] | [#x10000-#x10FFFF]"
+    )
+}
+
+/// Whether SQS and SNS take the name.
+pub(crate) fn is_name(name: &str) -> bool {
+    check_name(name, None).is_ok()
+}
+
+fn check_name(name: &str, more_letters: Option<RangeInclusive<char>>) -> Result<(), String> {
     if name.is_empty() || name.len() >= NAME_BYTES_MAX {
         return Err("Length of message attribute name must be less than 256 bytes.".to_owned());
     }
-    let legal = |character: char| character.is_ascii_alphanumeric() || "_-.".contains(character);
+    let is_more = |character: char| {
+        character.is_alphabetic() && more_letters.as_ref().is_some_and(|more| more.contains(&character))
+    };
+    let legal = |character: char| character.is_ascii_alphanumeric() || "_-.".contains(character) || is_more(character);
     if let Some(other) = name.chars().find(|character| !legal(*character)) {
         return Err(format!(
             "Invalid non-alphanumeric character '#x{:X}' was found in the message attribute name. Can only include \
@@ -179,7 +204,61 @@ fn has_reserved_prefix(name: &str) -> bool {
     lower.starts_with("aws.") || lower.starts_with("amazon.")
 }
 
-/// Digits with a sign, a point and an exponent.
+/// Digits with a sign, a point and an exponent, within AWS's bounds.
 pub(crate) fn is_number(text: &str) -> bool {
-    text.parse::<f64>().is_ok_and(f64::is_finite) && text.bytes().all(|byte| b"0123456789+-.eE".contains(&byte))
+    text.parse::<f64>().is_ok_and(f64::is_finite)
+        && text.bytes().all(|byte| b"0123456789+-.eE".contains(&byte))
+        && is_within_bounds(text)
+}
+
+/// The same of what is a number.
+fn is_within_bounds(number: &str) -> bool {
+    let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
+    let mantissa = mantissa.trim_start_matches(['+', '-']);
+    let whole_digits = mantissa.find('.').unwrap_or(mantissa.len());
+    let digits = mantissa.replace('.', "");
+    let significant = digits.trim_matches('0');
+    let Some(first) = digits.find(|digit| digit != '0') else { return true };
+    let Ok(exponent) = exponent.parse::<i64>() else { return false };
+    // Of the first digit that counts.
+    let exponent = exponent.saturating_add_unsigned(whole_digits as u64).saturating_sub_unsigned(first as u64 + 1);
+    let is_most = exponent == *EXPONENTS.end() && significant == "1";
+    significant.len() <= DIGITS_MAX && EXPONENTS.contains(&exponent) && (exponent < *EXPONENTS.end() || is_most)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_bounds() {
+        let nines = |count| "9".repeat(count);
+        let zeros = |count| "0".repeat(count);
+        for (text, expected) in [
+            ("0".to_owned(), true),
+            ("-0.000e500".to_owned(), true),
+            ("+1.50".to_owned(), true),
+            (nines(38), true),
+            (format!("-{}.{}", nines(19), nines(19)), true),
+            (nines(39), false),
+            (format!("0.{}{}", zeros(90), nines(38)), true),
+            (format!("{}{}", nines(38), zeros(88)), true),
+            (format!("1{}", zeros(126)), true),
+            (format!("2{}", zeros(126)), false),
+            ("1e126".to_owned(), true),
+            ("10e125".to_owned(), true),
+            ("-1.1e126".to_owned(), false),
+            ("1e127".to_owned(), false),
+            ("1e-128".to_owned(), true),
+            ("9e-129".to_owned(), false),
+            (format!("0.{}1", zeros(127)), true),
+            (format!("0.{}1", zeros(128)), false),
+            ("1e-99999999999999999999".to_owned(), false),
+            ("many".to_owned(), false),
+            ("inf".to_owned(), false),
+            ("0x1".to_owned(), false),
+        ] {
+            assert_eq!(is_number(&text), expected, "{text}");
+        }
+    }
 }

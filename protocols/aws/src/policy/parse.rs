@@ -1,5 +1,7 @@
 //! A policy's text, with IAM's grammar and SQS's bounds.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value as Json};
 
 use super::condition::{Condition, Operator};
@@ -64,6 +66,20 @@ pub(super) fn policy(text: &str, service: Service) -> Result<Policy, Malformed> 
         statements.into_iter().map(|one| statement(one, service, &bounds)).collect::<Result<Vec<_>, _>>()?;
     check_bounds(&statements, &bounds)?;
     Ok(Policy { statements })
+}
+
+/// What was not asked of policies once.
+pub(super) fn scrutinize(policy: &Policy, text: &str) -> Result<(), Malformed> {
+    if policy.statements.is_empty() {
+        return Err(Malformed("it has no statement"));
+    }
+    let json: Json = serde_json::from_str(text).unwrap_or_default();
+    let mut ids = BTreeSet::new();
+    let mut ids_of_list =
+        json["Statement"].as_array().into_iter().flatten().filter_map(|statement| statement["Sid"].as_str());
+    // Without an id is a statement with an empty one, too.
+    let is_new = |id: &str| id.is_empty() || ids.insert(id.to_owned());
+    if ids_of_list.all(is_new) { Ok(()) } else { Err(Malformed("two statements have one id")) }
 }
 
 fn check_bounds(statements: &[Statement], bounds: &Bounds) -> Result<(), Malformed> {

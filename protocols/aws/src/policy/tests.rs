@@ -95,8 +95,6 @@ fn who_is_named() {
         (json!({ "Service": "sns.amazonaws.com", "AWS": alice }), true),
     ] {
         assert_eq!(denies(json!({ "Principal": principal })), expected, "{principal}");
-        let opposite = json!({ "Principal": null, "NotPrincipal": principal });
-        assert_eq!(denies(opposite), !expected, "{principal}");
     }
     let policy = json!({ "Statement": statement(json!({ "Principal": { "Service": "sns.amazonaws.com" } })) });
     assert_eq!(decide_for(&Caller::Service("sns.amazonaws.com"), &policy), Decision::Allowed);
@@ -201,6 +199,31 @@ fn conditions() {
         "Bool": { "aws:SecureTransport": "false" },
     } });
     assert!(!denies(both), "all conditions have to hold");
+}
+
+#[test]
+fn a_deny_spares_whom_it_names_with_his_account() {
+    let root = |account: &str| format!("arn:aws:iam::{account}:root");
+    let (alice_arn, bob_arn) = ("arn:aws:iam::000000000000:user/alice", "arn:aws:iam::000000000000:user/bob");
+    for (principal, denied) in [
+        (json!({ "AWS": [alice_arn, root(OWNER)] }), false),
+        (json!({ "AWS": [OWNER, bob_arn, alice_arn] }), false),
+        (json!({ "AWS": "*" }), false),
+        (json!("*"), false),
+        // Others of the account, which is named only because IAM asks for it.
+        (json!({ "AWS": [bob_arn, root(OWNER)] }), true),
+        (json!({ "AWS": root(OWNER) }), true),
+        (json!({ "AWS": OWNER }), true),
+        (json!({ "AWS": alice_arn }), true),
+        (json!({ "AWS": [alice_arn, root("111111111111")] }), true),
+        (json!({ "Service": "sns.amazonaws.com" }), true),
+    ] {
+        let statement = json!({ "Effect": "Deny", "Principal": null, "NotPrincipal": principal });
+        assert_eq!(denies(statement.clone()), denied, "{principal}");
+        let is_spared = principal == json!("*") || principal["AWS"] == "*" || principal["Service"].is_string();
+        let decided = decide(&Caller::Service("sns.amazonaws.com"), statement);
+        assert_eq!(decided == Decision::Denied, !is_spared, "{principal}");
+    }
 }
 
 #[test]
@@ -320,4 +343,27 @@ fn what_is_no_policy_is_refused() {
     assert!(Policy::parse("nonsense", Service::Sqs).is_err());
     let long = format!("{}{}", " ".repeat(8_192), json!({ "Statement": [] }));
     assert_eq!(Policy::parse(&long, Service::Sqs).map(drop), Err(Malformed("it is too long")));
+}
+
+#[test]
+fn a_new_policy_says_something_that_there_is() {
+    let of = |statements: Json| {
+        let text = json!({ "Statement": statements }).to_string();
+        Policy::parse(&text, Service::Sqs).expect("an old one holds");
+        Policy::parse_new(&text, Service::Sqs, &["SendMessage", "DeleteMessage"]).is_ok()
+    };
+    let of_action = |action: Json| of(json!([statement(json!({ "Action": action }))]));
+    for known in ["sqs:SendMessage", "SQS:sendmessage", "sqs:*", "*", "sqs:Send*", "sqs:?eleteMessage"] {
+        assert!(of_action(json!(known)), "{known}");
+    }
+    for unknown in
+        [json!("sqs:Foo"), json!(["sqs:SendMessage", "sqs:Foo"]), json!("sqs:Foo*"), json!("sqs:SendMessages")]
+    {
+        assert!(!of_action(unknown.clone()), "{unknown}");
+    }
+    let with_id = |id: &str| statement(json!({ "Sid": id }));
+    assert!(of(json!([with_id("one"), with_id("two"), statement(json!({})), statement(json!({}))])));
+    assert!(of(json!([with_id(""), with_id("")])) && of(json!(with_id("one"))));
+    assert!(!of(json!([with_id("one"), with_id("two"), with_id("one")])));
+    assert!(!of(json!([])));
 }

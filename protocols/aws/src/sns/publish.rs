@@ -167,8 +167,13 @@ pub(super) fn read_for(job: &Job, view: View<'_>, path: &str, protocol: &str) ->
     if !is_legal(&body) {
         return Err(Failure::SnsInvalid("Message Reason: it has characters that XML cannot carry".to_owned()));
     }
-    let properties =
-        Properties { message_id: job.desk.uuid(), attributes, subject: subject(view)?, ..Properties::default() };
+    let properties = Properties {
+        message_id: job.desk.uuid(),
+        attributes,
+        system_attributes: job.trace_attribute().into_iter().collect(),
+        subject: subject(view)?,
+        ..Properties::default()
+    };
     Ok(Entry { body, properties, deduplication: None, given_bytes: given.len() })
 }
 

@@ -19,6 +19,9 @@ const RETENTION_S_DEFAULT: u64 = 345_600;
 /// What a queue without a limit says: SQS's highest.
 const RETENTION_S_MAX: u64 = 1_209_600;
 
+const TWO_ENCRYPTIONS: &str =
+    "You can use one type of server-side encryption (SSE) at one time. You can either enable KMS SSE or SQS SSE.";
+
 /// Numbers with their bounds and defaults.
 const NUMBERS: [(&str, u64, u64); 6] = [
     ("VisibilityTimeout", 0, 43_200),
@@ -59,19 +62,25 @@ pub(super) async fn set(job: &Job) -> Result<Shape, Failure> {
         return Err(Failure::MissingParameter("Attributes"));
     }
     let info = queue(job).await?;
-    if given.iter().any(|(name, _)| *name == "FifoQueue") {
+    if fifo::is_fifo(&info) && given.iter().any(|(name, value)| *name == "FifoQueue" && *value != "true") {
         return Err(Failure::QueueType);
     }
     check(&given, fifo::is_fifo(&info))?;
     let (known, mut spec) = (known(&info.spec), info.spec);
     let redrive = redrive::read(job, &given, (&spec.name, spec.settings.fifo.is_some())).await?;
     apply(&mut spec, &given, redrive);
+    fifo::check_together(&spec, &given)?;
     change(job, known, spec).await
 }
 
 /// Refuses names and values that SQS does not know.
 pub(super) fn check(given: &[(&str, &str)], is_fifo: bool) -> Result<(), Failure> {
-    given.iter().try_for_each(|(name, value)| check_one(name, value, is_fifo))
+    given.iter().try_for_each(|(name, value)| check_one(name, value, is_fifo))?;
+    let has_key = given.iter().any(|(name, value)| *name == "KmsMasterKeyId" && !value.is_empty());
+    if has_key && given.contains(&("SqsManagedSseEnabled", "true")) {
+        return Err(Failure::AttributeName(TWO_ENCRYPTIONS.to_owned()));
+    }
+    Ok(())
 }
 
 fn check_one(name: &str, value: &str, is_fifo: bool) -> Result<(), Failure> {
@@ -141,7 +150,7 @@ pub(super) fn kept<'a>(info: &'a QueueInfo, name: &str) -> Option<&'a str> {
     kept_in(&info.spec.attributes, name)
 }
 
-fn kept_in<'a>(attributes: &'a Table, name: &str) -> Option<&'a str> {
+pub(super) fn kept_in<'a>(attributes: &'a Table, name: &str) -> Option<&'a str> {
     match lookup(attributes, KEPT)? {
         Value::Map(kept) => lookup(kept, name)?.as_str(),
         _ => None,

@@ -1,11 +1,11 @@
 //! What FIFO queues have and others do not: a name of their own, attributes, and what SendMessage must say.
 
 use crossdock_common::Text;
-use crossdock_common::definition::{DeduplicationScope, QueueInfo, QueueSettings};
+use crossdock_common::definition::{DeduplicationScope, QueueInfo, QueueSettings, QueueSpec};
 use crossdock_common::message::Deduplication;
 use sha2::{Digest, Sha256};
 
-use super::attributes::kept;
+use super::attributes::{kept, kept_in};
 use super::send::identifier;
 use crate::arn::is_queue_name;
 use crate::digest::hex;
@@ -15,13 +15,16 @@ use crate::wire::View;
 /// Added to a message's place: AWS's sequence numbers have 20 digits.
 const SEQUENCE_BASE: u64 = 10_000_000_000_000_000_000;
 
+const NO_IDENTITY: &str =
+    "The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided explicitly";
+
+const SCOPE: &str = "DeduplicationScope";
+const THROUGHPUT: &str = "FifoThroughputLimit";
+const PER_GROUP: &str = "perMessageGroupId";
+
 /// Attributes that only FIFO queues have, with their defaults.
-pub(super) const ATTRIBUTES: [(&str, &str); 4] = [
-    ("FifoQueue", "true"),
-    ("ContentBasedDeduplication", "false"),
-    ("DeduplicationScope", "queue"),
-    ("FifoThroughputLimit", "perQueue"),
-];
+pub(super) const ATTRIBUTES: [(&str, &str); 4] =
+    [("FifoQueue", "true"), ("ContentBasedDeduplication", "false"), (SCOPE, "queue"), (THROUGHPUT, "perQueue")];
 
 pub(crate) fn is_fifo(info: &QueueInfo) -> bool {
     info.spec.settings.fifo.is_some()
@@ -46,8 +49,8 @@ pub(super) fn check(name: &str, value: &str, is_fifo: bool) -> Result<(), Failur
     let is_legal = match name {
         "FifoQueue" if is_fifo => value == "true",
         "ContentBasedDeduplication" if is_fifo => ["true", "false"].contains(&value),
-        "DeduplicationScope" if is_fifo => DeduplicationScope::from_word(value).is_some(),
-        "FifoThroughputLimit" if is_fifo => ["perQueue", "perMessageGroupId"].contains(&value),
+        SCOPE if is_fifo => DeduplicationScope::from_word(value).is_some(),
+        THROUGHPUT if is_fifo => ["perQueue", PER_GROUP].contains(&value),
         "FifoQueue" | "ContentBasedDeduplication" => return Err(Failure::UnknownAttribute(name.to_owned())),
         _ => {
             let text = format!("You can specify the {name} only when FifoQueue is set to true.");
@@ -57,11 +60,22 @@ pub(super) fn check(name: &str, value: &str, is_fifo: bool) -> Result<(), Failur
     if is_legal { Ok(()) } else { Err(Failure::AttributeValue(name.to_owned())) }
 }
 
+/// Refuses a throughput of each group where identities are of the whole queue. Whoever changes neither has nothing to do with it.
+pub(super) fn check_together(spec: &QueueSpec, given: &[(&str, &str)]) -> Result<(), Failure> {
+    let is_given = given.iter().any(|(name, _)| [SCOPE, THROUGHPUT].contains(name));
+    let is_of_groups = kept_in(&spec.attributes, THROUGHPUT) == Some(PER_GROUP);
+    let scope = spec.settings.fifo.map(|fifo| fifo.deduplication_scope);
+    if is_given && is_of_groups && scope != Some(DeduplicationScope::MessageGroup) {
+        return Err(Failure::AttributeValue(THROUGHPUT.to_owned()));
+    }
+    Ok(())
+}
+
 /// What an attribute means to the core.
 pub(super) fn set(settings: &mut QueueSettings, name: &str, value: &str) {
     match name {
         "FifoQueue" => drop(settings.fifo.get_or_insert_default()),
-        "DeduplicationScope" => {
+        SCOPE => {
             let scope = DeduplicationScope::from_word(value).unwrap_or_default();
             settings.fifo.get_or_insert_default().deduplication_scope = scope;
         }
@@ -72,11 +86,31 @@ pub(super) fn set(settings: &mut QueueSettings, name: &str, value: &str) {
 /// The value of one of [`ATTRIBUTES`], if the queue has them.
 pub(super) fn value(info: &QueueInfo, name: &str) -> Option<String> {
     let fifo = info.spec.settings.fifo?;
-    if name == "DeduplicationScope" {
+    if name == SCOPE {
         return Some(fifo.deduplication_scope.word().to_owned());
     }
     let (_, default) = ATTRIBUTES.iter().find(|(known, _)| *known == name)?;
     Some(kept(info, name).unwrap_or(default).to_owned())
+}
+
+fn has_content_identity(info: &QueueInfo) -> bool {
+    kept(info, "ContentBasedDeduplication") == Some("true")
+}
+
+/// SendMessageBatch: what one entry does not say refuses all of them. AWS has another code for the group here than SendMessage has.
+pub(super) fn check_entries(info: &QueueInfo, entries: &[(&str, View<'_>)]) -> Result<(), Failure> {
+    if !is_fifo(info) {
+        return Ok(());
+    }
+    for (_, entry) in entries {
+        if entry.text("MessageGroupId")?.is_none() {
+            return Err(Failure::Invalid(Failure::MissingParameter("MessageGroupId").text()));
+        }
+        if !has_content_identity(info) && entry.text("MessageDeduplicationId")?.is_none() {
+            return Err(Failure::Invalid(NO_IDENTITY.to_owned()));
+        }
+    }
+    Ok(())
 }
 
 /// What SendMessage says of the message's group and identity, which FIFO queues need and others may not have.
@@ -98,13 +132,10 @@ pub(super) fn identity(
     }
     let id = match given {
         Some(id) => identifier(id, "MessageDeduplicationId")?,
-        None if kept(info, "ContentBasedDeduplication") == Some("true") => {
+        None if has_content_identity(info) => {
             hex(&Sha256::digest(view.text("MessageBody")?.unwrap_or_default())).into()
         }
-        None => {
-            let text = "The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided explicitly";
-            return Err(Failure::Invalid(text.to_owned()));
-        }
+        None => return Err(Failure::Invalid(NO_IDENTITY.to_owned())),
     };
     Ok(Some(Deduplication { id, message_id }))
 }

@@ -16,19 +16,20 @@ pub(super) async fn create(job: &Job) -> Result<Shape, Failure> {
     let is_fifo = given.contains(&("FifoQueue", "true"));
     fifo::check_name(name, is_fifo)?;
     attributes::check(&given, is_fifo)?;
+    let tags = tags::given(view(job))?;
     match job.desk.inspect_queue(name).await {
         Ok(info) => {
             attributes::same(job, &info, &given)?;
             // Another request may have made it a moment ago, so that it is not durable yet.
             job.desk.define_if(known(&info.spec), None).await.map_err(Failure::of_queue)?;
         }
-        Err(Refusal::NotFound { .. }) => declare(job, name, &given).await?,
+        Err(Refusal::NotFound { .. }) => declare(job, name, &given, &tags).await?,
         Err(refusal) => return Err(Failure::of_queue(refusal)),
     }
     Ok(Shape::fields([("QueueUrl", Shape::text(job.queue_url(name)))]))
 }
 
-async fn declare(job: &Job, name: &str, given: &[(&str, &str)]) -> Result<(), Failure> {
+async fn declare(job: &Job, name: &str, given: &[(&str, &str)], tags: &[(&str, &str)]) -> Result<(), Failure> {
     let Environment { memory, quirks, .. } = &*job.environment;
     if !quirks.recreate_at_once && memory.was_deleted(name, job.desk.now().instant) {
         return Err(Failure::DeletedRecently);
@@ -36,8 +37,9 @@ async fn declare(job: &Job, name: &str, given: &[(&str, &str)]) -> Result<(), Fa
     let mut spec = QueueSpec { name: Name::from(name), durable: true, ..QueueSpec::default() };
     let redrive = redrive::read(job, given, (name, name.ends_with(".fifo"))).await?;
     attributes::apply(&mut spec, given, redrive);
+    fifo::check_together(&spec, given)?;
     attributes::set_defaults(&mut spec);
-    tags::apply(&mut spec.attributes, &tags::given(view(job))?);
+    tags::apply(&mut spec.attributes, tags);
     let declared = job.desk.define(Definition::DeclareQueue { spec, passive: false }).await;
     declared.map(drop).map_err(Failure::of_queue)
 }

@@ -8,7 +8,7 @@ use crossdock_common::{FormatTag, Lane, Text};
 use super::send::identifier;
 use super::{attributes, fifo, queue, view};
 use crate::call::Job;
-use crate::convert::attributes::Attribute;
+use crate::convert::attributes::{Attribute, TRACE_HEADER};
 use crate::convert::from_hub;
 use crate::convert::properties::Properties;
 use crate::digest::{md5_hex, md5_of_attributes, uuid_of_place, uuid_text};
@@ -36,7 +36,7 @@ const SYSTEM_NAMES: [&str; 10] = [
     "SequenceNumber",
     "MessageDeduplicationId",
     "MessageGroupId",
-    "AWSTraceHeader",
+    TRACE_HEADER,
     "DeadLetterQueueSourceArn",
 ];
 
@@ -232,7 +232,7 @@ fn system_attributes(
     }
     for attribute in &properties.system_attributes {
         if let crate::convert::attributes::AttributeValue::Text(text) = &attribute.value {
-            attributes.push(("AWSTraceHeader", text.to_string()));
+            attributes.push((TRACE_HEADER, text.to_string()));
         }
     }
     attributes

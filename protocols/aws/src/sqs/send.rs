@@ -7,7 +7,7 @@ use crossdock_common::{Message, Name, Text};
 
 use super::{attributes, batch, fifo, queue, view};
 use crate::call::{Job, cost_bytes};
-use crate::convert::attributes::{Attribute, parse, parse_all};
+use crate::convert::attributes::{Attribute, TRACE_HEADER, parse, parse_all};
 use crate::convert::properties::Properties;
 use crate::convert::{FORMAT, has_envelope, is_base64};
 use crate::desk::{Placed, Published};
@@ -39,29 +39,40 @@ pub(super) async fn send_batch(job: &Job) -> Result<Shape, Failure> {
     job.may_publish()?;
     let info = queue(job).await?;
     let entries = batch::entries(view(job))?;
-    let max = attributes::message_bytes_max(job, &info);
-    let mut ids = Vec::new();
-    let mut good = Vec::new();
-    let mut results = Vec::new();
-    for (id, entry) in entries {
-        match read(job, &info, entry, usize::MAX) {
-            Ok(entry) => {
-                ids.push(id);
-                good.push(entry);
-            }
-            Err(failure) => results.push((id, Err(failure))),
-        }
-    }
-    let sent = good.iter().map(Entry::cost_bytes).sum();
-    if sent > max {
-        return Err(Failure::BatchTooLong { max, sent });
-    }
+    fifo::check_entries(&info, &entries)?;
+    let (good, mut results) = sort(job, &info, entries)?;
     // All are published before one is waited for: one write to the disk does for all of them.
-    let sent: Vec<_> = good.into_iter().map(|entry| publish(job, &info, entry)).collect();
-    for (id, sent) in ids.into_iter().zip(sent) {
+    let sent: Vec<_> = good.into_iter().map(|(id, entry)| (id, publish(job, &info, entry))).collect();
+    for (id, sent) in sent {
         results.push((id, sent.answer(job).await));
     }
     Ok(batch::answer("SendMessageBatchResultEntry", results))
+}
+
+type Good<'a> = Vec<(&'a str, Entry<'a>)>;
+type Results<'a> = Vec<(&'a str, Result<Shape, Failure>)>;
+
+/// The entries that can be sent, and the others. Each may be as large as the queue says, all together as large as a message of any queue.
+fn sort<'a>(
+    job: &Job,
+    info: &QueueInfo,
+    entries: Vec<(&'a str, View<'a>)>,
+) -> Result<(Good<'a>, Results<'a>), Failure> {
+    let (mut good, mut results) = (Good::new(), Results::new());
+    for (id, entry) in entries {
+        match read(job, info, entry, usize::MAX) {
+            Ok(entry) => good.push((id, entry)),
+            Err(failure) => results.push((id, Err(failure))),
+        }
+    }
+    let (max, sent) = (job.environment.message_bytes_max, good.iter().map(|(_, entry)| entry.cost_bytes()).sum());
+    if sent > max {
+        return Err(Failure::BatchTooLong { max, sent });
+    }
+    let max = attributes::message_bytes_max(job, info);
+    let is_long = |(_, entry): &mut (&str, Entry<'_>)| entry.cost_bytes() > max;
+    results.extend(good.extract_if(.., is_long).map(|(id, _)| (id, Err(Failure::message_too_long(max)))));
+    Ok((good, results))
 }
 
 fn read<'a>(job: &Job, info: &QueueInfo, view: View<'a>, max: usize) -> Result<Entry<'a>, Failure> {
@@ -117,7 +128,10 @@ pub(super) fn identifier(id: &str, parameter: &str) -> Result<Text, Failure> {
 fn system_attributes(view: View<'_>) -> Result<Vec<Attribute>, Failure> {
     let given = view.map("MessageSystemAttributes")?;
     let read = |(name, view): (&str, View<'_>)| match name {
-        "AWSTraceHeader" => parse(name, view, Service::Sqs, ""),
+        TRACE_HEADER if view.text("DataType")?.is_some_and(|data_type| data_type != "String") => {
+            Err(Failure::Invalid(format!("Message system attribute '{name}' must be of type 'String'.")))
+        }
+        TRACE_HEADER => parse(name, view, Service::Sqs, ""),
         other => Err(Failure::Invalid(format!("Message system attribute name '{other}' is invalid."))),
     };
     given.into_iter().map(read).collect()
@@ -187,7 +201,11 @@ impl Entry<'_> {
         cost_bytes(self.body, &self.properties.attributes)
     }
 
-    fn into_message(self, job: &Job, queue: &Name) -> Message {
+    /// The header of the request is the trace of messages that have none. Nobody has sent it as an attribute, so no sum is of it.
+    fn into_message(mut self, job: &Job, queue: &Name) -> Message {
+        if self.properties.system_attributes.is_empty() {
+            self.properties.system_attributes.extend(job.trace_attribute());
+        }
         let key = Bytes::copy_from_slice(queue.as_bytes());
         let body = Bytes::copy_from_slice(self.body.as_bytes());
         let mut message = message(job, Name::default(), key, &self.properties, body);

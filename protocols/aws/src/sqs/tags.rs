@@ -12,12 +12,33 @@ use crate::wire::{Shape, View};
 /// The entry of a queue's attributes that holds its tags.
 const KEPT: &str = "sqs-tags";
 const TAGS_MAX: usize = 50;
+const KEY_CHARS_MAX: usize = 128;
+const VALUE_CHARS_MAX: usize = 256;
+/// Keys that are AWS's own.
+const RESERVED: &str = "aws:";
 
 /// The tags of a request; CreateQueue's JSON spells them in lower case.
 pub(super) fn given(view: View<'_>) -> Result<Vec<(&str, &str)>, Failure> {
     let mut tags = view.text_map("Tags")?;
     tags.extend(view.text_map("tags")?);
+    tags.iter().try_for_each(|(key, value)| check(key, value))?;
     Ok(tags)
+}
+
+/// AWS documents the bounds, and not what it says of them.
+fn check(key: &str, value: &str) -> Result<(), Failure> {
+    let is_long = |text: &str, max| text.chars().count() > max;
+    let problem = match () {
+        () if key.to_ascii_lowercase().starts_with(RESERVED) => "Tag keys must not begin with aws:.".to_owned(),
+        () if key.is_empty() || is_long(key, KEY_CHARS_MAX) => {
+            format!("A tag key must be 1 to {KEY_CHARS_MAX} characters long.")
+        }
+        () if is_long(value, VALUE_CHARS_MAX) => {
+            format!("A tag value must be at most {VALUE_CHARS_MAX} characters long.")
+        }
+        () => return Ok(()),
+    };
+    Err(Failure::Invalid(problem))
 }
 
 pub(super) async fn tag(job: &Job) -> Result<Shape, Failure> {

@@ -143,7 +143,7 @@ fn fifo_errors_are_aws_to_the_letter() {
         ),
         (
             "SetQueueAttributes",
-            format!(r#"{{{url},"Attributes":{{"FifoQueue":"true"}}}}"#),
+            format!(r#"{{{url},"Attributes":{{"FifoQueue":"false"}}}}"#),
             "InvalidAttributeValue",
             "Invalid value for the parameter FifoQueue. Reason: Modifying queue type is not supported.",
         ),

@@ -39,6 +39,11 @@ pub(super) enum Match {
 }
 
 impl Node {
+    /// It asks for nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.either.is_empty()
+    }
+
     pub(super) fn matches(&self, document: &Json) -> bool {
         self.keys.iter().all(|(key, keyed)| keyed.matches(document.get(key)))
             && self.either.iter().all(|nodes| nodes.iter().any(|node| node.matches(document)))

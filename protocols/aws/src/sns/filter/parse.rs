@@ -83,9 +83,12 @@ impl Parser<'_> {
         loop {
             let token = self.next()?;
             let Kind::Field(name) = token.kind else {
-                let is_empty = node.keys.is_empty() && node.either.is_empty();
                 // A policy that wants nothing lets everything through.
-                return if is_empty && depth > 1 { Err(self.complain(EMPTY_OBJECT, token.seen_at)) } else { Ok(node) };
+                return if node.is_empty() && depth > 1 {
+                    Err(self.complain(EMPTY_OBJECT, token.seen_at))
+                } else {
+                    Ok(node)
+                };
             };
             let value = self.next()?;
             match value.kind {

@@ -163,7 +163,8 @@ fn attributes_are_matched() {
         (json!({ "store": [{ "exists": true }] }), true),
         (json!({ "store": [{ "exists": false }] }), false),
         (json!({ "missing": [{ "exists": false }] }), true),
-        (json!({ "bytes": [{ "exists": true }] }), true),
+        (json!({ "bytes": [{ "exists": true }] }), false),
+        (json!({ "bytes": [{ "exists": false }] }), true),
         (json!({ "bytes": [{ "anything-but": "x" }] }), false),
         (json!({ "ip": [{ "cidr": "10.0.0.0/8" }] }), true),
         (json!({ "ip": [{ "cidr": "11.0.0.0/8" }] }), false),
@@ -211,6 +212,16 @@ fn bodies_are_matched() {
     for body in ["no JSON", "[]", "\"text\"", ""] {
         let other = self::message(Vec::new(), body);
         assert!(!passes(&json!({ "a": [{ "exists": false }] }), Scope::MessageBody, &other), "{body}");
+        assert!(passes(&json!({}), Scope::MessageBody, &other), "{body}");
+    }
+}
+
+#[test]
+fn an_empty_object_is_no_policy() {
+    for (text, expected) in
+        [("", true), ("{}", true), (" { }\n", true), ("{\"a\":[1]}", false), ("[]", false), ("{", false)]
+    {
+        assert_eq!(is_none(text), expected, "{text}");
     }
 }
 

@@ -35,7 +35,7 @@ impl Given {
     pub(super) fn take(&mut self, job: &Job, name: &str, value: &str) -> Result<(), String> {
         match name {
             "RawMessageDelivery" => self.raw = Some(truth(value)?),
-            "FilterPolicy" => self.filter = Some(value.to_owned()),
+            "FilterPolicy" => self.filter = Some(if filter::is_none(value) { String::new() } else { value.to_owned() }),
             "FilterPolicyScope" => self.scope = Some(scope(value)?),
             "DeliveryPolicy" => {
                 if !value.is_empty() {
