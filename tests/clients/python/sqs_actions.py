@@ -167,7 +167,11 @@ def does_deny_under_circumstances():
     url = queue("circumstances")
 
     def set_policy(*statements):
-        whole = [{"Effect": "Deny", "Principal": "*", "Resource": "*", **statement} for statement in statements]
+        usual = {"Effect": "Deny", "Principal": "*", "Resource": "*"}
+        whole = [{**usual, **statement} for statement in statements]
+        for statement in whole:
+            if "NotPrincipal" in statement:
+                del statement["Principal"]
         ok("SetQueueAttributes", QueueUrl=url, Attributes={"Policy": json.dumps({"Statement": whole})})
 
     def is_denied():
@@ -178,6 +182,9 @@ def does_deny_under_circumstances():
         ({"Action": "sqs:SendMessage"}, True),
         ({"Action": "sqs:Send*", "Principal": {"AWS": user}}, True),
         ({"Action": "sqs:Send*", "Principal": {"AWS": user + "2"}}, False),
+        ({"Action": "sqs:SendMessage", "NotPrincipal": {"AWS": [user, ACCOUNT]}}, False),
+        ({"Action": "sqs:SendMessage", "NotPrincipal": {"AWS": [user + "2", ACCOUNT]}}, True),
+        ({"Action": "sqs:SendMessage", "NotPrincipal": {"AWS": user}}, True),
         ({"Action": "sqs:ReceiveMessage"}, False),
         ({"Action": "*", "Condition": {"IpAddress": {"aws:SourceIp": "127.0.0.0/8"}}, "NotAction": None}, True),
         ({"NotAction": "sqs:SetQueueAttributes"}, True),

@@ -18,7 +18,7 @@ pub(crate) const ATTRIBUTES_MAX: usize = 10;
 const NAME_BYTES_MAX: usize = 256;
 /// Letters beyond ASCII that SQS takes in names, though it does not say so: `À` to `ſ`.
 const MORE_LETTERS: RangeInclusive<char> = '\u{C0}'..='\u{17F}';
-/// Most significant digits of a Number.
+/// Most significant digits of a Number of SQS.
 const DIGITS_MAX: usize = 38;
 /// A Number is 0, or from 10^-128 to 10^126, or as much below 0.
 const EXPONENTS: RangeInclusive<i64> = -128..=126;
@@ -117,7 +117,9 @@ fn value(name: &str, data_type: &str, view: View<'_>, service: Service) -> Resul
         None => Err(Failure::Invalid(no_value(name, data_type, service))),
         Some(value) if expected == "Binary" => decode(name, value),
         Some(value) if !is_legal(value) => Err(Failure::Invalid(bad_character(name, value))),
-        Some(value) if base == "Number" && !is_number(value) => Err(Failure::Invalid(no_number(name, service))),
+        Some(value) if base == "Number" && !is_number_of(service, value) => {
+            Err(Failure::Invalid(no_number(name, service)))
+        }
         Some(value) => Ok(AttributeValue::Text(value.into())),
     }
 }
@@ -204,11 +206,18 @@ fn has_reserved_prefix(name: &str) -> bool {
     lower.starts_with("aws.") || lower.starts_with("amazon.")
 }
 
-/// Digits with a sign, a point and an exponent, within AWS's bounds.
+/// SNS says nothing of digits.
+fn is_number_of(service: Service, text: &str) -> bool {
+    if service == Service::Sns { is_any_number(text) } else { is_number(text) }
+}
+
+/// Digits with a sign, a point and an exponent, within SQS's bounds.
 pub(crate) fn is_number(text: &str) -> bool {
-    text.parse::<f64>().is_ok_and(f64::is_finite)
-        && text.bytes().all(|byte| b"0123456789+-.eE".contains(&byte))
-        && is_within_bounds(text)
+    is_any_number(text) && is_within_bounds(text)
+}
+
+fn is_any_number(text: &str) -> bool {
+    text.parse::<f64>().is_ok_and(f64::is_finite) && text.bytes().all(|byte| b"0123456789+-.eE".contains(&byte))
 }
 
 /// The same of what is a number.
@@ -260,5 +269,6 @@ mod tests {
         ] {
             assert_eq!(is_number(&text), expected, "{text}");
         }
+        assert!(is_number_of(Service::Sns, "1e300") && !is_number_of(Service::Sqs, "1e300"));
     }
 }
