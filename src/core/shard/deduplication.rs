@@ -176,6 +176,15 @@ impl Deduplication {
         std::mem::take(&mut self.arriving).into_values().flatten()
     }
 
+    /// The queue was emptied: a FIFO queue takes the same messages again, as SQS's does.
+    pub(crate) fn emptied(&mut self) {
+        if matches!(self.known_by, KnownBy::Id(_)) {
+            self.originals.clear();
+            self.order.clear();
+            self.memory_bytes = 0;
+        }
+    }
+
     /// Forgets ids whose time is over.
     pub(crate) fn forget_old(&mut self, now: Instant) {
         while self.forget_oldest(|until| until <= now) {}

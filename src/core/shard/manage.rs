@@ -140,6 +140,7 @@ impl Shard {
         if let Some(known) = &mut queue.deduplication {
             known.write_arriving(id, now, self.log.as_mut(), &mut self.scratch);
             self.arrived.extend(known.give_up());
+            known.emptied();
         }
         let mut drained = queue.ready.drain();
         let kept: Vec<Entry> = queue.special.present().into_iter().flat_map(|special| special.kept.drain()).collect();

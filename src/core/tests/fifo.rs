@@ -318,3 +318,24 @@ fn a_purge_confirms_whoever_waited_for_what_it_took() {
     assert!(client.answer(purge).is_some());
     assert_eq!(client.confirmed(&world).len(), 2);
 }
+
+#[test]
+fn an_emptied_queue_takes_the_same_messages_again() {
+    for (snapshots, restarts) in [(false, false), (false, true), (true, true)] {
+        let (mut world, mut client) = world();
+        client.publish_message(&world, known_as(&world, "a1", "x", 7), None);
+        client.purge(&world, "q.fifo").expect("is emptied");
+        if snapshots {
+            world.snapshot();
+        }
+        if restarts {
+            world.restart();
+            client = world.client("u");
+        }
+        client.publish_message(&world, known_as(&world, "a2", "x", 8), None);
+        world.restart();
+        let mut client = world.client("u");
+        client.publish_message(&world, known_as(&world, "a3", "x", 9), None);
+        assert_eq!(bodies(&take(&world, &mut client, 10)), ["a2"], "{snapshots} {restarts}");
+    }
+}

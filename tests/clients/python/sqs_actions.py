@@ -275,6 +275,15 @@ def does_refuse_an_expired_handle_of_a_fifo_queue():
     ok("DeleteMessage", QueueUrl=url, ReceiptHandle=again["ReceiptHandle"])
 
 
+def does_forget_identities_with_a_purge():
+    url = queue("emptied.fifo", FifoQueue="true")
+    same = {"MessageGroupId": "g", "MessageDeduplicationId": "d"}
+    send(url, "one", **same)
+    ok("PurgeQueue", QueueUrl=url)
+    send(url, "two", **same)
+    assert bodies(receive(url)) == ["two"]
+
+
 def does_bound_the_whole_visibility_timeout():
     url = queue("whole")
     send(url, "m")

@@ -108,7 +108,10 @@ impl QueueReplay {
             }
             RecordKind::NextPosition => queue.next_position = queue.next_position.max(take_u64(&mut payload)?),
             RecordKind::SessionState => replay_state(queue, Bytes::copy_from_slice(payload))?,
-            RecordKind::Purged => self.purged(payload)?,
+            RecordKind::Purged => {
+                self.purged(payload)?;
+                queue.deduplication.iter_mut().for_each(|known| known.emptied());
+            }
             RecordKind::Stored => {
                 let (level, before_pages) = (take_u8(&mut payload)?, take_u8(&mut payload)? != 0);
                 for stored in take_refs(Bytes::copy_from_slice(payload))? {
