@@ -38,7 +38,8 @@ section! {
         /// this setting they are refused.
         pub anonymous_user: Option<String> = None, in 1..=255, example "\"public\"";
         /// Virtual hosts that exist after the first start: names, or tables with settings of their own, such as
-        /// { name = "logs", durability = "os" }.
+        /// { name = "logs", durability = "os" }. Those that permissions are given in have to be among them, also "aws/ACCOUNT" of an
+        /// AWS account that is not `aws.account_id`; permissions there hold in all its regions.
         pub vhosts: Vhosts = Vhosts::default();
         /// Where clients connect. Port 0 takes a free port (see --ports-file).
         pub listeners: ListenersSettings = ListenersSettings::default();
@@ -503,11 +504,12 @@ section! {
     pub struct PermissionSettings {
         /// The virtual host.
         pub vhost: String = "/".into(), in 1..=255;
-        /// Names that may be declared and deleted.
+        /// Names that may be declared, changed and deleted.
         pub configure: String = String::new(), in 0..=1024, example "\"^orders\\\\..*\"";
-        /// Names that may be published to.
+        /// Exchanges and topics that may be published to; queues that may be bound, and sent to by SQS. The default exchange is
+        /// "amq.default": whoever may publish to it may publish to all queues by AMQP and STOMP.
         pub write: String = String::new(), in 0..=1024, example "\".*\"";
-        /// Names that may be consumed from.
+        /// Queues that may be consumed from and purged; exchanges and topics that may be bound from, and subscribed.
         pub read: String = String::new(), in 0..=1024, example "\".*\"";
     }
 }

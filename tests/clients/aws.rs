@@ -129,6 +129,8 @@ fn policies_give_what_permissions_do_not() {
         user("poor", home, None),
         user("eve", home, None),
         user("half", home, Some(("/", ["", "^half", "^half"]))),
+        user("reader", home, Some(("/", ["", "", "^half"]))),
+        user("wide", home, Some(("/", ["", "^amq.default$", "^half"]))),
         user("bills", other, Some((far, [".*"; 3]))),
         user("limited", other, Some((far, ["", "^(orders|amq.default)", "^orders"]))),
     ];

@@ -43,6 +43,9 @@ impl Resource<'_> {
             Decision::Denied => Err(self.refuse(job, &job.action, Reason::Denied)),
             Decision::Allowed => self.let_through(job),
             Decision::Silent if job.is_foreign() => Err(self.refuse(job, &job.action, Reason::NotShared)),
+            Decision::Silent if !warrants::let_writer_send(job, self) => {
+                Err(self.refuse(job, &job.action, Reason::NotPermitted))
+            }
             Decision::Silent => Ok(()),
         }
     }

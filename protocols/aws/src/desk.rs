@@ -254,6 +254,10 @@ impl Desk {
     pub(crate) fn publish(&self, message: Message) -> u64 {
         let mut mail = self.mail();
         let confirm = mail.number();
+        if mail.vacancy.is_some() {
+            mail.published.insert(confirm, Published::Unroutable);
+            return confirm;
+        }
         mail.commands.push_back(Command::Publish(Publish {
             lane: Lane(0),
             confirm: Some(confirm),

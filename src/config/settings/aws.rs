@@ -29,7 +29,8 @@ section! {
         pub sign_queue_notifications: bool = false;
         /// Access keys and the users they act for.
         pub keys: Vec<AwsKeySettings> = Vec::new();
-        /// Rules of AWS that are in the way of local development: with true, a rule does not hold.
+        /// Rules of AWS that are in the way of local development: with true, a rule does not hold. The pauses of 60 seconds
+        /// are there in development mode, too.
         pub quirks: AwsQuirksSettings = AwsQuirksSettings::default();
         /// How SNS sends messages to HTTP and HTTPS endpoints.
         pub deliveries: AwsDeliveriesSettings = AwsDeliveriesSettings::default();
@@ -106,7 +107,8 @@ choice! {
 }
 
 section! {
-    /// Rules of AWS that are in the way of local development: with true, a rule does not hold.
+    /// Rules of AWS that are in the way of local development: with true, a rule does not hold. The pauses of 60 seconds are
+    /// there in development mode, too.
     pub struct AwsQuirksSettings {
         /// A queue may be made again at once after it was deleted; AWS wants 60 seconds in between.
         pub recreate_at_once: bool = false;
@@ -124,9 +126,10 @@ section! {
         pub access_key_id: String = String::new(), in 1..=128, example "\"AKIDEXAMPLE\"";
         /// The secret half.
         pub secret_access_key: Secret = Secret::default(), in 1..=256, example "\"change me\"";
-        /// The user whose permissions apply.
+        /// The user whose permissions apply: one of `users`, or one who is made at run time.
         pub user: String = String::new(), in 1..=255, example "\"orders\"";
-        /// The account whose resources it sees: 12 digits. Without it, `aws.account_id`.
+        /// The account whose resources it sees: 12 digits. Without it, `aws.account_id`. The user needs permissions in the virtual
+        /// host "aws/ACCOUNT" of another one, which then is named among `vhosts`.
         pub account_id: Option<String> = None, in 12..=12, example "\"111122223333\"";
     }
 }

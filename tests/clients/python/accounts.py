@@ -6,7 +6,7 @@ from botocore.exceptions import ClientError
 from ports import PORTS
 
 HOME, OTHER, THIRD = "000000000000", "111111111111", "222222222222"
-ACCOUNTS = {"owner": HOME, "poor": HOME, "eve": HOME, "half": HOME, "plain": HOME}
+ACCOUNTS = {"owner": HOME, "poor": HOME, "eve": HOME, "half": HOME, "reader": HOME, "wide": HOME, "plain": HOME}
 ACCOUNTS |= {"bills": OTHER, "limited": OTHER, "late": OTHER, "third": THIRD}
 
 

@@ -1,7 +1,7 @@
 """Access policies through boto3: what a policy gives to users of the own account and of another one, and to nobody else.
 
 Users: `owner` may do everything in account HOME, `poor` and `eve` of the same account nothing, `half` what concerns the
-queues called `half…` but to send through SQS. In account OTHER `bills`
+queues called `half…`, `reader` may read these, and `wide` also publish to the default exchange. In account OTHER `bills`
 may do everything, and `limited` what concerns queues and topics called `orders…`."""
 
 import json
@@ -18,7 +18,7 @@ import pika
 from accounts import HOME, OTHER, action_of, arn_of, client, not_authorized, refused
 from ports import PORTS
 
-USERS = ["owner", "poor", "eve", "half", "bills", "limited"]
+USERS = ["owner", "poor", "eve", "half", "reader", "wide", "bills", "limited"]
 MISSING = "AWS.SimpleQueueService.NonExistentQueue"
 SQS = {user: client("sqs", user) for user in USERS}
 SNS = {user: client("sns", user) for user in USERS}
@@ -166,12 +166,45 @@ def what_permissions_give_a_policy_need_not():
     queue = Queue("half")
     queue.send("owner")
     assert len(queue.receive("half")) == 1
-    queue.refuses("half", "SendMessage", "identity", MessageBody="m")
-    queue.policy(statement({"AWS": arn_of("half")}, "sqs:SendMessage"))
-    queue.send("half", "by policy")
+    queue.refuses("reader", "SendMessage", "identity", MessageBody="m")
+    queue.policy(statement({"AWS": arn_of("reader")}, "sqs:SendMessage"))
+    queue.send("reader", "by policy")
     assert [message["Body"] for message in queue.receive("half")] == ["by policy"]
     queue.policy(statement({"AWS": arn_of("half")}, "sqs:ReceiveMessage", Effect="Deny"))
     queue.refuses("half", "ReceiveMessage", "deny")
+
+
+def who_may_write_to_a_queue_sends_to_it():
+    queue, other = Queue("half-written"), Queue("not-half")
+    fifo = SQS["owner"].create_queue(QueueName="half.fifo", Attributes={"FifoQueue": "true"})["QueueUrl"]
+    entries = [{"Id": "1", "MessageBody": "batch"}]
+    queue.send("half", "one")
+    assert len(SQS["half"].send_message_batch(QueueUrl=queue.url, Entries=entries)["Successful"]) == 1
+    ids = {"MessageGroupId": "g", "MessageDeduplicationId": "d"}
+    assert SQS["half"].send_message(QueueUrl=fifo, MessageBody="m", **ids)["SequenceNumber"]
+    # Who may publish to the default exchange may publish to all queues, as by AMQP; here, to those that he may look at.
+    queue.send("wide", "two")
+    assert sorted(message["Body"] for _ in range(3) for message in queue.receive("half")) == ["batch", "one", "two"]
+    for user in ("half", "wide", "reader"):
+        other.refuses(user, "SendMessage", "identity", MessageBody="m")
+    for user in ("reader", "poor", "eve"):
+        queue.refuses(user, "SendMessage", "identity", MessageBody="m")
+        queue.refuses(user, "SendMessageBatch", "identity", Entries=entries)
+    queue.policy(statement("*", "sqs:SendMessage", Effect="Deny"))
+    for user in ("half", "wide"):
+        queue.refuses(user, "SendMessage", "deny", MessageBody="m")
+    queue.policy()
+    # By AMQP it is the default exchange that is asked for.
+    credentials = pika.PlainCredentials("half", "secret")
+    connection = pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", PORTS["amqp"], "/", credentials))
+    channel = connection.channel()
+    channel.confirm_delivery()
+    try:
+        channel.basic_publish("", "half-written", b"by AMQP")
+        raise AssertionError("AMQP let it through")
+    except pika.exceptions.ChannelClosedByBroker as error:
+        assert error.reply_code == 403, error
+    connection.close()
 
 
 def other_protocols_hear_of_no_policy():
@@ -381,6 +414,7 @@ SCENES = [
     who_is_meant,
     no_policy_gives_what_is_the_owners,
     what_permissions_give_a_policy_need_not,
+    who_may_write_to_a_queue_sends_to_it,
     other_protocols_hear_of_no_policy,
     topics,
     who_may_subscribe_may_end_it,

@@ -211,6 +211,7 @@ def only_who_may_make_something_makes_a_namespace():
     orders, topics, _ = clients("AKIDORDERS", "nowhere-1")
     refused("AccessDenied", orders.create_queue, QueueName="bills")
     refused("AuthorizationError", topics.create_topic, Name="bills")
+    refused("AuthorizationError", topics.publish, PhoneNumber="+15005550006", Message="x")
     late, late_topics, _ = clients("AKIDLATE", "nowhere-1")
     refused("AccessDenied", late.list_queues)
     refused("AccessDenied", late.create_queue, QueueName="late")
@@ -224,7 +225,8 @@ def only_who_may_make_something_makes_a_namespace():
     bills.set_sms_attributes(attributes={"DefaultSenderID": "bills"})
     assert bills.get_sms_attributes()["attributes"]["DefaultSenderID"] == "bills"
     clients("AKIDBILLS", "nowhere-2")[1].create_topic(Name="bills.fifo", Attributes={"FifoTopic": "true"})
-    made = {f"aws/{HOME}/nowhere-1", f"aws/{OTHER}/nowhere-1", f"aws/{OTHER}/nowhere-2"}
+    clients("AKIDBILLS", "nowhere-3")[1].publish(PhoneNumber="+15005550006", Message="x")
+    made = {f"aws/{HOME}/nowhere-1"} | {f"aws/{OTHER}/nowhere-{number}" for number in (1, 2, 3)}
     assert vhosts() - before == made, vhosts() - before
 
 

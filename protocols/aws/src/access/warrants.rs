@@ -50,7 +50,26 @@ pub(super) fn give(job: &Job, resource: &Resource<'_>, right: Right) {
     }
 }
 
-/// The same for the topic of a subscription.
+/// Lets a user send to a queue that he may write to; false if he may not send there. The core asks, as RabbitMQ does, whether he may
+/// publish to the default exchange, which leads to all queues: SQS has no other way to one queue.
+pub(super) fn let_writer_send(job: &Job, resource: &Resource<'_>) -> bool {
+    let Some(directory) = &job.environment.directory else { return true };
+    if resource.service != Service::Sqs || right(resource.service, &job.action) != Some(Right::Write) {
+        return true;
+    }
+    let vhost = &job.environment.namespace.vhost;
+    let may = |kind, name: &Name| directory.may(&job.user, vhost, Access::Write, kind, name);
+    if may(Kind::Exchange, &Name::default()) {
+        return true;
+    }
+    let may_write = may(Kind::Queue, &Name::from(resource.name));
+    if may_write {
+        give(job, resource, Right::Write);
+    }
+    may_write
+}
+
+/// Tells the core of the topic of a subscription.
 pub(super) fn give_topic(job: &Job, topic: &Name, right: Right) {
     let vhost = job.environment.namespace.vhost.clone();
     job.desk.allow(Warrant { vhost, resource: Kind::Exchange, name: topic.clone(), right });
@@ -74,8 +93,10 @@ pub(super) fn is_permitted_at_home(job: &Job, resource: &Resource<'_>, right: Ri
     match (right, kind) {
         (Right::Look, _) => may_look(),
         (Right::Read, _) => may(Access::Read, kind, &name),
-        // Messages come to queues through the default exchange.
-        (Right::Write, Kind::Queue) => may_look() && may(Access::Write, Kind::Exchange, &Name::default()),
+        // Messages come to queues through the default exchange: who may publish there may publish to all queues.
+        (Right::Write, Kind::Queue) => {
+            may(Access::Write, kind, &name) || may_look() && may(Access::Write, Kind::Exchange, &Name::default())
+        }
         (Right::Write, _) => may(Access::Write, kind, &name),
         // No policy gives it.
         (Right::Keep, _) => false,
