@@ -1,60 +1,11 @@
 //! Requests of SQS and SNS that make sense, from random bytes: names from small pools, so that requests concern each other.
 
 use bytes::Bytes;
-use crossdock_aws::{Head, Request};
+use crossdock_aws::{Head, Request, SNS_ACTIONS, SQS_ACTIONS};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use crate::methods::Source;
 
-const SQS: [&str; 23] = [
-    "AddPermission",
-    "CancelMessageMoveTask",
-    "ChangeMessageVisibility",
-    "ChangeMessageVisibilityBatch",
-    "CreateQueue",
-    "DeleteMessage",
-    "DeleteMessageBatch",
-    "DeleteQueue",
-    "GetQueueAttributes",
-    "GetQueueUrl",
-    "ListDeadLetterSourceQueues",
-    "ListMessageMoveTasks",
-    "ListQueueTags",
-    "ListQueues",
-    "PurgeQueue",
-    "ReceiveMessage",
-    "RemovePermission",
-    "SendMessage",
-    "SendMessageBatch",
-    "SetQueueAttributes",
-    "StartMessageMoveTask",
-    "TagQueue",
-    "UntagQueue",
-];
-const SNS: [&str; 22] = [
-    "AddPermission",
-    "ConfirmSubscription",
-    "CreatePlatformApplication",
-    "CreatePlatformEndpoint",
-    "CreateTopic",
-    "DeleteTopic",
-    "GetSubscriptionAttributes",
-    "GetTopicAttributes",
-    "ListSubscriptions",
-    "ListSubscriptionsByTopic",
-    "ListTopics",
-    "Publish",
-    "PublishBatch",
-    "PutDataProtectionPolicy",
-    "RemovePermission",
-    "SetSMSAttributes",
-    "SetSubscriptionAttributes",
-    "SetTopicAttributes",
-    "Subscribe",
-    "TagResource",
-    "Unsubscribe",
-    "CheckIfPhoneNumberIsOptedOut",
-];
 const URLS: [&str; 4] = [
     "http://localhost:9324/000000000000/a",
     "http://localhost:9324/000000000000/b.fifo",
@@ -217,7 +168,7 @@ pub fn request(source: &mut Source<'_>, known: &Known) -> Request {
 }
 
 fn json(source: &mut Source<'_>, known: &Known) -> Request {
-    let target = format!("AmazonSQS.{}", source.pick(&SQS));
+    let target = format!("AmazonSQS.{}", source.pick(&SQS_ACTIONS));
     let mut members = vec![format!("\"QueueUrl\":\"{}\"", source.pick(&URLS))];
     members.extend(some(source, &MEMBERS));
     let quoted = |value: &str| value.replace('\\', "\\\\").replace('"', "\\\"");
@@ -227,8 +178,8 @@ fn json(source: &mut Source<'_>, known: &Known) -> Request {
 
 fn form(source: &mut Source<'_>, known: &Known) -> Request {
     let (version, action) = match source.byte() % 8 {
-        0 => ("2012-11-05", source.pick(&SQS)),
-        _ => ("2010-03-31", source.pick(&SNS)),
+        0 => ("2012-11-05", source.pick(&SQS_ACTIONS)),
+        _ => ("2010-03-31", source.pick(&SNS_ACTIONS)),
     };
     let topic = format!("TopicArn=arn:aws:sns:us-east-1:000000000000:{}", source.pick(&TOPICS));
     let mut parameters = vec![format!("Action={action}&Version={version}"), topic];

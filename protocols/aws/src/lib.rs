@@ -36,4 +36,5 @@ pub use error::Failure;
 pub use memory::Memory;
 pub use namespaces::{Namespace, Namespaces};
 pub use office::{PostOffice, SignatureVersion};
-pub use sns::{Behalf, bearer, confirmer, outward};
+pub use sns::{ACTIONS as SNS_ACTIONS, Behalf, bearer, confirmer, outward};
+pub use sqs::ACTIONS as SQS_ACTIONS;

@@ -41,7 +41,7 @@ use crate::wire::{Shape, View};
 const PAGE: usize = 100;
 
 /// What `perform` knows; a Query request without a version is recognised by it.
-pub(crate) const ACTIONS: [&str; 43] = [
+pub const ACTIONS: [&str; 43] = [
     "AddPermission",
     "CheckIfPhoneNumberIsOptedOut",
     "ConfirmSubscription",

@@ -25,6 +25,33 @@ use crate::call::Job;
 use crate::error::Failure;
 use crate::wire::{Service, Shape, View};
 
+/// Every action.
+pub const ACTIONS: [&str; 23] = [
+    "AddPermission",
+    "CancelMessageMoveTask",
+    "ChangeMessageVisibility",
+    "ChangeMessageVisibilityBatch",
+    "CreateQueue",
+    "DeleteMessage",
+    "DeleteMessageBatch",
+    "DeleteQueue",
+    "GetQueueAttributes",
+    "GetQueueUrl",
+    "ListDeadLetterSourceQueues",
+    "ListMessageMoveTasks",
+    "ListQueueTags",
+    "ListQueues",
+    "PurgeQueue",
+    "ReceiveMessage",
+    "RemovePermission",
+    "SendMessage",
+    "SendMessageBatch",
+    "SetQueueAttributes",
+    "StartMessageMoveTask",
+    "TagQueue",
+    "UntagQueue",
+];
+
 /// What `perform` calls by name. Each call has memory for the largest of what is not boxed.
 pub(crate) async fn perform(action: &str, job: &Job) -> Result<Shape, Failure> {
     match action {

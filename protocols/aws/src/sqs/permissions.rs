@@ -28,36 +28,9 @@ const SHARED: [&str; 9] = [
     "SendMessage",
 ];
 
-/// All that a statement can speak of.
-const ACTIONS: [&str; 23] = [
-    "AddPermission",
-    "CancelMessageMoveTask",
-    "ChangeMessageVisibility",
-    "ChangeMessageVisibilityBatch",
-    "CreateQueue",
-    "DeleteMessage",
-    "DeleteMessageBatch",
-    "DeleteQueue",
-    "GetQueueAttributes",
-    "GetQueueUrl",
-    "ListDeadLetterSourceQueues",
-    "ListMessageMoveTasks",
-    "ListQueueTags",
-    "ListQueues",
-    "PurgeQueue",
-    "ReceiveMessage",
-    "RemovePermission",
-    "SendMessage",
-    "SendMessageBatch",
-    "SetQueueAttributes",
-    "StartMessageMoveTask",
-    "TagQueue",
-    "UntagQueue",
-];
-
 /// Refuses what is no policy; an empty text takes one away.
 pub(super) fn check(policy: &str) -> Result<(), Failure> {
-    let is_good = policy.is_empty() || Policy::parse_new(policy, Service::Sqs, &ACTIONS).is_ok();
+    let is_good = policy.is_empty() || Policy::parse_new(policy, Service::Sqs, &super::ACTIONS).is_ok();
     if is_good { Ok(()) } else { Err(Failure::AttributeValue(POLICY.to_owned())) }
 }
 
