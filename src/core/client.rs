@@ -338,7 +338,7 @@ impl Client {
             Command::Publish(publish) => self.publish(now, publish),
             Command::PublishRun(publish) => self.publish_run(now, &publish),
             Command::Settle { deliveries, outcome, request } => self.settle(now, deliveries, outcome, request),
-            Command::Purge { request, queue } => self.purge(now, request, &queue),
+            Command::Purge { request, queue, everything } => self.purge(now, request, &queue, everything),
             Command::Define { request, definition } => self.define(now, request, *definition),
             Command::Subscribe { request, subscribe } => self.subscribe(now, request, *subscribe),
             Command::Unsubscribe { request, consumer } => self.unsubscribe(request, consumer),

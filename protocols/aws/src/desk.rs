@@ -202,7 +202,7 @@ impl Desk {
     }
 
     pub(crate) async fn purge(&self, queue: Name) -> Result<Reply, Refusal> {
-        self.reply(self.ask(|request| Command::Purge { request, queue })).await
+        self.reply(self.ask(|request| Command::Purge { request, queue, everything: true })).await
     }
 
     pub(crate) async fn inspect_queue(&self, name: &str) -> Result<Box<QueueInfo>, Refusal> {

@@ -166,6 +166,11 @@ impl Memory {
         is_free
     }
 
+    /// It was refused.
+    pub(crate) fn not_purged(&self, queue: &Name) {
+        self.known().purged.at.remove(queue);
+    }
+
     /// Everybody has a message of a FIFO topic.
     pub(crate) fn published(&self, key: Key, publication: Publication, now: Instant) {
         self.known().publications.note(key, publication, now);

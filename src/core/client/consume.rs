@@ -220,7 +220,7 @@ impl Client {
 
     /// Answered when the queue's shard says that it is durable. A name that another connection has just given to another queue
     /// has to be durable, too: with the old queue, its messages would come back.
-    pub(super) fn purge(&mut self, now: Now, request: RequestId, queue: &Name) {
+    pub(super) fn purge(&mut self, now: Now, request: RequestId, queue: &Name, everything: bool) {
         self.flush(now);
         let queue = match self.purgeable(queue) {
             Ok(queue) => queue,
@@ -228,7 +228,7 @@ impl Client {
         };
         self.held_answers += 1;
         self.purging = true;
-        let purge = Arc::new(Purge { outbox: self.outbox.clone(), request, count: AtomicU64::new(0) });
+        let purge = Arc::new(Purge { outbox: self.outbox.clone(), request, everything, count: AtomicU64::new(0) });
         let defined = self.broker.definitions().last_sequence();
         let is_new = defined > self.broker.definitions_are_durable_to();
         let shares = share_count(1 + usize::from(is_new));

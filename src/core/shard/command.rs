@@ -105,6 +105,8 @@ pub(crate) struct ShardFetch {
 pub(crate) struct Purge {
     pub outbox: Arc<Outbox>,
     pub request: RequestId,
+    /// Not only what is ready goes.
+    pub everything: bool,
     /// Messages that went, once they have.
     pub count: AtomicU64,
 }

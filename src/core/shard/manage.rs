@@ -124,7 +124,8 @@ impl Shard {
     /// Removes the ready messages of a queue for good, and those that are about to be. Whoever asked hears of it when that is as
     /// durable as they were.
     pub(super) fn purge(&mut self, now: Now, id: QueueId, purge: Arc<Purge>, shares: Shares, effects: &mut Effects) {
-        purge.count.store(self.empty(now, id), Ordering::Release);
+        let away = if purge.everything { self.empty_away(id) } else { 0 };
+        purge.count.store(away + self.empty(now, id), Ordering::Release);
         let confirmee = Confirmee::Purge { purge, shares };
         let queue = self.queues.get(&id);
         // A queue that is gone was deleted a moment ago: the record of that has to be durable.
@@ -132,6 +133,17 @@ impl Shard {
             Some(until) => self.wait(until, Awaiting::Confirm(confirmee), effects),
             None => confirm(confirmee, effects),
         }
+    }
+
+    /// What is delayed or handed out goes; gives how many that were. Whoever has a message settles what is not there any more.
+    fn empty_away(&mut self, id: QueueId) -> u64 {
+        let Some(queue) = self.queues.get_mut(&id) else { return 0 };
+        let held = queue.unsettled.all(id);
+        let mut gone: Vec<Entry> = held.iter().filter_map(|delivery| queue.take_unsettled(delivery)).collect();
+        gone.extend(queue.take_all_delayed());
+        gone.iter().for_each(|entry| self.forget(id, entry, |ledger| &mut ledger.purged));
+        self.write_settled();
+        gone.len() as u64
     }
 
     /// Gives how many messages went.

@@ -122,10 +122,18 @@ impl AllUnsettled {
 
     /// The deliveries that a connection holds and loses when it goes, oldest first.
     pub(crate) fn held_by(&self, queue: QueueId, connection: ConnectionId) -> Vec<DeliveryId> {
-        let holds = |holder: &Holder| match holder {
+        self.those(queue, |holder| match holder {
             Holder::Consumer { connection: holder, .. } | Holder::Connection(holder) => *holder == connection,
             Holder::Timed(_) => false,
-        };
+        })
+    }
+
+    /// All deliveries, oldest first.
+    pub(crate) fn all(&self, queue: QueueId) -> Vec<DeliveryId> {
+        self.those(queue, |_| true)
+    }
+
+    fn those(&self, queue: QueueId, holds: impl Fn(&Holder) -> bool) -> Vec<DeliveryId> {
         let entries = self.by_position.values().filter(|unsettled| holds(&unsettled.holder));
         let entries = entries.map(|unsettled| (unsettled.entry.position, unsettled.entry.attempts));
         let parts = self.parts.values().filter(|held| holds(&held.holder));

@@ -289,7 +289,7 @@ impl Crashes {
         let queue = QUEUES[1 + self.random.below(3) as usize];
         self.requests += 1;
         let request = RequestId(self.requests);
-        self.purger.send(&self.world, Command::Purge { request, queue: queue.into() });
+        self.purger.send(&self.world, Command::Purge { request, queue: queue.into(), everything: false });
         if self.purger.commands.pop_front().is_some() {
             // It would have to wait for the purge before it.
             return;

@@ -312,7 +312,7 @@ fn a_purge_confirms_whoever_waited_for_what_it_took() {
     world.instantly_durable = false;
     client.publish_message(&world, known_as(&world, "a1", "x", 7), Some(1));
     client.publish_message(&world, known_as(&world, "a1", "x", 8), Some(2));
-    let purge = client.ask(&world, |request| Command::Purge { request, queue: "q.fifo".into() });
+    let purge = client.ask(&world, |request| Command::Purge { request, queue: "q.fifo".into(), everything: false });
     world.sync();
     client.hear(&world);
     assert!(client.answer(purge).is_some());

@@ -208,7 +208,7 @@ fn who_waits_for_a_message_to_be_read_hears_when_it_is_purged() {
         }
     };
     assert!(!answered, "the rest has to be read first");
-    let purge = client.ask(&world, |request| Command::Purge { request, queue: "q".into() });
+    let purge = client.ask(&world, |request| Command::Purge { request, queue: "q".into(), everything: false });
     assert_eq!(client.fetched().map(|found| found.len()), Some(0));
     client.send(&world, Command::Fetch { request: RequestId(78), fetch: Box::new(fetch) });
     assert!(client.fetched().is_none(), "it waits for the purge");

@@ -1,7 +1,7 @@
 //! Purges: when they are answered, and in which order.
 
-use crossdock_common::command::Lease;
-use crossdock_common::definition::{Definition, QueueSpec};
+use crossdock_common::command::{Lease, Outcome};
+use crossdock_common::definition::{Definition, Fifo, QueueSettings, QueueSpec};
 use crossdock_common::event::Reply;
 use crossdock_common::{Command, Event, RequestId, Value};
 
@@ -19,7 +19,7 @@ fn world() -> (World, Tester) {
 }
 
 fn begin_purge(world: &World, client: &mut Tester) -> RequestId {
-    client.ask(world, |request| Command::Purge { request, queue: "q".into() })
+    client.ask(world, |request| Command::Purge { request, queue: "q".into(), everything: false })
 }
 
 fn begin_declare(world: &World, client: &mut Tester, name: &str) -> RequestId {
@@ -98,7 +98,7 @@ fn a_purge_is_as_durable_as_the_queues_messages() {
     for name in ["memory", "transient"] {
         assert!(matches!(client.purge(&world, name), Ok(Reply::Count(1))), "{name} is answered at once");
     }
-    let purge = client.ask(&world, |request| Command::Purge { request, queue: "os".into() });
+    let purge = client.ask(&world, |request| Command::Purge { request, queue: "os".into(), everything: false });
     assert_eq!(purged(&mut client, purge), None);
     (0..SHARDS).for_each(|index| world.broker.written(index, last(&world, index + 1), world.now));
     client.hear(&world);
@@ -188,4 +188,37 @@ fn a_purge_that_a_failed_journal_does_not_write_is_not_answered_as_publishes_are
     client.client.end(world.now);
     world.crash(&kept);
     assert_eq!(world.client("u").drain(&world, "q"), ["old"]);
+}
+
+#[test]
+fn everything_goes_wherever_it_is() {
+    for is_fifo in [false, true] {
+        let mut world = World::new();
+        let mut client = world.client("u");
+        let fifo = is_fifo.then(Fifo::default);
+        let settings = QueueSettings { fifo, delay_ms: Some(0), ..QueueSettings::default() };
+        let spec = QueueSpec { durable: true, settings: settings.into(), ..queue_spec("q", &[]) };
+        client.define(&world, Definition::DeclareQueue { spec, passive: false }).expect("declares");
+        for body in ["a", "b", "c", "d"] {
+            client.publish(&world, "", "q", body);
+        }
+        let held = client.fetch(&world, "q", 1, Lease::Timed { lease_ms: 1_000 });
+        let given_back = client.fetch(&world, "q", 1, Lease::Connection);
+        client.settle(&world, &given_back, Outcome::Modified { delay_ms: 5_000 });
+        client.consume(&world, "q", 1, 1).expect("consumes");
+        let everything = |request| Command::Purge { request, queue: "q".into(), everything: true };
+        assert!(matches!(client.request(&world, everything), Ok(Reply::Count(4))), "{is_fifo}");
+        world.check_ledgers();
+        client.settle(&world, &held, Outcome::Released);
+        world.advance_ms(10_000);
+        client.publish(&world, "", "q", "e");
+        assert_eq!(
+            client.bodies(&world).last().map(String::as_str),
+            Some("e"),
+            "the group is free, and the consumer has room"
+        );
+        world.restart();
+        assert_eq!(world.client("u").drain(&world, "q"), ["e"]);
+        world.check_ledgers();
+    }
 }

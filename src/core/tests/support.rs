@@ -288,7 +288,7 @@ impl Tester {
     }
 
     pub(super) fn purge(&mut self, world: &World, queue: &str) -> Result<Reply, Refusal> {
-        self.request(world, |request| Command::Purge { request, queue: queue.into() })
+        self.request(world, |request| Command::Purge { request, queue: queue.into(), everything: false })
     }
 
     pub(super) fn define(&mut self, world: &World, definition: Definition) -> Result<Reply, Refusal> {

@@ -69,7 +69,7 @@ impl Session {
 
     /// Removes what is ready in a queue.
     pub(super) async fn purge(&mut self, queue: Name) -> Result<(), Failure> {
-        self.ask(|request| Command::Purge { request, queue }).await.map(drop)
+        self.ask(|request| Command::Purge { request, queue, everything: false }).await.map(drop)
     }
 
     /// Publishes and waits until the message is safe; false if no queue took it.

@@ -254,8 +254,11 @@ def test_delay_and_purge():
     assert counts["Attributes"]["ApproximateNumberOfMessagesDelayed"] == "1"
     delete(url, one(url))
     sqs.send_message(QueueUrl=url, MessageBody="gone")
+    sqs.send_message(QueueUrl=url, MessageBody="held")
+    sqs.send_message(QueueUrl=url, MessageBody="delayed", DelaySeconds=1)
+    one(url, VisibilityTimeout=1)
     sqs.purge_queue(QueueUrl=url)
-    assert receive(url, wait=0) == []
+    assert receive(url, wait=2) == []
 
 
 def test_redrive():

@@ -25,7 +25,7 @@ impl Channel {
             Request::Purge { queue, no_wait } => {
                 let queue = self.queue_name(queue)?;
                 let pending = if no_wait { Pending::Silent } else { Pending::Purge };
-                self.request(cx, id, pending, |request| Command::Purge { request, queue });
+                self.request(cx, id, pending, |request| Command::Purge { request, queue, everything: false });
                 return Ok(());
             }
             Request::Delete { queue, if_unused, if_empty, no_wait } => {

@@ -200,7 +200,7 @@ impl Core {
                 vec![Event::Reply { request, result: Err(Refusal::VhostNotFound { vhost }) }]
             }
             Command::Define { request, definition } => vec![Event::Reply { request, result: define(*definition) }],
-            Command::Purge { request, queue } => vec![Event::Reply { request, result: purge(&queue) }],
+            Command::Purge { request, queue, .. } => vec![Event::Reply { request, result: purge(&queue) }],
             Command::Publish(publish) => self.publish(publish),
             Command::Subscribe { request, subscribe } if subscribe.queue.contains("missing") => {
                 let result = Err(missing(Resource::Queue, &subscribe.queue));

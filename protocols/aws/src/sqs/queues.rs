@@ -69,7 +69,12 @@ pub(super) async fn purge(job: &Job) -> Result<Shape, Failure> {
     if !is_free && !job.environment.quirks.purge_at_once {
         return Err(Failure::PurgeInProgress(name.to_string()));
     }
-    job.desk.purge(name).await.map_err(Failure::of_queue)?;
+    let purged = job.desk.purge(name.clone()).await;
+    if purged.is_err() && is_free {
+        // Who may not does not keep others waiting.
+        job.environment.memory.not_purged(&name);
+    }
+    purged.map_err(Failure::of_queue)?;
     Ok(Shape::Nothing)
 }
 

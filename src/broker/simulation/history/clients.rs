@@ -177,7 +177,7 @@ impl History {
             return;
         }
         let request = self.request();
-        let mut commands = VecDeque::from([Command::Purge { request, queue: plan.name.into() }]);
+        let mut commands = VecDeque::from([Command::Purge { request, queue: plan.name.into(), everything: false }]);
         self.purger.execute(self.world.now, &mut commands);
         // It may have to wait for the purge before it: then nobody asked.
         if commands.is_empty() {

@@ -76,6 +76,15 @@ impl Queue {
         Some(entry)
     }
 
+    /// Takes out all delayed entries.
+    pub(crate) fn take_all_delayed(&mut self) -> impl Iterator<Item = Entry> + use<> {
+        let delayed = self.special.present().map(|special| {
+            special.delayed_bytes = 0;
+            std::mem::take(&mut special.delayed)
+        });
+        delayed.unwrap_or_default().into_values()
+    }
+
     /// Makes delayed entries ready whose time has come.
     pub(crate) fn wake_delayed(&mut self, now: Instant) {
         while let Some(entry) = self.take_due(now) {
