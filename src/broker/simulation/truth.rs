@@ -131,6 +131,8 @@ pub(super) struct Truth {
     newest: BTreeMap<(&'static str, u8), u64>,
     /// Confirmed by the queue of groups, ever: what is published again is known to it.
     known: BTreeSet<u64>,
+    /// Published to it before it was purged, with which it forgets them: nobody publishes these again.
+    forgotten: BTreeSet<u64>,
     /// They come back if the power goes before the purge or deletion is durable.
     removed: BTreeSet<Key>,
     /// Some could not be read for a while, and come later than they should.
@@ -226,6 +228,10 @@ impl Truth {
     /// way to another queue.
     pub(super) fn purge(&mut self, plan: &Plan) -> Vec<Key> {
         let mut all = self.remove(plan.name);
+        if plan.name == FIFO {
+            self.forgotten.extend(all.iter().map(|(_, number)| *number));
+            self.known.retain(|number| !self.forgotten.contains(number));
+        }
         all.retain(|key| plan.keeps_its_messages() && !self.away.contains(key));
         all
     }
@@ -250,7 +256,7 @@ impl Truth {
     }
 
     pub(super) fn confirmed(&mut self, number: u64) {
-        let has_id = !self.in_runs.contains(&number);
+        let has_id = !self.in_runs.contains(&number) && !self.forgotten.contains(&number);
         if has_id && self.fates.contains_key(&(FIFO, number)) && !self.transient.contains(&number) {
             self.known.insert(number);
         }
