@@ -156,10 +156,12 @@ for number in range(60, 120):
 
 
 def all_in_order(name):
+    # Each Subscribe asks once more; the question may come late.
+    lines_of = lambda messages: [one for one in messages if "SubscriptionConfirmation" not in one["Body"]]
     got = []
     while len(got) < 120:
-        got += receive(far, name)
-    assert not receive(far, name, 1)
+        got += lines_of(receive(far, name))
+    assert not lines_of(receive(far, name, 1))
     for group in range(3):
         numbers = [int(one["Body"]) for one in got if one["Attributes"]["MessageGroupId"] == str(group)]
         assert numbers == list(range(group, 120, 3)), numbers
