@@ -40,8 +40,9 @@ pub enum Command {
     /// Settle deliveries. With a `request`, answered by a reply after the settlement is durable; then a delivery whose
     /// lease is over is refused, else it is passed over.
     Settle { deliveries: Vec<DeliveryId>, outcome: Outcome, request: Option<RequestId> },
-    /// Remove a queue's ready messages, with `everything` also those that are delayed or that somebody has. Answered by a reply with their number, after that is as durable as they were; later
-    /// commands wait for it.
+    /// Remove a queue's ready messages, with `everything` also those that are delayed or that somebody has. Of a FIFO queue the
+    /// identities go, too. Answered by a reply with the number of messages, after that is as durable as they were; later commands wait
+    /// for it.
     Purge { request: RequestId, queue: Name, everything: bool },
     /// Take a message away that waits at a delayed-message exchange, known by its position
     /// ([`crate::definition::DelayedInfo`]). Answered by a reply after that is durable; refused if it is gone.
